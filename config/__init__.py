@@ -1,0 +1,1 @@
+"""The ground: settings, the words everybody uses, errors, clock, own telemetry."""

@@ -1,0 +1,13 @@
+"""The front door. It starts the rooms (config, storage, ...) and holds no logic of its own."""
+
+import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# In a wheel the rooms are boxed in ./app, so that no generic name reaches site-packages; in a
+# checkout they are our neighbours. First on the path: a ./config of the caller must not win.
+_here = Path(__file__).resolve().parent
+_rooms = str(_here / "app" if (_here / "app").is_dir() else _here.parent)
+if sys.path[0] != _rooms:
+    sys.path.insert(0, _rooms)

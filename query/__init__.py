@@ -1,0 +1,4 @@
+"""Answers out: search, traces and exports over HTTP, to those who may ask.
+
+Knows nothing of OTLP; reads through storage/read.py and builds SQL only in compile.py.
+"""

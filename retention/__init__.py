@@ -1,0 +1,1 @@
+"""What goes, what stays, and the proof: jobs over whole segments."""
