@@ -6,15 +6,15 @@ byte here changes ENCODING_VERSION (columns.py), because leaf hashes cover these
 """
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, isnan
+from typing import Any
 
 import orjson
 
 from storage.record import Attribute, Value
 
-_LITERALS: dict[object, bytes] = {None: b"null", True: b"true", False: b"false"}
 _dumps = orjson.dumps
 
 
@@ -28,20 +28,7 @@ def canonical(value: Value) -> bytes:
     >>> canonical({"bb": 1e3, "a": [True, -0.0, b"hi"]}).decode()
     '{"a": [true, 0.0, "aGk="], "bb": 1000.0}'
     """
-    kind = type(value)
-    if kind is str:
-        return _dumps(value)
-    if kind is int:
-        return b"%d" % value  # type: ignore[str-bytes-safe]
-    if isinstance(value, float):
-        return _float(value)
-    if isinstance(value, dict):
-        return _object(value)
-    if isinstance(value, list):
-        return b"[" + b", ".join([canonical(item) for item in value]) + b"]"
-    if isinstance(value, bytes):
-        return b'"' + b64encode(value) + b'"'
-    return _LITERALS[value]
+    return _WRITERS[type(value)](value)
 
 
 def member(key: str, value: Value) -> bytes:
@@ -85,9 +72,13 @@ def _object(value: dict[str, Value]) -> bytes:
     return b"{" + b", ".join([member(key, value[key]) for _, key in ordered]) + b"}"
 
 
+def _list(value: list[Value]) -> bytes:
+    return b"[" + b", ".join([canonical(item) for item in value]) + b"]"
+
+
 def _float(value: float) -> bytes:
     if not isfinite(value):
-        if value != value:  # noqa: PLR0124 - the fastest test for NaN
+        if isnan(value):
             return b'"NaN"'
         return b'"Infinity"' if value > 0 else b'"-Infinity"'
     if value == 0:
@@ -98,3 +89,15 @@ def _float(value: float) -> bytes:
         if "." not in text:
             text += ".0"  # still a double when it is read back
     return text.encode()
+
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {
+    str: _dumps,
+    int: lambda value: b"%d" % value,
+    float: _float,
+    bool: lambda value: b"true" if value else b"false",
+    type(None): lambda _: b"null",
+    bytes: lambda value: b'"' + b64encode(value) + b'"',
+    list: _list,
+    dict: _object,
+}

@@ -1,7 +1,7 @@
 """The columns of system_logs: name, type, order, meaning. Everything else follows this table.
 
 Order: 8-byte columns first, then 4, 2, 1, then uuid and variable ones (24 bytes a row for
-nothing). Adding a column: here, a migration, schema.sql, ENCODING_VERSION; old frames stay readable.
+nothing). A new column: here, a migration, schema.sql, ENCODING_VERSION; old frames stay readable.
 """
 
 from dataclasses import dataclass

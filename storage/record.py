@@ -1,14 +1,14 @@
 """The words of this room: value, attribute, stream, record, batch, part.
 
-    redaction makes   Attribute          (the only place: tests/house greps)
-    mapping makes     StreamDef, Record
-    copy_binary makes Part
+redaction makes   Attribute          (the only place: tests/house greps)
+mapping makes     StreamDef, Record
+copy_binary makes Part
 """
 
 from dataclasses import dataclass, field
 from typing import NewType, TypeAlias
 
-Value: TypeAlias = "None | bool | int | float | str | bytes | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 """An OTLP AnyValue in Python. Strings hold no NUL and no lone surrogates (cleaned by decode)."""
 
 Hit: TypeAlias = tuple[str, int]
