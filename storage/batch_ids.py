@@ -1,0 +1,34 @@
+"""Batch ids: unique over all spools without asking the database, and in order of arrival.
+
+    63 bits: milliseconds since 1970 (41) | spool number modulo 2048 (11) | counter (11)
+
+Two spools share a number only after 2048 others were made, and would have to be at work in the
+same millisecond besides. The clock never runs backwards here: `floor` is the highest id that the
+spool's files hold, and within a process the last millisecond is kept.
+"""
+
+import time
+
+_SPOOL_BITS = 11
+_COUNTER_BITS = 11
+_COUNTERS = 1 << _COUNTER_BITS
+
+
+class BatchIds:
+    """Makes the batch ids of one spool."""
+
+    def __init__(self, spool_id: int, floor: int = 0) -> None:
+        self._spool = (spool_id % (1 << _SPOOL_BITS)) << _COUNTER_BITS
+        self._ms = floor >> (_SPOOL_BITS + _COUNTER_BITS)
+        self._counter = _COUNTERS - 1 if floor else -1
+
+    def next(self, unix_ns: int | None = None) -> int:
+        """The next id; `unix_ns` is the time of arrival (default: now)."""
+        now_ms = (time.time_ns() if unix_ns is None else unix_ns) // 1_000_000
+        if now_ms > self._ms:
+            self._ms, self._counter = now_ms, 0
+        else:
+            self._counter += 1
+            if self._counter == _COUNTERS:
+                self._ms, self._counter = self._ms + 1, 0
+        return (self._ms << (_SPOOL_BITS + _COUNTER_BITS)) | self._spool | self._counter

@@ -1,0 +1,44 @@
+"""Errors of the room that keeps records."""
+
+from config.errors import SetupError, Unavailable
+
+
+class SpoolFull(Unavailable):
+    """The spool has reached its limit or its disk is nearly full; nothing of this was kept."""
+
+    code = "spool_full"
+    title = "The spool has no room left"
+
+    def __init__(self, *, used_bytes: int, limit_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"spool holds {used_bytes} of {limit_bytes} bytes, its disk has {free_bytes} free"
+        )
+
+
+class SpoolFailed(Unavailable):
+    """The disk refused to write or to sync; nothing of this request was kept."""
+
+    code = "spool_failed"
+    title = "The spool's disk refused a write"
+
+
+class SpoolNotReady(Unavailable):
+    """The spool has no number yet: it gets one from the database at its very first start."""
+
+    code = "spool_not_ready"
+    title = "The spool waits for its first contact with the database"
+
+
+class SpoolBusy(SetupError):
+    """Another process works with this spool."""
+
+    code = "spool_busy"
+    title = "The spool belongs to another process"
+    exit_code = 75
+
+
+class DatabaseAway(Unavailable):
+    """PostgreSQL cannot be reached or does not take what it is given."""
+
+    code = "database_away"
+    title = "The database cannot be reached"
