@@ -1,6 +1,6 @@
 """RedactedBatch -> the binary COPY tuples that spool, leaf hash and PostgreSQL all see.
 
-Encoded once. Hot path: long functions and short names are paid for by loadtests/bench_codec.py (stage `encode`).
+Encoded once. Hot path: long functions and short names are paid for by loadtests/bench_codec.py.
 The layout is that of PostgreSQL's COPY ... (FORMAT binary) (documentation, "COPY", File Formats)
 over columns.py; tests/integration/test_copy_binary.py reads every value back.
 """

@@ -18,6 +18,7 @@ from config.errors import SetupError
 PLACES: dict[str, str] = {
     "recv.body": "a request's body has been read, nothing else",
     "spool.before_append": "the frame is encoded, not yet written",
+    "spool.before_write": "a group is complete, nothing of it is written",
     "spool.before_fsync": "the group is written, not yet synced",
     "spool.after_fsync": "the group is durable, no answer has left",
     "spool.before_unlink": "all frames of a spool file are stored, the file is still there",

@@ -12,6 +12,7 @@ layout raises it and keeps the old reader (tests/unit/storage/frames/ holds fram
 import struct
 import zlib
 from dataclasses import dataclass
+from mmap import mmap
 
 import orjson
 
@@ -133,7 +134,7 @@ def encode_frame(frame: Frame) -> list[bytes]:
     return [prefix + head_crc + header, *payload, _CRC.pack(crc)]
 
 
-def read_head(buffer: bytes | memoryview, at: int = 0) -> FrameHead:
+def read_head(buffer: bytes | mmap, at: int = 0) -> FrameHead:
     """The head of the frame that begins at `at`.
 
     Raises:
@@ -152,7 +153,7 @@ def read_head(buffer: bytes | memoryview, at: int = 0) -> FrameHead:
     end = at + PREFIX_BYTES + header_length
     if len(buffer) < end:
         raise FrameDamaged("the file ends within a frame's header", torn=True)
-    header = bytes(buffer[at + PREFIX_BYTES : end])
+    header = buffer[at + PREFIX_BYTES : end]
     if zlib.crc32(header, zlib.crc32(buffer[at : at + PREFIX_BYTES - 4])) != head_crc:
         raise FrameDamaged("the frame's header does not match its checksum")
     size = PREFIX_BYTES + header_length + payload_length + 4
@@ -164,7 +165,7 @@ def read_head(buffer: bytes | memoryview, at: int = 0) -> FrameHead:
     return FrameHead(version, encoding, orjson.loads(header), size)
 
 
-def decode_frame(buffer: bytes | memoryview, at: int = 0) -> tuple[Frame, int]:
+def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
     """The frame that begins at `at`, and its size in bytes.
 
     Raises:
@@ -182,12 +183,11 @@ def decode_frame(buffer: bytes | memoryview, at: int = 0) -> tuple[Frame, int]:
     return _frame_in(head, payload), head.size
 
 
-def find_frame(buffer: bytes | memoryview, at: int) -> int:
+def find_frame(buffer: bytes | mmap, at: int) -> int:
     """Where the next sound frame head begins at or after `at`; -1 when there is none."""
-    data = bytes(buffer)
-    while (at := data.find(MAGIC, at)) >= 0:
+    while (at := buffer.find(MAGIC, at)) >= 0:
         try:
-            read_head(data, at)
+            read_head(buffer, at)
         except FrameDamaged:
             at += 1
             continue
@@ -227,7 +227,7 @@ def _part_out(part: Part) -> dict[str, object]:
     }
 
 
-def _frame_in(head: FrameHead, payload: bytes | memoryview) -> Frame:
+def _frame_in(head: FrameHead, payload: bytes) -> Frame:
     header: dict[str, object] = head.header
     raw_parts, raw_streams = header["parts"], header["streams"]
     assert isinstance(raw_parts, list)
@@ -236,9 +236,7 @@ def _frame_in(head: FrameHead, payload: bytes | memoryview) -> Frame:
     for raw in raw_parts:
         leaves_end = at + raw["rows"] * 32
         rows_end = leaves_end + raw["bytes"]
-        parts.append(
-            _part_in(raw, bytes(payload[at:leaves_end]), bytes(payload[leaves_end:rows_end]))
-        )
+        parts.append(_part_in(raw, payload[at:leaves_end], payload[leaves_end:rows_end]))
         at = rows_end
     simple = {name: header[name] for name in _SIMPLE}
     return Frame(

@@ -1,0 +1,209 @@
+"""The files of one spool folder: names, file header, scan after a restart, quarantine.
+
+    <folder>/lock            held by the process that owns the spool
+    <folder>/identity.json   which spool this is, and its number in the database
+    <folder>/0000000001.spool …   file header, then frames
+    <folder>/quarantine/     what could not be read, with a note beside it
+
+File header: magic 8 | version 2 | sequence 8 | floor (highest batch id given before) 8 | CRC-32 4.
+"""
+
+import fcntl
+import json
+import mmap
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import SetupError
+from storage.errors import SpoolBusy
+from storage.spool.frame import FrameDamaged, FrameUnknown, find_frame, read_head
+
+FILE_MAGIC = b"OPSSPOOL"
+FILE_VERSION = 1
+_HEADER = struct.Struct(">8sHQQI")
+FILE_HEADER_BYTES = _HEADER.size
+SUFFIX = ".spool"
+
+
+@dataclass(slots=True)
+class Damage:
+    """Bytes of a file that are no sound frame."""
+
+    offset: int
+    size: int
+    reason: str
+    torn: bool
+    """Cut off at the end of the file: a write that was never acknowledged."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a file holds, from its frames' heads alone."""
+
+    frames: int
+    rows: int
+    end: int
+    """Where the last sound frame ends."""
+    last_batch_id: int
+    damages: list[Damage]
+    newer: str
+    """Why this release must not touch the file; empty when it may."""
+
+
+def file_path(folder: Path, number: int) -> Path:
+    """The path of spool file `number`."""
+    return folder / f"{number:010d}{SUFFIX}"
+
+
+def spool_files(folder: Path) -> list[tuple[int, Path]]:
+    """The numbered spool files of a folder, oldest first."""
+    found = [(int(path.stem), path) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal()]
+    return sorted(found)
+
+
+def file_header(number: int, floor: int) -> bytes:
+    """The first bytes of spool file `number`."""
+    head = struct.pack(">8sHQQ", FILE_MAGIC, FILE_VERSION, number, floor)
+    return head + struct.pack(">I", zlib.crc32(head))
+
+
+def floor_of(header: bytes) -> int:
+    """The floor that a file header names; 0 when the header is damaged or of another version."""
+    if len(header) < FILE_HEADER_BYTES:
+        return 0
+    magic, version, _, floor, crc = _HEADER.unpack_from(header)
+    sound = crc == zlib.crc32(header[: FILE_HEADER_BYTES - 4])
+    return int(floor) if sound and magic == FILE_MAGIC and version == FILE_VERSION else 0
+
+
+def scan_file(path: Path) -> Scan:
+    """Walk the heads of a file's frames; payloads are checked when they are read.
+
+    Never raises for what the file holds: damage is reported, and reading goes on behind it.
+    """
+    scan = Scan(0, 0, 0, 0, [], "")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return scan
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            scan.last_batch_id = floor_of(content[:FILE_HEADER_BYTES])
+            _walk(content, size, scan)
+    return scan
+
+
+def _walk(view: mmap.mmap, size: int, scan: Scan) -> None:
+    at = min(FILE_HEADER_BYTES, size)
+    scan.end = at
+    while at < size:
+        try:
+            head = read_head(view, at)
+        except FrameUnknown as error:
+            scan.newer = str(error)
+            return
+        except FrameDamaged as error:
+            following = find_frame(view, at + 1)
+            until = size if following < 0 else following
+            scan.damages.append(Damage(at, until - at, str(error), following < 0 and error.torn))
+            at = until
+            continue
+        if at + head.size > size:
+            scan.damages.append(Damage(at, size - at, "the last frame is cut off", torn=True))
+            return
+        scan.frames += 1
+        scan.rows += head.rows
+        scan.last_batch_id = max(scan.last_batch_id, head.batch_id)
+        at += head.size
+        scan.end = at
+
+
+def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:
+    """Copy damaged bytes aside, with a note that says why; nothing is thrown away."""
+    place = folder / "quarantine"
+    place.mkdir(mode=0o700, exist_ok=True)
+    target = place / f"{source.stem}-{damage.offset}.frame"
+    with source.open("rb") as file:
+        file.seek(damage.offset)
+        target.write_bytes(file.read(damage.size))
+    note = {"file": source.name, "offset": damage.offset, "bytes": damage.size}
+    note |= {"rows": rows, "reason": damage.reason}
+    target.with_suffix(".json").write_text(json.dumps(note) + "\n")
+    return target
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable (a new file is lost with the power until then)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(slots=True)
+class Identity:
+    """Which spool this is; `spool_id` is the database's number for it, None before first contact."""
+
+    identity: str
+    spool_id: int | None
+
+
+def load_identity(folder: Path) -> Identity:
+    """Read the folder's identity, or make one."""
+    path = folder / "identity.json"
+    if path.exists():
+        raw = json.loads(path.read_text())
+        return Identity(raw["identity"], raw["spool_id"])
+    fresh = Identity(str(uuid.uuid4()), None)
+    save_identity(folder, fresh)
+    return fresh
+
+
+def save_identity(folder: Path, identity: Identity) -> None:
+    """Write the folder's identity durably."""
+    path = folder / "identity.json"
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as file:
+        json.dump({"identity": identity.identity, "spool_id": identity.spool_id}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(folder)
+
+
+class FolderLock:
+    """Holds a spool folder for this process; the kernel lets go when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SetupError(
+                f"the spool folder {folder} cannot be used: {error.strerror}; set spool.directory "
+                "to a folder on a local disk that this account may write"
+            ) from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise SpoolBusy(f"the spool {folder} is in use by process {holder}") from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        os.close(self._descriptor)
+
+
+def other_spools(own: Path) -> Iterator[Path]:
+    """The spool folders beside `own`; those that nobody holds may be adopted."""
+    for path in sorted(own.parent.iterdir()):
+        if path != own and path.is_dir() and (path / "identity.json").exists():
+            yield path

@@ -1,0 +1,131 @@
+"""One fdatasync for all who wait: who arrives during a running sync shares the next.
+
+The only place that writes spool files. Write and sync run in one thread, in order; everything else
+stays on the event loop.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from storage import failpoints
+from storage.errors import SpoolFailed
+from storage.spool.files import sync_folder
+from storage.spool.frame import Frame
+
+Durable = Callable[[list[tuple[Frame, int]], OSError | None], Awaitable[None]]
+"""Told after each sync, before the senders are: the frames with their sizes, or the failure."""
+
+
+class GroupCommit:
+    """Appends groups of frames to the current file."""
+
+    def __init__(self, durable: Durable) -> None:
+        self._durable = durable
+        self._io = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._descriptor = -1
+        self._end = 0
+        self._waiting: list[tuple[Frame, list[bytes], int, asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+        self.pending_bytes = 0
+        """Accepted by `add`, not yet durable."""
+
+    async def add(self, frame: Frame, buffers: list[bytes], size: int) -> None:
+        """Return when the frame is durable.
+
+        Raises:
+            SpoolFailed: the write or the sync of its group failed.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((frame, buffers, size, done))
+        self.pending_bytes += size
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        await done
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            size = sum(entry[2] for entry in group)
+            data = b"".join([piece for entry in group for piece in entry[1]])
+            failure: OSError | None = None
+            try:
+                await loop.run_in_executor(self._io, self._write, data)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
+                failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
+            self.pending_bytes -= size
+            # When the next file cannot be begun either, the next group fails and tries again.
+            with suppress(SpoolFailed):
+                await self._durable([(entry[0], entry[2]) for entry in group], failure)
+            _tell([entry[3] for entry in group], failure)
+        self._running = None
+
+    def _write(self, data: bytes) -> None:
+        """Append and sync; after a failure the file ends where it did and is not used again."""
+        if self._descriptor < 0:
+            raise OSError(errno.EIO, "no spool file is open")
+        try:
+            failpoints.reach("spool.before_write")
+            view = memoryview(data)
+            at = 0
+            while at < len(data):
+                at += os.pwrite(self._descriptor, view[at:], self._end + at)
+            failpoints.reach("spool.before_fsync")
+            os.fdatasync(self._descriptor)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
+            os.close(self._descriptor)
+            self._descriptor = -1
+            raise
+        self._end += len(data)
+        failpoints.reach("spool.after_fsync")
+
+    async def switch(self, path: Path, header: bytes) -> None:
+        """Begin a new file; its name is durable before anything in it is acknowledged.
+
+        Raises:
+            OSError: the file cannot be made or synced.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._io, self._open, path, header)
+
+    def _open(self, path: Path, header: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.pwrite(descriptor, header, 0)
+            os.fsync(descriptor)
+            sync_folder(path.parent)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._end = descriptor, len(header)
+
+    async def close(self) -> None:
+        """Wait for the running sync."""
+        if self._running is not None:
+            await self._running
+
+    async def stop(self) -> None:
+        """Close the file and end the thread."""
+        await asyncio.to_thread(self._io.shutdown)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _tell(waiting: list["asyncio.Future[None]"], failure: OSError | None) -> None:
+    for done in waiting:
+        if done.done():  # the sender went away; its frame is kept all the same
+            continue
+        if failure is None:
+            done.set_result(None)
+        else:
+            done.set_exception(SpoolFailed(f"the spool's disk refused: {failure.strerror}"))

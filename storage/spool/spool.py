@@ -1,0 +1,367 @@
+"""The spool: a request is durable here before its 200, and waits here for PostgreSQL.
+
+    append   frame -> file, group fdatasync -> the sender may be told 200
+    take     the oldest frames, from memory or, when PostgreSQL was away for long, from the files
+    release  their transaction is committed; a file goes when all of its frames are released
+
+All methods run on one event loop; only write and sync happen in a thread (group_commit.py). House
+rule: nothing here may forget a frame that append has returned for.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.settings import SpoolSettings
+from storage import failpoints
+from storage.errors import SpoolFailed, SpoolFull
+from storage.spool import files
+from storage.spool.frame import (
+    Frame,
+    FrameDamaged,
+    decode_frame,
+    encode_frame,
+    find_frame,
+    read_head,
+)
+from storage.spool.group_commit import GroupCommit
+
+_log = logging.getLogger(__name__)
+_FREE_CHECK_EVERY_S = 0.2
+_READ_AT_LEAST = 1 << 20
+
+
+@dataclass(slots=True)
+class SpoolFile:
+    """One file of the spool and what is left to do with it."""
+
+    number: int
+    path: Path
+    end: int = files.FILE_HEADER_BYTES
+    """Durable bytes that hold sound frames or known damage."""
+    frames: int = 0
+    rows: int = 0
+    finished: int = 0
+    """Frames released or quarantined."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """A frame in the hands of a writer."""
+
+    frame: Frame
+    size: int
+    file: SpoolFile
+
+
+@dataclass(slots=True)
+class SpoolState:
+    """Figures for metrics, readiness and the ledger."""
+
+    waiting_frames: int = 0
+    waiting_rows: int = 0
+    used_bytes: int = 0
+    quarantined_frames: int = 0
+    quarantined_rows: int = 0
+    untouched_files: list[str] = field(default_factory=list)
+    """Files of a newer release: neither read nor deleted."""
+    failure: str = ""
+    """Why the last write or sync failed; empty once one succeeded."""
+    appended_frames: int = 0
+    groups: int = 0
+    last_batch_id: int = 0
+
+
+class Spool:
+    """The spool of one process. Make it with `open`."""
+
+    def __init__(self, folder: Path, settings: SpoolSettings, memory_bytes: int) -> None:
+        self.folder = folder
+        self.state = SpoolState()
+        self._settings = settings
+        self._memory_bytes = memory_bytes
+        self._lock = files.FolderLock(folder)
+        self.identity = files.load_identity(folder)
+        self._files: dict[int, SpoolFile] = {}
+        self._active: SpoolFile | None = None
+        self._ring: deque[Taken] = deque()
+        self._ring_bytes = 0
+        # Frames from (file, offset) on are only on disk; None when all that waits is in the ring.
+        self._behind: tuple[int, int] | None = None
+        self._wake = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._free_bytes = 0
+        self._free_checked = 0.0
+        self._commit = GroupCommit(self._durable)
+
+    @classmethod
+    async def open(
+        cls, folder: Path, settings: SpoolSettings, memory_bytes: int, *, adopt: bool = False
+    ) -> "Spool":
+        """Lock the folder, look through what a former process left, begin a new file.
+
+        With `adopt` no new file is begun: the spool is only drained.
+
+        Raises:
+            SpoolBusy: another process holds the folder.
+            SetupError: the folder cannot be written.
+        """
+        spool = cls(folder, settings, memory_bytes)
+        await asyncio.to_thread(spool._recover)
+        if not adopt:
+            await spool._begin_file()
+        return spool
+
+    # -- in ---------------------------------------------------------------------------------
+
+    async def append(self, frame: Frame) -> None:
+        """Return when the frame is on disk (fdatasync), together with all that arrived meanwhile.
+
+        Raises:
+            SpoolFull: the limit is reached or the disk is nearly full; nothing was kept.
+            SpoolFailed: the disk refused; nothing was kept.
+        """
+        buffers = encode_frame(frame)
+        size = sum(map(len, buffers))
+        self._check_room(size)
+        failpoints.reach("spool.before_append")
+        await self._commit.add(frame, buffers, size)
+
+    def _check_room(self, size: int) -> None:
+        now = time.monotonic()
+        if now - self._free_checked > _FREE_CHECK_EVERY_S:
+            disk = os.statvfs(self.folder)
+            self._free_bytes = disk.f_bavail * disk.f_frsize
+            self._free_checked = now
+        used = self.state.used_bytes + self._commit.pending_bytes
+        limit = self._settings.max_bytes
+        if used + size > limit or self._free_bytes - size < self._settings.min_free_bytes:
+            raise SpoolFull(used_bytes=used, limit_bytes=limit, free_bytes=self._free_bytes)
+
+    def has_room(self) -> bool:
+        """Whether an ordinary request would be accepted now."""
+        try:
+            self._check_room(0)
+        except SpoolFull:
+            return False
+        return not self.state.failure
+
+    async def _begin_file(self) -> None:
+        number = max(self._files, default=0) + 1
+        path = files.file_path(self.folder, number)
+        try:
+            await self._commit.switch(path, files.file_header(number, self.state.last_batch_id))
+        except OSError as error:
+            raise SpoolFailed(f"cannot begin {path}: {error.strerror}") from error
+        former, self._active = self._active, SpoolFile(number, path)
+        self._files[number] = self._active
+        self.state.used_bytes += files.FILE_HEADER_BYTES
+        if former is not None:
+            self._drop_if_done(former)
+
+    async def _durable(self, group: list[tuple[Frame, int]], failure: OSError | None) -> None:
+        """Called by the group commit after each sync, in order."""
+        file = self._active
+        assert file is not None
+        if failure is not None:
+            _log.error("spool: %s: %s; nothing of this group was kept", file.path.name, failure)
+            self.state.failure = failure.strerror or str(failure)
+            # A file whose sync failed is never synced again: a second sync may lie.
+            await self._begin_file()
+            return
+        self.state.failure = ""
+        self.state.groups += 1
+        for frame, size in group:
+            self._arrived(file, frame, size)
+        self._wake.set()
+        if file.end >= self._settings.file_bytes:
+            await self._begin_file()
+
+    def _arrived(self, file: SpoolFile, frame: Frame, size: int) -> None:
+        rows = frame.rows
+        if self._behind is None:
+            if self._ring_bytes + size > self._memory_bytes and self._ring:
+                self._behind = (file.number, file.end)
+            else:
+                self._ring.append(Taken(frame, size, file))
+                self._ring_bytes += size
+        file.end += size
+        file.frames += 1
+        file.rows += rows
+        state = self.state
+        state.used_bytes += size
+        state.waiting_frames += 1
+        state.waiting_rows += rows
+        state.appended_frames += 1
+        state.last_batch_id = max(state.last_batch_id, frame.batch_id)
+
+    # -- out --------------------------------------------------------------------------------
+
+    async def take(self, max_rows: int, max_bytes: int, linger_s: float) -> list[Taken]:
+        """The oldest waiting frames, at least one; waits until there is one.
+
+        A caller that had to wait lingers for company; one that finds frames waiting does not.
+        """
+        async with self._taking:
+            if not self._ring and self._behind is None:
+                self._wake.clear()
+                await self._wake.wait()
+                if linger_s:
+                    await asyncio.sleep(linger_s)
+            taken: list[Taken] = []
+            rows = size = 0
+            while self._ring and (not taken or (rows < max_rows and size < max_bytes)):
+                item = self._ring.popleft()
+                self._ring_bytes -= item.size
+                taken.append(item)
+                rows += item.frame.rows
+                size += item.size
+            if not taken and self._behind is not None:
+                file, offset = self._files[self._behind[0]], self._behind[1]
+                taken, offset = await asyncio.to_thread(
+                    self._read_behind, file, offset, file.end, max_rows, max_bytes
+                )
+                self._advance(file, offset)
+            return taken
+
+    def _read_behind(
+        self, file: SpoolFile, offset: int, end: int, max_rows: int, max_bytes: int
+    ) -> tuple[list[Taken], int]:
+        """Frames of one file from `offset` on, and where to go on; runs in a thread."""
+        taken: list[Taken] = []
+        rows = size = 0
+        with file.path.open("rb") as source:
+            while offset < end and rows < max_rows and size < max_bytes:
+                item, step = self._read_one(source.fileno(), file, offset, end)
+                offset += step
+                if item is not None:
+                    taken.append(item)
+                    rows += item.frame.rows
+                    size += item.size
+        return taken, offset
+
+    def _advance(self, file: SpoolFile, offset: int) -> None:
+        following = [number for number in self._files if number > file.number]
+        if offset < file.end:
+            self._behind = (file.number, offset)
+        elif following:
+            self._behind = (min(following), files.FILE_HEADER_BYTES)
+        else:
+            self._behind = None
+        if self._behind is None or self._behind[0] > file.number:
+            self._drop_if_done(file)
+
+    def _read_one(
+        self, descriptor: int, file: SpoolFile, offset: int, end: int
+    ) -> tuple[Taken | None, int]:
+        """The frame at `offset` (None when damaged) and the bytes to the next."""
+        want = _READ_AT_LEAST
+        while True:
+            buffer = os.pread(descriptor, min(want, end - offset), offset)
+            try:
+                frame, size = decode_frame(buffer)
+            except FrameDamaged as error:
+                if error.torn and len(buffer) < end - offset:
+                    want = max(error.size, want * 4)
+                    continue
+                return None, self._set_aside(descriptor, file, offset, end, error)
+            return Taken(frame, size, file), size
+
+    def _set_aside(
+        self, descriptor: int, file: SpoolFile, offset: int, end: int, error: FrameDamaged
+    ) -> int:
+        """Quarantine what cannot be read; returns the bytes to the next sound frame."""
+        rest = os.pread(descriptor, end - offset, offset)
+        step = error.size
+        known = 0 < step <= len(rest)
+        if not known:
+            following = find_frame(rest, 1)
+            step = following if following > 0 else len(rest)
+        rows = read_head(rest).rows if known else 0
+        damage = files.Damage(offset, step, str(error), torn=False)
+        place = files.quarantine(self.folder, file.path, damage, rows)
+        self.state.quarantined_frames += 1
+        self.state.quarantined_rows += rows
+        if known:  # it was counted as waiting when the file was scanned or appended to
+            file.finished += 1
+            self.state.waiting_frames -= 1
+            self.state.waiting_rows -= rows
+        _log.error(
+            "spool: %s, %d bytes at %d of %s set aside as %s (%d rows)",
+            error, step, offset, file.path.name, place, rows,
+        )  # fmt: skip
+        return step
+
+    def release(self, taken: Iterable[Taken]) -> None:
+        """The transaction of these frames is on PostgreSQL's disk."""
+        touched = {}
+        for item in taken:
+            item.file.finished += 1
+            self.state.waiting_frames -= 1
+            self.state.waiting_rows -= item.frame.rows
+            touched[item.file.number] = item.file
+        for file in touched.values():
+            self._drop_if_done(file)
+
+    def _drop_if_done(self, file: SpoolFile) -> None:
+        unread = self._behind is not None and self._behind[0] <= file.number
+        if file is self._active or unread or file.finished < file.frames:
+            return
+        if file.number not in self._files:
+            return
+        failpoints.reach("spool.before_unlink")
+        file.path.unlink(missing_ok=True)
+        del self._files[file.number]
+        self.state.used_bytes -= file.end
+
+    # -- begin and end ----------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        for number, path in files.spool_files(self.folder):
+            scan = files.scan_file(path)
+            state = self.state
+            state.last_batch_id = max(state.last_batch_id, scan.last_batch_id)
+            if scan.newer:
+                _log.error("spool: %s is left alone: %s", path, scan.newer)
+                state.untouched_files.append(f"{path.name}: {scan.newer}")
+                continue
+            file = SpoolFile(number, path, max(scan.end, 0), scan.frames, scan.rows)
+            for damage in scan.damages:
+                self._recover_damage(file, damage)
+            self._files[number] = file
+            state.used_bytes += file.end
+            state.waiting_frames += scan.frames
+            state.waiting_rows += scan.rows
+        if self._files:
+            self._behind = (min(self._files), files.FILE_HEADER_BYTES)
+            self._wake.set()
+
+    def _recover_damage(self, file: SpoolFile, damage: files.Damage) -> None:
+        if damage.torn:
+            _log.warning(
+                "spool: %s ends in %d bytes of a write that was never acknowledged; cut off",
+                file.path.name, damage.size,
+            )  # fmt: skip
+            os.truncate(file.path, damage.offset)
+            file.end = damage.offset
+            return
+        # Set aside when reading comes to it, where the following frame is known as well.
+        file.end = max(file.end, damage.offset + damage.size)
+
+    def is_drained(self) -> bool:
+        """Whether nothing waits, in memory or on disk."""
+        return self.state.waiting_frames == 0 and self._behind is None
+
+    async def close(self) -> None:
+        """Finish the running sync, drop what is done, let go of the folder."""
+        await self._commit.close()
+        if self._active is not None and self.is_drained():
+            # Leave one empty file behind: its header keeps the floor of the batch ids.
+            await self._begin_file()
+        await self._commit.stop()
+        self._lock.release()
