@@ -42,3 +42,38 @@ class DatabaseAway(Unavailable):
 
     code = "database_away"
     title = "The database cannot be reached"
+
+
+class SchemaNewer(SetupError):
+    """The database was migrated by a newer opslog than this one."""
+
+    code = "schema_newer"
+    title = "The database is newer than this opslog"
+
+
+class SchemaEdited(SetupError):
+    """A migration that the database has is not the one that this opslog ships."""
+
+    code = "schema_edited"
+    title = "A migration was changed after it had been applied"
+
+
+class SchemaBehind(SetupError):
+    """Migrations are missing from the database."""
+
+    code = "schema_behind"
+    title = "The database has not been migrated"
+
+
+class MigrationFailed(SetupError):
+    """A migration did not go through; what it had begun was taken back where it could be."""
+
+    code = "migration_failed"
+    title = "A migration did not go through"
+
+
+class DatabaseUnfit(SetupError):
+    """This PostgreSQL cannot hold opslog's records as it is set up."""
+
+    code = "database_unfit"
+    title = "The database does not fit"

@@ -1,0 +1,14 @@
+"""Numbers of PostgreSQL's advisory locks, all in one place so that no two things share one.
+
+Pairs (space, key) as pg_advisory_lock(int, int) takes them. migrations/0002_segments.sql holds
+GATE_SPACE and PREPARE_SPACE as literals; a test keeps them equal. Locks are per database.
+"""
+
+GATE_SPACE = 1_869_638_657
+"""With hashtext(class): writers share it for a transaction, rolling over takes it alone."""
+PREPARE_SPACE = 1_869_638_658
+"""With hashtext(class): making the next leaf of a class."""
+KEEPER_SPACE = 1_869_638_659
+"""With 0: the one process that keeps segments rolling."""
+MIGRATION_SPACE = 1_869_638_660
+"""With 0: changing the schema."""

@@ -1,0 +1,202 @@
+-- How segments are made, opened, rolled over; who may not change records; who hears of it.
+-- Forward only; runs as the owner role inside one transaction (storage/migrate.py).
+-- Advisory locks, in the order in which they are taken (storage/locks.py has the same numbers):
+--   1869638658, hashtext(class)   making the next leaf of a class, one at a time
+--   1869638657, hashtext(class)   the gate: writers share it, rolling over takes it alone
+SET LOCAL lock_timeout = '4s';
+
+-- Refuses every statement that would change stored records, whoever runs it.
+-- Uses: trigger `refuse_change` on system_logs and on every leaf.
+CREATE FUNCTION opslog_refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% on % is refused: stored records do not change', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Retention removes whole segments; nothing changes or deletes a single row.';
+END $$;
+
+-- By statement, so that it costs an INSERT nothing and refuses even where no row would match.
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON system_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
+-- ALWAYS: also where session_replication_role = 'replica' switches ordinary triggers off.
+ALTER TABLE system_logs ENABLE ALWAYS TRIGGER refuse_change;
+
+-- Tells every catalogue copy that `segments` has changed.
+-- Uses: trigger `tell_catalogue`; heard by storage/catalogue.py.
+CREATE FUNCTION opslog_tell_catalogue() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify('opslog_segments', '');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tell_catalogue AFTER INSERT OR UPDATE OR DELETE ON segments
+    FOR EACH STATEMENT EXECUTE FUNCTION opslog_tell_catalogue();
+
+-- Makes the leaf of one segment: table, indexes of an open segment, trigger, rights, ATTACH.
+-- segment_number   taken from segment_numbers, so nothing from outside reaches an identifier
+-- Cost: 25-60 ms. CREATE ... PARTITION OF would lock out readers behind any long read; a table
+-- that is attached when it is finished does not.
+-- Uses: opslog_prepare_segment; not for others.
+CREATE FUNCTION opslog_make_leaf(segment_number integer) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    leaf text := format('system_logs_s%s', segment_number);
+BEGIN
+    -- Rows are never updated, hence fillfactor 100. Autovacuum would read a filling leaf several
+    -- times over; sealing does its work once (the anti-wraparound vacuum is not affected).
+    EXECUTE format(
+        'CREATE TABLE %I (LIKE system_logs INCLUDING DEFAULTS) WITH
+             (fillfactor = 100, autovacuum_enabled = off, toast.autovacuum_enabled = off)', leaf);
+    -- The default fills the column, so the COPY bytes need not name the segment.
+    EXECUTE format('ALTER TABLE %I ALTER COLUMN segment SET DEFAULT %s', leaf, segment_number);
+    -- The questions that an open segment answers by index; every index is paid per row at ingest.
+    EXECUTE format('CREATE INDEX %I ON %I (created_at)', leaf || '_created', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (trace_id) WHERE trace_id IS NOT NULL',
+                   leaf || '_trace', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (actor_id, created_at) WHERE actor_id IS NOT NULL',
+                   leaf || '_actor', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (resource_id, created_at) WHERE resource_id IS NOT NULL',
+                   leaf || '_resource', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (correlation_id) WHERE correlation_id IS NOT NULL',
+                   leaf || '_correlation', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I USING brin (received_at)', leaf || '_received', leaf);
+    EXECUTE format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %I
+                        FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change()', leaf);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER refuse_change', leaf);
+    -- The roles are missing where the login may not create them; see docs/reference/database.md.
+    IF to_regrole('opslog_writer') IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT, INSERT ON %I TO opslog_writer', leaf);
+    END IF;
+    IF to_regrole('opslog_reader') IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT ON %I TO opslog_reader', leaf);
+    END IF;
+    EXECUTE format('ALTER TABLE system_logs ATTACH PARTITION %I FOR VALUES IN (%s)',
+                   leaf, segment_number);
+END $$;
+
+-- The ready segment of a class; makes it when there is none.
+-- class_name   retention class, 1 to 100 characters
+-- Rows: its number. Waits at most 2 s for a lock (SQLSTATE 55P03), writers never wait for it.
+-- Uses: storage/segments.py ahead of time; opslog_open_segment, opslog_roll_segment.
+CREATE FUNCTION opslog_prepare_segment(class_name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    IF class_name IS NULL OR length(class_name) NOT BETWEEN 1 AND 100 THEN
+        RAISE EXCEPTION 'a retention class has a name of 1 to 100 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'ready';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    PERFORM pg_advisory_xact_lock(1869638658, hashtext(class_name));
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'ready';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    number := nextval('segment_numbers');
+    PERFORM opslog_make_leaf(number);
+    INSERT INTO segments (segment, class, state) VALUES (number, class_name, 'ready');
+    RETURN number;
+END $$;
+
+-- The open segment of a class; opens the ready one, or makes one, when there is none.
+-- class_name   retention class
+-- Rows: its number. Call it in a transaction of its own: what it opens is seen by others after
+-- the commit, and they wait for it until then.
+-- Uses: storage/segments.py, for a class that opslog_enter_segments did not answer.
+CREATE FUNCTION opslog_open_segment(class_name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    PERFORM opslog_prepare_segment(class_name);  -- before the gate, which must be short
+    PERFORM pg_advisory_xact_lock(1869638657, hashtext(class_name));
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    UPDATE segments AS s SET state = 'open', opened_at = clock_timestamp()
+     WHERE s.class = class_name AND s.state = 'ready' RETURNING s.segment INTO STRICT number;
+    RETURN number;
+END $$;
+
+-- Enters the gate of some classes for the rest of the transaction: until it ends, none of the
+-- segments that are returned can be rolled over.
+-- classes   retention classes of the rows that the transaction is about to store
+-- Rows: class and number of its open segment; a class without an open one is left out.
+-- READ COMMITTED only: the state has to be read after the gate was entered.
+-- Uses: storage/segments.py, enter_segments. Sorted, so that two writers never wait crosswise.
+CREATE FUNCTION opslog_enter_segments(classes text[])
+RETURNS TABLE (class_name text, segment_number integer)
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    gate integer;
+BEGIN
+    FOR gate IN SELECT DISTINCT hashtext(c.name) FROM unnest(classes) AS c (name) ORDER BY 1 LOOP
+        PERFORM pg_advisory_xact_lock_shared(1869638657, gate);
+    END LOOP;
+    RETURN QUERY SELECT s.class, s.segment FROM segments AS s
+                  WHERE s.state = 'open' AND s.class = ANY (classes);
+END $$;
+
+-- Closes the open segment of a class and opens the ready one.
+-- class_name   retention class
+-- expected     the segment to close; another one open means that somebody was faster
+-- Rows: the number of the open segment afterwards. Waits at most 2 s for the writers that are in
+-- (SQLSTATE 55P03 after that); holds them up only for two updates. The figures of the closed
+-- segment are not summed here, behind the gate, but by opslog_settle_segments.
+-- Uses: storage/segments.py.
+CREATE FUNCTION opslog_roll_segment(class_name text, expected integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF number IS DISTINCT FROM expected THEN
+        RETURN opslog_open_segment(class_name);
+    END IF;
+    PERFORM opslog_prepare_segment(class_name);
+    PERFORM pg_advisory_xact_lock(1869638657, hashtext(class_name));
+    UPDATE segments AS s SET state = 'closed', closed_at = clock_timestamp()
+     WHERE s.segment = expected AND s.state = 'open';
+    IF FOUND THEN
+        UPDATE segments AS s SET state = 'open', opened_at = clock_timestamp()
+         WHERE s.class = class_name AND s.state = 'ready';
+    END IF;
+    SELECT s.segment INTO STRICT number FROM segments AS s
+     WHERE s.class = class_name AND s.state = 'open';
+    RETURN number;
+END $$;
+
+-- Sums up closed segments that have no figures yet: rows, bytes, zone map, from ingest_parts.
+-- Rows: how many were summed up. No writer can add to them any more, so the figures are final.
+-- Uses: storage/segments.py, after each roll-over and, for what a crash left, at every pass.
+CREATE FUNCTION opslog_settle_segments() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    settled integer;
+BEGIN
+    UPDATE segments AS s
+       SET (rows, bytes, min_created_at, max_created_at, odd_times, min_received_at,
+            max_received_at)
+         = (SELECT coalesce(sum(p.rows), 0), coalesce(sum(p.bytes), 0), min(p.min_created_at),
+                   max(p.max_created_at), coalesce(sum(p.odd_times), 0), min(p.received_at),
+                   max(p.received_at)
+              FROM ingest_parts AS p
+             WHERE p.segment = s.segment)
+     WHERE s.state = 'closed' AND s.rows IS NULL;
+    GET DIAGNOSTICS settled = ROW_COUNT;
+    RETURN settled;
+END $$;
+
+REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_make_leaf(integer),
+    opslog_prepare_segment(text), opslog_open_segment(text), opslog_enter_segments(text[]),
+    opslog_roll_segment(text, integer), opslog_settle_segments() FROM PUBLIC;

@@ -1,0 +1,155 @@
+"""Real servers for tests: begun when first asked for, gone with the test run however it ends.
+
+The kernel ends a server whose test run was killed (opslog/launch.py); the folder that such a run
+left behind is removed by the next one.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from opslog.embedded.postgres import EmbeddedPostgres
+from opslog.embedded.server import Server, silent
+from opslog.processes import account_for, is_alive, start
+
+_FOLDER = "opslog-test-"
+_PASSWORD = "test"
+
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+"""For tests that do not crash the machine's disk: several times quicker."""
+_SMALL = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "min_wal_size": "80MB",
+    "max_connections": "60",
+    "max_locks_per_transaction": "256",
+    "autovacuum_naptime": "5min",  # a test that wants a vacuum asks for it
+}
+
+
+class RunningServer:
+    """One server that a test may stop, kill and start again; its address stays the same."""
+
+    def __init__(self, server: Server, log: Path) -> None:
+        self.server = server
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self.server.prepare(silent)
+        with self.log.open("ab") as output:
+            self.process = start(self.server.command(), output=output)
+        while not self.server.is_ready(self.process.pid):
+            if self.process.poll() is not None:
+                raise RuntimeError(
+                    f"the server ended at its start:\n{self.log.read_text()[-2000:]}"
+                )
+            try:
+                self.process.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def stop(self) -> None:
+        """In order: clients are cut off, everything is on disk."""
+        self._end(self.server.stop_signal)
+
+    def kill(self) -> None:
+        """As a crash of the server does it; the next start has to recover."""
+        self._end(self.server.quick_signal)
+
+    def _end(self, number: int) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+
+class PostgresServer(RunningServer):
+    """PostgreSQL with one superuser, `opslog`."""
+
+    server: EmbeddedPostgres
+
+    @property
+    def dsn(self) -> str:
+        """Its first database, as superuser."""
+        return self.server.dsn
+
+
+class ValkeyServer(RunningServer):
+    """Valkey on a private socket."""
+
+    @property
+    def url(self) -> str:
+        """With its password."""
+        return self.server.url
+
+
+@contextmanager
+def postgres_server(
+    *, durable: bool, extra: Mapping[str, str] | None = None
+) -> Iterator[PostgresServer]:
+    """A PostgreSQL of its own; `durable` with fsync, for tests that kill it."""
+    settings = {**_SMALL, **({} if durable else NOT_DURABLE), **(extra or {})}
+    with _folder() as folder:
+        server = EmbeddedPostgres(
+            folder / "postgres",
+            _PASSWORD,
+            account=account_for(""),
+            shelf=Path(tempfile.gettempdir()) / "opslog-test-programs",
+            extra=settings,
+        )
+        yield from _running(PostgresServer(server, folder / "postgres.log"))
+
+
+@contextmanager
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Valkey of its own."""
+    from opslog.embedded.valkey import EmbeddedValkey
+
+    with _folder() as folder:
+        server = EmbeddedValkey(
+            folder / "valkey",
+            _PASSWORD,
+            account=account_for(""),
+            shelf=Path(tempfile.gettempdir()) / "opslog-test-programs",
+        )
+        yield from _running(ValkeyServer(server, folder / "valkey.log"))
+
+
+def _running(server):
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A short path that unprivileged accounts may pass through, named after this process."""
+    base = Path(tempfile.gettempdir())
+    _sweep(base)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=base))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(base: Path) -> None:
+    for left in base.glob(f"{_FOLDER}[0-9]*-*"):
+        pid = int(left.name.removeprefix(_FOLDER).partition("-")[0])
+        if not is_alive(pid):
+            shutil.rmtree(left, ignore_errors=True)
