@@ -1,0 +1,133 @@
+"""What senders get to read: partial_success or google.rpc.Status, in the encoding they used.
+
+Messages are written by hand in both encodings: they are five fields, and Status is in no package
+that opslog depends on. tests/contract/otlp reads them back with the official classes. Sources:
+opentelemetry-proto docs/specification.md ("Full Success", "Partial Success", "Failures"),
+googleapis google/rpc/{status,error_details}.proto.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from config.errors import BadInput, OpslogError
+from otlp_receiver.export import Encoding, Signal
+
+MAX_MESSAGE_CHARACTERS = 4000
+"""The specification forbids answers above 4 MiB; people read far less, and logs keep it all."""
+MAX_WHERE_CHARACTERS = 500
+
+CONTENT_TYPES: dict[Encoding, str] = {
+    Encoding.PROTOBUF: "application/x-protobuf",
+    Encoding.JSON: "application/json",
+}
+"""Exactly these: the Collector's exporter compares the whole header, parameters included."""
+
+_BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+_NOTHING: dict[Encoding, bytes] = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
+
+
+class Outcome(Protocol):
+    """What became of one export that was made durable."""
+
+    @property
+    def received(self) -> int:
+        """Records (spans) in the request."""
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """Reason to count, of those that were not taken."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the sender should know although everything was taken."""
+
+    @property
+    def replaced_characters(self) -> int:
+        """Characters that could not be stored and became U+FFFD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejections:
+    """How a signal names what it rejects, in words and in JSON."""
+
+    noun: str
+    json_name: str
+
+
+_REJECTIONS: dict[Signal, Rejections] = {
+    Signal.LOGS: Rejections("log records", "rejectedLogRecords"),
+    Signal.TRACES: Rejections("spans", "rejectedSpans"),
+}
+
+
+def accepted(signal: Signal, encoding: Encoding, outcome: Outcome) -> bytes:
+    """The body of a 200. Without rejects and warnings partial_success stays unset."""
+    if not outcome.rejected and not outcome.warnings:
+        return _NOTHING[encoding]
+    rejections = _REJECTIONS[signal]
+    rejected = sum(outcome.rejected.values())
+    message = _told(rejections.noun, rejected, outcome)
+    if encoding is Encoding.JSON:
+        partial: dict[str, str] = {"errorMessage": message}
+        if rejected:
+            partial[rejections.json_name] = str(rejected)
+        return orjson.dumps({"partialSuccess": partial})
+    # ExportLogsPartialSuccess and ExportTracePartialSuccess have the same field numbers.
+    return _text(1, _number(1, rejected) + _text(2, message.encode()))
+
+
+def status(encoding: Encoding, error: OpslogError) -> bytes:
+    """A google.rpc.Status; a BadInput says which field is at fault in a BadRequest detail."""
+    message = _shortened(f"{error.code}: {error}", MAX_MESSAGE_CHARACTERS)
+    where = _shortened(getattr(error, "where", ""), MAX_WHERE_CHARACTERS)
+    detailed = isinstance(error, BadInput) and error.status == 400
+    if encoding is Encoding.JSON:
+        told: dict[str, object] = {"code": error.grpc_code, "message": message}
+        if detailed:
+            violation = {"field": where, "description": message}
+            told["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": [violation]}]
+        return orjson.dumps(told)
+    body = _number(1, error.grpc_code) + _text(2, message.encode())
+    if detailed:
+        violation_ = _text(1, where.encode()) + _text(2, message.encode())
+        detail = _text(1, _BAD_REQUEST.encode()) + _text(2, _text(1, violation_))
+        body += _text(3, detail)
+    return body
+
+
+def _told(noun: str, rejected: int, outcome: Outcome) -> str:
+    """`3 of 10 log records rejected: below_min_level (3)`, then the warnings."""
+    sentences = []
+    if rejected:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in outcome.rejected.items())
+        sentences.append(f"{rejected} of {outcome.received} {noun} rejected: {reasons}")
+    sentences.extend(outcome.warnings)
+    return _shortened("; ".join(sentences), MAX_MESSAGE_CHARACTERS)
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Text that encodes as UTF-8 and is no longer than `limit` characters."""
+    clean = text.encode("utf-8", "replace").decode()
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _number(tag: int, value: int) -> bytes:
+    """A varint field; proto3 leaves out zeros."""
+    return _varint(tag << 3) + _varint(value) if value else b""
+
+
+def _text(tag: int, value: bytes) -> bytes:
+    """A length-delimited field: string, bytes or message."""
+    return _varint(tag << 3 | 2) + _varint(len(value)) + value

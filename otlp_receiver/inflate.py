@@ -1,0 +1,141 @@
+"""Content codings as bounded steps: compressed chunks in, slices of plain bytes out.
+
+Nothing here holds more than one slice, so whoever reads can stop at a limit before the memory is
+taken. A new coding is a class with `feed` and `finish` and a line in CODINGS.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, cast
+
+import zstandard
+from isal import isal_zlib
+
+from otlp_receiver.errors import BadCompression, UnsupportedContentEncoding
+
+SLICE_BYTES = 256 * 1024
+"""Most plain bytes of one step of gzip and deflate."""
+MAX_MEMBERS = 1024
+"""Members of one gzip body, frames of one zstd body; aiohttp 3.15 has the same bound."""
+
+_ZSTD_STEP_BYTES = 512
+"""zstandard's decompressobj has no bound on its output. A block of 4 bytes can become 128 KiB
+(RFC 8878 section 3.1.1.2), so a step of 512 bytes can become 16 MiB and no more."""
+_ZSTD_WINDOW_BYTES = 8 * 2**20
+"""RFC 9659: a content coding uses windows of at most 8 MiB."""
+_GZIP, _ZLIB = 31, 15
+_IsalError = cast("type[Exception]", isal_zlib.error)
+
+
+class Inflater(Protocol):
+    """One compressed body."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The plain bytes that this chunk completes, in slices. Raises BadCompression."""
+
+    def finish(self) -> None:
+        """Raise BadCompression when the body ended too early."""
+
+
+class _Zlib:
+    """gzip (RFC 1952, members one after the other are one body) or deflate (RFC 1950)."""
+
+    def __init__(self, name: str, wbits: int, max_members: int) -> None:
+        self._name = name
+        self._wbits = wbits
+        self._max_members = max_members
+        self._members = 0
+        self._stream: isal_zlib.Decompress | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        more = bool(chunk)
+        while more:
+            stream = self._stream or self._next_member()
+            try:
+                piece = stream.decompress(chunk, SLICE_BYTES)
+            except _IsalError as error:
+                raise BadCompression(f"the body is not valid {self._name}") from error
+            if piece:
+                yield piece
+            if stream.eof:
+                self._stream = None
+                chunk = stream.unused_data
+                more = bool(chunk)
+            else:
+                chunk = stream.unconsumed_tail
+                # A full slice may leave plain bytes behind in the decompressor.
+                more = bool(chunk) or len(piece) == SLICE_BYTES
+
+    def finish(self) -> None:
+        if self._stream is not None or not self._members:
+            raise BadCompression(f"the {self._name} data is cut off")
+
+    def _next_member(self) -> isal_zlib.Decompress:
+        self._members += 1
+        if self._members > self._max_members:
+            raise BadCompression(f"more than {self._max_members} {self._name} streams in the body")
+        self._stream = isal_zlib.decompressobj(self._wbits)
+        return self._stream
+
+
+class _Zstd:
+    """zstd (RFC 8878), frames one after the other are one body."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+        self._frames = 0
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        for start in range(0, len(chunk), _ZSTD_STEP_BYTES):
+            step = chunk[start : start + _ZSTD_STEP_BYTES]
+            while step:
+                frame = self._frame or self._next_frame()
+                try:
+                    piece = frame.decompress(step)
+                except zstandard.ZstdError as error:
+                    raise BadCompression("the body is not valid zstd") from error
+                if piece:
+                    yield piece
+                step = b""
+                if frame.eof:
+                    step = frame.unused_data
+                    self._frame = None
+
+    def finish(self) -> None:
+        if self._frame is not None or not self._frames:
+            raise BadCompression("the zstd data is cut off")
+
+    def _next_frame(self) -> zstandard.ZstdDecompressionObj:
+        self._frames += 1
+        if self._frames > MAX_MEMBERS:
+            raise BadCompression(f"more than {MAX_MEMBERS} zstd frames in the body")
+        self._frame = self._decompressor.decompressobj()
+        return self._frame
+
+
+CODINGS: dict[str, Callable[[], Inflater] | None] = {
+    "": None,
+    "identity": None,
+    "gzip": lambda: _Zlib("gzip", _GZIP, MAX_MEMBERS),
+    "x-gzip": lambda: _Zlib("gzip", _GZIP, MAX_MEMBERS),  # RFC 9110 section 8.4.1.3
+    "deflate": lambda: _Zlib("deflate", _ZLIB, 1),
+    "zstd": _Zstd,
+}
+"""Content-Encoding in lower case to its inflater; None is plain."""
+
+ACCEPT_ENCODING = "gzip, deflate, zstd, identity"
+"""What a 415 for an unknown coding answers (RFC 9110 section 15.5.16)."""
+
+
+def inflater_of(content_encoding: str) -> Inflater | None:
+    """The inflater for a Content-Encoding header; None when the body is plain.
+
+    Raises UnsupportedContentEncoding, also for several codings one upon the other.
+    """
+    try:
+        make = CODINGS[content_encoding.strip().lower()]
+    except KeyError:
+        raise UnsupportedContentEncoding(
+            f"the content encoding is not one of {ACCEPT_ENCODING}", where="Content-Encoding"
+        ) from None
+    return make and make()
