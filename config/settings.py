@@ -19,6 +19,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def _check_tls(section: str, cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        raise ValueError(f"{section}.tls_cert and {section}.tls_key belong together; set both")
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -60,6 +65,15 @@ class OtlpSettings(Section):
     tls_client_ca: Path | None = None
     """PEM of authorities; with it clients must show a certificate (mTLS)."""
 
+    @model_validator(mode="after")
+    def _belong_together(self) -> "OtlpSettings":
+        _check_tls("otlp", self.tls_cert, self.tls_key)
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("otlp.tls_client_ca needs otlp.tls_cert and otlp.tls_key")
+        if self.path_prefix and (self.path_prefix[0] != "/" or self.path_prefix[-1] == "/"):
+            raise ValueError("otlp.path_prefix begins with a slash and does not end with one")
+        return self
+
 
 class ApiSettings(Section):
     """Where answers go out: API, page, health, metrics."""
@@ -82,6 +96,11 @@ class ApiSettings(Section):
     """PEM private key of tls_cert."""
     trusted_proxies: list[str] = []
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "ApiSettings":
+        _check_tls("api", self.tls_cert, self.tls_key)
+        return self
 
 
 class AuthSettings(Section):
@@ -216,12 +235,14 @@ class Settings(Section):
     database_url: SecretStr | None = None
     """PostgreSQL 16 or newer, `postgresql://…`; without it opslog starts its own."""
     redis_url: SecretStr | None = None
-    """Redis or Valkey, `redis://…`, `rediss://…` or `unix://…`; without it opslog starts its own."""
+    """Redis or Valkey (`redis://…`, `rediss://…`, `unix://…`); without it opslog starts its own."""
     run_as: str = ""
     """Account for the embedded servers when opslog runs as root; default: opslog, postgres, else
     nobody."""
     secrets_dir: Path | None = None
     """Keys of this installation; default: secrets/ in the data directory."""
+    stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """On SIGTERM: longest time for a process to finish what it has in hand."""
     otlp: OtlpSettings = OtlpSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()
@@ -232,3 +253,9 @@ class Settings(Section):
     mapping: MappingSettings = MappingSettings()
     redaction: RedactionSettings = RedactionSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> "Settings":
+        if self.otlp.port and (self.otlp.host, self.otlp.port) == (self.api.host, self.api.port):
+            raise ValueError("otlp.port and api.port must differ")
+        return self
