@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -25,10 +24,7 @@ from storage.errors import (
     SchemaNewer,
 )
 from storage.locks import MIGRATION_SPACE
-from storage.roles import DatabaseRole, Finding, leave_role, prepare_roles, take_role
-
-if TYPE_CHECKING:
-    from storage.roles import Connection
+from storage.roles import Connection, DatabaseRole, Finding, leave_role, prepare_roles, take_role
 
 NO_TRANSACTION = "-- no-transaction"
 NEXT = "-- next\n"
@@ -103,7 +99,7 @@ def shipped() -> tuple[Migration, ...]:
     return tuple(sorted(found, key=lambda migration: migration.number))
 
 
-async def status(conn: "Connection", known: tuple[Migration, ...] | None = None) -> Status:
+async def status(conn: Connection, known: tuple[Migration, ...] | None = None) -> Status:
     """What the database has and what it lacks. Raises SchemaNewer, SchemaEdited."""
     known = shipped() if known is None else known
     applied: tuple[Applied, ...] = ()
@@ -117,7 +113,7 @@ async def status(conn: "Connection", known: tuple[Migration, ...] | None = None)
     return Status(applied, tuple(m for m in known if m.number not in have))
 
 
-async def require_current(conn: "Connection") -> None:
+async def require_current(conn: Connection) -> None:
     """For processes that do not migrate themselves. Raises SchemaBehind, SchemaNewer or -Edited."""
     pending = (await status(conn)).pending
     if pending:
@@ -126,7 +122,7 @@ async def require_current(conn: "Connection") -> None:
 
 
 async def up(
-    conn: "Connection",
+    conn: Connection,
     *,
     dry_run: bool = False,
     known: tuple[Migration, ...] | None = None,
@@ -190,7 +186,7 @@ def _compare(applied: tuple[Applied, ...], known: tuple[Migration, ...]) -> None
             )
 
 
-async def _require_fit(conn: "Connection") -> None:
+async def _require_fit(conn: Connection) -> None:
     if conn.is_in_transaction():
         raise MigrationFailed("migrations need a connection outside of a transaction")
     version, encoding, recovering = await conn.fetchrow(
@@ -210,7 +206,7 @@ async def _require_fit(conn: "Connection") -> None:
 
 
 @asynccontextmanager
-async def _turn(conn: "Connection") -> AsyncIterator[None]:
+async def _turn(conn: Connection) -> AsyncIterator[None]:
     """Hold the migration lock, with the timeouts that migrations need."""
     await conn.execute(
         "SET search_path = public, pg_temp; SET statement_timeout = 0;"
@@ -232,7 +228,7 @@ async def _turn(conn: "Connection") -> AsyncIterator[None]:
             await conn.execute("RESET ALL")
 
 
-async def _take_owner(conn: "Connection") -> list[Finding]:
+async def _take_owner(conn: Connection) -> list[Finding]:
     """Become who owns the tables already, else the owner role where that may create them."""
     owner = await conn.fetchval(
         "SELECT pg_get_userbyid(relowner) FROM pg_class"
@@ -256,7 +252,7 @@ async def _take_owner(conn: "Connection") -> list[Finding]:
     return []
 
 
-async def _apply(conn: "Connection", migration: Migration) -> None:
+async def _apply(conn: Connection, migration: Migration) -> None:
     started = time.perf_counter()
     try:
         if migration.in_transaction:
@@ -290,7 +286,7 @@ def _fate(migration: Migration) -> str:
     return "stopped half way"
 
 
-async def _record(conn: "Connection", migration: Migration, started: float) -> None:
+async def _record(conn: Connection, migration: Migration, started: float) -> None:
     await conn.execute(
         "INSERT INTO public.schema_migrations (number, name, sha256, took_ms)"
         " VALUES ($1, $2, $3, $4)",

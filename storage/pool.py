@@ -5,19 +5,15 @@ sends COPY bytes and wants none. A pooler between us and PostgreSQL must pool by
 """
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 
-from storage.roles import DatabaseRole, take_role
+from storage.roles import Connection, DatabaseRole, take_role
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+__all__ = ["Connection", "DatabaseRole", "Pool", "connect", "open_pool"]
 
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-
-__all__ = ["DatabaseRole", "connect", "open_pool"]
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +36,10 @@ _SETTINGS: dict[str, str] = {
     "lock_timeout": "5s",  # somebody's ALTER TABLE must not hold a flush for ever
     "idle_in_transaction_session_timeout": "60s",  # an old snapshot stops FREEZE and DETACH
     "client_min_messages": "warning",
+    # Over a network: a client that vanished must not keep its locks for hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _ROLE_SETTINGS: dict[DatabaseRole, dict[str, str]] = {
     DatabaseRole.OWNER: {},
@@ -62,7 +62,7 @@ async def open_pool(
     size: int,
     statement_timeout_s: float = 0,
     name: str = "",
-) -> "Pool":
+) -> Pool:
     """A pool of up to `size` connections that have taken `role`.
 
     It connects with the first use, not here, so a process can start while PostgreSQL is away.
@@ -111,7 +111,7 @@ def _arguments(
     }
 
 
-async def _take(conn: "Connection", role: DatabaseRole) -> None:
+async def _take(conn: Connection, role: DatabaseRole) -> None:
     if not await take_role(conn, role) and role not in _told:
         _told.add(role)
         log.warning("database role %s cannot be taken; the login's own rights are used", role)

@@ -15,7 +15,8 @@ import asyncpg
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-    Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy"
+"""One connection, of its own or lent by a pool."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ SELECT set_config('role', r.rolname, false)
 """
 
 
-async def take_role(conn: "Connection", role: DatabaseRole) -> bool:
+async def take_role(conn: Connection, role: DatabaseRole) -> bool:
     """SET ROLE for the rest of the session; False where the login may not, and stays itself.
 
     The role survives RESET ALL (PostgreSQL exempts it), hence also a pool's reset.
@@ -63,12 +64,12 @@ async def take_role(conn: "Connection", role: DatabaseRole) -> bool:
     return await conn.fetchval(_TAKE, role.value) is not None
 
 
-async def leave_role(conn: "Connection") -> None:
+async def leave_role(conn: Connection) -> None:
     """Back to the login itself."""
     await conn.execute("SET ROLE NONE")
 
 
-async def prepare_roles(conn: "Connection") -> list[Finding]:
+async def prepare_roles(conn: Connection) -> list[Finding]:
     """Make the roles and the login's membership in them, as far as it may; what is missing.
 
     Call it as the login, outside a transaction. Doing it again changes nothing.
@@ -85,7 +86,7 @@ async def prepare_roles(conn: "Connection") -> list[Finding]:
     return findings
 
 
-async def _create(conn: "Connection", role: DatabaseRole) -> Finding | None:
+async def _create(conn: Connection, role: DatabaseRole) -> Finding | None:
     if await conn.fetchval("SELECT to_regrole($1) IS NOT NULL", role.value):
         return None
     statement = f"CREATE ROLE {role} NOLOGIN"
@@ -102,7 +103,7 @@ async def _create(conn: "Connection", role: DatabaseRole) -> Finding | None:
     return None
 
 
-async def _join(conn: "Connection", role: DatabaseRole) -> Finding | None:
+async def _join(conn: Connection, role: DatabaseRole) -> Finding | None:
     if await conn.fetchval("SELECT pg_has_role(session_user, $1::name, 'SET')", role.value):
         return None
     login = await conn.fetchval("SELECT quote_ident(session_user)")
@@ -118,7 +119,7 @@ async def _join(conn: "Connection", role: DatabaseRole) -> Finding | None:
     return None
 
 
-async def _open_schema(conn: "Connection") -> list[Finding]:
+async def _open_schema(conn: Connection) -> list[Finding]:
     """Let the roles into the schema, and nobody else create in it."""
     database = await conn.fetchval("SELECT quote_ident(current_database())")
     statements = (
