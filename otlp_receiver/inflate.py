@@ -105,7 +105,7 @@ class _Zstd:
         if self._frame is not None or not self._frames:
             raise BadCompression("the zstd data is cut off")
 
-    def _next_frame(self) -> zstandard.ZstdDecompressionObj:
+    def _next_frame(self) -> "zstandard.ZstdDecompressionObj":
         self._frames += 1
         if self._frames > MAX_MEMBERS:
             raise BadCompression(f"more than {MAX_MEMBERS} zstd frames in the body")

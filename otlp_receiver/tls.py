@@ -1,0 +1,80 @@
+"""TLS of the OTLP listener: 1.2 or newer, client certificates on request, renewed files taken up.
+
+A renewed certificate counts for connections made after it was read; open ones go on.
+"""
+
+import logging
+import ssl
+from pathlib import Path
+from typing import Self
+
+from config.errors import SetupError
+from config.settings import OtlpSettings
+
+_log = logging.getLogger(__name__)
+
+
+class TlsRefused(SetupError):
+    """Certificate, key or authorities cannot be used."""
+
+    code = "tls_refused"
+    title = "The TLS files of the receiver cannot be used"
+
+
+class TlsContext:
+    """The context for new connections, made again when a file has changed."""
+
+    def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
+        self._cert = cert
+        self._key = key
+        self._client_ca = client_ca
+        self._seen = self._stamps()
+        self.current = self._make()
+
+    @classmethod
+    def of(cls, settings: OtlpSettings) -> Self | None:
+        """The context that the settings ask for; None for plain HTTP. Raises TlsRefused."""
+        if settings.tls_cert is None and settings.tls_key is None:
+            if settings.tls_client_ca is not None:
+                raise TlsRefused("otlp.tls_client_ca needs otlp.tls_cert and otlp.tls_key")
+            return None
+        if settings.tls_cert is None or settings.tls_key is None:
+            raise TlsRefused("otlp.tls_cert and otlp.tls_key go together")
+        return cls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+
+    def reload_if_changed(self) -> None:
+        """Take up renewed files; half-written ones are tried again, the old stay in force."""
+        stamps = self._stamps()
+        if stamps == self._seen:
+            return
+        try:
+            self.current = self._make()
+        except TlsRefused as error:
+            _log.warning("TLS files have changed and are not usable yet: %s", error)
+        else:
+            self._seen = stamps
+            _log.info("TLS files were read again")
+
+    def _make(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self._cert, self._key)
+            if self._client_ca is not None:
+                context.load_verify_locations(self._client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            raise TlsRefused(f"{self._cert}, {self._key}: {error.strerror or error}") from error
+        return context
+
+    def _stamps(self) -> list[int]:
+        files = (self._cert, self._key, self._client_ca)
+        return [_modified_ns(file) for file in files if file is not None]
+
+
+def _modified_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
