@@ -147,7 +147,7 @@ def sync_folder(folder: Path) -> None:
 
 @dataclass(slots=True)
 class Identity:
-    """Which spool this is; `spool_id` is the database's number for it, None before first contact."""
+    """Which spool this is; `spool_id` is the database's number, None before first contact."""
 
     identity: str
     spool_id: int | None

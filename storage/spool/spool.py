@@ -89,6 +89,7 @@ class Spool:
         self.identity = files.load_identity(folder)
         self._files: dict[int, SpoolFile] = {}
         self._active: SpoolFile | None = None
+        self._last_number = 0
         self._ring: deque[Taken] = deque()
         self._ring_bytes = 0
         # Frames from (file, offset) on are only on disk; None when all that waits is in the ring.
@@ -152,7 +153,8 @@ class Spool:
         return not self.state.failure
 
     async def _begin_file(self) -> None:
-        number = max(self._files, default=0) + 1
+        self._last_number += 1
+        number = self._last_number
         path = files.file_path(self.folder, number)
         try:
             await self._commit.switch(path, files.file_header(number, self.state.last_batch_id))
@@ -323,6 +325,7 @@ class Spool:
 
     def _recover(self) -> None:
         for number, path in files.spool_files(self.folder):
+            self._last_number = number
             scan = files.scan_file(path)
             state = self.state
             state.last_batch_id = max(state.last_batch_id, scan.last_batch_id)

@@ -1,0 +1,362 @@
+"""The writer on a real PostgreSQL: every frame stored once, counted, and found again as sent."""
+
+import asyncio
+import hashlib
+import io
+import os
+import random
+
+import asyncpg
+import pytest
+
+from config.settings import SpoolSettings, WriterSettings
+from storage import failpoints
+from storage import writer as writer_module
+from storage.batch_ids import BatchIds
+from storage.canonical import canonical
+from storage.columns import COPY_COLUMNS
+from storage.copy_binary import HEADER, rows_of
+from storage.spool.spool import Spool
+from storage.writer import Writer
+from tests.support.records import STREAM, full_record, make_frame, make_record
+
+SPOOL = SpoolSettings(min_free_bytes=0)
+
+
+@pytest.fixture(autouse=True)
+def _no_failpoints():
+    yield
+    failpoints.configure("")
+
+
+class Store:
+    """A spool, its writer and the database behind it."""
+
+    def __init__(self, spool, writer, pool):
+        self.spool, self.writer, self.pool = spool, writer, pool
+        self.noted: list[tuple[str, int, int, int]] = []
+
+    async def send(self, *frames):
+        for frame in frames:
+            await self.spool.append(frame)
+
+    async def drained(self, timeout=20):
+        async with asyncio.timeout(timeout):
+            while not self.spool.is_drained():
+                await asyncio.sleep(0.01)
+
+    async def value(self, sql, *arguments):
+        return await self.pool.fetchval(sql, *arguments)
+
+
+@pytest.fixture
+async def store(tmp_path, writer_pool):
+    made = await make_store(tmp_path / "receiver-0", writer_pool)
+    task = asyncio.create_task(made.writer.run())
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await made.spool.close()
+
+
+async def make_store(folder, pool, **settings) -> Store:
+    spool = await Spool.open(folder, SPOOL, 2**20)
+    options = WriterSettings(**({"linger_ms": 0} | settings))
+    noted = []
+    writer = Writer(
+        pool, spool, options, duplicate_window_s=3600, note=lambda *row: noted.append(row)
+    )
+    made = Store(spool, writer, pool)
+    made.noted = noted
+    return made
+
+
+async def test_rows_come_back_as_the_very_bytes_that_were_sent(store):
+    frame = make_frame([full_record(seed) for seed in range(300)])
+
+    await store.send(frame)
+    await store.drained()
+
+    for part in frame.parts:
+        segment = await store.value(
+            "SELECT segment FROM ingest_parts WHERE batch_id = $1 AND class = $2",
+            frame.batch_id,
+            part.class_name,
+        )
+        out = io.BytesIO()
+        async with store.pool.acquire() as connection:
+            await connection.copy_from_query(
+                f"SELECT {', '.join(COPY_COLUMNS)} FROM system_logs_s{segment}"
+                f" WHERE batch_id = {frame.batch_id} ORDER BY position",
+                output=out,
+                format="binary",
+            )
+        assert out.getvalue()[len(HEADER) : -2] == part.copy_bytes
+        leaves = b"".join(hashlib.sha256(b"\0" + row).digest() for row in rows_of(part.copy_bytes))
+        assert leaves == part.leaves
+
+
+async def test_random_metadata_is_printed_by_postgresql_as_we_wrote_it(store):
+    chance = random.Random(11)
+    documents = [canonical(_random_value(chance, 4)) for _ in range(2000)]
+    records = [make_record(metadata=b'{"attributes": ' + text + b"}") for text in documents]
+
+    await store.send(make_frame(records))
+    await store.drained()
+
+    stored = await store.pool.fetch("SELECT metadata::text FROM system_logs ORDER BY position")
+    assert [row[0].encode() for row in stored] == [record.metadata for record in records]
+
+
+def _random_value(chance, depth):
+    kind = chance.randrange(9 if depth else 7)
+    if kind == 0:
+        return chance.choice([None, True, False])
+    if kind == 1:
+        return chance.choice(
+            [0, -1, 2**63 - 1, -(2**63), 2**64 - 1, 10**30, chance.randrange(10**9)]
+        )
+    if kind == 2:
+        return chance.choice(
+            [5e-324, 1.8e308 / 2, -0.0, 1e16, 1e-7, float("nan"), float("-inf"), chance.random()]
+        )
+    if kind in {3, 4}:
+        return _random_text(chance)
+    if kind == 5:
+        return chance.randbytes(chance.randrange(6))
+    if kind == 6:
+        return chance.uniform(-1e20, 1e20)
+    if kind == 7:
+        return [_random_value(chance, depth - 1) for _ in range(chance.randrange(4))]
+    return {
+        _random_text(chance): _random_value(chance, depth - 1) for _ in range(chance.randrange(5))
+    }
+
+
+def _random_text(chance):
+    pools = ["abc", 'a"\\/b', "\x01\x1f\x7f\b\f\n\r\t", "éü☃", "\uffff\u2028\U0001f600", "\x80\x9f"]
+    return "".join(chance.choice(chance.choice(pools)) for _ in range(chance.randrange(8)))
+
+
+async def test_figures_balance_with_the_rows(store):
+    frames = [
+        make_frame(
+            [make_record(level=n % 5) for n in range(40)],
+            received=43,
+            rejected={"below_min_level": 3},
+        ),
+        make_frame(
+            [make_record(kind="span"), make_record(kind="span"), make_record()],
+            received=2,
+            derived=1,
+        ),
+        make_frame([], received=4, rejected={"bad_span_id": 4}),
+    ]
+
+    await store.send(*frames)
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 43
+    assert await store.value("SELECT sum(rows) FROM ingest_parts") == 43
+    assert await store.value("SELECT sum(rows) FROM log_counts") == 43
+    assert await store.value("SELECT sum(rows) FROM log_counts_hourly") == 43
+    assert await store.value("SELECT count(*) FROM log_streams") == 1
+    unbalanced = await store.value(
+        """SELECT count(*) FROM ingest_batches
+            WHERE received + derived <> stored + duplicate + dead
+                  + coalesce((SELECT sum(v::int) FROM jsonb_each_text(rejected) AS r (k, v)), 0)"""
+    )
+    assert unbalanced == 0
+    assert sum(rows for _, _, rows, _ in store.noted) == 43
+
+
+async def test_a_request_sent_twice_is_stored_once_and_counted(store):
+    ids = BatchIds(1)
+    records = [make_record() for _ in range(5)]
+    first = make_frame(records, ids=ids, request_hash=b"h" * 32)
+    again = make_frame(records, ids=ids, request_hash=b"h" * 32)
+    other = make_frame(records, ids=ids, request_hash=b"i" * 32)
+
+    await store.send(first)
+    await store.drained()
+    await store.send(again, other)
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 10
+    row = await store.pool.fetchrow(
+        "SELECT * FROM ingest_batches WHERE batch_id = $1", again.batch_id
+    )
+    assert (row["duplicate_of"], row["duplicate"], row["stored"]) == (first.batch_id, 5, 0)
+    assert store.writer.state.duplicates == 5
+
+
+async def test_two_copies_in_one_transaction_are_stored_once(store):
+    ids = BatchIds(1)
+    copies = [make_frame([make_record()], ids=ids, request_hash=b"h" * 32) for _ in range(4)]
+
+    await asyncio.gather(*[store.send(frame) for frame in copies])
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 1
+    assert await store.value("SELECT sum(duplicate) FROM ingest_batches") == 3
+
+
+async def test_after_the_window_the_same_request_is_stored_again(store):
+    ids = BatchIds(1)
+    await store.send(make_frame([make_record()], ids=ids, request_hash=b"h" * 32))
+    await store.drained()
+    store.writer._window_s = 1
+    await asyncio.sleep(1.1)
+
+    await store.send(make_frame([make_record()], ids=ids, request_hash=b"h" * 32))
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 2
+
+
+async def test_a_frame_replayed_after_a_crash_is_recognised(tmp_path, writer_pool):
+    store = await make_store(tmp_path / "receiver-0", writer_pool)
+    await store.writer.register()
+    frame = make_frame([make_record(), make_record()])
+    await store.send(frame)
+    failpoints.configure("writer.after_commit=raise@1")
+    with pytest.raises(failpoints.FailpointHit):
+        await store.writer._until_stored(await store.spool.take(10, 2**20, 0))
+    store.spool._lock.release()
+
+    again = await make_store(tmp_path / "receiver-0", writer_pool)
+    task = asyncio.create_task(again.writer.run())
+    await again.drained()
+
+    assert await again.value("SELECT count(*) FROM system_logs") == 2
+    assert again.writer.state.replayed == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await again.spool.close()
+
+
+@pytest.mark.parametrize("place", ["writer.before_copy", "writer.mid_copy", "writer.before_commit"])
+async def test_a_transaction_that_breaks_is_tried_again_whole(store, place, monkeypatch):
+    monkeypatch.setattr("storage.copying._CHUNK_BYTES", 100)
+    failpoints.configure(f"{place}=raise@1")
+
+    await store.send(make_frame([make_record(level=n % 5) for n in range(50)]))
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 50
+    assert await store.value("SELECT sum(rows) FROM ingest_parts") == 50
+
+
+async def test_refused_rows_become_dead_letters_and_the_rest_is_stored(store):
+    bad = [
+        make_record(metadata=b'{"attributes": "no\\u0000pe"}'),
+        make_record(source_module="x" * 51),
+    ]
+    records = [make_record(message=str(n)) for n in range(30)]
+    records[7:7] = bad[:1]
+    records[20:20] = bad[1:]
+    frame = make_frame(records)
+    neighbour = make_frame([make_record()])
+
+    await store.send(frame, neighbour)
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 31
+    dead = await store.pool.fetch("SELECT * FROM dead_letters ORDER BY position")
+    assert [(row["position"], row["sqlstate"]) for row in dead] == [(7, "22P05"), (20, "22001")]
+    assert dead[0]["row_bytes"] == list(rows_of(frame.parts[0].copy_bytes))[7]
+    assert "no" not in dead[0]["reason"].split()
+    assert await store.value("SELECT sum(rows) FROM log_counts") == 31
+    assert (
+        await store.value("SELECT dead FROM ingest_batches WHERE batch_id = $1", frame.batch_id)
+        == 2
+    )
+    assert store.writer.state.dead == 2
+
+
+async def test_a_frame_of_refused_rows_only_is_accounted_for(store):
+    await store.send(make_frame([make_record(source_module="x" * 51)]))
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM dead_letters") == 1
+    assert await store.value("SELECT stored + dead FROM ingest_batches") == 1
+
+
+async def test_a_batch_id_of_another_spool_is_never_taken_for_a_replay(store, monkeypatch):
+    monkeypatch.setattr(writer_module, "_FIRST_WAIT_S", 0.01)
+    frame = make_frame([make_record()])
+    await store.pool.execute(
+        """INSERT INTO ingest_batches VALUES ($1, now(), now(), 999, 0, 1, 'logs', '', NULL, 1, 0, 1, 0, 0, '{}')""",
+        frame.batch_id,
+    )
+
+    await store.send(frame)
+    async with asyncio.timeout(5):
+        while not store.writer.state.away_reason:
+            await asyncio.sleep(0.01)
+
+    assert "BatchIdTaken" in store.writer.state.away_reason
+    assert store.spool.state.waiting_frames == 1
+
+
+async def test_old_request_hashes_are_forgotten(store):
+    await store.pool.execute(
+        "INSERT INTO ingest_requests SELECT sha256(n::text::bytea), n, now() - interval '2 hours'"
+        " FROM generate_series(1, 50) AS n"
+    )
+    await store.send(make_frame([make_record()], request_hash=os.urandom(32)))
+    await store.drained()
+
+    async with asyncio.timeout(5):
+        while await store.value("SELECT count(*) FROM ingest_requests") != 1:
+            await asyncio.sleep(0.05)
+
+
+async def test_two_writers_store_the_same_requests_once(tmp_path, writer_pool):
+    stores = [
+        await make_store(tmp_path / f"receiver-{n}", writer_pool, connections=2) for n in range(2)
+    ]
+    tasks = [asyncio.create_task(store.writer.run()) for store in stores]
+    for store in stores:
+        await store.writer.register()
+    ids = [BatchIds(store.spool.identity.spool_id) for store in stores]
+    hashes = [os.urandom(32) for _ in range(60)]
+
+    async def send(place):
+        order = random.Random(place).sample(hashes, len(hashes))
+        for chosen in order:
+            records = [make_record(level=n % 5) for n in range(10)]
+            await stores[place].send(make_frame(records, ids=ids[place], request_hash=chosen))
+
+    await asyncio.gather(send(0), send(1))
+    for store in stores:
+        await store.drained()
+
+    assert await stores[0].value("SELECT count(*) FROM system_logs") == 600
+    assert await stores[0].value("SELECT sum(duplicate) FROM ingest_batches") == 600
+    assert sum(store.writer.state.duplicates for store in stores) == 600
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for store in stores:
+        await store.spool.close()
+
+
+async def test_streams_are_stored_with_their_definition(store):
+    await store.send(make_frame([make_record()]))
+    await store.drained()
+
+    row = await store.pool.fetchrow("SELECT *, resource::text AS text FROM log_streams")
+    assert (row["stream_id"], row["digest"], row["text"]) == (
+        STREAM.id,
+        STREAM.digest,
+        STREAM.resource.decode(),
+    )
+
+
+async def test_unique_violations_are_no_fault_of_the_data():
+    from storage.dead_letters import is_data_error
+
+    assert not is_data_error(asyncpg.UniqueViolationError())
+    assert is_data_error(asyncpg.CharacterNotInRepertoireError())
+    assert not is_data_error(ConnectionResetError())

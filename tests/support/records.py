@@ -1,0 +1,114 @@
+"""Records, frames and batches for tests: valid ones of every shape, and random ones."""
+
+import os
+import random
+import time
+
+from storage.batch_ids import BatchIds
+from storage.classes import classify
+from storage.copy_binary import encode
+from storage.record import Batch, Record, RedactedBatch, StreamDef
+from storage.spool.frame import NO_HASH, Frame
+
+_IDS = BatchIds(1)
+
+STREAM = StreamDef(
+    id=-42,
+    digest=b"d" * 32,
+    resource=b'{"service.name": "checkout"}',
+    scope=b'{"name": "shop"}',
+    resource_schema_url="",
+    scope_schema_url="",
+)
+
+
+def make_record(**fields) -> Record:
+    """A plain log record; any field may be given."""
+    record = Record()
+    defaults = {
+        "id": os.urandom(16),
+        "kind": "log",
+        "level": 1,
+        "severity_number": 9,
+        "created_unix_ns": time.time_ns(),
+        "odd_time": False,
+        "stream_id": STREAM.id,
+        "duration_ns": None,
+        "trace_id": None,
+        "span_id": None,
+        "parent_span_id": None,
+        "ip_address": None,
+        "source_module": "checkout",
+        "action": "order.place",
+        "resource_type": None,
+        "resource_id": None,
+        "actor_id": None,
+        "correlation_id": None,
+        "message": "order placed",
+        "metadata": b"{}",
+    }
+    for name, value in (defaults | fields).items():
+        setattr(record, name, value)
+    return record
+
+
+def full_record(seed: int = 1) -> Record:
+    """A record in which every nullable field is set."""
+    chance = random.Random(seed)
+    return make_record(
+        kind=chance.choice(["log", "span", "audit"]),
+        level=chance.randrange(5),
+        severity_number=chance.choice([0, 17, -5, 40_000, -40_000]),
+        created_unix_ns=chance.randrange(2**64),
+        duration_ns=chance.randrange(2**63),
+        trace_id=chance.randbytes(16),
+        span_id=chance.randbytes(8),
+        parent_span_id=chance.randbytes(8),
+        ip_address=chance.randbytes(chance.choice([4, 16])),
+        resource_type="order",
+        resource_id=f"o-{seed}",
+        actor_id=f"u-{seed}",
+        correlation_id="c" * 36,
+        message="ünïcode ☃ \U0001f600 \uffff",
+        metadata=b'{"attributes": {"a": 1, "bb": "x"}}',
+    )
+
+
+def make_batch(records: list[Record], **fields) -> RedactedBatch:
+    """A batch as the mapping makes it."""
+    fields = {"received": len(records)} | fields
+    return RedactedBatch(Batch(records, {STREAM.id: STREAM}, **fields))
+
+
+def make_frame(
+    records: list[Record],
+    *,
+    ids: BatchIds | None = None,
+    request_hash: bytes = NO_HASH,
+    key_id: int = 0,
+    **fields,
+) -> Frame:
+    """A frame of these records, as the pipeline makes it."""
+    batch = make_batch(records, **fields)
+    batch_id = (ids or _IDS).next()
+    now = time.time_ns()
+    parts = encode(
+        batch,
+        batch_id=batch_id,
+        received_unix_ns=now,
+        ingest_key_id=key_id,
+        classify=classify,
+        nonces=os.urandom(16 * len(records)),
+    )
+    return Frame(
+        batch_id=batch_id,
+        received_unix_ns=now,
+        ingest_key_id=key_id,
+        signal="logs",
+        request_hash=request_hash,
+        received=batch.received,
+        derived=batch.derived,
+        rejected=batch.rejected,
+        streams=(STREAM,),
+        parts=tuple(parts),
+    )

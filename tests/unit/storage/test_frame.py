@@ -1,0 +1,93 @@
+"""What a frame promises: what was written is read back, and whatever is damaged is noticed."""
+
+import random
+
+import pytest
+
+from storage.spool import frame as frames
+from storage.spool.frame import (
+    FrameDamaged,
+    FrameUnknown,
+    decode_frame,
+    encode_frame,
+    find_frame,
+    read_head,
+)
+from tests.support.records import full_record, make_frame, make_record
+
+
+def whole(frame) -> bytes:
+    return b"".join(encode_frame(frame))
+
+
+def test_a_frame_reads_back_as_it_was_written():
+    frame = make_frame([full_record(seed) for seed in range(30)], rejected={"below_min_level": 2})
+
+    again, size = decode_frame(whole(frame))
+
+    assert again == frame
+    assert size == len(whole(frame))
+
+
+def test_frames_follow_each_other():
+    first, second = make_frame([make_record()]), make_frame([make_record(), make_record()])
+    data = whole(first) + whole(second)
+
+    assert decode_frame(data)[0] == first
+    assert decode_frame(data, len(whole(first)))[0] == second
+
+
+def test_a_frame_cut_anywhere_is_torn():
+    data = whole(make_frame([make_record()]))
+
+    for length in range(len(data)):
+        with pytest.raises(FrameDamaged) as caught:
+            decode_frame(data[:length])
+        assert caught.value.torn, length
+
+
+def test_any_changed_byte_is_noticed():
+    data = whole(make_frame([make_record()]))
+
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x40
+        with pytest.raises((FrameDamaged, FrameUnknown)):
+            decode_frame(bytes(damaged) + data)
+
+
+def test_a_damaged_payload_tells_where_the_next_frame_begins():
+    data = bytearray(whole(make_frame([make_record()])))
+    data[-10] ^= 1
+
+    with pytest.raises(FrameDamaged) as caught:
+        decode_frame(bytes(data))
+
+    assert caught.value.size == len(data)
+    assert not caught.value.torn
+
+
+def test_a_newer_frame_is_not_taken_for_damage(monkeypatch):
+    monkeypatch.setattr(frames, "FRAME_VERSION", 2)
+    data = whole(make_frame([make_record()]))
+    monkeypatch.undo()
+
+    with pytest.raises(FrameUnknown, match="frame version 2"):
+        decode_frame(data)
+    assert find_frame(b"xx" + data, 0) == 2
+
+
+def test_implausible_lengths_are_damage():
+    data = bytearray(whole(make_frame([make_record()])))
+    data[8:12] = b"\xff\xff\xff\xff"
+
+    with pytest.raises(FrameDamaged, match="plausible"):
+        read_head(bytes(data))
+
+
+def test_the_next_frame_is_found_behind_garbage():
+    data = whole(make_frame([make_record()]))
+    noise = random.Random(7).randbytes(5000) + frames.MAGIC + b"not a frame"
+
+    assert find_frame(noise + data, 0) == len(noise)
+    assert find_frame(noise, 0) == -1

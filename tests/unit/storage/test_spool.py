@@ -1,0 +1,391 @@
+"""The spool: what append has returned for is never forgotten, whatever happens to the files."""
+
+import asyncio
+import errno
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from config.errors import SetupError
+from config.settings import SpoolSettings
+from storage import failpoints
+from storage.errors import SpoolBusy, SpoolFailed, SpoolFull
+from storage.spool import files
+from storage.spool import frame as frames
+from storage.spool.frame import encode_frame
+from storage.spool.spool import Spool
+from tests.support.records import make_frame, make_record
+
+SMALL = SpoolSettings(file_bytes=64 * 1024, min_free_bytes=0, max_bytes=4 * 2**20)
+MEMORY = 2**20
+
+
+@pytest.fixture(autouse=True)
+def _no_failpoints():
+    yield
+    failpoints.configure("")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "receiver-0"
+
+
+async def opened(folder, settings=SMALL, memory=MEMORY, **options) -> Spool:
+    return await Spool.open(folder, settings, memory, **options)
+
+
+async def append(spool: Spool, count: int, rows: int = 3) -> list[int]:
+    """Append frames one by one; their batch ids."""
+    sent = []
+    for _ in range(count):
+        frame = make_frame([make_record() for _ in range(rows)])
+        await spool.append(frame)
+        sent.append(frame.batch_id)
+    return sent
+
+
+async def drain(spool: Spool) -> list[int]:
+    """Take and release until nothing waits; the batch ids in order."""
+    got = []
+    while not spool.is_drained():
+        taken = await asyncio.wait_for(spool.take(10, 2**20, 0), 5)
+        got += [item.frame.batch_id for item in taken]
+        spool.release(taken)
+    return got
+
+
+def crash(spool: Spool) -> None:
+    """Let go of the folder as a killed process does: nothing is finished, nothing is dropped."""
+    spool._lock.release()
+
+
+async def test_what_was_appended_is_taken_in_order(folder):
+    spool = await opened(folder)
+
+    sent = await append(spool, 30)
+
+    assert await drain(spool) == sent
+    await spool.close()
+
+
+async def test_who_arrives_during_a_sync_shares_the_next(folder):
+    spool = await opened(folder)
+
+    await asyncio.gather(*[append(spool, 1) for _ in range(50)])
+
+    assert spool.state.appended_frames == 50
+    assert spool.state.groups <= 3
+    await spool.close()
+
+
+async def test_unreleased_frames_come_again_after_a_crash(folder):
+    spool = await opened(folder)
+    sent = await append(spool, 20)
+    taken = await spool.take(9, 2**20, 0)
+    assert taken
+    crash(spool)
+
+    again = await opened(folder)
+
+    assert again.state.waiting_frames == 20
+    assert again.state.last_batch_id == max(sent)
+    assert await drain(again) == sent
+    await again.close()
+
+
+async def test_files_go_when_all_their_frames_are_released(folder):
+    spool = await opened(folder)
+    await append(spool, 200, rows=5)
+    assert len(files.spool_files(folder)) > 3
+
+    await drain(spool)
+
+    assert len(files.spool_files(folder)) == 1
+    assert spool.state.used_bytes < SMALL.file_bytes * 2
+    await spool.close()
+
+
+async def test_a_closed_spool_keeps_the_floor_of_its_batch_ids(folder):
+    spool = await opened(folder)
+    sent = await append(spool, 3)
+    await drain(spool)
+    await spool.close()
+
+    again = await opened(folder)
+
+    assert again.state.waiting_frames == 0
+    assert again.state.last_batch_id == max(sent)
+    await again.close()
+
+
+async def test_frames_beyond_the_memory_limit_are_read_back_from_disk(folder):
+    spool = await opened(folder, memory=20_000)
+    sent = await append(spool, 60)
+
+    async def more():
+        return await append(spool, 60)
+
+    second, first = await asyncio.gather(more(), drain(spool))
+    rest = await drain(spool)
+
+    assert first + rest == sent + second
+    assert len(set(first + rest)) == 120
+    await spool.close()
+
+
+async def test_an_idle_taker_lingers_for_company(folder):
+    spool = await opened(folder)
+    taking = asyncio.create_task(spool.take(100, 2**20, 0.05))
+    await asyncio.sleep(0)
+
+    await append(spool, 1)
+    await append(spool, 1)
+
+    assert len(await taking) == 2
+    await spool.close()
+
+
+async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(folder):
+    whole = b"".join(encode_frame(make_frame([make_record()])))
+    folder.mkdir()
+    first = make_frame([make_record()])
+    kept = files.file_header(1, 0) + b"".join(encode_frame(first))
+    for length in range(1, len(whole)):
+        files.file_path(folder, 1).write_bytes(kept + whole[:length])
+
+        spool = await opened(folder)
+
+        assert spool.state.waiting_frames == 1, length
+        assert await drain(spool) == [first.batch_id]
+        assert spool.state.quarantined_frames == 0
+        crash(spool)
+        for _, path in files.spool_files(folder):
+            path.unlink()
+
+
+async def test_any_damaged_byte_costs_at_most_its_frame(folder):
+    sound = [make_frame([make_record()]) for _ in range(3)]
+    pieces = [b"".join(encode_frame(frame)) for frame in sound]
+    content = files.file_header(1, 0) + b"".join(pieces)
+    start = files.FILE_HEADER_BYTES + len(pieces[0])
+    folder.mkdir()
+    places = list(range(frames.PREFIX_BYTES)) + random.Random(3).sample(range(len(pieces[1])), 60)
+    for place in places:
+        damaged = bytearray(content)
+        damaged[start + place] ^= 0x55
+        files.file_path(folder, 1).write_bytes(damaged)
+
+        spool = await opened(folder)
+        got = await drain(spool)
+
+        if spool.state.untouched_files:  # the byte made it a frame of a newer release
+            assert files.file_path(folder, 1).exists()
+        else:
+            assert got == [sound[0].batch_id, sound[2].batch_id], place
+            assert spool.state.quarantined_frames == 1
+            assert spool.is_drained()
+        crash(spool)
+        for _, path in files.spool_files(folder):
+            path.unlink()
+
+
+async def test_quarantine_keeps_the_bytes_and_a_note(folder):
+    frame = make_frame([make_record(), make_record()])
+    damaged = bytearray(b"".join(encode_frame(frame)))
+    damaged[-20] ^= 1
+    folder.mkdir()
+    files.file_path(folder, 1).write_bytes(files.file_header(1, 0) + damaged)
+
+    spool = await opened(folder)
+    assert await drain(spool) == []
+
+    note = json.loads(next((folder / "quarantine").glob("*.json")).read_text())
+    assert note["rows"] == 2
+    assert next((folder / "quarantine").glob("*.frame")).read_bytes() == bytes(damaged)
+    assert spool.state.quarantined_rows == 2
+    await spool.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"garbage" * 900, b"OPS", None])
+async def test_a_file_of_anything_never_stops_the_start(folder, content):
+    folder.mkdir()
+    place = files.file_path(folder, 3)
+    place.write_bytes(os.urandom(3000) if content is None else content)
+
+    spool = await opened(folder)
+    sent = await append(spool, 2)
+
+    assert await drain(spool) == sent
+    assert not place.exists()
+    await spool.close()
+
+
+async def test_a_file_of_a_newer_release_is_left_alone(folder, monkeypatch):
+    folder.mkdir()
+    monkeypatch.setattr(frames, "FRAME_VERSION", 9)
+    content = files.file_header(1, 0) + b"".join(encode_frame(make_frame([make_record()])))
+    monkeypatch.undo()
+    files.file_path(folder, 1).write_bytes(content)
+
+    spool = await opened(folder)
+    sent = await append(spool, 1)
+
+    assert await drain(spool) == sent
+    assert files.file_path(folder, 1).read_bytes() == content
+    assert "frame version 9" in spool.state.untouched_files[0]
+    await spool.close()
+
+
+async def test_a_full_spool_refuses_and_keeps_nothing(folder):
+    spool = await opened(folder, SpoolSettings(file_bytes=2**19, max_bytes=2**20, min_free_bytes=0))
+    big = [make_record(message="x" * 60_000) for _ in range(10)]
+    await spool.append(make_frame(big))
+
+    with pytest.raises(SpoolFull) as caught:
+        await spool.append(make_frame(big))
+
+    assert caught.value.status == 503
+    assert 1 <= caught.value.retry_after_s <= 3
+    assert not spool.has_room() or spool.state.used_bytes < 2**20
+    assert len(await drain(spool)) == 1
+    await spool.close()
+
+
+async def test_a_nearly_full_disk_refuses_before_writes_fail(folder):
+    spool = await opened(folder, SpoolSettings(min_free_bytes=2**60))
+
+    with pytest.raises(SpoolFull):
+        await append(spool, 1)
+
+    assert not spool.has_room()
+    await spool.close()
+
+
+@pytest.mark.parametrize("place", ["spool.before_write", "spool.before_fsync"])
+@pytest.mark.parametrize("action", ["enospc", "eio", "raise"])
+async def test_a_disk_that_refuses_is_never_acknowledged(folder, place, action):
+    spool = await opened(folder)
+    before = await append(spool, 1)
+    failpoints.configure(f"{place}={action}@1")
+
+    with pytest.raises(SpoolFailed):
+        await append(spool, 1)
+
+    assert not spool.has_room()
+    after = await append(spool, 2)
+    assert spool.has_room()
+    crash(spool)
+    again = await opened(folder)
+    assert await drain(again) == before + after
+    await again.close()
+
+
+async def test_a_file_whose_sync_failed_is_never_synced_again(folder):
+    spool = await opened(folder)
+    await append(spool, 1)
+    failpoints.configure("spool.before_fsync=eio@1")
+    with pytest.raises(SpoolFailed):
+        await append(spool, 1)
+
+    await append(spool, 1)
+
+    numbers = [number for number, _ in files.spool_files(folder)]
+    assert numbers == [1, 2]
+    assert len(files.scan_file(files.file_path(folder, 2)).damages) == 0
+    await drain(spool)
+    await spool.close()
+
+
+async def test_when_no_file_can_be_begun_the_spool_recovers_by_itself(folder, monkeypatch):
+    spool = await opened(folder)
+    failpoints.configure("spool.before_fsync=enospc@1")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("storage.spool.group_commit.sync_folder", refuse)
+    for _ in range(2):
+        with pytest.raises(SpoolFailed):
+            await append(spool, 1)
+    monkeypatch.undo()
+    with pytest.raises(SpoolFailed):
+        await append(spool, 1)
+
+    sent = await append(spool, 1)
+
+    assert await drain(spool) == sent
+    await spool.close()
+
+
+async def test_a_sender_that_goes_away_leaves_its_frame(folder):
+    spool = await opened(folder)
+    sending = asyncio.create_task(append(spool, 1))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+    assert len(await asyncio.wait_for(spool.take(1, 1, 0), 5)) == 1
+    await spool.close()
+
+
+async def test_a_second_owner_is_refused(folder):
+    spool = await opened(folder)
+
+    with pytest.raises(SpoolBusy, match=str(os.getpid())):
+        await opened(folder)
+
+    await spool.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_said_clearly(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(SetupError, match=r"spool\.directory"):
+        await opened(tmp_path / "file" / "receiver-0")
+
+
+async def test_an_orphan_is_adopted_drained_and_emptied(folder):
+    orphan = folder.parent / "receiver-1"
+    spool = await opened(orphan)
+    sent = await append(spool, 5)
+    crash(spool)
+    own = await opened(folder)
+
+    assert list(files.other_spools(folder)) == [orphan]
+    adopted = await opened(orphan, adopt=True)
+
+    assert await drain(adopted) == sent
+    assert files.spool_files(orphan) == []
+    await adopted.close()
+    await own.close()
+
+
+def test_the_identity_stays(tmp_path):
+    first = files.load_identity(tmp_path)
+    first.spool_id = 7
+    files.save_identity(tmp_path, first)
+
+    assert files.load_identity(tmp_path) == first
+
+
+def test_a_failpoint_that_does_not_exist_stops_the_start():
+    with pytest.raises(SetupError, match=r"spool\.nowhere"):
+        failpoints.configure("spool.nowhere=kill")
+    with pytest.raises(SetupError, match="explode"):
+        failpoints.configure("spool.before_write=explode")
+
+
+def test_a_failpoint_fires_at_its_turn():
+    failpoints.configure("writer.mid_copy=raise@2,spool.after_fsync=sleep:0")
+
+    failpoints.reach("writer.mid_copy")
+    failpoints.reach("spool.after_fsync")
+    with pytest.raises(failpoints.FailpointHit):
+        failpoints.reach("writer.mid_copy")
+    failpoints.reach("writer.mid_copy")
+    failpoints.reach("ack.sent")
