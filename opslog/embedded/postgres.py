@@ -75,7 +75,8 @@ class EmbeddedPostgres:
         Raises SetupError when the data folder holds something else.
         """
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
-        self._end_leftovers(tell)
+        self.end_leftovers(tell)
+        self._forget_last_run()
         if not self._has_cluster():
             self._make_cluster(tell)
         self._follow_password()
@@ -161,16 +162,18 @@ class EmbeddedPostgres:
     def _password_mark(self) -> str:
         return hashlib.sha256(self._password.encode()).hexdigest()
 
-    def _end_leftovers(self, tell: Tell) -> None:
-        """Before a start nothing may work in the data folder: its supervisor was killed.
-
-        With that made sure of, postmaster.pid says nothing any more. It must go, since the number
-        in it may by now be that of another process of the same account (always so in containers),
-        which PostgreSQL would take for a living postmaster.
-        """
+    def end_leftovers(self, tell: Tell) -> None:
+        """Backends can outlive a postmaster that was killed, for as long as they are busy."""
         ended = end_leftovers(self._data, "postgres", self.quick_signal, _QUIT_PATIENCE_S)
         if ended:
-            tell(f"ended {ended} PostgreSQL processes that a killed opslog had left behind")
+            tell(f"ended {ended} PostgreSQL processes that had been left behind")
+
+    def _forget_last_run(self) -> None:
+        """Nothing works in the data folder, so what the lock files say is no longer true.
+
+        They must go, since the number in them may by now be that of another process of the same
+        account (always so in containers), which PostgreSQL would take for a living postmaster.
+        """
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         for name in (_SOCKET, f"{_SOCKET}.lock"):
             (self.socket.parent / name).unlink(missing_ok=True)

@@ -37,6 +37,9 @@ class Server(Protocol):
     def prepare(self, tell: Tell) -> None:
         """Everything before the start, again and again without harm. Blocks, may take seconds."""
 
+    def end_leftovers(self, tell: Tell) -> None:
+        """Ends processes of an earlier run. Only for who holds the data directory's lock."""
+
     def command(self) -> Command:
         """The program; it stays in the foreground and writes its log to standard error."""
 

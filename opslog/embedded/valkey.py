@@ -56,11 +56,15 @@ class EmbeddedValkey:
         """Makes the folders, ends leftovers, writes the configuration."""
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
         make_folder(self._data, owner=self._account)
-        ended = end_leftovers(self._data, "valkey", self.quick_signal, _STOP_PATIENCE_S)
-        if ended:
-            tell(f"ended {ended} Valkey processes that a killed opslog had left behind")
+        self.end_leftovers(tell)
         self.socket.unlink(missing_ok=True)
         self._write_conf()
+
+    def end_leftovers(self, tell: Tell) -> None:
+        """The server itself, or the rewrite of its file that a killed one had begun."""
+        ended = end_leftovers(self._data, "valkey", self.quick_signal, _STOP_PATIENCE_S)
+        if ended:
+            tell(f"ended {ended} Valkey processes that had been left behind")
 
     def command(self) -> Command:
         """The server in the foreground, its log on standard output."""

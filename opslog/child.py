@@ -1,0 +1,218 @@
+"""One process under the supervisor: started, watched, started again with a back-off, ended."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from config import telemetry
+from config.clock import monotonic_s
+from opslog.log_stream import LogStream
+from opslog.metrics import PROCESS_READY, PROCESS_STARTS
+from opslog.roles import TRY_AGAIN, Role
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 60.0
+"""Who ran this long is started again without much delay."""
+_POLL_S = 0.05
+_TELL_EVERY_S = 5.0
+_KILL_PATIENCE_S = 10.0
+_LINE_BYTES = 65536
+
+_log = logging.getLogger("opslog.supervisor")
+
+
+class FirstStartFailed(Exception):
+    """A process ended before it was ready for the first time: the set-up is wrong."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended at its start ({ending(code)}); its last lines are above")
+        self.code = code
+
+
+class Child:
+    """A role and the process that fills it at the moment."""
+
+    def __init__(self, role: Role, stream: LogStream) -> None:
+        self.role = role
+        self.name = role.name
+        self.was_ready = asyncio.Event()
+        """Set when it has been ready once; a step when it is done, or must be tried again later."""
+        self._stream = stream
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready_now = asyncio.Event()
+        self._stopping = False
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return self._process.pid if self._process else None
+
+    async def run(self) -> None:
+        """Keeps the role filled until `stop`. Raises FirstStartFailed; a step returns when done."""
+        while not self._stopping:
+            began = monotonic_s()
+            await asyncio.to_thread(self.role.prepare, self._tell)
+            if self._stopping:
+                return
+            code = await self._run_once()
+            if self._stopping or (self.role.is_step and code == 0):
+                self.was_ready.set()
+                return
+            if self.role.is_step and code == TRY_AGAIN:
+                self.was_ready.set()
+            if not self.was_ready.is_set():
+                raise FirstStartFailed(self.name, code)
+            await self._pause(code, monotonic_s() - began)
+
+    async def stop(self, patience_s: float) -> None:
+        """Asks for an orderly end; after `patience_s` for a quick one; then makes an end."""
+        self._stopping = True
+        for number, wait_s in (
+            (self.role.stop_signal, patience_s),
+            (self.role.quick_signal, _KILL_PATIENCE_S),
+            (signal.SIGKILL, _KILL_PATIENCE_S),
+        ):
+            process = self._process
+            if process is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), wait_s)
+                return
+            _log.warning("%s did not end within %g s", self.name, wait_s)
+
+    def hurry(self) -> None:
+        """Turns an orderly end that was asked for into a quick one."""
+        self._stopping = True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(self.role.quick_signal)
+
+    async def _run_once(self) -> int:
+        """From start to end of one process; its exit code, negative for a signal."""
+        command = await asyncio.to_thread(self.role.command)
+        reader, writer = os.pipe()
+        environment = {**command.environment, "OPSLOG_READY_FD": str(writer)}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.arguments(),
+                env=environment if self.role.is_ready is None else dict(command.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(*self.role.descriptors, writer),
+                limit=_LINE_BYTES,
+            )
+        finally:
+            os.close(writer)
+        self._process = process
+        PROCESS_STARTS.labels(self.name).inc()
+        if self._stopping:  # asked for while it was being made
+            self.hurry()
+        watch = asyncio.create_task(self._watch(process, reader))
+        try:
+            await self._pass_on_lines(process)
+            return await process.wait()
+        finally:
+            watch.cancel()
+            os.close(reader)
+            self._process = None
+            self._ready_now.clear()
+            PROCESS_READY.labels(self.name).set(0)
+            telemetry.forget_process(process.pid)
+            await self._end_what_it_left(process.pid)
+
+    async def _watch(self, process: asyncio.subprocess.Process, reader: int) -> None:
+        """Waits until it is ready, and says so when that takes long."""
+        next_word = monotonic_s() + _TELL_EVERY_S
+        os.set_blocking(reader, False)
+        while not self._says_ready(process.pid, reader):
+            await asyncio.sleep(_POLL_S)
+            if monotonic_s() > next_word:
+                self._tell("still starting")
+                next_word += _TELL_EVERY_S
+        PROCESS_READY.labels(self.name).set(1)
+        self._ready_now.set()
+        self.was_ready.set()
+        _log.info("%s is ready (process %d)", self.name, process.pid)
+
+    def _says_ready(self, pid: int, reader: int) -> bool:
+        if self.role.is_ready is not None:
+            return self.role.is_ready(pid)
+        try:
+            return b"READY=1" in os.read(reader, 256)
+        except BlockingIOError:
+            return False
+
+    async def _pass_on_lines(self, process: asyncio.subprocess.Process) -> None:
+        """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
+        assert process.stdout is not None
+        exited = asyncio.create_task(process.wait())
+        while True:
+            line = asyncio.create_task(_line(process.stdout))
+            await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
+            if not line.done():  # it has ended, but somebody holds its output open
+                await self._end_what_it_left(process.pid)
+            text = await line
+            if not text:
+                return
+            self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
+
+    async def _end_what_it_left(self, pid: int) -> None:
+        end_session(pid)
+        await asyncio.to_thread(self.role.clear, self._tell)
+
+    async def _pause(self, code: int, ran_s: float) -> None:
+        self._pause_s = FIRST_PAUSE_S if ran_s > STEADY_AFTER_S else self._pause_s
+        _log.error(
+            "%s ended (%s) and is started again in %g s", self.name, ending(code), self._pause_s
+        )
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def _tell(self, line: str) -> None:
+        _log.info("%s: %s", self.name, line)
+
+
+async def _line(output: asyncio.StreamReader) -> bytes:
+    try:
+        return await output.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await output.readexactly(error.consumed)
+
+
+def ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def end_session(session: int) -> None:
+    """Kills what a process left behind in its session: jobs of a worker, helpers of a server."""
+    for pid in _members(session):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _members(session: int) -> Iterator[int]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            yield int(entry.name)

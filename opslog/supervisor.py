@@ -1,0 +1,121 @@
+"""`opslog up`: starts the processes in order, keeps them running, ends them in order.
+
+    start   group by group, each when the one before is ready     opslog/roles.py
+    keep    a process that ends is started again, with a back-off  opslog/child.py
+    end     receivers first, so that nothing comes in; then who reads; then the servers
+
+SIGTERM, SIGINT and SIGHUP end in order; a second one ends at once.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+from config.errors import SetupError
+from opslog.child import Child, FirstStartFailed
+from opslog.log_stream import LogStream
+from opslog.roles import Role
+
+ENDINGS = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
+"""Signals that end the supervisor, and its exit code then."""
+_SERVERS = ("valkey", "postgres")
+
+_log = logging.getLogger("opslog.supervisor")
+
+
+class Supervisor:
+    """Runs a house of roles until a signal comes or the set-up proves wrong."""
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Role]],
+        stream: LogStream,
+        *,
+        stop_timeout_s: float,
+        listeners: Sequence[socket.socket] = (),
+    ) -> None:
+        """`listeners` are closed as soon as the end begins: what comes then is refused."""
+        self.groups = [[Child(role, stream) for role in group] for group in groups]
+        self._stop_timeout_s = stop_timeout_s
+        self._listeners = listeners
+        self._tasks: list[asyncio.Task[None]] = []
+        self._end = asyncio.Event()
+        self._code = 0
+
+    async def run(self, on_ready: Callable[[], None]) -> int:
+        """Returns the exit code. `on_ready` is called once, when all processes are ready."""
+        loop = asyncio.get_running_loop()
+        for number in ENDINGS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            await self._start_all(on_ready)
+            await self._end.wait()
+        finally:
+            await self._stop_all()
+            for number in ENDINGS:
+                loop.remove_signal_handler(number)
+        return self._code
+
+    async def _start_all(self, on_ready: Callable[[], None]) -> None:
+        for group in self.groups:
+            for child in group:
+                task = asyncio.create_task(child.run(), name=child.name)
+                task.add_done_callback(self._on_done)
+                self._tasks.append(task)
+            await self._until_ready(group)
+            if self._end.is_set():
+                return
+        on_ready()
+
+    async def _until_ready(self, group: Sequence[Child]) -> None:
+        """… or until the end has begun."""
+        ready = asyncio.gather(*(child.was_ready.wait() for child in group))
+        end = asyncio.create_task(self._end.wait())
+        await asyncio.wait({ready, end}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        end.cancel()
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """A task ends by itself only when its role is done, or cannot be filled at all."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, FirstStartFailed | SetupError):
+            _log.error("%s", error)
+        else:
+            _log.error("%s cannot be watched any longer", task.get_name(), exc_info=error)
+        failed = error.code if isinstance(error, FirstStartFailed) else SetupError.exit_code
+        self._code = failed if failed > 0 else 1
+        self._end.set()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._end.is_set():
+            _log.warning("%s again: ending at once", number.name)
+            for child in self._children():
+                child.hurry()
+            return
+        self._code = ENDINGS[number]
+        _log.info("%s: ending in order; the same again ends at once", number.name)
+        self._end.set()
+
+    async def _stop_all(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for wave in stop_order(self._children()):
+            await asyncio.gather(*(child.stop(self._stop_timeout_s) for child in wave))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _children(self) -> list[Child]:
+        return [child for group in self.groups for child in group]
+
+
+def stop_order(children: Sequence[Child]) -> list[list[Child]]:
+    """Who lets things in goes first, who stores them last."""
+    receivers = [child for child in children if child.name.startswith("receiver")]
+    servers = [child for name in _SERVERS for child in children if child.name == name]
+    others = [child for child in children if child not in receivers and child not in servers]
+    return [receivers, others, *([server] for server in servers)]
