@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 
@@ -29,10 +29,9 @@ from storage.ingest_keys import (
     note_use,
 )
 from storage.key_snapshot import read_snapshot, write_snapshot
+from storage.pool import Pool
 from storage.record import Value
-
-if TYPE_CHECKING:
-    from storage.ingest_keys import Connection
+from storage.roles import Connection
 
 POLL_S = 2.0
 """Longest age of the copy while PostgreSQL answers; revocation is promised within 5 s."""
@@ -123,7 +122,7 @@ class KeyRing:
         self._used[entry.info.id] = now_s
         return entry.info
 
-    async def run(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    async def run(self, pool: Pool) -> None:
         """Follow the table until cancelled, through any absence of PostgreSQL."""
         while True:
             try:
@@ -133,7 +132,7 @@ class KeyRing:
                 _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
                 await asyncio.sleep(_AWAY_S)
 
-    async def _follow(self, conn: "Connection") -> None:
+    async def _follow(self, conn: Connection) -> None:
         await conn.add_listener(CHANNEL, self._on_change)
         noted_s = time.monotonic()
         while True:
@@ -151,7 +150,7 @@ class KeyRing:
     def _on_change(self, *_: Any) -> None:
         self._changed.set()
 
-    async def _refresh(self, conn: "Connection") -> None:
+    async def _refresh(self, conn: Connection) -> None:
         keys = await keys_in_force(conn)
         self.refreshed_s = self._clock()
         if keys == self._keys:
@@ -161,7 +160,7 @@ class KeyRing:
         if self._snapshot is not None:
             await asyncio.to_thread(write_snapshot, self._snapshot, keys)
 
-    async def _note_use(self, conn: "Connection") -> None:
+    async def _note_use(self, conn: Connection) -> None:
         used, self._used = self._used, {}
         await note_use(conn, {id_: datetime.fromtimestamp(at, UTC) for id_, at in used.items()})
 

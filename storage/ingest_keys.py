@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from typing import ClassVar, cast
 
 import asyncpg
 import orjson
@@ -19,11 +19,8 @@ import orjson
 from config.errors import BadInput
 from config.levels import Level
 from storage.record import Value
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy"
+from storage.roles import Connection
+from storage.statements import statement
 
 CHANNEL = "opslog_ingest_keys"
 PREFIX = "opslog_"
@@ -131,29 +128,29 @@ def digest_of(secret: str) -> bytes:
 
 
 async def create(
-    conn: "Connection", name: str, *, made_by: str, terms: KeyTerms | None = None
+    conn: Connection, name: str, *, made_by: str, terms: KeyTerms | None = None
 ) -> IssuedKey:
     """Make a key. Raises KeyNameTaken, KeyRefused."""
     checked = _checked_name(name)
     async with conn.transaction():
-        await conn.execute(_FREE_NAME, checked)
+        await conn.execute(statement("free_key_name"), checked)
         return await _insert(conn, checked, made_by, terms or KeyTerms(), rotated_from=None)
 
 
-async def list_keys(conn: "Connection", *, with_revoked: bool = False) -> list[IngestKey]:
+async def list_keys(conn: Connection, *, with_revoked: bool = False) -> list[IngestKey]:
     """Keys by name, newest first within a name; without those whose time is over, unless asked."""
-    rows = await conn.fetch(_LIST, with_revoked)
+    rows = await conn.fetch(statement("list_keys"), with_revoked)
     return [_ingest_key(row) for row in rows]
 
 
 async def rotate(
-    conn: "Connection", name: str, *, made_by: str, grace: timedelta = timedelta(hours=1)
+    conn: Connection, name: str, *, made_by: str, grace: timedelta = timedelta(hours=1)
 ) -> IssuedKey:
     """A new key of the same name and terms; the old one holds until the grace is over."""
     if grace < timedelta(0):
         raise KeyRefused("the grace of a rotation is not negative", where="grace")
     async with conn.transaction():
-        old = await conn.fetchrow(_END, name, grace)
+        old = await conn.fetchrow(statement("end_key"), name, grace)
         if old is None:
             raise KeyUnknown(f"no ingest key named {name!r} is in force", where="name")
         return await _insert(
@@ -161,17 +158,17 @@ async def rotate(
         )
 
 
-async def revoke(conn: "Connection", name: str) -> int:
+async def revoke(conn: Connection, name: str) -> int:
     """End every key of this name at once, one in its grace as well; how many. Or KeyUnknown."""
     async with conn.transaction():
-        ended = await conn.fetch(_REVOKE, name)
+        ended = await conn.fetch(statement("revoke_keys"), name)
         if not ended:
             raise KeyUnknown(f"no ingest key named {name!r} is in force", where="name")
         await _announce(conn)
     return len(ended)
 
 
-async def keys_in_force(conn: "Connection") -> list[HashedKey]:
+async def keys_in_force(conn: Connection) -> list[HashedKey]:
     """Every key that is in force now, for receivers to check senders against."""
     return [
         HashedKey(
@@ -181,22 +178,22 @@ async def keys_in_force(conn: "Connection") -> list[HashedKey]:
             terms=_terms(row),
             revoked_at=row["revoked_at"],
         )
-        for row in await conn.fetch(_IN_FORCE)
+        for row in await conn.fetch(statement("keys_in_force"))
     ]
 
 
-async def note_use(conn: "Connection", used_at: Mapping[int, datetime]) -> None:
+async def note_use(conn: Connection, used_at: Mapping[int, datetime]) -> None:
     """Write when keys were last used, by id; never moves a time back."""
-    await conn.execute(_NOTE_USE, list(used_at), list(used_at.values()))
+    await conn.execute(statement("note_key_use"), list(used_at), list(used_at.values()))
 
 
 async def _insert(
-    conn: "Connection", name: str, made_by: str, terms: KeyTerms, *, rotated_from: int | None
+    conn: Connection, name: str, made_by: str, terms: KeyTerms, *, rotated_from: int | None
 ) -> IssuedKey:
     secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARACTERS))
     try:
         row = await conn.fetchrow(
-            _INSERT,
+            statement("insert_key"),
             name,
             digest_of(secret),
             secret[:HINT_CHARACTERS],
@@ -215,8 +212,8 @@ async def _insert(
     return IssuedKey(key=_ingest_key(cast("asyncpg.Record", row)), secret=secret)
 
 
-async def _announce(conn: "Connection") -> None:
-    await conn.execute("SELECT pg_notify($1, '')", CHANNEL)
+async def _announce(conn: Connection) -> None:
+    await conn.execute(statement("announce_keys"), CHANNEL)
 
 
 def _checked_name(name: str) -> str:
@@ -251,49 +248,3 @@ def _ingest_key(row: asyncpg.Record) -> IngestKey:
         rotated_from=row["rotated_from"],
         last_used_at=row["last_used_at"],
     )
-
-
-# What people may see; text for jsonb, whatever codec the connection has.
-_SHOWN = """
-    ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at, rotated_from,
-    last_used_at, rights, attributes::text AS attributes, min_level, records_per_s, bytes_per_s
-"""
-# An expired key no longer holds its name.
-_FREE_NAME = """
-UPDATE ingest_keys SET revoked_at = expires_at
- WHERE name = $1 AND revoked_at IS NULL AND expires_at <= now()
-"""
-_INSERT = f"""
-INSERT INTO ingest_keys (name, key_hash, hint, made_by, expires_at, rotated_from, rights,
-                         attributes, min_level, records_per_s, bytes_per_s)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9::text::log_level, $10, $11)
-RETURNING {_SHOWN}
-"""  # noqa: S608 -- the columns are ours
-_LIST = f"""
-SELECT {_SHOWN} FROM ingest_keys
- WHERE $1 OR ((revoked_at IS NULL OR revoked_at > now())
-          AND (expires_at IS NULL OR expires_at > now()))
- ORDER BY name, ingest_key_id DESC
-"""  # noqa: S608 -- the columns are ours
-_END = f"""
-UPDATE ingest_keys SET revoked_at = now() + $2
- WHERE name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-RETURNING {_SHOWN}
-"""  # noqa: S608 -- the columns are ours
-_REVOKE = """
-UPDATE ingest_keys SET revoked_at = now()
- WHERE name = $1 AND (revoked_at IS NULL OR revoked_at > now())
-RETURNING ingest_key_id
-"""
-_IN_FORCE = """
-SELECT ingest_key_id, name, key_hash, rights, attributes::text AS attributes, min_level,
-       expires_at, records_per_s, bytes_per_s, revoked_at
-  FROM ingest_keys
- WHERE (revoked_at IS NULL OR revoked_at > now())
-   AND (expires_at IS NULL OR expires_at > now())
-"""
-_NOTE_USE = """
-UPDATE ingest_keys AS k SET last_used_at = u.used_at
-  FROM unnest($1::integer[], $2::timestamptz[]) AS u (id, used_at)
- WHERE k.ingest_key_id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.used_at)
-"""
