@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 
 PASS_EVERY_S = 5.0
 """Pause between looks at what other writers have filled, and at ages."""
-_RETRY_S = 0.5
-"""After a roll-over that did not get its lock: writers or an operator's DDL were in the way."""
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 5.0
+"""After a roll-over that did not get its lock: writers stood behind it while it waited."""
 _LOOK_SHARE = 8
 """Own rows since the last look, as a part of the limit, that call for another look."""
 
@@ -84,7 +84,7 @@ class SegmentKeeper:
         """`classes` get an open segment at the start, so that their first record finds one."""
         self.is_leader = False
         self.rolled = 0
-        """Segments that this keeper has rolled over."""
+        """Segments that this keeper wanted closed and knows to be."""
         self._standing = Standing(
             dsn, DatabaseRole.WRITER, name="opslog-keeper", task="rolling segments over"
         )
@@ -119,22 +119,28 @@ class SegmentKeeper:
         await self._standing.run(self._keep)
 
     async def _keep(self, connection: Connection) -> None:
-        self.is_leader = False  # the lock went with the connection before this one
-        for class_name in self._classes:
-            await open_segment(connection, class_name)
-        while True:
-            self._wake.clear()
-            try:
-                await self._pass(connection)
+        retry_s = _FIRST_RETRY_S
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._pass(connection)
+                except _IN_THE_WAY as error:
+                    self._standing.trouble(f"something is in the way: {error}")
+                    await asyncio.sleep(retry_s)  # whatever is noted: writers go first
+                    retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
+                    continue
                 self._standing.well()
-                pause_s = self._pass_every_s
-            except _IN_THE_WAY as error:
-                self._standing.trouble(f"something is in the way: {error}")
-                pause_s = _RETRY_S
-            await pause(self._wake, pause_s)
+                retry_s = _FIRST_RETRY_S
+                await pause(self._wake, self._pass_every_s)
+        finally:
+            self.is_leader = False  # the lock goes with the connection
 
     async def _pass(self, connection: Connection) -> None:
         """One look at all open segments, and what follows from it."""
+        for class_name in self._classes:
+            await open_segment(connection, class_name)
+        self._classes = ()
         if not self.is_leader:
             self.is_leader = await connection.fetchval(statement("keep_segments"), KEEPER_SPACE)
         await self._look(connection)

@@ -150,12 +150,12 @@ END $$;
 -- Closes the open segment of a class and opens the ready one.
 -- class_name   retention class
 -- expected     the segment to close; another one open means that somebody was faster
--- Rows: the number of the open segment afterwards. Waits at most 2 s for the writers that are in
--- (SQLSTATE 55P03 after that); holds them up only for two updates. The figures of the closed
--- segment are not summed here, behind the gate, but by opslog_settle_segments.
+-- Rows: the number of the open segment afterwards. Waits at most 1 s for the writers that are in
+-- (SQLSTATE 55P03 after that), since new ones wait behind it; then two updates, and they go on.
+-- The figures of the closed segment are not summed behind the gate but by opslog_settle_segments.
 -- Uses: storage/segments.py.
 CREATE FUNCTION opslog_roll_segment(class_name text, expected integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     number integer;
 BEGIN

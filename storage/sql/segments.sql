@@ -25,7 +25,7 @@ SELECT opslog_prepare_segment($1);
 -- $1 class     text
 -- $2 expected  integer   the segment to close; when another one is open nothing is done
 -- Rows: the number of the open segment afterwards.
--- Uses: SegmentKeeper. Waits at most 2 s for the writers that are in.
+-- Uses: SegmentKeeper. Waits at most 1 s for the writers that are in.
 SELECT opslog_roll_segment($1, $2);
 
 -- name: settle_segments

@@ -1,4 +1,4 @@
-"""Fresh databases, made from a migrated template in some tens of milliseconds."""
+"""Fresh databases, made from a migrated template in some milliseconds."""
 
 import asyncio
 import itertools
@@ -78,7 +78,7 @@ def make_template(server_dsn: str) -> str:
 def fresh_database(server_dsn: str, template: str = "template0") -> Iterator[Database]:
     """A database of its own, dropped in the end whoever is still connected."""
     name = f"test_{next(_numbers)}"
-    run(statement(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"))
+    run(statement(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     try:
         yield Database(name, named(server_dsn, name))
     finally:

@@ -1,7 +1,5 @@
 """How a schema comes to be and stays what it was: each test is one promise of storage/migrate.py."""
 
-# ruff: noqa: D103 -- the name of a test is its promise
-
 import asyncio
 import dataclasses
 
