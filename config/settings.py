@@ -4,6 +4,7 @@ The texts become docs/reference/settings.md. load.py finds the values: environme
 for nesting, `…_FILE` for secrets) over opslog.toml over the defaults here.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,14 @@ def _check_tls(section: str, cert: Path | None, key: Path | None) -> None:
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class OtlpSettings(Section):
@@ -64,6 +73,11 @@ class OtlpSettings(Section):
     """PEM private key of tls_cert."""
     tls_client_ca: Path | None = None
     """PEM of authorities; with it clients must show a certificate (mTLS)."""
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether senders must show an ingest key: always, except on loopback."""
+        return self.require_key or not is_loopback(self.host)
 
     @model_validator(mode="after")
     def _belong_together(self) -> "OtlpSettings":

@@ -95,6 +95,8 @@ class Spool:
         # Frames from (file, offset) on are only on disk; None when all that waits is in the ring.
         self._behind: tuple[int, int] | None = None
         self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
         self._taking = asyncio.Lock()
         self._free_bytes = 0
         self._free_checked = 0.0
@@ -144,6 +146,11 @@ class Spool:
         if used + size > limit or self._free_bytes - size < self._settings.min_free_bytes:
             raise SpoolFull(used_bytes=used, limit_bytes=limit, free_bytes=self._free_bytes)
 
+    @property
+    def room_bytes(self) -> int:
+        """The limit of what the spool may hold."""
+        return self._settings.max_bytes
+
     def has_room(self) -> bool:
         """Whether an ordinary request would be accepted now."""
         try:
@@ -185,6 +192,7 @@ class Spool:
             await self._begin_file()
 
     def _arrived(self, file: SpoolFile, frame: Frame, size: int) -> None:
+        self._drained.clear()
         rows = frame.rows
         if self._behind is None:
             if self._ring_bytes + size > self._memory_bytes and self._ring:
@@ -257,6 +265,7 @@ class Spool:
             self._behind = None
         if self._behind is None or self._behind[0] > file.number:
             self._drop_if_done(file)
+        self._tell_if_drained()
 
     def _read_one(
         self, descriptor: int, file: SpoolFile, offset: int, end: int
@@ -309,6 +318,7 @@ class Spool:
             touched[item.file.number] = item.file
         for file in touched.values():
             self._drop_if_done(file)
+        self._tell_if_drained()
 
     def _drop_if_done(self, file: SpoolFile) -> None:
         unread = self._behind is not None and self._behind[0] <= file.number
@@ -343,6 +353,7 @@ class Spool:
         if self._files:
             self._behind = (min(self._files), files.FILE_HEADER_BYTES)
             self._wake.set()
+            self._drained.clear()
 
     def _recover_damage(self, file: SpoolFile, damage: files.Damage) -> None:
         if damage.torn:
@@ -359,6 +370,14 @@ class Spool:
     def is_drained(self) -> bool:
         """Whether nothing waits, in memory or on disk."""
         return self.state.waiting_frames == 0 and self._behind is None
+
+    async def drained(self) -> None:
+        """Return when nothing waits."""
+        await self._drained.wait()
+
+    def _tell_if_drained(self) -> None:
+        if self.is_drained():
+            self._drained.set()
 
     async def close(self) -> None:
         """Finish the running sync, drop what is done, let go of the folder."""

@@ -1,0 +1,58 @@
+"""What every process does around its work: log, loop, signals, and saying that it is ready."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from config import logs
+from config.settings import Settings
+from storage import failpoints
+
+_log = logging.getLogger(__name__)
+
+Work = Callable[[asyncio.Event], Awaitable[None]]
+"""Does its work until the event is set, then ends in order."""
+
+
+def run(settings: Settings, work: Work) -> None:
+    """Run `work` in an event loop until SIGTERM or SIGINT; a second signal ends at once."""
+    logs.set_up(settings.log)
+    failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
+    # A thread that finishes a sync waits for the interpreter at most this long.
+    sys.setswitchinterval(0.001)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_until_told(work))
+
+
+async def _until_told(work: Work) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        _log.info("%s: ending in order; the same again ends at once", number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await work(stop)
+
+
+def say_ready() -> None:
+    """Tell the supervisor, when there is one, that this process does its work now."""
+    descriptor = os.environ.pop("OPSLOG_READY_FD", "")
+    if descriptor:
+        os.write(int(descriptor), b"READY=1\n")
+        os.close(int(descriptor))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
