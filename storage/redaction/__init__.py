@@ -1,1 +1,1 @@
-
+"""What must not be stored: rules, finders, and the redactor that everything passes through."""

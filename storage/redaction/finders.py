@@ -1,0 +1,58 @@
+"""The finders that rules name: functions from bytes to the spans of what must go."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
+
+import re2
+
+from storage.redaction.headers import authorizations, cookies
+from storage.redaction.keys import KeyNames
+from storage.redaction.pairs import PAIR, Pairs
+from storage.redaction.pem import private_keys
+from storage.redaction.personal import cards, emails
+from storage.redaction.rules import Rule
+from storage.redaction.shapes import Span, options, searcher
+from storage.redaction.uris import uri_passwords
+from storage.redaction.validators import VALIDATORS
+
+Finder: TypeAlias = Callable[[bytes], Iterable[Span]]
+
+_FINDERS: Final[dict[str, Finder]] = {
+    "authorization": authorizations,
+    "card": cards,
+    "cookie": cookies,
+    "email": emails,
+    "pem": private_keys,
+    "uri": uri_passwords,
+}
+
+
+def finder_of(rule: Rule, names: KeyNames) -> Finder:
+    """The function that does what `rule` says."""
+    if rule.finder == "pairs":
+        return Pairs(names)
+    return _FINDERS[rule.finder] if rule.finder else shape_finder(rule)
+
+
+def triggers_of(rule: Rule) -> tuple[str, ...]:
+    """The patterns of the first pass for `rule`."""
+    return (PAIR,) if rule.finder == "pairs" else rule.triggers
+
+
+def shape_finder(rule: Rule) -> Finder:
+    """A finder for a rule that is a pattern and a validator."""
+    search = searcher(rule.pattern)
+    valid = VALIDATORS[rule.validator]
+    allowed = [re2.compile(pattern, options=options()) for pattern in rule.allow]
+
+    def find(raw: bytes) -> Iterator[Span]:
+        position = 0
+        while (span := search(raw, position)) is not None:
+            start, position = span
+            match = raw[start:position]
+            if valid(match) and not any(pattern.fullmatch(match) for pattern in allowed):
+                yield span
+            else:
+                yield start, start
+
+    return find

@@ -1,0 +1,77 @@
+"""Values that are no secret although their key says so: placeholders, masks, states, references.
+
+Only whole values count: a mask with something after it is a secret again.
+"""
+
+import re
+from typing import Final
+
+from storage.redaction.validators import random_looking
+
+# Words that logs put where a secret would stand; a password that is one of them is no secret.
+_WORDS: Final = frozenset(
+    b"""a an absent accepted access active added all allowed an and any are array as at auth
+    authentication authorization bad basic bearer been blank bool boolean bytes can cannot cant
+    changed check checking cleared created credentials default deleted denied did digest disabled
+    does doesn't don't empty enabled error exceeded exists expired expires fail failed failure
+    false field file filtered for found from generated generation granted had has hash hashed have
+    hidden if in incorrect input int integer invalid is issued key kerberos length less line long
+    login malformed masked match matches method mismatch missing mode more must n n/a na negotiate
+    nil no none not null number object of off ok on optional or out output parameter pass passed
+    present prompt protected provided read ready received redacted refresh refreshed rejected
+    removed renewed required reset reused revoked rotated sanitized scheme secret sent set should
+    skipped str string strong success supplied text than that the to token too true type undefined
+    unchanged unexpected unknown unset unsupported unverified update updated user using valid value
+    verified verify was weak were when will with without wrong y yes yet you your""".split()
+)
+_PLACEHOLDER: Final = re.compile(
+    rb"""(?ix)
+    [*x.\-_\#?~]+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | \.{2,}
+    | \$\{\{[^{}]*\}\} | \$\{[^{}:]*\} | \$\([^()]*\) | \$[a-z_]\w* | \$\d+ | %[a-z_]\w*% | %[sdvqr@]
+    | \{\{[^{}]*\}\} | \{\w*\} | \#\{[^{}]*\} | %\(\w+\)[sdr] | %\{\w+\}
+    | <[a-z][\w\ \-./:]*> | \((?:null|none|hidden|redacted|masked|not\ set|empty)\)
+    | :[a-z_]+ | @p\d+ | @[a-z_]+
+    | [\[<(*]*\[?(?:redacted|filtered|masked|hidden|removed|sensitive|protected|scrubbed|secured)
+      (?:[\ :=_-][\w\ :=-]{0,80})?[\]>)*]*
+    | (?:your|my|the|some|insert|enter|example|change)[_-][a-z_-]+ | change-?me | placeholder
+    """
+)
+_REFERENCE: Final = re.compile(
+    rb"""(?x)
+    (?:process\.env|os\.environ|os\.getenv|import\.meta\.env|env|ENV|secrets|vars|var|local|data
+       |self|this|config|cfg|settings|params|request|req|args|kwargs|ctx|options|opts)
+      (?:\.[A-Za-z_]\w*)+(?:\(\)?)?
+    | (?:process\.env|os\.environ|ENV)\[.*
+    | [A-Za-z_][\w.]*\(\)?
+    | https?://[^\s@?\#]*
+    | arn:aws[\w-]*:(?:secretsmanager|ssm):\S* | op://\S+ | vault:\S*[/\#]\S*
+    | projects/[\w-]+/secrets/[\w/-]+
+    | (?:file:(?://)?)?/(?:[a-z0-9_.\-]+/)+[A-Za-z0-9_.\-]* | ~/[\w./\-]+ | [A-Za-z]:\\[\w\\ .\-]+
+    """
+)
+_WORDLIKE: Final = re.compile(rb"[A-Za-z]+(?:[-_ .:/][A-Za-z]+)*")
+_MEASURE: Final = re.compile(
+    rb"[+-]?\d+(?:\.\d+)?(?:%|ns|us|ms|s|m|h|d|min|sec|[kKMGT]?i?B)?"
+    rb"|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
+)
+_LEAST_SECRET_BYTES: Final = 6
+
+
+def harmless(value: bytes) -> bool:
+    """Whether a value under a secret's name hides nothing."""
+    bare = value.strip()
+    return (
+        not bare
+        or bare.lower().rstrip(b".,:;!?") in _WORDS
+        or _PLACEHOLDER.fullmatch(bare) is not None
+        or _REFERENCE.fullmatch(bare) is not None
+    )
+
+
+def looks_secret(value: bytes) -> bool:
+    """Whether a value under a doubtful name has the look of a secret: no word, date or measure."""
+    return (
+        len(value) >= _LEAST_SECRET_BYTES
+        and _WORDLIKE.fullmatch(value) is None
+        and _MEASURE.fullmatch(value) is None
+    ) or (len(value) >= 20 and random_looking(value))

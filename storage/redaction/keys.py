@@ -1,0 +1,139 @@
+"""What the name of a field says about its value: split into words, matched whole, never as substrings.
+
+`author`, `input_tokens` and `messaging.kafka.message.key` hold no secret although a key word is
+in them; `DB_PASSWORD`, `spring.datasource.password` and `userPassword` do. The words are data
+(config/rules/secrets.toml, table [names]).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Final
+
+_HUMPS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_a-zA-Z]+")
+_GLUE: Final = re.compile(r"[\W\d_]+")
+_MEMO_ENTRIES: Final = 8192
+
+
+class Kind(Enum):
+    """How a value is treated for the sake of its name."""
+
+    PLAIN = "plain"
+    """Nothing known: the text rules decide."""
+    DOUBTFUL = "doubtful"
+    """A secret if it looks like one."""
+    SECRET = "secret"
+    """A secret unless it plainly is none (null, a mask, a placeholder)."""
+    AUTHORIZATION = "authorization"
+    """A scheme and credentials."""
+    COOKIE = "cookie"
+    """Pairs of names and secret values."""
+    ACTOR = "actor"
+    """Somebody's id: an e-mail address in it becomes a token."""
+
+
+class KeyNames:
+    """Says of a name what kind of value it has; remembers names that it has seen."""
+
+    __slots__ = (
+        "_actors", "_allow", "_counted", "_glued", "_memo", "_not_after", "_not_before", "_runs",
+        "_secret", "_tails",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        words: Mapping[str, Sequence[str]],
+        *,
+        allow: Iterable[str] = (),
+        secret: Iterable[str] = (),
+    ) -> None:
+        """Take the word lists of the rules and the names that the settings add.
+
+        Args:
+            words: the table [names]: runs, doubtful, glued, counted, not_before, not_after, tails,
+                actors, allow.
+            allow: names that are never taken for secret ones.
+            secret: names that always are.
+        """
+        self._runs = _by_first(words["runs"], Kind.SECRET) | {}
+        for first, runs in _by_first(words["doubtful"], Kind.DOUBTFUL).items():
+            self._runs.setdefault(first, []).extend(runs)
+        for header, kind in (("authorization", Kind.AUTHORIZATION), ("cookie", Kind.COOKIE)):
+            for first, runs in _by_first(words[header], kind).items():
+                self._runs.setdefault(first, []).extend(runs)
+        for runs in self._runs.values():
+            runs.sort(key=lambda run: -len(run[0]))
+        self._glued = tuple(words["glued"])
+        self._counted = frozenset(words["counted"])
+        self._not_before = frozenset(words["not_before"])
+        self._not_after = frozenset(words["not_after"])
+        self._tails = frozenset(words["tails"])
+        self._actors = frozenset(words["actors"])
+        self._allow = frozenset(name.lower() for name in (*words["allow"], *allow))
+        self._secret = frozenset(name.lower() for name in secret)
+        self._memo: dict[str, Kind] = {}
+
+    def kind(self, name: str) -> Kind:
+        """The kind of value that `name` announces."""
+        found = self._memo.get(name)
+        if found is None:
+            found = self._judge(name[:512])
+            if len(self._memo) >= _MEMO_ENTRIES:
+                self._memo.clear()
+            self._memo[name] = found
+        return found
+
+    def is_plural(self, name: str) -> bool:
+        """Whether the name may be that of a count: `tokens`, `secrets`."""
+        words = words_of(name)
+        return bool(words) and words[-1] in self._counted
+
+    def _judge(self, name: str) -> Kind:
+        lower = name.lower()
+        if lower in self._allow:
+            return Kind.PLAIN
+        if lower in self._secret:
+            return Kind.SECRET
+        if lower in self._actors:
+            return Kind.ACTOR
+        words = words_of(name)
+        found = Kind.PLAIN
+        for start, word in enumerate(words):
+            for run, kind in self._runs.get(word, ()):
+                end = start + len(run)
+                if tuple(words[start:end]) == run:
+                    found = self._in_context(words, start, end, kind)
+                    break
+            if found is not Kind.PLAIN:
+                return found
+        if _GLUE.sub("", lower).endswith(self._glued) and not self._not_before & set(words):
+            return Kind.SECRET
+        return Kind.PLAIN
+
+    def _in_context(self, words: list[str], start: int, end: int, kind: Kind) -> Kind:
+        """What words before and after make of a key word: `max_tokens`, `token_type`."""
+        if start and words[start - 1] in self._not_before:
+            return Kind.PLAIN
+        after = words[end:]
+        if not after or set(after) <= self._tails:
+            return kind
+        if set(after) & self._not_after:
+            return Kind.PLAIN
+        return Kind.DOUBTFUL
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in lower case; digits belong to no word.
+
+    >>> words_of("spring.datasource.userPassword2"), words_of("X-API-Key")
+    (['spring', 'datasource', 'user', 'password'], ['x', 'api', 'key'])
+    """
+    return [word.lower() for word in _HUMPS.findall(name)]
+
+
+def _by_first(names: Iterable[str], kind: Kind) -> dict[str, list[tuple[tuple[str, ...], Kind]]]:
+    found: dict[str, list[tuple[tuple[str, ...], Kind]]] = {}
+    for name in names:
+        run = tuple(name.split())
+        found.setdefault(run[0], []).append((run, kind))
+    return found

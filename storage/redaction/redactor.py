@@ -1,0 +1,207 @@
+"""Redaction as others use it: texts, values, attributes, records; never a secret out of here.
+
+Fails closed: what cannot be scanned (too long, too deep, an engine that fails) is replaced by a
+marker as a whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from config.errors import SetupError
+from config.settings import RedactionSettings
+from storage.canonical import member, order_of
+from storage.record import Attribute, Hit, Value
+from storage.redaction.headers import authorization_value, cookie_value
+from storage.redaction.keys import KeyNames, Kind
+from storage.redaction.personal import is_email
+from storage.redaction.replace import Replacements
+from storage.redaction.rules import Rule, rules_of
+from storage.redaction.scan import RuleSpan, Scanner
+from storage.redaction.tokens import HmacKeys, marker
+from storage.redaction.values import Counts, Values
+
+UNSCANNED: Final = "unscanned"
+"""Marker of what could not be scanned."""
+_LONGEST_BYTES: Final = 8 * 2**20
+_MEMO_ENTRIES: Final = 8192
+_NO_HITS: Final[tuple[Hit, ...]] = ()
+_UNSCANNED: Final[tuple[bytes, tuple[Hit, ...]]] = (marker(UNSCANNED).encode(), ((UNSCANNED, 1),))
+_KEY_RULES: Final = {
+    Kind.SECRET: "secret_field",
+    Kind.DOUBTFUL: "secret_field",
+    Kind.AUTHORIZATION: "authorization",
+    Kind.COOKIE: "cookie",
+    Kind.ACTOR: "email",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFailure:
+    """A rule that no longer finds its own canary."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What redaction made of a payload that somebody tried, and which rules did it."""
+
+    result: Value
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What is known of an attribute's name."""
+
+    safe: str
+    kind: Kind
+    order: bytes
+    hits: tuple[Hit, ...]
+
+
+class Redactor:
+    """The redaction of one process; made once, it holds no state but its memory of names."""
+
+    __slots__ = (
+        "_hmac",
+        "_keys",
+        "_names",
+        "_numbers",
+        "_replace",
+        "_rules",
+        "_scanner",
+        "_values",
+    )
+
+    def __init__(self, settings: RedactionSettings, hmac_keys: HmacKeys) -> None:
+        """Compile the rules and prove each by its canary.
+
+        Raises:
+            SetupError: a rule, name or pattern in `settings` is not usable; the message names it.
+        """
+        chosen = rules_of(settings)
+        self._rules = chosen.rules
+        self._hmac = hmac_keys
+        self._names = KeyNames(chosen.names, allow=settings.allow_keys, secret=settings.secret_keys)
+        self._scanner = Scanner(self._rules, self._names)
+        self._replace = Replacements(self._rules, hmac_keys)
+        self._numbers = {rule.name: number for number, rule in enumerate(self._rules)}
+        self._values = Values(
+            self._names, frozenset(chosen.names["beside"]), self._bytes, self._hide
+        )
+        self._keys: dict[str, _Key] = {}
+        failures = self.self_test()
+        if failures:
+            raise SetupError(f"redaction rule {failures[0].rule!r} {failures[0].reason}")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force, in order of precedence."""
+        return self._rules
+
+    def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
+        """`text` without secrets, and which rules hid something how often."""
+        raw = text.encode("utf-8", "replace")
+        safe, hits = self._bytes(raw)
+        return (safe.decode("utf-8", "replace"), hits) if hits else (text, hits)
+
+    def value(self, key: str, value: Value) -> tuple[Value, tuple[Hit, ...]]:
+        """`value` without secrets, judged by its content and by the name `key`."""
+        counts: Counts = {}
+        try:
+            safe = self._values.redact(key, value, counts)
+        except Exception:  # noqa: BLE001 (fails closed: nothing unscanned may pass)
+            return _UNSCANNED[0].decode(), _UNSCANNED[1]
+        return safe, tuple(counts.items())
+
+    def attribute(self, key: str, value: Value) -> Attribute:
+        """The attribute, safe in key and value, with its canonical JSON."""
+        known = self._keys.get(key) or self._learn(key)
+        safe, hits = self.value(key, value)
+        return Attribute(
+            known.safe, safe, member(known.safe, safe), known.order, (*known.hits, *hits)
+        )
+
+    def record(
+        self, text: str | None, fresh: Sequence[tuple[str, Value]]
+    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
+        """Message and new attributes of one record, in one first pass.
+
+        This is the hot path: loadtests/bench_redaction.py pays for its shape.
+        """
+        strings = [value for _, value in fresh if value.__class__ is str]
+        if text is not None:
+            strings.append(text)
+        raw = "\0".join(strings).encode("utf-8", "replace")
+        if self._scanner.hints(raw):
+            safe, hits = self.text(text) if text is not None else (None, _NO_HITS)
+            return safe, hits, [self.attribute(key, value) for key, value in fresh]
+        attributes = []
+        for key, value in fresh:
+            known = self._keys.get(key) or self._learn(key)
+            if value.__class__ is str and known.kind is Kind.PLAIN:
+                attributes.append(
+                    Attribute(known.safe, value, member(known.safe, value), known.order, known.hits)
+                )
+            else:
+                attributes.append(self.attribute(key, value))
+        return text, _NO_HITS, attributes
+
+    def test(self, payload: Value) -> Trial:
+        """What redaction would make of a text, or of attributes (a map); nothing is kept."""
+        if isinstance(payload, str):
+            return Trial(*self.text(payload))
+        return Trial(*self.value("", payload))
+
+    def self_test(self) -> list[CanaryFailure]:
+        """Rules that do not hide their own canary; empty when all is well."""
+        failures = []
+        for rule in self._rules:
+            if not rule.canary:
+                continue
+            safe, hits = self.text(rule.canary)
+            if safe == rule.canary or rule.name not in dict(hits):
+                failures.append(CanaryFailure(rule.name, "does not hide its own canary"))
+        return failures
+
+    def _learn(self, key: str) -> _Key:
+        """Judge a name once; names are few, and a flood of them only empties the memory."""
+        safe, hits = self.text(key)
+        if len(self._keys) >= _MEMO_ENTRIES:
+            self._keys.clear()
+        known = _Key(safe, self._names.kind(key), order_of(safe), hits)
+        self._keys[key] = known
+        return known
+
+    def _bytes(self, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+        if len(raw) > _LONGEST_BYTES:
+            return _UNSCANNED
+        try:
+            hints = self._scanner.hints(raw)
+            if not hints:
+                return raw, _NO_HITS
+            spans = self._scanner.spans(raw, hints)
+            return self._replace(raw, spans) if spans else (raw, _NO_HITS)
+        except Exception:  # noqa: BLE001 (fails closed: nothing unscanned may pass)
+            return _UNSCANNED
+
+    def _hide(self, kind: Kind, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+        """Replace a value that its name makes secret."""
+        number = self._numbers.get(_KEY_RULES[kind])
+        if number is None:
+            return self._bytes(raw)
+        if kind is Kind.ACTOR:
+            if not is_email(raw):
+                return self._bytes(raw)
+            return self._hmac.token(raw.strip().lower()).encode(), (("email", 1),)
+        spans: list[RuleSpan] = []
+        if kind is Kind.AUTHORIZATION:
+            spans = [(*span, number) for span in authorization_value(raw)]
+        elif kind is Kind.COOKIE:
+            spans = [(*span, number) for span in cookie_value(raw)]
+        else:
+            return self._replace.whole(raw, number)
+        return self._replace(raw, spans) if spans else self._bytes(raw)

@@ -1,0 +1,217 @@
+"""Rules as data: config/rules/*.toml and the settings' own, checked before anything is scanned."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import re2
+
+from config.errors import SetupError
+from config.settings import RedactionSettings
+from storage.redaction.shapes import options
+from storage.redaction.validators import VALIDATORS
+
+REPLACEMENTS: Final = ("marker", "hmac", "last4", "drop")
+_FILES: Final = ("secrets.toml", "pii.toml")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_OWN_FIELDS: Final = frozenset(
+    (
+        "name",
+        "what",
+        "source",
+        "pattern",
+        "trigger",
+        "validator",
+        "replacement",
+        "keys",
+        "allow",
+        "canary",
+    )
+)
+# Ordinary text in which no sane rule finds anything: what matches here matches everything.
+_ORDINARY: Final = (
+    b"The quick brown fox jumps over the lazy dog",
+    b"GET /api/v2/orders/17 completed with status 200 in 12 ms",
+    b"a",
+    b"0",
+    b" ",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as it is in force."""
+
+    name: str
+    what: str = ""
+    source: str = ""
+    pattern: str = ""
+    """RE2; empty where a finder of our own does the work."""
+    finder: str = ""
+    triggers: tuple[str, ...] = ()
+    """Patterns of the first pass; the rule runs only where one of them matches."""
+    validator: str = "always"
+    replacement: str = "marker"
+    keys: tuple[str, ...] = ()
+    """Further names whose values are secrets of this rule."""
+    allow: tuple[str, ...] = ()
+    """Patterns (RE2, whole match) of what is harmless all the same."""
+    canary: str = ""
+    """Text in which the rule must find something."""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All rules of an installation, in order of precedence, and the words of names."""
+
+    rules: tuple[Rule, ...]
+    names: Mapping[str, Sequence[str]]
+    off: tuple[Rule, ...] = ()
+    """Rules that exist and are not in force."""
+
+
+@cache
+def shipped() -> RuleSet:
+    """The rules that come with opslog."""
+    rules: list[Rule] = []
+    names: dict[str, list[str]] = {}
+    for file in _FILES:
+        content = tomllib.loads(files("config").joinpath("rules", file).read_text("utf-8"))
+        rules.extend(_shipped_rule(table) for table in content["rule"])
+        names.update(content.get("names", {}))
+    return RuleSet(tuple(rules), names)
+
+
+def _shipped_rule(table: Mapping[str, Any]) -> Rule:
+    pattern = table.get("pattern", "")
+    return Rule(
+        name=table["name"],
+        what=table["what"],
+        source=table["source"],
+        pattern=pattern,
+        finder=table.get("finder", ""),
+        triggers=tuple(table.get("trigger", ())) or ((pattern,) if pattern else ()),
+        validator=table.get("validator", "always"),
+        canary="".join(table["canary"]),
+        enabled=table.get("enabled", True),
+    )
+
+
+def rules_of(settings: RedactionSettings) -> RuleSet:
+    """The rules that `settings` ask for.
+
+    Raises:
+        SetupError: a name, pattern, validator or replacement is not known or not usable; the
+            message names the setting.
+    """
+    known = {rule.name: rule for rule in shipped().rules}
+    for place, names in (
+        ("redaction.enable", settings.enable),
+        ("redaction.disable", settings.disable),
+    ):
+        _require(names, known, place)
+    own = [_own_rule(table, f"redaction.rules[{i}]") for i, table in enumerate(settings.rules)]
+    for i, rule in enumerate(own):
+        if rule.name in known:
+            raise SetupError(
+                f"redaction.rules[{i}].name {rule.name!r} is taken; choose another name"
+            )
+        known[rule.name] = rule
+    _require(settings.replace, known, "redaction.replace")
+    for name, kind in settings.replace.items():
+        _check_replacement(name, kind, f"redaction.replace.{name}")
+    on: list[Rule] = []
+    off: list[Rule] = []
+    for rule in known.values():
+        wanted = (
+            rule.enabled or rule.name in settings.enable
+        ) and rule.name not in settings.disable
+        kind = settings.replace.get(rule.name, rule.replacement)
+        (on if wanted else off).append(replace(rule, replacement=kind))
+    return RuleSet(tuple(on), shipped().names, tuple(off))
+
+
+def _require(names: Iterable[str], known: Iterable[str], place: str) -> None:
+    for name in names:
+        if name not in known:
+            raise SetupError(f"{place}: no rule {name!r}; there are {', '.join(known)}")
+
+
+def _check_replacement(name: str, kind: str, place: str) -> None:
+    if kind not in REPLACEMENTS:
+        raise SetupError(f"{place}: {kind!r} is none of {', '.join(REPLACEMENTS)}")
+    if kind == "last4" and name != "credit_card":
+        raise SetupError(f"{place}: last4 is for credit_card only; use marker or hmac")
+
+
+def _own_rule(table: Mapping[str, object], place: str) -> Rule:
+    unknown = sorted(set(table) - _OWN_FIELDS)
+    if unknown:
+        raise SetupError(
+            f"{place}.{unknown[0]} is unknown; a rule has {', '.join(sorted(_OWN_FIELDS))}"
+        )
+    name = _text(table, "name", place)
+    if not _NAME.fullmatch(name):
+        raise SetupError(f"{place}.name must match {_NAME.pattern}")
+    keys = _texts(table, "keys", place)
+    pattern = _text(table, "pattern", place) if "pattern" in table or not keys else ""
+    triggers = _texts(table, "trigger", place)
+    allow = _texts(table, "allow", place)
+    for field, patterns in (("pattern", (pattern,)), ("trigger", triggers), ("allow", allow)):
+        for one in filter(None, patterns):
+            _check_pattern(one, f"{place}.{field}")
+    validator = _text(table, "validator", place) if "validator" in table else "always"
+    if validator not in VALIDATORS:
+        raise SetupError(f"{place}.validator: {validator!r} is none of {', '.join(VALIDATORS)}")
+    kind = _text(table, "replacement", place) if "replacement" in table else "marker"
+    _check_replacement(name, kind, f"{place}.replacement")
+    return Rule(
+        name=name,
+        what=str(table.get("what", "")),
+        source=str(table.get("source", "opslog.toml")),
+        pattern=pattern,
+        triggers=triggers or ((pattern,) if pattern else ()),
+        validator=validator,
+        replacement=kind,
+        keys=keys,
+        allow=allow,
+        canary=str(table.get("canary", "")),
+    )
+
+
+def _text(table: Mapping[str, object], field: str, place: str) -> str:
+    value = table.get(field)
+    if not isinstance(value, str) or not value:
+        raise SetupError(f"{place}.{field} must be a text that is not empty")
+    return value
+
+
+def _texts(table: Mapping[str, object], field: str, place: str) -> tuple[str, ...]:
+    value = table.get(field, [])
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise SetupError(f"{place}.{field} must be a list of texts that are not empty")
+    return tuple(texts)
+
+
+def _check_pattern(pattern: str, place: str) -> None:
+    try:
+        compiled = re2.compile(pattern, options=options())
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        raise SetupError(
+            f"{place}: RE2 refuses the pattern ({reason}); it has no look-around and no back-references"
+        ) from None
+    if compiled.fullmatch(b"") or compiled.search(b"").__class__ is not type(None):
+        raise SetupError(
+            f"{place}: the pattern matches the empty text; ask for at least one character"
+        )
+    if all(compiled.search(text) for text in _ORDINARY[:2]) or any(
+        compiled.fullmatch(text) for text in _ORDINARY
+    ):
+        raise SetupError(f"{place}: the pattern matches ordinary text; make it narrower")
