@@ -1,1 +1,1 @@
-
+"""The API over HTTP: routes, checks at the door, answers, problems."""

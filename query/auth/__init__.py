@@ -1,1 +1,1 @@
-
+"""Who asks: tokens and the keys that they are checked with."""

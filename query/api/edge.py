@@ -1,0 +1,83 @@
+"""The outermost layer of the API: request ids, safe headers, errors as problems, timing."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import Histogram
+
+from config.errors import OpslogError
+from query.api.door import REQUEST_ID
+from query.api.problems import problem
+from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
+
+_log = logging.getLogger(__name__)
+
+SECONDS = Histogram(
+    "opslog_api_request_seconds", "Time to the end of an answer.", ["route", "status"]
+)
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every answer, unless its handler says otherwise (OWASP Secure Headers)."""
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Answers every request, whatever happens below."""
+    request[REQUEST_ID] = secrets.token_hex(8)
+    begin_s = time.perf_counter()
+    answer = await _answered(request, handler)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
+    return answer
+
+
+async def _answered(request: web.Request, handler: Next) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except OpslogError as error:
+        if error.status >= 500:
+            _log.warning("request %s: %s", request[REQUEST_ID], error.code, exc_info=error)
+        return problem(error, request[REQUEST_ID])
+    except web.HTTPException as error:
+        answer = problem(_translated(error), request[REQUEST_ID])
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise  # nobody is there any more
+    except Exception:  # noqa: BLE001 - the edge: a defect of ours must not show its insides
+        _log.exception("request %s failed", request[REQUEST_ID])
+        return problem(OpslogError(), request[REQUEST_ID])
+
+
+def _translated(error: web.HTTPException) -> OpslogError:
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound("there is nothing under this address")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(f"this address takes {', '.join(sorted(error.allowed_methods))}")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return RequestTooLarge("this API takes no large bodies")
+    return BadRequest("the request cannot be understood")
+
+
+async def put_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    """Signal before the headers of any answer leave, streams included."""
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers["Server"] = "opslog"
+    answer.headers["X-Request-Id"] = request.get(REQUEST_ID, "")

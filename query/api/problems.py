@@ -1,0 +1,33 @@
+"""Errors as RFC 9457 problem documents: stable type, status, the parameter, the request's id."""
+
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from config.errors import BadInput, OpslogError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem(error: OpslogError, request_id: str) -> web.Response:
+    """The answer for an error. What it says is safe to show: errors carry no record, no secret."""
+    document: dict[str, object] = {
+        "type": f"/errors/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error) if error.status != HTTPStatus.INTERNAL_SERVER_ERROR else "",
+        "requestId": request_id,
+    }
+    if isinstance(error, BadInput) and error.where:
+        document["errors"] = [{"parameter": error.where, "detail": str(error)}]
+    if error.retryable:
+        document["retryable"] = True
+    answer = web.Response(
+        body=orjson.dumps(document), status=error.status, content_type=CONTENT_TYPE
+    )
+    if error.retry_after_s:
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="opslog"'
+    return answer

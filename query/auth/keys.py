@@ -1,0 +1,210 @@
+"""The keys that tokens are checked with: the installation's own, a PEM file, a foreign JWKS."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import jwt
+import orjson
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import RSAAlgorithm
+from yarl import URL
+
+from config.errors import SetupError
+from config.settings import AuthSettings
+
+_log = logging.getLogger(__name__)
+
+MIN_KEY_BITS = 2048
+MAX_JWKS_BYTES = 64 * 1024
+FETCH_TIMEOUT_S = 5.0
+REFRESH_FLOOR_S = 60.0
+"""Tokens with invented key ids must not make us ask the issuer more often than this."""
+REFRESH_AFTER_S = 900.0
+"""Known keys are asked for again after this, so that withdrawn ones go."""
+MAX_KID = 256
+
+
+class InstallationKeys:
+    """The installation's own key by its id, and at most one foreign key from a PEM file.
+
+    A PEM file does not say which `kid` its owner uses, so its key stands for every id that is
+    not our own.
+    """
+
+    def __init__(self, own: Mapping[str, bytes], foreign_pem: bytes | None = None) -> None:
+        self._own = {kid: public_key(pem) for kid, pem in own.items()}
+        self._foreign = public_key(foreign_pem) if foreign_pem is not None else None
+
+    async def find(self, kid: object) -> RSAPublicKey | None:
+        """The key for this id."""
+        if kid is None or not isinstance(kid, str) or len(kid) > MAX_KID:
+            return self._foreign if kid is None else None
+        return self._own.get(kid, self._foreign)
+
+
+class IssuerKeys:
+    """The keys that a foreign issuer publishes, and the installation's own before them."""
+
+    def __init__(
+        self,
+        url: str,
+        own: InstallationKeys,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises SetupError for an address that must not be asked."""
+        self._url = _checked_url(url)
+        self._own = own
+        self._now_s = now_s
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._asked_s: float | None = None
+        self._asking = asyncio.Lock()
+
+    async def find(self, kid: object) -> RSAPublicKey | None:
+        """The key for this id; asks the issuer at most once a minute when it is not known."""
+        own = await self._own.find(kid)
+        if own is not None or not isinstance(kid, str) or len(kid) > MAX_KID:
+            return own
+        if self._is_due(REFRESH_AFTER_S if kid in self._keys else REFRESH_FLOOR_S):
+            async with self._asking:
+                if self._is_due(REFRESH_AFTER_S if kid in self._keys else REFRESH_FLOOR_S):
+                    await self._refresh()
+        return self._keys.get(kid)
+
+    def _is_due(self, after_s: float) -> bool:
+        return self._asked_s is None or self._now_s() - self._asked_s >= after_s
+
+    async def _refresh(self) -> None:
+        """Asks the issuer; the keys stay as they are when it gives no usable answer."""
+        self._asked_s = self._now_s()
+        try:
+            keys = _keys_of(await _fetch(self._url))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
+            _log.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
+            return
+        if keys:
+            self._keys = keys
+        else:
+            _log.warning("the issuer publishes no RSA key that could be used")
+
+
+def public_key(pem: bytes) -> RSAPublicKey:
+    """An RSA public key of 2048 bits or more from PEM. Raises SetupError."""
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SetupError("the public key for tokens is not a PEM public key") from error
+    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
+        raise SetupError(f"tokens need an RSA key of at least {MIN_KEY_BITS} bits")
+    return key
+
+
+def keys_from(settings: AuthSettings, own: Mapping[str, bytes]) -> InstallationKeys | IssuerKeys:
+    """The keys that the settings name; `own` maps the installation's key id to its public PEM."""
+    pem = None
+    if settings.public_key_file is not None:
+        try:
+            pem = settings.public_key_file.read_bytes()
+        except OSError as error:
+            raise SetupError(f"auth.public_key_file cannot be read: {error.strerror}") from error
+    installation = InstallationKeys(own, pem)
+    return IssuerKeys(settings.jwks_url, installation) if settings.jwks_url else installation
+
+
+def _checked_url(text: str) -> URL:
+    url = URL(text)
+    host = url.host or ""
+    if url.scheme == "https" and host:
+        return url
+    if url.scheme == "http" and (host == "localhost" or _is_loopback(host)):
+        return url
+    raise SetupError("auth.jwks_url must be https, or http on the loopback address")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _CheckedResolver(AbstractResolver):
+    """Refuses addresses that no issuer has: cloud metadata services, and others of that kind."""
+
+    def __init__(self, *, only_loopback: bool) -> None:
+        self._inner = ThreadedResolver()
+        self._only_loopback = only_loopback
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a host that may be asked."""
+        found = await self._inner.resolve(host, port, family)
+        allowed = [item for item in found if self._is_allowed(item["host"])]
+        if not allowed:
+            raise OSError("the issuer's name leads to an address that is not allowed")
+        return allowed
+
+    def _is_allowed(self, address: str) -> bool:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        if self._only_loopback:
+            return ip.is_loopback
+        return not (ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved)
+
+    async def close(self) -> None:
+        """Closes what is inside."""
+        await self._inner.close()
+
+
+async def _fetch(url: URL) -> bytes:
+    connector = aiohttp.TCPConnector(
+        resolver=_CheckedResolver(only_loopback=url.scheme == "http"), force_close=True
+    )
+    timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
+        session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as answer,
+    ):
+        if answer.status != 200:
+            raise ValueError("no 200")
+        body = await answer.content.read(MAX_JWKS_BYTES + 1)
+        while len(body) <= MAX_JWKS_BYTES and (more := await answer.content.readany()):
+            body += more
+        if len(body) > MAX_JWKS_BYTES:
+            raise ValueError("too long")
+        return body
+
+
+def _keys_of(body: bytes) -> dict[str, RSAPublicKey]:
+    """The usable keys of a JWK set; all others are left out."""
+    document = orjson.loads(body)
+    listed = document.get("keys") if isinstance(document, dict) else None
+    keys = {}
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict) and isinstance(item.get("kid"), str) and _is_for_us(item):
+            try:
+                key = RSAAlgorithm.from_jwk(item)
+            except (jwt.PyJWTError, ValueError, TypeError):
+                continue
+            if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS:
+                keys[item["kid"]] = key
+    return keys
+
+
+def _is_for_us(item: Mapping[str, Any]) -> bool:
+    return (
+        item.get("kty") == "RSA"
+        and item.get("alg", "RS256") == "RS256"
+        and item.get("use", "sig") == "sig"
+        and "d" not in item
+    )

@@ -1,0 +1,183 @@
+"""What the catalogue alone says about a filter in one segment: nothing, everything, or the rest.
+
+`narrow` is three-valued logic over a segment's class, level and zone map. A segment whose filter
+narrows to NOTHING is not asked; the others are asked only what the catalogue leaves open. Pure.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from config.levels import Level
+from query.fields import KIND, LEVEL, FieldValue, Kind
+from query.filters import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Comparison,
+    FieldCompare,
+    FieldEquals,
+    FieldIn,
+    Filter,
+    Not,
+    Or,
+    TimeRange,
+)
+from query.times import microseconds_of
+from storage.catalogue import Segment
+from storage.classes import AUDIT, CLASS_BY_LEVEL
+
+FOREVER_US = 2**62
+"""Beyond any time that a record can have (microseconds since 1970)."""
+
+# Plausible times of design: [received - 400 days, received + 1 day]; rows outside it are counted
+# as odd and kept out of the zone map (storage/copy_binary.py, `odd_time`).
+_PLAUSIBLE_BEFORE_US = timedelta(days=400) // timedelta(microseconds=1)
+_PLAUSIBLE_AFTER_US = timedelta(days=1) // timedelta(microseconds=1)
+
+_FINAL_STATES = frozenset({"closed", "sealed"})
+_LEVEL_CLASSES = {
+    name: frozenset({level}) for name, level in zip(CLASS_BY_LEVEL, Level, strict=True)
+}
+_TELEMETRY = frozenset({Kind.LOG, Kind.SPAN})
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What is known of one segment without looking into it."""
+
+    segment: int
+    is_sealed: bool
+    """Whether it has the bulk indexes (trigrams, metadata, source module)."""
+    levels: frozenset[Level] | None
+    """The levels that its rows can have; None where its class does not tell."""
+    kinds: frozenset[Kind] | None
+    spans_us: tuple[tuple[int, int], ...]
+    """Closed intervals of `created_at` in which all of its rows lie."""
+
+    @property
+    def latest_us(self) -> int:
+        """No row is newer."""
+        return max((high for _, high in self.spans_us), default=-FOREVER_US)
+
+    @property
+    def earliest_us(self) -> int:
+        """No row is older."""
+        return min((low for low, _ in self.spans_us), default=FOREVER_US)
+
+
+def leaf_of(segment: Segment) -> Leaf:
+    """The catalogue's row as facts."""
+    name = segment.class_name
+    kinds = frozenset({Kind.AUDIT}) if name == AUDIT else None
+    return Leaf(
+        segment=segment.number,
+        is_sealed=segment.state == "sealed",
+        levels=_LEVEL_CLASSES.get(name),
+        kinds=_TELEMETRY if name in _LEVEL_CLASSES else kinds,
+        spans_us=_spans(segment),
+    )
+
+
+def _spans(segment: Segment) -> tuple[tuple[int, int], ...]:
+    # An open segment still grows, and one that was just closed has no figures yet.
+    if segment.state not in _FINAL_STATES or segment.rows is None:
+        return ((-FOREVER_US, FOREVER_US),)
+    spans = []
+    if segment.min_created_at is not None and segment.max_created_at is not None:
+        spans.append(
+            (microseconds_of(segment.min_created_at), microseconds_of(segment.max_created_at))
+        )
+    if segment.odd_times and segment.min_received_at and segment.max_received_at:
+        # Odd rows can be anywhere but in the plausible range of every row's arrival.
+        spans.append((-FOREVER_US, microseconds_of(segment.max_received_at) - _PLAUSIBLE_BEFORE_US))
+        spans.append((microseconds_of(segment.min_received_at) + _PLAUSIBLE_AFTER_US, FOREVER_US))
+    return tuple(spans)
+
+
+def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case per node
+    """What is left of the filter in this segment; EVERYTHING or NOTHING where that is settled."""
+    match condition:
+        case And(of):
+            return _narrow_and(of, leaf)
+        case Or(of):
+            return _narrow_or(of, leaf)
+        case Not(inner):
+            return _opposite(narrow(inner, leaf))
+        case FieldEquals(field, value):
+            return _narrow_values(condition, field.name, (value,), leaf)
+        case FieldIn(field, values):
+            return _narrow_values(condition, field.name, values, leaf)
+        case FieldCompare(field, comparison, value) if field is LEVEL:
+            matching = tuple(level for level in Level if _holds(level, comparison, value))
+            return _narrow_values(condition, field.name, matching, leaf)
+        case TimeRange():
+            return _narrow_time(condition, leaf)
+        case _:
+            return condition
+
+
+def _narrow_and(of: Iterable[Filter], leaf: Leaf) -> Filter:
+    left: list[Filter] = []
+    for item in of:
+        narrowed = narrow(item, leaf)
+        if narrowed == NOTHING:
+            return NOTHING
+        if narrowed != EVERYTHING:
+            left.append(narrowed)
+    return left[0] if len(left) == 1 else And(tuple(left))
+
+
+def _narrow_or(of: Iterable[Filter], leaf: Leaf) -> Filter:
+    left: list[Filter] = []
+    for item in of:
+        narrowed = narrow(item, leaf)
+        if narrowed == EVERYTHING:
+            return EVERYTHING
+        if narrowed != NOTHING:
+            left.append(narrowed)
+    return left[0] if len(left) == 1 else Or(tuple(left))
+
+
+def _opposite(narrowed: Filter) -> Filter:
+    if narrowed == EVERYTHING:
+        return NOTHING
+    return EVERYTHING if narrowed == NOTHING else Not(narrowed)
+
+
+def _narrow_values(
+    condition: Filter, field: str, values: tuple[FieldValue, ...], leaf: Leaf
+) -> Filter:
+    possible: frozenset[Level] | frozenset[Kind] | None
+    possible = {LEVEL.name: leaf.levels, KIND.name: leaf.kinds}.get(field)
+    if possible is None:
+        return condition
+    wanted = frozenset(values)
+    if possible <= wanted:
+        return EVERYTHING
+    return condition if possible & wanted else NOTHING
+
+
+def _holds(level: Level, comparison: Comparison, value: FieldValue) -> bool:
+    if not isinstance(value, Level):
+        return False
+    return {
+        Comparison.LESS: level < value,
+        Comparison.LESS_OR_EQUAL: level <= value,
+        Comparison.GREATER: level > value,
+        Comparison.GREATER_OR_EQUAL: level >= value,
+    }[comparison]
+
+
+def _narrow_time(span: TimeRange, leaf: Leaf) -> Filter:
+    # The range is exact to the nanosecond, the zone map to the microsecond below.
+    start_us = -FOREVER_US if span.start_ns is None else span.start_ns // 1000
+    last_us = FOREVER_US if span.end_ns is None else (span.end_ns - 1) // 1000
+    inside = [low for low, high in leaf.spans_us if low <= last_us and high >= start_us]
+    if not inside:
+        return NOTHING
+    whole_from_us = start_us if span.start_ns is None else -(-span.start_ns // 1000)
+    whole_until_us = last_us if span.end_ns is None else span.end_ns // 1000 - 1
+    if leaf.earliest_us >= whole_from_us and leaf.latest_us <= whole_until_us:
+        return EVERYTHING
+    return span

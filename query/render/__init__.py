@@ -1,0 +1,1 @@
+"""Rows in the forms that leave the house: the API's record, NDJSON, CSV."""
