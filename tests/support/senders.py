@@ -1,0 +1,138 @@
+"""Senders that number their records and remember which of them were acknowledged.
+
+Each record carries (run, client, n); what a sender has read a 200 for is in `acknowledged`. A
+request without an answer, or with 429 or 503, is sent again as it is, as OTLP asks of clients.
+"""
+
+import gzip
+import http.client
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+RETRIED = {429, 502, 503, 504}
+
+
+def text(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def number(key: str, value: int) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(int_value=value))
+
+
+def numbered_body(run: str, client: int, first: int, count: int) -> bytes:
+    """`count` records numbered from `first`, each with a time of its own, of several levels."""
+    request = ExportLogsServiceRequest()
+    resource = request.resource_logs.add()
+    resource.resource.attributes.append(text("service.name", run))
+    scope = resource.scope_logs.add()
+    now = time.time_ns()
+    for n in range(first, first + count):
+        scope.log_records.add(
+            time_unix_nano=now + n,
+            severity_number=(5, 9, 13, 17, 21)[n % 5],
+            body=AnyValue(string_value=f"record {n} of client {client}"),
+            attributes=[
+                number("load.client", client),
+                number("load.n", n),
+                text("user.id", f"u-{n % 97}"),
+            ],
+        )
+    return request.SerializeToString()
+
+
+@dataclass
+class Senders:
+    """Some clients at the same time, until told to stop."""
+
+    url: str
+    run: str
+    clients: int = 4
+    batch: int = 50
+    pause_s: float = 0.005
+    compress: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    acknowledged: set[tuple[int, int]] = field(default_factory=set)
+    statuses: dict[int | str, int] = field(default_factory=dict)
+    latencies_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self._threads = [
+            threading.Thread(target=self._send, args=(client,), daemon=True)
+            for client in range(self.clients)
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _send(self, client: int) -> None:
+        first = 0
+        while not self._stop.is_set():
+            body = numbered_body(self.run, client, first, self.batch)
+            data = gzip.compress(body, 1) if self.compress else body
+            if not self._until_answered(data):
+                return
+            with self._lock:
+                self.acknowledged |= {(client, n) for n in range(first, first + self.batch)}
+            first += self.batch
+            self._stop.wait(self.pause_s)
+
+    def _until_answered(self, data: bytes) -> bool:
+        """Whether it was acknowledged; False when told to stop before that."""
+        while True:
+            began = time.monotonic()
+            status = self._post(data)
+            with self._lock:
+                self.statuses[status] = self.statuses.get(status, 0) + 1
+                self.latencies_s.append(time.monotonic() - began)
+            if status == 200:
+                return True
+            assert isinstance(status, str) or status in RETRIED, status
+            if self._stop.wait(0.05):
+                return False
+
+    def _post(self, data: bytes) -> int | str:
+        place = urlsplit(self.url)
+        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=15)
+        headers = {"Content-Type": "application/x-protobuf", **self.headers}
+        if self.compress:
+            headers["Content-Encoding"] = "gzip"
+        try:
+            connection.request("POST", "/v1/logs", data, headers)
+            with connection.getresponse() as answer:
+                answer.read()
+                return answer.status
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+
+
+STORED = """
+SELECT (metadata->'attributes'->>'load.client')::int, (metadata->'attributes'->>'load.n')::int
+  FROM system_logs WHERE source_module = '{run}'
+"""
+
+
+def check_exactly_once(senders: Senders, rows: list[tuple[int, int]]) -> None:
+    """Every acknowledged record is stored, none is stored twice."""
+    stored = set(rows)
+    lost = senders.acknowledged - stored
+    assert not lost, f"{len(lost)} acknowledged records are not stored, e.g. {sorted(lost)[:5]}"
+    assert len(rows) == len(stored), f"{len(rows) - len(stored)} records are stored twice"
