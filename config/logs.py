@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from config.clock import utc_text
 from config.errors import OpslogError
@@ -27,14 +27,28 @@ _DATA_CLASSES = ("22", "23")
 """SQLSTATE classes whose messages quote values: data exception, integrity violation."""
 
 
-def set_up(settings: LogSettings, process: str = "") -> None:
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Takes a line with its line feed."""
+
+    def flush(self) -> None:
+        """Called after each line."""
+
+
+def set_up(settings: LogSettings, stream: Stream | None = None) -> None:
     """Makes the root logger of this process write to standard error, and nothing else.
 
-    `process` is the name in each line; by default what the supervisor calls us.
+    Under a supervisor the name of the process comes from OPSLOG_PROCESS, and text lines leave it
+    out, since the supervisor puts it in front of every line.
     """
-    name = process or os.environ.get("OPSLOG_PROCESS", "opslog")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(name) if is_json(settings) else TextLines(name))
+    given = os.environ.get("OPSLOG_PROCESS", "")
+    handler = logging.StreamHandler(stream or sys.stderr)
+    if is_json(settings):
+        handler.setFormatter(JsonLines(given or "opslog"))
+    else:
+        handler.setFormatter(TextLines("" if given else "opslog"))
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     logging.captureWarnings(capture=True)
 
@@ -81,22 +95,27 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, process, logger, message, fields; an exception's lines follow, indented."""
+    """Process, time, level, logger, message, fields; an exception's lines follow, indented."""
 
     def __init__(self, process: str) -> None:
+        """`process` may be empty: somebody else puts it in front."""
         super().__init__()
-        self._process = process
+        self._front = in_front(process)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The supervisor puts the process in front; a process alone names itself."""
+        """One line, unless there is an exception to show."""
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        where = record.name if self._process == record.name else f"{self._process} {record.name}"
-        message = visible(record.getMessage())
-        line = f"{_time(record)} {record.levelname:<8} {where}: {message}{visible(fields)}"
+        message = visible(record.getMessage()) + visible(fields)
+        line = f"{self._front}{_time(record)} {record.levelname:<7} {record.name}: {message}"
         if record.exc_info and record.exc_info[1]:
             lines = exception_text(record.exc_info[1]).splitlines()
-            line += "".join(f"\n    {visible(part)}" for part in lines)
+            line += "".join(f"\n{self._front}    {visible(part)}" for part in lines)
         return line
+
+
+def in_front(process: str) -> str:
+    """The column with the name of the process, or nothing without a name."""
+    return f"{process:<11} " if process else ""
 
 
 def exception_text(error: BaseException) -> str:

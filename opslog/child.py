@@ -46,7 +46,7 @@ class Child:
         self._stream = stream
         self._process: asyncio.subprocess.Process | None = None
         self._ready_now = asyncio.Event()
-        self._stopping = False
+        self._stop = asyncio.Event()
         self._pause_s = FIRST_PAUSE_S
 
     @property
@@ -56,13 +56,13 @@ class Child:
 
     async def run(self) -> None:
         """Keeps the role filled until `stop`. Raises FirstStartFailed; a step returns when done."""
-        while not self._stopping:
+        while not self._stop.is_set():
             began = monotonic_s()
             await asyncio.to_thread(self.role.prepare, self._tell)
-            if self._stopping:
+            if self._stop.is_set():
                 return
             code = await self._run_once()
-            if self._stopping or (self.role.is_step and code == 0):
+            if self._stop.is_set() or (self.role.is_step and code == 0):
                 self.was_ready.set()
                 return
             if self.role.is_step and code == TRY_AGAIN:
@@ -73,7 +73,7 @@ class Child:
 
     async def stop(self, patience_s: float) -> None:
         """Asks for an orderly end; after `patience_s` for a quick one; then makes an end."""
-        self._stopping = True
+        self._stop.set()
         for number, wait_s in (
             (self.role.stop_signal, patience_s),
             (self.role.quick_signal, _KILL_PATIENCE_S),
@@ -91,7 +91,7 @@ class Child:
 
     def hurry(self) -> None:
         """Turns an orderly end that was asked for into a quick one."""
-        self._stopping = True
+        self._stop.set()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(self.role.quick_signal)
@@ -115,7 +115,7 @@ class Child:
             os.close(writer)
         self._process = process
         PROCESS_STARTS.labels(self.name).inc()
-        if self._stopping:  # asked for while it was being made
+        if self._stop.is_set():  # asked for while it was being made
             self.hurry()
         watch = asyncio.create_task(self._watch(process, reader))
         try:
@@ -175,7 +175,8 @@ class Child:
         _log.error(
             "%s ended (%s) and is started again in %g s", self.name, ending(code), self._pause_s
         )
-        await asyncio.sleep(self._pause_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), self._pause_s)
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
     def _tell(self, line: str) -> None:

@@ -21,6 +21,7 @@ from opslog.roles import Role
 ENDINGS = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
 """Signals that end the supervisor, and its exit code then."""
 _SERVERS = ("valkey", "postgres")
+_LAST_LINES_S = 5.0
 
 _log = logging.getLogger("opslog.supervisor")
 
@@ -71,11 +72,13 @@ class Supervisor:
 
     async def _until_ready(self, group: Sequence[Child]) -> None:
         """… or until the end has begun."""
-        ready = asyncio.gather(*(child.was_ready.wait() for child in group))
-        end = asyncio.create_task(self._end.wait())
-        await asyncio.wait({ready, end}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        end.cancel()
+        waiting: list[asyncio.Task[object]] = [
+            asyncio.create_task(_all_ready(group)),
+            asyncio.create_task(self._end.wait()),
+        ]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         """A task ends by itself only when its role is done, or cannot be filled at all."""
@@ -105,12 +108,19 @@ class Supervisor:
             listener.close()
         for wave in stop_order(self._children()):
             await asyncio.gather(*(child.stop(self._stop_timeout_s) for child in wave))
+        if self._tasks:  # they pass on the last lines
+            await asyncio.wait(self._tasks, timeout=_LAST_LINES_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _children(self) -> list[Child]:
         return [child for group in self.groups for child in group]
+
+
+async def _all_ready(group: Sequence[Child]) -> None:
+    for child in group:
+        await child.was_ready.wait()
 
 
 def stop_order(children: Sequence[Child]) -> list[list[Child]]:

@@ -1,0 +1,83 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""The `opslog` command; also `python -m opslog`.
+
+Exit codes: 0 done, 1 not done, 2 wrong usage, 75 try again later, 78 wrong set-up, 130 Ctrl-C.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from config.errors import OpslogError
+from opslog import __version__
+from opslog.cli import demo, doctor, keys, migrate, processes, settings, token
+from opslog.cli.options import ConfigOption, loaded
+
+app = typer.Typer(
+    name="opslog",
+    help="A log backend for OpenTelemetry: durable before 200, redacted before disk.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Begin with `opslog up`, then `opslog demo` in a second terminal.",
+)
+INTERRUPTED = 130
+
+
+@app.command()
+def up(config: ConfigOption = None) -> None:
+    """Start everything: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
+    from opslog.cli.up import up as run
+
+    raise typer.Exit(run(loaded(config)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"opslog {__version__}")
+
+
+app.command()(processes.receiver)
+app.command()(processes.query)
+app.command()(processes.worker)
+app.command()(processes.scheduler)
+app.command()(token.token)
+app.add_typer(keys.app, name="keys")
+app.command()(settings.config)
+app.add_typer(migrate.app, name="migrate")
+app.command()(doctor.doctor)
+app.command()(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context,
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show_version:
+        version()
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """Runs the command line; every error that has words is told in one piece, without a trace."""
+    try:
+        app(standalone_mode=True)
+    except OpslogError as error:
+        sys.stderr.write(f"opslog: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `opslog … | head`: quietly, and not again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""Options that several commands have, and how a command gets its installation."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from config.load import Loaded
+    from opslog.installation import Installation
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="Settings file; else OPSLOG_CONFIG, ./opslog.toml, the data directory's."
+    ),
+]
+
+
+def loaded(config: Path | None) -> "Loaded":
+    """The settings, or an exit with 78 that says what is wrong with them."""
+    from config.load import load_or_exit
+
+    return load_or_exit(config)
+
+
+def installation(config: Path | None) -> "Installation":
+    """The installation that the settings describe, its folders made."""
+    from opslog.installation import Installation
+
+    found = Installation(loaded(config).settings)
+    found.make_folders()
+    return found
+
+
+def say(line: str) -> None:
+    """A line for people: standard error, since standard output belongs to the answer."""
+    sys.stderr.write(line + "\n")

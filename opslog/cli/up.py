@@ -1,0 +1,106 @@
+"""`opslog up`: everything in one go."""
+
+import asyncio
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING
+
+from config import logs, telemetry
+from config.clock import monotonic_s
+from config.units import duration_text
+from opslog import __version__
+from opslog.installation import Installation, Running
+from opslog.lock import data_dir_lock, listener, url_of
+from opslog.log_stream import LogStream
+from opslog.tokens import TokenWish, signed_token
+
+if TYPE_CHECKING:
+    from config.load import Loaded
+
+_FIRST_ROLE = "ADMIN"
+"""Of the token that is printed: reads and exports, but cannot purge or manage."""
+
+
+def up(loaded: "Loaded") -> int:
+    """Runs until a signal comes; the exit code. Raises SetupError before anything is started."""
+    installation = Installation(loaded.settings)
+    installation.make_folders()
+    with data_dir_lock(installation.data_dir, installation.run_dir):
+        settings = loaded.settings
+        with (
+            listener(settings.otlp.host, settings.otlp.port, "otlp") as otlp,
+            listener(settings.api.host, settings.api.port, "api") as api,
+        ):
+            telemetry.share_between_processes(installation.metrics_dir)
+            _raise_file_limit()
+            return asyncio.run(_run(installation, loaded.file, otlp, api))
+
+
+async def _run(installation: Installation, config: Path | None, otlp: socket, api: socket) -> int:
+    # The first import of the metrics, after their folder has been named.
+    from opslog.roles import child_environment, house  # noqa: PLC0415
+    from opslog.supervisor import Supervisor  # noqa: PLC0415
+
+    settings = installation.settings
+    as_json = logs.is_json(settings.log)
+    stream = LogStream(sys.stderr, as_json=as_json)
+    logs.set_up(settings.log, stream)
+    began_s = monotonic_s()
+    address = Address(
+        otlp=url_of(otlp, tls=settings.otlp.tls_cert is not None),
+        api=settings.api.public_url or url_of(api, tls=settings.api.tls_cert is not None),
+    )
+    environment = child_environment(installation, config, as_json=as_json)
+    supervisor = Supervisor(
+        house(installation, environment, otlp_fd=otlp.fileno(), api_fd=api.fileno()),
+        stream,
+        stop_timeout_s=settings.stop_timeout_s,
+        listeners=(otlp, api),
+    )
+
+    def on_ready() -> None:
+        installation.note_running(Running(os.getpid(), address.otlp, address.api))
+        print(welcome(installation, address, monotonic_s() - began_s), flush=True)
+
+    try:
+        return await supervisor.run(on_ready)
+    finally:
+        installation.note_running(None)
+        stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the two listeners answer."""
+
+    otlp: str
+    api: str
+
+
+def welcome(installation: Installation, address: Address, took_s: float) -> str:
+    """What a person needs to begin: where, with which token, and a line to try."""
+    settings = installation.settings
+    token = signed_token(installation, TokenWish(_FIRST_ROLE))
+    lifetime = duration_text(settings.auth.token_hours * 3600)
+    key = "   (with an ingest key: opslog keys create NAME)" if settings.otlp.asks_for_keys else ""
+    return f"""
+opslog {__version__} is ready after {took_s:.1f} s, data in {installation.data_dir}
+
+  page    {address.api}/#token={token}
+  token   {token}
+          role {_FIRST_ROLE}, for {lifetime}; more with: opslog token --role ROLE
+  send    {address.otlp}   OTLP/HTTP: OTEL_EXPORTER_OTLP_ENDPOINT={address.otlp}{key}
+  try     curl -s -H 'Authorization: Bearer {token}' '{address.api}/api/v1/logs?limit=5'
+  demo    opslog demo   (a small shop that sends logs and traces for some seconds)
+  stop    Ctrl-C
+"""
+
+
+def _raise_file_limit() -> None:
+    """As many open files as we are allowed: connections, spool files, segments."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
