@@ -10,19 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from prometheus_client import Counter
-
 from config.errors import OpslogError
 from query.errors import AuditNotWritten
+from query.metrics import ACCESSES_NOT_RECORDED
 
 _log = logging.getLogger(__name__)
 
 MAX_QUESTION = 4096
 """Longest question that is kept; a longer one is cut."""
-
-NOT_WRITTEN = Counter(
-    "opslog_access_audit_failures_total", "Accesses that could not be recorded.", ["action"]
-)
 
 
 class Outcome(StrEnum):
@@ -78,7 +73,7 @@ class AccessAudit:
         try:
             await self._hand_on(event)
         except OpslogError as error:
-            NOT_WRITTEN.labels(event.action).inc()
+            ACCESSES_NOT_RECORDED.labels(event.action).inc()
             _log.error("an access was not recorded: %s %s", event.action, error.code)
 
     async def require(self, event: AccessEvent) -> None:
@@ -86,7 +81,7 @@ class AccessAudit:
         try:
             await self._hand_on(event)
         except OpslogError as error:
-            NOT_WRITTEN.labels(event.action).inc()
+            ACCESSES_NOT_RECORDED.labels(event.action).inc()
             raise AuditNotWritten(f"{error.code}: nothing was given out") from error
 
     async def _hand_on(self, event: AccessEvent) -> None:

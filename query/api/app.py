@@ -7,12 +7,13 @@ from functools import partial
 from aiohttp import web
 
 from config.clock import now_ns
+from config.health import Check
 from config.settings import Settings
 from query.access_audit import AccessAudit, Keep, Redact
 from query.api.call import ClientAddresses
 from query.api.door import Door
 from query.api.edge import edge, put_headers
-from query.api.health import Checks, Health, check_database
+from query.api.health import Health, check_database
 from query.api.logs import Logs, Sources
 from query.api.routes import routes
 from query.auth.keys import keys_from
@@ -45,7 +46,7 @@ class Parts:
     """Hides secrets in a text, by the same rules as records."""
     stored_as: StoredAs
     """(attribute name, value) as typed -> value as redaction would have stored it."""
-    checks: Checks = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
     """Further checks of /readyz; the database's own is always there."""
     version: str
     now_ns: Callable[[], int] = now_ns
@@ -70,7 +71,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
             now_ns=parts.now_ns,
         )
     )
-    checks: Checks = {"database": partial(check_database, reader), **parts.checks}
+    checks: dict[str, Check] = {"database": partial(check_database, reader), **parts.checks}
     table = routes(logs, Health(checks, parts.version))
     keys = keys_from(settings.auth, parts.token_keys)
     door = Door(

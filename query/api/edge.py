@@ -7,18 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import Histogram
 
 from config.errors import OpslogError
 from query.api.door import REQUEST_ID
 from query.api.problems import problem
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
+from query.metrics import REQUEST_SECONDS
 
 _log = logging.getLogger(__name__)
-
-SECONDS = Histogram(
-    "opslog_api_request_seconds", "Time to the end of an answer.", ["route", "status"]
-)
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -42,7 +38,7 @@ async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
     answer = await _answered(request, handler)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
-    SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
+    REQUEST_SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
     return answer
 
 

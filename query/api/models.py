@@ -102,7 +102,7 @@ class CheckModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     state: Literal["ok", "degraded", "failed"]
-    detail: str
+    reason: str
 
 
 class Readiness(BaseModel):

@@ -1,0 +1,169 @@
+"""A store with records in it, and the query server in front of it, for tests."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+import jwt
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from config.errors import Unavailable
+from config.settings import Settings, SpoolSettings, WriterSettings
+from query.access_audit import AccessEvent
+from query.api.app import Parts, build_app
+from storage.batch_ids import BatchIds
+from storage.catalogue import Catalogue
+from storage.spool.spool import Spool
+from storage.writer import Writer
+from tests.support.records import make_frame
+
+KEY_ID = "own"
+CURSOR_KEY = b"c" * 32
+
+
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    """A fresh key for signing tokens."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> bytes:
+    """What checks its signatures."""
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+OWN_KEY = rsa_key()
+
+
+def make_token(role: str = "SUPER_ADMIN", *, key=OWN_KEY, headers=None, **claims) -> str:
+    """A token as `opslog token` makes it; a claim of None is left out."""
+    now = int(time.time())
+    said = {
+        **{"iss": "opslog", "aud": "opslog", "sub": "tester", "role": role},
+        **{"iat": now, "nbf": now - 5, "exp": now + 3600},
+    } | claims
+    said = {name: value for name, value in said.items() if value is not None}
+    header = {"kid": KEY_ID} if headers is None else headers
+    return jwt.encode(said, key, algorithm="RS256", headers=header)
+
+
+class Storehouse:
+    """Spool and writer on a test's database: what is put in is there when `put` returns."""
+
+    def __init__(self, spool, pool):
+        self.pool = pool
+        self._spool = spool
+        self._ids = BatchIds(1, 0)
+        self.writer = Writer(
+            pool,
+            spool,
+            WriterSettings(linger_ms=0),
+            duplicate_window_s=0,
+            note=lambda *_: None,
+        )
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, folder, pool):
+        spool = await Spool.open(folder, SpoolSettings(min_free_bytes=0), 2**20)
+        house = cls(spool, pool)
+        task = asyncio.create_task(house.writer.run())
+        try:
+            yield house
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await spool.close()
+
+    async def put(self, *records, **frame) -> None:
+        """Store the records as one request."""
+        await self._spool.append(make_frame(list(records), ids=self._ids, **frame))
+        await self._spool.drained()
+
+    async def roll(self, class_name: str) -> None:
+        """Close the open segment of a class and open the next."""
+        number = await self.pool.fetchval("SELECT opslog_open_segment($1)", class_name)
+        await self.pool.execute("SELECT opslog_roll_segment($1, $2)", class_name, number)
+        await self.pool.execute("SELECT opslog_settle_segments()")
+
+
+@dataclass
+class QueryServer:
+    """The application behind a test client, with a token of every right."""
+
+    client: TestClient
+    catalogue: Catalogue
+    accesses: list[AccessEvent]
+    switches: "Switches"
+    token: str = field(default_factory=make_token)
+
+    async def get(self, path, *, token="", **parameters):
+        """The answer; `token` None sends none."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
+        pairs = [
+            (name.replace("__", "."), str(value))
+            for name, given in parameters.items()
+            for value in (given if isinstance(given, list | tuple) else [given])
+        ]
+        return await self.client.get(path, params=pairs, headers=headers)
+
+    async def page(self, path="/api/v1/logs", **parameters):
+        """The JSON of an answer that must be 200."""
+        answer = await self.get(path, **parameters)
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+    async def walk(self, **parameters):
+        """All records of all pages."""
+        found, cursor = [], {}
+        while True:
+            page = await self.page(**parameters, **cursor)
+            found += page["data"]
+            if page["nextCursor"] is None:
+                return found
+            cursor = {"cursor": page["nextCursor"]}
+
+
+@dataclass
+class Switches:
+    """Faults that a test can switch on."""
+
+    audit_fails: bool = False
+
+
+@contextlib.asynccontextmanager
+async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None):
+    """The query server on a database."""
+    catalogue = Catalogue(dsn)
+    following = asyncio.create_task(catalogue.run())
+    await catalogue.refresh()
+    accesses, switches = [], Switches()
+
+    async def keep(event):
+        if switches.audit_fails:
+            raise Unavailable("the spool is full")
+        accesses.append(event)
+
+    app = build_app(
+        settings or Settings(),
+        Parts(
+            pool=reader_pool,
+            catalogue=catalogue,
+            token_keys={KEY_ID: public_pem(OWN_KEY)},
+            cursor_key=CURSOR_KEY,
+            keep_access=keep,
+            redact=lambda text: text.replace("hunter2", "[REDACTED]"),
+            stored_as=lambda name, value: f"hmac:{name}" if "@" in value else value,
+            checks=checks or {},
+            version="1.2.3",
+            now_ns=now_ns,
+        ),
+    )
+    async with TestClient(TestServer(app, handler_cancellation=True)) as client:
+        yield QueryServer(client, catalogue, accesses, switches)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
