@@ -8,11 +8,15 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from storage.errors import DatabaseAway
-from storage.pool import Connection, DatabaseRole
+from storage.pool import DatabaseRole
 from storage.standing import Standing, pause
 from storage.statements import statement
+
+if TYPE_CHECKING:
+    import asyncpg
 
 CHANNEL = "opslog_segments"
 REFRESH_EVERY_S = 5.0
@@ -96,8 +100,9 @@ class Catalogue:
         """Follow the database until cancelled; a lost connection is made anew."""
         await self._standing.run(self._follow)
 
-    async def _follow(self, connection: Connection) -> None:
+    async def _follow(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.add_listener(CHANNEL, self._heard)
+        connection.add_termination_listener(self._heard)  # so that a loss is noticed at once
         while True:
             self._wake.clear()
             wanted = self._wanted

@@ -240,7 +240,8 @@ async def _take_owner(conn: Connection) -> list[Finding]:
             Finding(
                 what=f"the tables belong to {owner}, not to {DatabaseRole.OWNER}",
                 why="they were made by a login that could not take the owner role",
-                mend=f"as a superuser: REASSIGN OWNED BY {login} TO {DatabaseRole.OWNER}",
+                mend=f"as a superuser: REASSIGN OWNED BY {login} TO {DatabaseRole.OWNER}"
+                " (it hands over whatever else that login owns, databases included)",
             )
         ]
     may_create = await conn.fetchval(

@@ -98,16 +98,21 @@ async def _create(conn: Connection, role: DatabaseRole) -> Finding | None:
         return Finding(
             what=f"the database role {role} is missing",
             why="the login of database_url may not create roles, so its own rights are used",
-            mend=f"as a superuser: {statement}; then run `opslog migrate up` again",
+            mend=f"as a superuser: {statement}; {await _membership(conn, role)};"
+            " then run `opslog migrate up` again",
         )
     return None
+
+
+async def _membership(conn: Connection, role: DatabaseRole) -> str:
+    login = await conn.fetchval("SELECT quote_ident(session_user)")
+    return f"GRANT {role} TO {login} WITH INHERIT {_INHERIT[role]}, SET TRUE"
 
 
 async def _join(conn: Connection, role: DatabaseRole) -> Finding | None:
     if await conn.fetchval("SELECT pg_has_role(session_user, $1::name, 'SET')", role.value):
         return None
-    login = await conn.fetchval("SELECT quote_ident(session_user)")
-    statement = f"GRANT {role} TO {login} WITH INHERIT {_INHERIT[role]}, SET TRUE"
+    statement = await _membership(conn, role)
     try:
         await conn.execute(statement)
     except asyncpg.InsufficientPrivilegeError:

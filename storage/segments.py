@@ -118,8 +118,9 @@ class SegmentKeeper:
         """Keep segments until cancelled; a lost connection is made anew."""
         await self._standing.run(self._keep)
 
-    async def _keep(self, connection: Connection) -> None:
+    async def _keep(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         retry_s = _FIRST_RETRY_S
+        connection.add_termination_listener(lambda _: self._wake.set())
         try:
             while True:
                 self._wake.clear()

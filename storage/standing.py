@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from storage.pool import Connection, DatabaseRole, connect
+from storage.pool import DatabaseRole, connect
 
 _log = logging.getLogger(__name__)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
@@ -26,7 +26,9 @@ class Standing:
         self._task = task
         self._wait_s = _FIRST_WAIT_S
 
-    async def run(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+    async def run(
+        self, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]]"
+    ) -> None:
         """Do `work` on a connection, again and again, until cancelled.
 
         `work` calls `well` whenever it got somewhere: only that ends the back-off, so that a

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import Server, silent
-from opslog.processes import account_for, is_alive, start
+from opslog.embedded.valkey import EmbeddedValkey
+from opslog.processes import account_for, can, is_alive, start
 
 _FOLDER = "opslog-test-"
 _PASSWORD = "test"
@@ -92,6 +93,8 @@ class PostgresServer(RunningServer):
 class ValkeyServer(RunningServer):
     """Valkey on a private socket."""
 
+    server: EmbeddedValkey
+
     @property
     def url(self) -> str:
         """With its password."""
@@ -109,7 +112,6 @@ def postgres_server(
             folder / "postgres",
             _PASSWORD,
             account=account_for(""),
-            shelf=Path(tempfile.gettempdir()) / "opslog-test-programs",
             extra=settings,
         )
         yield from _running(PostgresServer(server, folder / "postgres.log"))
@@ -118,14 +120,11 @@ def postgres_server(
 @contextmanager
 def valkey_server() -> Iterator[ValkeyServer]:
     """A Valkey of its own."""
-    from opslog.embedded.valkey import EmbeddedValkey
-
     with _folder(_base(durable=True)) as folder:
         server = EmbeddedValkey(
             folder / "valkey",
             _PASSWORD,
             account=account_for(""),
-            shelf=Path(tempfile.gettempdir()) / "opslog-test-programs",
         )
         yield from _running(ValkeyServer(server, folder / "valkey.log"))
 
@@ -139,8 +138,13 @@ def _running(server):
 
 
 def _base(*, durable: bool) -> Path:
-    """Where folders of tests are made: in memory where nothing has to survive and there is room."""
-    usual = Path(tempfile.gettempdir())
+    """Where folders of tests are made: in memory where nothing has to survive and there is room.
+
+    On disk at a place that the servers' account can reach; a private TMPDIR of root is none.
+    """
+    account = account_for("")
+    places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
+    usual = next(place for place in places if account is None or can(account, "x", place))
     if durable or not os.access(_MEMORY, os.W_OK):
         return usual
     return _MEMORY if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES else usual

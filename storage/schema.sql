@@ -1,0 +1,401 @@
+-- The whole schema as the numbered migrations leave it, in one file to be read. Nothing runs it but
+-- tests/integration/storage/test_schema.py, which builds it beside the migrations and compares.
+-- Rights are in migrations/grants.sql, roles in storage/roles.py, leaves in opslog_make_leaf below.
+
+CREATE TYPE log_level AS ENUM ('DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL');
+
+-- One row per log record, span or audit record. Columns: storage/columns.py, in the same order.
+CREATE TABLE system_logs (
+    created_at      timestamptz NOT NULL,
+    received_at     timestamptz NOT NULL,
+    batch_id        bigint NOT NULL,
+    stream_id       bigint NOT NULL,
+    duration_ns     bigint,
+    segment         integer NOT NULL,
+    position        integer NOT NULL,
+    ingest_key_id   integer NOT NULL,
+    tenant          integer NOT NULL DEFAULT 0,
+    level           log_level NOT NULL,
+    created_ns      smallint NOT NULL,
+    severity_number smallint NOT NULL,
+    kind            "char" NOT NULL,
+    id              uuid NOT NULL,
+    trace_id        uuid,
+    span_id         bytea,
+    parent_span_id  bytea,
+    nonce           bytea NOT NULL,
+    ip_address      inet,
+    source_module   varchar(50) NOT NULL,
+    action          varchar(100) NOT NULL,
+    resource_type   varchar(50),
+    resource_id     text,
+    actor_id        text,
+    correlation_id  varchar(36),
+    message         text NOT NULL,
+    metadata        jsonb NOT NULL
+) PARTITION BY LIST (segment);
+
+CREATE SEQUENCE segment_numbers AS integer;
+
+-- The catalogue: one row per segment. The leaf of segment 7 is the table system_logs_s7.
+CREATE TABLE segments (
+    segment         integer PRIMARY KEY,
+    class           text NOT NULL,
+    state           text NOT NULL
+        CHECK (state IN ('ready',     -- leaf made and attached ahead of time, no rows yet
+                         'open',      -- the one that writers of its class fill
+                         'closed',    -- rolled over; never changes again; waits to be sealed
+                         'sealed',    -- bulk indexes, frozen, zone map and digest final
+                         'cold',      -- moved to a cold tier (planned)
+                         'dropped')), -- gone; the row stays as the record of it
+    rows            bigint,           -- exact from 'closed' on; of an open one: sum over ingest_parts
+    bytes           bigint,           -- COPY bytes
+    min_created_at  timestamptz,      -- zone map over plausible times; NULL: no such row
+    max_created_at  timestamptz,
+    odd_times       bigint,           -- rows dated outside the plausible range
+    min_received_at timestamptz,
+    max_received_at timestamptz,
+    made_at         timestamptz NOT NULL DEFAULT now(),
+    opened_at       timestamptz,
+    closed_at       timestamptz,
+    sealed_at       timestamptz,
+    dropped_at      timestamptz,
+    digest          bytea,
+    traces          bytea             -- room for a filter of trace ids (billions of rows)
+);
+-- At most one open and one ready segment per class.
+CREATE UNIQUE INDEX segments_open ON segments (class) WHERE state = 'open';
+CREATE UNIQUE INDEX segments_ready ON segments (class) WHERE state = 'ready';
+
+-- Resource and scope, stored once. Rows never change.
+CREATE TABLE log_streams (
+    stream_id            bigint PRIMARY KEY,
+    digest               bytea NOT NULL,
+    resource             jsonb NOT NULL,
+    scope                jsonb NOT NULL,
+    resource_schema_url  text NOT NULL,
+    scope_schema_url     text NOT NULL,
+    first_seen           timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX log_streams_resource ON log_streams USING gin (resource jsonb_path_ops);
+
+-- One row per spool (a receiver's or query server's folder); its number is part of batch ids.
+CREATE TABLE spools (
+    spool_id    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    identity    uuid NOT NULL UNIQUE,
+    host        text NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- One row per request that reached the store, claimed in the transaction of its rows.
+CREATE TABLE ingest_batches (
+    batch_id         bigint PRIMARY KEY,
+    received_at      timestamptz NOT NULL,
+    stored_at        timestamptz NOT NULL DEFAULT now(),
+    spool_id         integer NOT NULL,
+    ingest_key_id    integer NOT NULL,
+    encoding_version smallint NOT NULL,
+    signal           text NOT NULL,          -- logs, traces, audit
+    request_hash     bytea NOT NULL,
+    duplicate_of     bigint,                 -- the batch that holds the rows, when this one is a copy
+    received         integer NOT NULL,       -- records in the request
+    derived          integer NOT NULL,       -- rows made from others
+    stored           integer NOT NULL,
+    duplicate        integer NOT NULL,
+    dead             integer NOT NULL,       -- rows in dead_letters
+    rejected         jsonb NOT NULL          -- reason -> count
+);
+CREATE INDEX ingest_batches_received ON ingest_batches USING brin (received_at);
+
+-- The rows of one batch in one segment, with their hash, computed before the database saw them.
+CREATE TABLE ingest_parts (
+    batch_id        bigint NOT NULL,
+    segment         integer NOT NULL,
+    class           text NOT NULL,
+    rows            integer NOT NULL,
+    bytes           integer NOT NULL,
+    digest          bytea NOT NULL,
+    min_created_at  timestamptz,
+    max_created_at  timestamptz,
+    odd_times       integer NOT NULL,
+    received_at     timestamptz NOT NULL,
+    PRIMARY KEY (segment, batch_id)
+);
+
+-- Requests seen lately, so that a client's retry is recognised. Pruned after otlp.duplicate_window_s.
+CREATE TABLE ingest_requests (
+    request_hash    bytea PRIMARY KEY,
+    batch_id        bigint NOT NULL,
+    received_at     timestamptz NOT NULL
+);
+CREATE INDEX ingest_requests_received ON ingest_requests (received_at);
+
+-- Rows per minute and hour, in the transaction of the rows; go with their segment.
+-- `spool_id` keeps writers out of each other's way: no two update the same row.
+CREATE TABLE log_counts (
+    segment         integer NOT NULL,
+    minute          timestamptz NOT NULL,
+    level           log_level NOT NULL,
+    kind            "char" NOT NULL,
+    source_module   varchar(50) NOT NULL,
+    class           text NOT NULL,
+    spool_id        integer NOT NULL,
+    rows            bigint NOT NULL,
+    bytes           bigint NOT NULL,
+    PRIMARY KEY (segment, minute, level, kind, source_module, spool_id)
+) WITH (fillfactor = 70);
+CREATE INDEX log_counts_minute ON log_counts (minute);
+CREATE TABLE log_counts_hourly (
+    segment         integer NOT NULL,
+    hour            timestamptz NOT NULL,
+    level           log_level NOT NULL,
+    kind            "char" NOT NULL,
+    source_module   varchar(50) NOT NULL,
+    class           text NOT NULL,
+    spool_id        integer NOT NULL,
+    rows            bigint NOT NULL,
+    bytes           bigint NOT NULL,
+    PRIMARY KEY (segment, hour, level, kind, source_module, spool_id)
+) WITH (fillfactor = 70);
+CREATE INDEX log_counts_hourly_hour ON log_counts_hourly (hour);
+
+-- Rows that PostgreSQL refused, redacted, with the reason; replayable.
+CREATE TABLE dead_letters (
+    dead_letter_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    batch_id        bigint NOT NULL,
+    position        integer NOT NULL,
+    class           text NOT NULL,
+    encoding_version smallint NOT NULL,
+    row_bytes       bytea NOT NULL,         -- the COPY tuple as encoded
+    leaf            bytea NOT NULL,
+    sqlstate        text NOT NULL,
+    reason          text NOT NULL,
+    received_at     timestamptz NOT NULL,
+    made_at         timestamptz NOT NULL DEFAULT now(),
+    state           text NOT NULL DEFAULT 'waiting'
+        CHECK (state IN ('waiting', 'replayed', 'discarded')),
+    note            text
+);
+
+-- Keys that senders show. Only the hash is stored; the key is shown once.
+CREATE TABLE ingest_keys (
+    ingest_key_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name            text NOT NULL,
+    key_hash        bytea NOT NULL UNIQUE,  -- SHA-256 of the key
+    hint            text NOT NULL,          -- first characters, so that people can tell keys apart
+    made_at         timestamptz NOT NULL DEFAULT now(),
+    made_by         text NOT NULL,
+    expires_at      timestamptz,
+    revoked_at      timestamptz,
+    rotated_from    integer,
+    last_used_at    timestamptz,
+    rights          text[] NOT NULL DEFAULT '{logs,traces}',  -- logs, traces, audit
+    attributes      jsonb NOT NULL DEFAULT '{}',              -- added to each resource
+    min_level       log_level,
+    records_per_s   integer,
+    bytes_per_s     bigint
+);
+CREATE UNIQUE INDEX ingest_keys_name ON ingest_keys (name) WHERE revoked_at IS NULL;
+
+-- ---------------------------------------------------------------------------------------------
+-- How segments are made, opened, rolled over; who may not change records; who hears of it.
+-- Advisory locks, in the order in which they are taken (storage/locks.py has the same numbers):
+--   1869638658, hashtext(class)   making the next leaf of a class, one at a time
+--   1869638657, hashtext(class)   the gate: writers share it, rolling over takes it alone
+-- ---------------------------------------------------------------------------------------------
+
+-- Refuses every statement that would change stored records, whoever runs it.
+-- Uses: trigger `refuse_change` on system_logs and on every leaf.
+CREATE FUNCTION opslog_refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% on % is refused: stored records do not change', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Retention removes whole segments; nothing changes or deletes a single row.';
+END $$;
+
+-- By statement, so that it costs an INSERT nothing and refuses even where no row would match.
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON system_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
+-- ALWAYS: also where session_replication_role = 'replica' switches ordinary triggers off.
+ALTER TABLE system_logs ENABLE ALWAYS TRIGGER refuse_change;
+
+-- Tells every catalogue copy that `segments` has changed.
+-- Uses: trigger `tell_catalogue`; heard by storage/catalogue.py.
+CREATE FUNCTION opslog_tell_catalogue() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify('opslog_segments', '');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tell_catalogue AFTER INSERT OR UPDATE OR DELETE ON segments
+    FOR EACH STATEMENT EXECUTE FUNCTION opslog_tell_catalogue();
+
+-- Makes the leaf of one segment: table, indexes of an open segment, trigger, rights, ATTACH.
+-- segment_number   taken from segment_numbers, so nothing from outside reaches an identifier
+-- Cost: 25-60 ms. CREATE ... PARTITION OF would lock out readers behind any long read; a table
+-- that is attached when it is finished does not.
+-- Uses: opslog_prepare_segment; not for others.
+CREATE FUNCTION opslog_make_leaf(segment_number integer) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    leaf text := format('system_logs_s%s', segment_number);
+BEGIN
+    -- Rows are never updated, hence fillfactor 100. Autovacuum would read a filling leaf several
+    -- times over; sealing does its work once (the anti-wraparound vacuum is not affected).
+    EXECUTE format(
+        'CREATE TABLE %I (LIKE system_logs INCLUDING DEFAULTS) WITH
+             (fillfactor = 100, autovacuum_enabled = off, toast.autovacuum_enabled = off)', leaf);
+    -- The default fills the column, so the COPY bytes need not name the segment.
+    EXECUTE format('ALTER TABLE %I ALTER COLUMN segment SET DEFAULT %s', leaf, segment_number);
+    -- The questions that an open segment answers by index; every index is paid per row at ingest.
+    EXECUTE format('CREATE INDEX %I ON %I (created_at)', leaf || '_created', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (trace_id) WHERE trace_id IS NOT NULL',
+                   leaf || '_trace', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (actor_id, created_at) WHERE actor_id IS NOT NULL',
+                   leaf || '_actor', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (resource_id, created_at) WHERE resource_id IS NOT NULL',
+                   leaf || '_resource', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I (correlation_id) WHERE correlation_id IS NOT NULL',
+                   leaf || '_correlation', leaf);
+    EXECUTE format('CREATE INDEX %I ON %I USING brin (received_at)', leaf || '_received', leaf);
+    EXECUTE format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON %I
+                        FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change()', leaf);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER refuse_change', leaf);
+    -- The roles are missing where the login may not create them; see docs/reference/database.md.
+    IF to_regrole('opslog_writer') IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT, INSERT ON %I TO opslog_writer', leaf);
+    END IF;
+    IF to_regrole('opslog_reader') IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT ON %I TO opslog_reader', leaf);
+    END IF;
+    EXECUTE format('ALTER TABLE system_logs ATTACH PARTITION %I FOR VALUES IN (%s)',
+                   leaf, segment_number);
+END $$;
+
+-- The ready segment of a class; makes it when there is none.
+-- class_name   retention class, 1 to 100 characters
+-- Rows: its number. Waits at most 2 s for a lock (SQLSTATE 55P03), writers never wait for it.
+-- Uses: storage/segments.py ahead of time; opslog_open_segment, opslog_roll_segment.
+CREATE FUNCTION opslog_prepare_segment(class_name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    IF class_name IS NULL OR length(class_name) NOT BETWEEN 1 AND 100 THEN
+        RAISE EXCEPTION 'a retention class has a name of 1 to 100 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'ready';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    PERFORM pg_advisory_xact_lock(1869638658, hashtext(class_name));
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'ready';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    number := nextval('segment_numbers');
+    PERFORM opslog_make_leaf(number);
+    INSERT INTO segments (segment, class, state) VALUES (number, class_name, 'ready');
+    RETURN number;
+END $$;
+
+-- The open segment of a class; opens the ready one, or makes one, when there is none.
+-- class_name   retention class
+-- Rows: its number. Call it in a transaction of its own: what it opens is seen by others after
+-- the commit, and they wait for it until then.
+-- Uses: storage/segments.py, for a class that opslog_enter_segments did not answer.
+CREATE FUNCTION opslog_open_segment(class_name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    PERFORM opslog_prepare_segment(class_name);  -- before the gate, which must be short
+    PERFORM pg_advisory_xact_lock(1869638657, hashtext(class_name));
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF FOUND THEN
+        RETURN number;
+    END IF;
+    UPDATE segments AS s SET state = 'open', opened_at = clock_timestamp()
+     WHERE s.class = class_name AND s.state = 'ready' RETURNING s.segment INTO STRICT number;
+    RETURN number;
+END $$;
+
+-- Enters the gate of some classes for the rest of the transaction: until it ends, none of the
+-- segments that are returned can be rolled over.
+-- classes   retention classes of the rows that the transaction is about to store
+-- Rows: class and number of its open segment; a class without an open one is left out.
+-- READ COMMITTED only: the state has to be read after the gate was entered.
+-- Uses: storage/segments.py, enter_segments. Sorted, so that two writers never wait crosswise.
+CREATE FUNCTION opslog_enter_segments(classes text[])
+RETURNS TABLE (class_name text, segment_number integer)
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    gate integer;
+BEGIN
+    FOR gate IN SELECT DISTINCT hashtext(c.name) FROM unnest(classes) AS c (name) ORDER BY 1 LOOP
+        PERFORM pg_advisory_xact_lock_shared(1869638657, gate);
+    END LOOP;
+    RETURN QUERY SELECT s.class, s.segment FROM segments AS s
+                  WHERE s.state = 'open' AND s.class = ANY (classes);
+END $$;
+
+-- Closes the open segment of a class and opens the ready one.
+-- class_name   retention class
+-- expected     the segment to close; another one open means that somebody was faster
+-- Rows: the number of the open segment afterwards. Waits at most 1 s for the writers that are in
+-- (SQLSTATE 55P03 after that), since new ones wait behind it; then two updates, and they go on.
+-- The figures of the closed segment are not summed behind the gate but by opslog_settle_segments.
+-- Uses: storage/segments.py.
+CREATE FUNCTION opslog_roll_segment(class_name text, expected integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE
+    number integer;
+BEGIN
+    SELECT s.segment INTO number FROM segments AS s WHERE s.class = class_name AND s.state = 'open';
+    IF number IS DISTINCT FROM expected THEN
+        RETURN opslog_open_segment(class_name);
+    END IF;
+    PERFORM opslog_prepare_segment(class_name);
+    PERFORM pg_advisory_xact_lock(1869638657, hashtext(class_name));
+    UPDATE segments AS s SET state = 'closed', closed_at = clock_timestamp()
+     WHERE s.segment = expected AND s.state = 'open';
+    IF FOUND THEN
+        UPDATE segments AS s SET state = 'open', opened_at = clock_timestamp()
+         WHERE s.class = class_name AND s.state = 'ready';
+    END IF;
+    SELECT s.segment INTO STRICT number FROM segments AS s
+     WHERE s.class = class_name AND s.state = 'open';
+    RETURN number;
+END $$;
+
+-- Sums up closed segments that have no figures yet: rows, bytes, zone map, from ingest_parts.
+-- Rows: how many were summed up. No writer can add to them any more, so the figures are final.
+-- Uses: storage/segments.py, after each roll-over and, for what a crash left, at every pass.
+CREATE FUNCTION opslog_settle_segments() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+DECLARE
+    settled integer;
+BEGIN
+    UPDATE segments AS s
+       SET (rows, bytes, min_created_at, max_created_at, odd_times, min_received_at,
+            max_received_at)
+         = (SELECT coalesce(sum(p.rows), 0), coalesce(sum(p.bytes), 0), min(p.min_created_at),
+                   max(p.max_created_at), coalesce(sum(p.odd_times), 0), min(p.received_at),
+                   max(p.received_at)
+              FROM ingest_parts AS p
+             WHERE p.segment = s.segment)
+     WHERE s.state = 'closed' AND s.rows IS NULL;
+    GET DIAGNOSTICS settled = ROW_COUNT;
+    RETURN settled;
+END $$;
+
+REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_make_leaf(integer),
+    opslog_prepare_segment(text), opslog_open_segment(text), opslog_enter_segments(text[]),
+    opslog_roll_segment(text, integer), opslog_settle_segments() FROM PUBLIC;
