@@ -77,6 +77,21 @@ def main() -> None:
     except BrokenPipeError:  # `opslog … | head`: quietly, and not again when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the edge of the process
+        _tell_defect(error)
+        sys.exit(1)
+
+
+def _tell_defect(error: Exception) -> None:
+    """A fault of ours: where and what, without values that Python would print along."""
+    import logging
+
+    if logging.getLogger().handlers:  # a process with a log
+        logging.getLogger("opslog").critical("ended by a defect", exc_info=error)
+        return
+    from config.logs import exception_text
+
+    sys.stderr.write(f"opslog: a defect, please report it:\n{exception_text(error)}\n")
 
 
 if __name__ == "__main__":

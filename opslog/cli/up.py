@@ -35,6 +35,7 @@ def up(loaded: "Loaded") -> int:
             listener(settings.otlp.host, settings.otlp.port, "otlp") as otlp,
             listener(settings.api.host, settings.api.port, "api") as api,
         ):
+            installation.note_running(None)  # what a killed one said
             telemetry.share_between_processes(installation.metrics_dir)
             _raise_file_limit()
             return asyncio.run(_run(installation, loaded.file, otlp, api))

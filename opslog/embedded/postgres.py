@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from config.errors import SetupError
-from opslog.embedded.postgres_conf import HBA, conf_text, first_conf
+from opslog.embedded.postgres_conf import HBA, LOCAL_CONF, conf_text, first_conf
 from opslog.embedded.programs import postgres_programs, reachable
 from opslog.embedded.server import Tell, make_folder, socket_folder, sync_folder
 from opslog.processes import Account, Command, end_leftovers
@@ -77,12 +77,10 @@ class EmbeddedPostgres:
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
         self.end_leftovers(tell)
         self._forget_last_run()
+        self._write_conf()
         if not self._has_cluster():
             self._make_cluster(tell)
         self._follow_password()
-        conf = conf_text(self.socket.parent, self._extra)
-        (self.home / "opslog.conf").write_text(conf, encoding="utf-8")
-        (self.home / "opslog.conf").chmod(0o644 if self._account else 0o600)
 
     def command(self) -> Command:
         """The postmaster in the foreground, its log on standard error."""
@@ -97,6 +95,15 @@ class EmbeddedPostgres:
         if len(lines) <= _STATUS_LINE or lines[0].strip() != str(pid):
             return False
         return lines[_STATUS_LINE].strip() == "ready"
+
+    def _write_conf(self) -> None:
+        mode = 0o644 if self._account else 0o600
+        ours, local = self.home / "opslog.conf", self.home / "local.conf"
+        ours.write_text(conf_text(self.socket.parent, self._extra), encoding="utf-8")
+        ours.chmod(mode)
+        if not local.exists():
+            local.write_text(LOCAL_CONF, encoding="utf-8")
+            local.chmod(mode)
 
     def _has_cluster(self) -> bool:
         if (self._data / "PG_VERSION").is_file():

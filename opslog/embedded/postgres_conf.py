@@ -8,6 +8,7 @@ from config.machine import cores, memory_bytes
 MIB = 2**20
 HBA = "local all all scram-sha-256\n"
 """The socket's folder is private, and a password is asked even so."""
+LOCAL_CONF = "# Your own settings for the bundled PostgreSQL; they win over opslog.conf.\n"
 _RESERVED_FOR_OPSLOG = 2
 """PostgreSQL is sized as if it had one part in this many of the memory."""
 
@@ -27,6 +28,7 @@ _FIXED = {
     # Much is written once: long checkpoints, little WAL beside it. No replica, no archive.
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "wal_compression": "pglz",
     "wal_buffers": "16MB",
     "min_wal_size": "256MB",
@@ -71,7 +73,7 @@ def conf_text(socket_folder: Path, extra: Mapping[str, str]) -> str:
 
 def first_conf() -> str:
     """The cluster's postgresql.conf: our file, then the operator's."""
-    return "include_if_exists = '../opslog.conf'\ninclude_if_exists = '../local.conf'\n"
+    return "include = '../opslog.conf'\ninclude = '../local.conf'\n"
 
 
 def memory_settings(memory: int, processors: int) -> dict[str, str]:

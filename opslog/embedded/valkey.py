@@ -109,7 +109,7 @@ class EmbeddedValkey:
             "save": "",
             "maxmemory-policy": "noeviction",
             "logfile": "",
-            "loglevel": "notice",
+            "loglevel": "warning",
         }
         text = "".join(f"{name} {_quoted(value)}\n" for name, value in values.items())
         self._conf.unlink(missing_ok=True)
