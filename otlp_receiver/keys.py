@@ -10,6 +10,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,8 @@ NOTE_USE_S = 60.0
 """How often the times of last use are written."""
 _AWAY_S = 1.0
 """Pause before PostgreSQL is tried again."""
+_ANSWER_S = 5.0
+"""A connection that does not answer within this is given up: the network may have gone."""
 _AWAY_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = logging.getLogger(__name__)
@@ -127,25 +130,27 @@ class KeyRing:
         while True:
             try:
                 async with pool.acquire() as conn:
-                    await self._follow(conn)
+                    await conn.add_listener(CHANNEL, self._on_change)
+                    try:
+                        await self._follow(conn)
+                    finally:
+                        await conn.remove_listener(CHANNEL, self._on_change)
             except _AWAY_ERRORS as error:
                 _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
                 await asyncio.sleep(_AWAY_S)
 
     async def _follow(self, conn: Connection) -> None:
-        await conn.add_listener(CHANNEL, self._on_change)
         noted_s = time.monotonic()
         while True:
             self._changed.clear()
-            await self._refresh(conn)
+            async with asyncio.timeout(_ANSWER_S):
+                await self._refresh(conn)
             if self._used and time.monotonic() - noted_s >= NOTE_USE_S:
                 noted_s = time.monotonic()
                 await self._note_use(conn)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._changed.wait()
-            except TimeoutError:
-                continue
 
     def _on_change(self, *_: Any) -> None:
         self._changed.set()

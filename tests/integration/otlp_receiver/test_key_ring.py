@@ -1,0 +1,170 @@
+"""Keys at the door while the table changes, and while PostgreSQL is away."""
+
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from otlp_receiver import keys as keys_module
+from otlp_receiver.errors import KeyMissing, KeyRejected, KeysUnknown
+from otlp_receiver.keys import KEYLESS, KeyRing
+from storage.ingest_keys import KeyTerms, create, list_keys, revoke, rotate
+from storage.pool import DatabaseRole, connect, open_pool
+from tests.support.databases import fresh_database, make_template
+from tests.support.waiting import running, until
+
+
+@pytest.fixture
+async def owner(database):
+    """A connection that makes keys."""
+    conn = await connect(database.dsn, DatabaseRole.OWNER)
+    yield conn
+    await conn.close()
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    """Where the ring keeps its file."""
+    return tmp_path / "keys.json"
+
+
+@pytest.fixture
+async def ring(writer_pool, snapshot):
+    """A ring that follows the table."""
+    ring = KeyRing(required=True, snapshot=snapshot)
+    async with running(ring.run(writer_pool)):
+        await until(lambda: ring.refreshed_s is not None)
+        yield ring
+
+
+def bearer(secret):
+    """The header a sender shows."""
+    return f"Bearer {secret}"
+
+
+def is_accepted(ring, secret):
+    """Whether the key is in force for the ring."""
+    try:
+        ring.check(bearer(secret))
+    except KeyRejected:
+        return False
+    return True
+
+
+def is_accepted_if_known(ring, secret):
+    """As is_accepted, of a ring that has just begun."""
+    return ring.refreshed_s is not None and is_accepted(ring, secret)
+
+
+async def test_a_new_key_holds_at_once(ring, owner):
+    """By NOTIFY, not by the next poll."""
+    issued = await create(owner, "shop", made_by="test", terms=KeyTerms(attributes={"team": "a"}))
+
+    await until(lambda: is_accepted(ring, issued.secret), within_s=1)
+
+    info = ring.check(bearer(issued.secret))
+    assert (info.id, info.name) == (issued.key.id, "shop")
+    assert info.attributes == (("team", "a"),)
+
+
+async def test_a_revoked_key_is_refused_within_a_second(ring, owner):
+    """5 s are promised."""
+    issued = await create(owner, "shop", made_by="test")
+    await until(lambda: is_accepted(ring, issued.secret))
+
+    await revoke(owner, "shop")
+
+    await until(lambda: not is_accepted(ring, issued.secret), within_s=1)
+
+
+async def test_a_change_that_nobody_announced_is_seen_by_the_poll(ring, owner):
+    """Somebody's UPDATE by hand, or a NOTIFY that a pooler swallowed."""
+    issued = await create(owner, "shop", made_by="test")
+    await until(lambda: is_accepted(ring, issued.secret))
+
+    await owner.execute("UPDATE ingest_keys SET revoked_at = now()")
+
+    await until(lambda: not is_accepted(ring, issued.secret), within_s=4)
+
+
+async def test_the_old_key_ends_with_the_grace_without_any_news(ring, owner):
+    """The ring knows the time itself."""
+    old = await create(owner, "shop", made_by="test")
+    new = await rotate(owner, "shop", made_by="test", grace=timedelta(seconds=1))
+    await until(lambda: is_accepted(ring, new.secret))
+
+    assert is_accepted(ring, old.secret)
+    await until(lambda: not is_accepted(ring, old.secret), within_s=3)
+    assert is_accepted(ring, new.secret)
+
+
+async def test_the_snapshot_lets_the_next_process_check_without_the_database(ring, owner, snapshot):
+    """PostgreSQL may be away for days."""
+    terms = KeyTerms(attributes={"a": "b"}, expires_at=datetime.now(UTC) + timedelta(days=1))
+    issued = await create(owner, "shop", made_by="test", terms=terms)
+    await until(lambda: snapshot.exists() and issued.key.name in snapshot.read_text())
+
+    later = KeyRing(required=True, snapshot=snapshot)
+    later.load_snapshot()
+
+    assert later.check(bearer(issued.secret)) == ring.check(bearer(issued.secret))
+    assert stat.S_IMODE(snapshot.stat().st_mode) == 0o600
+    assert issued.secret not in snapshot.read_text()
+    assert list(snapshot.parent.iterdir()) == [snapshot]
+
+
+async def test_the_last_use_is_written_in_the_background(ring, owner, monkeypatch):
+    """At most once a minute; here without the minute."""
+    monkeypatch.setattr(keys_module, "NOTE_USE_S", 0.0)
+    monkeypatch.setattr(keys_module, "POLL_S", 0.05)
+    issued = await create(owner, "shop", made_by="test")
+    await until(lambda: is_accepted(ring, issued.secret))
+
+    async def is_noted():
+        return (await list_keys(owner))[0].last_used_at
+
+    await until(is_noted)
+
+
+@pytest.fixture
+def durable_database(durable_postgres):
+    """A migrated database on a server of the test's own."""
+    with fresh_database(durable_postgres.dsn, make_template(durable_postgres.dsn)) as database:
+        yield database
+
+
+async def test_the_ring_outlives_the_absence_of_postgresql(
+    durable_postgres, durable_database, snapshot, monkeypatch
+):
+    """Keys go on to be checked from memory, and news are taken up afterwards."""
+    monkeypatch.setattr(keys_module, "_AWAY_S", 0.05)
+    owner = await connect(durable_database.dsn, DatabaseRole.OWNER)
+    issued = await create(owner, "shop", made_by="test")
+    pool = await open_pool(durable_database.dsn, DatabaseRole.WRITER, size=1)
+    ring = KeyRing(required=True, snapshot=snapshot)
+    async with pool, running(ring.run(pool)):
+        await until(lambda: is_accepted_if_known(ring, issued.secret))
+
+        durable_postgres.kill()
+        assert is_accepted(ring, issued.secret)
+        durable_postgres.start()
+
+        seen_s = ring.refreshed_s
+        await until(lambda: ring.refreshed_s > seen_s, within_s=30)
+        assert is_accepted(ring, issued.secret)
+
+
+def test_without_keys_nobody_is_told_that_a_key_is_wrong():
+    """503 and not 401: the key may be right, and 401 would lose the batch."""
+    ring = KeyRing(required=True)
+
+    with pytest.raises(KeysUnknown):
+        ring.check(bearer("opslog_" + "a" * 40))
+    with pytest.raises(KeyMissing):
+        ring.check(None)
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer another-backend", "Basic YTpi", "Bearer"])
+def test_where_no_key_is_required_foreign_credentials_are_ignored(header):
+    """An SDK may carry another backend's token."""
+    assert KeyRing(required=False).check(header) == KEYLESS
