@@ -141,7 +141,7 @@ async def up(
         findings = await prepare_roles(conn)
         findings += await _take_owner(conn)
         try:
-            await conn.execute(_RECORD_TABLE)
+            await _make_record_table(conn)
             for migration in before.pending:
                 await _apply(conn, migration)
             if await conn.fetchval("SELECT to_regclass('public.system_logs') IS NOT NULL"):
@@ -153,14 +153,19 @@ async def up(
 
 
 _RECORD_TABLE = """
-CREATE TABLE IF NOT EXISTS public.schema_migrations (
+CREATE TABLE public.schema_migrations (
     number      integer PRIMARY KEY,
     name        text NOT NULL,
     sha256      bytea NOT NULL,                      -- of the file as it was applied
     applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     applied_by  name NOT NULL DEFAULT session_user,
     took_ms     integer NOT NULL
-)
+);
+-- Every login has to see where a database stands, also one whose migration stopped half way.
+GRANT SELECT ON public.schema_migrations TO PUBLIC;
+"""
+_OWNER_MAY_CREATE = """
+SELECT coalesce(has_schema_privilege(to_regrole($1)::oid, 'public', 'CREATE'), false)
 """
 
 
@@ -234,23 +239,46 @@ async def _take_owner(conn: Connection) -> list[Finding]:
         "SELECT pg_get_userbyid(relowner) FROM pg_class"
         " WHERE oid = to_regclass('public.schema_migrations')"
     )
-    if owner not in (None, DatabaseRole.OWNER.value):
-        login = await conn.fetchval("SELECT quote_ident($1)", owner)
-        return [
-            Finding(
-                what=f"the tables belong to {owner}, not to {DatabaseRole.OWNER}",
-                why="they were made by a login that could not take the owner role",
-                mend=f"as a superuser: REASSIGN OWNED BY {login} TO {DatabaseRole.OWNER}"
-                " (it hands over whatever else that login owns, databases included)",
+    if owner is None:
+        if await conn.fetchval(_OWNER_MAY_CREATE, DatabaseRole.OWNER.value):
+            await take_role(conn, DatabaseRole.OWNER)
+        return []
+    login = await conn.fetchval("SELECT quote_ident(session_user)")
+    name = await conn.fetchval("SELECT quote_ident($1)", owner)
+    if owner == DatabaseRole.OWNER:
+        if not await take_role(conn, DatabaseRole.OWNER):
+            raise MigrationFailed(
+                f"the tables belong to {owner}, which the login {login} may not become: as a "
+                f"superuser: GRANT {owner}, {DatabaseRole.WRITER}, {DatabaseRole.READER} TO {login}"
             )
-        ]
-    may_create = await conn.fetchval(
-        "SELECT coalesce(has_schema_privilege(to_regrole($1)::oid, 'public', 'CREATE'), false)",
-        DatabaseRole.OWNER.value,
-    )
-    if may_create:
-        await take_role(conn, DatabaseRole.OWNER)
-    return []
+        return []
+    if not await conn.fetchval("SELECT pg_has_role(session_user, $1::name, 'USAGE')", owner):
+        raise MigrationFailed(
+            f"the tables belong to {owner}, and database_url names {login}: let it name {owner}, "
+            f"or as a superuser: GRANT {name} TO {login}"
+        )
+    return [
+        Finding(
+            what=f"the tables belong to {owner}, not to {DatabaseRole.OWNER}",
+            why="they were made by a login that could not take the owner role",
+            mend=f"as a superuser: REASSIGN OWNED BY {name} TO {DatabaseRole.OWNER}"
+            " (it hands over whatever else that login owns, databases included)",
+        )
+    ]
+
+
+async def _make_record_table(conn: Connection) -> None:
+    if await conn.fetchval("SELECT to_regclass('public.schema_migrations') IS NOT NULL"):
+        return
+    try:
+        await conn.execute(_RECORD_TABLE)
+    except asyncpg.InsufficientPrivilegeError as error:
+        login = await conn.fetchval("SELECT quote_ident(session_user)")
+        database = await conn.fetchval("SELECT quote_ident(current_database())")
+        raise MigrationFailed(
+            f"the login {login} may not create tables in schema public of {database}: give it a "
+            f"database of its own (ALTER DATABASE {database} OWNER TO {login})"
+        ) from error
 
 
 async def _apply(conn: Connection, migration: Migration) -> None:

@@ -4,6 +4,8 @@ import asyncpg
 import pytest
 
 from storage import migrate
+from storage.columns import COPY_COLUMNS
+from storage.errors import MigrationFailed
 from storage.pool import DatabaseRole, connect
 from tests.support.databases import Database, statement
 from tests.support.stored_rows import store
@@ -192,11 +194,13 @@ def bare_postgres():
         yield server
 
 
-async def migrate_as(dsn: str) -> migrate.Report:
+async def migrate_as(
+    dsn: str, known: tuple[migrate.Migration, ...] | None = None
+) -> migrate.Report:
     """`opslog migrate up` with this login."""
     conn = await asyncpg.connect(dsn)
     try:
-        return await migrate.up(conn)
+        return await migrate.up(conn, known=known)
     finally:
         await conn.close()
 
@@ -272,3 +276,60 @@ async def test_roles_that_somebody_else_made_need_a_grant(bare_postgres) -> None
 
         assert found[0].what == "the login may not take the database role opslog_owner"
         assert await roles_taken(dsn) == ["app"] * 3
+
+
+async def test_a_login_may_take_up_a_migration_that_stopped(bare_postgres) -> None:
+    broken = migrate.Migration(2, "0002_broken", "SELECT 1 / 0;")
+    async with Cluster(bare_postgres, "CREATEROLE") as dsn:
+        with pytest.raises(MigrationFailed, match="0002_broken"):
+            await migrate_as(dsn, (migrate.shipped()[0], broken))
+
+        await migrate_as(dsn)
+
+        assert await store_and_count(dsn) == 2
+
+
+async def test_tables_of_the_owner_role_need_a_login_that_may_become_it(bare_postgres) -> None:
+    async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
+        await migrate_as(bare_postgres.dsn.replace("@/opslog", "@/app"))
+
+        with pytest.raises(MigrationFailed, match=r"GRANT opslog_owner, .* TO app"):
+            await migrate_as(dsn)
+
+        await statement(
+            bare_postgres.dsn, "GRANT opslog_owner, opslog_writer, opslog_reader TO app"
+        )
+        assert (await migrate_as(dsn)).findings == ()
+        assert await store_and_count(dsn) == 2
+
+
+async def test_tables_of_another_login_are_not_touched(bare_postgres) -> None:
+    async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
+        await migrate_as(dsn)
+        await statement(
+            bare_postgres.dsn,
+            "CREATE ROLE other LOGIN PASSWORD 'app'",
+            "GRANT CREATE ON DATABASE app TO other",
+        )
+
+        with pytest.raises(MigrationFailed, match="belong to app, and database_url names other"):
+            await migrate_as(dsn.replace("app:app@", "other:app@"))
+
+        await statement(
+            bare_postgres.dsn, "REVOKE ALL ON DATABASE app FROM other", "DROP ROLE other"
+        )
+
+
+async def test_a_login_that_may_not_create_tables_is_told_so(bare_postgres) -> None:
+    async with Cluster(bare_postgres, "NOCREATEROLE", owns_database=False) as dsn:
+        with pytest.raises(MigrationFailed, match="ALTER DATABASE app OWNER TO app"):
+            await migrate_as(dsn)
+
+
+async def test_a_row_for_another_segment_is_refused(writer_pool, leaf: str) -> None:
+    columns = ", ".join(name for name in COPY_COLUMNS if name != "segment")
+
+    with pytest.raises(asyncpg.CheckViolationError, match="violates partition constraint"):
+        await writer_pool.execute(
+            f"INSERT INTO {leaf} (segment, {columns}) SELECT 99, {columns} FROM {leaf}"
+        )
