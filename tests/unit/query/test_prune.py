@@ -1,0 +1,157 @@
+"""What the catalogue's row of a segment settles about a filter."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from config.levels import Level
+from query.fields import ACTOR_ID, KIND, LEVEL, Kind
+from query.filters import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Comparison,
+    FieldCompare,
+    FieldEquals,
+    FieldIn,
+    Not,
+    Or,
+    TimeRange,
+)
+from query.prune import FOREVER_US, leaf_of, narrow
+from query.times import microseconds_of
+from storage.catalogue import Segment
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOON_NS = microseconds_of(NOON) * 1000
+HOUR_NS = 3600 * 10**9
+
+CLOSED = Segment(
+    number=7,
+    class_name="error",
+    state="closed",
+    rows=10,
+    rows_estimate=10,
+    bytes_estimate=1000,
+    min_created_at=NOON,
+    max_created_at=NOON + timedelta(hours=1),
+    odd_times=0,
+    min_received_at=NOON,
+    max_received_at=NOON + timedelta(hours=1),
+    opened_at=NOON,
+    closed_at=NOON + timedelta(hours=1),
+    sealed_at=None,
+)
+OPEN = replace(
+    CLOSED,
+    state="open",
+    rows=None,
+    min_created_at=None,
+    max_created_at=None,
+    min_received_at=None,
+    max_received_at=None,
+)
+ACTOR = FieldEquals(ACTOR_ID, "u")
+ERROR = FieldEquals(LEVEL, Level.ERROR)
+WARN = FieldEquals(LEVEL, Level.WARN)
+
+LEVELS = [
+    (ERROR, EVERYTHING),
+    (WARN, NOTHING),
+    (Not(ERROR), NOTHING),
+    (Not(WARN), EVERYTHING),
+    (FieldIn(LEVEL, (Level.WARN, Level.ERROR)), EVERYTHING),
+    (FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.WARN), EVERYTHING),
+    (FieldCompare(LEVEL, Comparison.GREATER, Level.ERROR), NOTHING),
+    (FieldCompare(LEVEL, Comparison.LESS, Level.ERROR), NOTHING),
+    (FieldCompare(LEVEL, Comparison.LESS_OR_EQUAL, Level.ERROR), EVERYTHING),
+    (And((ERROR, ACTOR)), ACTOR),
+    (And((WARN, ACTOR)), NOTHING),
+    (Or((ERROR, ACTOR)), EVERYTHING),
+    (Or((WARN, ACTOR)), ACTOR),
+    (Not(And((ERROR, ACTOR))), Not(ACTOR)),
+    (EVERYTHING, EVERYTHING),
+    (NOTHING, NOTHING),
+    (FieldIn(KIND, (Kind.LOG, Kind.SPAN)), EVERYTHING),
+    (FieldEquals(KIND, Kind.AUDIT), NOTHING),
+    (FieldEquals(KIND, Kind.LOG), FieldEquals(KIND, Kind.LOG)),
+]
+
+
+@pytest.mark.parametrize(("condition", "left"), LEVELS)
+def test_the_class_settles_level_and_kind(condition, left):
+    assert narrow(condition, leaf_of(CLOSED)) == left
+
+
+def test_the_audit_class_holds_audit_records_only():
+    leaf = leaf_of(replace(CLOSED, class_name="audit"))
+
+    assert narrow(FieldEquals(KIND, Kind.AUDIT), leaf) == EVERYTHING
+    assert narrow(FieldIn(KIND, (Kind.LOG, Kind.SPAN)), leaf) == NOTHING
+    assert narrow(ERROR, leaf) == ERROR
+
+
+def test_a_class_of_users_settles_nothing():
+    leaf = leaf_of(replace(CLOSED, class_name="payments"))
+
+    for condition in (ERROR, WARN, FieldEquals(KIND, Kind.AUDIT)):
+        assert narrow(condition, leaf) == condition
+
+
+TIMES = [
+    (TimeRange(None, None), EVERYTHING),
+    (TimeRange(NOON_NS, NOON_NS + HOUR_NS + 1000), EVERYTHING),
+    (TimeRange(NOON_NS, None), EVERYTHING),
+    (TimeRange(None, NOON_NS), NOTHING),
+    (TimeRange(NOON_NS + HOUR_NS + 1000, None), NOTHING),
+    # within the last microsecond only the nanoseconds can tell
+    (TimeRange(NOON_NS, NOON_NS + HOUR_NS + 1), None),
+    (TimeRange(NOON_NS + 1, None), None),
+    (TimeRange(NOON_NS + HOUR_NS + 999, None), None),
+    (TimeRange(None, NOON_NS + 1), None),
+]
+
+
+@pytest.mark.parametrize(("span", "left"), TIMES)
+def test_the_zone_map_settles_times_to_the_microsecond(span, left):
+    assert narrow(span, leaf_of(CLOSED)) == (span if left is None else left)
+
+
+@pytest.mark.parametrize(
+    "segment", [OPEN, replace(OPEN, state="ready"), replace(CLOSED, rows=None)]
+)
+def test_a_segment_that_may_grow_can_hold_any_time(segment):
+    leaf = leaf_of(segment)
+
+    assert (leaf.earliest_us, leaf.latest_us) == (-FOREVER_US, FOREVER_US)
+    for span, _ in TIMES[1:]:
+        assert narrow(span, leaf) == span
+
+
+def test_an_empty_closed_segment_is_never_asked():
+    empty = replace(CLOSED, rows=0, min_created_at=None, max_created_at=None)
+
+    assert narrow(TimeRange(None, NOON_NS), leaf_of(empty)) == NOTHING
+
+
+def test_odd_times_lie_outside_of_what_was_plausible_at_arrival():
+    leaf = leaf_of(replace(CLOSED, odd_times=3))
+    year = timedelta(days=365)
+
+    def left(start, end):
+        span = TimeRange(microseconds_of(start) * 1000, microseconds_of(end) * 1000)
+        return narrow(span, leaf) != NOTHING
+
+    assert left(NOON - 2 * year, NOON - 1.9 * year)
+    assert left(NOON + timedelta(days=2), NOON + timedelta(days=3))
+    assert not left(NOON - year, NOON)
+    assert not left(NOON + timedelta(hours=2), NOON + timedelta(hours=23))
+    assert narrow(TimeRange(NOON_NS, None), leaf) != EVERYTHING
+
+
+def test_only_odd_times_leave_the_plausible_range_empty():
+    leaf = leaf_of(replace(CLOSED, odd_times=10, min_created_at=None, max_created_at=None))
+
+    assert narrow(TimeRange(NOON_NS, NOON_NS + HOUR_NS), leaf) == NOTHING
+    assert leaf.latest_us == FOREVER_US
