@@ -119,7 +119,9 @@ class EmbeddedPostgres:
         """`initdb` beside its final place, moved there when all is done and on disk."""
         tell("making a new PostgreSQL cluster")
         half = self.home / "data.half"
-        if half.exists():  # an earlier attempt was killed
+        if half.exists():  # an earlier attempt was killed, perhaps a moment ago
+            for program in ("initdb", "postgres"):
+                end_leftovers(half, program, signal.SIGKILL, _QUIT_PATIENCE_S)
             shutil.rmtree(half)
         make_folder(half, owner=self._account)
         password_file = self._password_file()
@@ -188,12 +190,11 @@ class EmbeddedPostgres:
     def _single(self, data: Path, statement: str) -> None:
         """One statement in single-user mode: needs no password and no running server."""
         postgres = self._program("postgres")
-        bare = ("-c", f"config_file={data / 'postgresql.conf'}", "-c", "log_min_messages=fatal")
-        self._run(data, postgres, "--single", "-j", "-D", data, *bare, "postgres", stdin=statement)
+        self._run(data, postgres, "--single", "-j", "-D", data, "postgres", stdin=statement)
 
     def _run(self, data: Path, *program: str | Path, stdin: str = "") -> None:
         """Runs a program of the installation to its end; SetupError with its words if it fails."""
-        command = self._command(data, self.name, *program)
+        command = self._command(data, Path(program[0]).name, *program)
         done = subprocess.run(  # noqa: S603 - our own programs
             command.arguments(),
             env=dict(command.environment),
