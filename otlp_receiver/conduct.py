@@ -1,8 +1,8 @@
 """HTTP conduct that aiohttp leaves to us: deadlines, errors of the protocol itself, draining.
 
 One sweep a second looks at every connection, so a request pays for its deadlines with two
-assignments and no timer. aiohttp's private names are not used; what is overridden here is
-`RequestHandler`'s documented surface (asyncio.Protocol's methods, `handle_error`, `log_exception`).
+assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp's `handle_error` and
+`log_exception`; the one private name is `_messages`, see data_received.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import StreamReader, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from config.errors import OpslogError
 from config.settings import OtlpSettings
@@ -32,6 +32,8 @@ _READ_BUFFER_BYTES = 64 * 1024
 """Reading pauses at twice this; it bounds what a connection holds that nobody reads."""
 _LINGER_S = 5.0
 """How long an unread body is read and thrown away, so that the sender sees the answer."""
+_EXPECTED = (ConnectionError, RequestPayloadError)
+"""What senders do: go away, or break their framing (answered with 400)."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,10 +72,15 @@ class Connection(RequestHandler):
         self.server.on_closed()
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock when headers begin on an idle connection."""
+        """Start the clock when headers begin on an idle connection; wake whoever reads."""
         if not self.in_request and self.deadline_s == _FOREVER:
             self.deadline_s = self._loop.time() + self.server.settings.header_timeout_s
         super().data_received(data)
+        # When a body breaks off in a malformed chunk, aiohttp queues the error behind the request
+        # and leaves its reader waiting. Before the end of a body nothing else can be queued.
+        body = self.body
+        if body is not None and self._messages and not body.content.is_eof():
+            body.content.set_exception(RequestPayloadError())
 
     def handle_error(
         self,
@@ -96,7 +103,7 @@ class Connection(RequestHandler):
     def log_exception(self, *_: Any, **kwargs: Any) -> None:
         """As aiohttp's, without messages: they quote headers, and headers hold keys."""
         error = kwargs.get("exc_info")
-        if isinstance(error, BaseException) and not isinstance(error, ConnectionError):
+        if isinstance(error, Exception) and not isinstance(error, _EXPECTED):
             _log.warning("connection failed: %s", trace_of(error))
 
     def is_late(self, now_s: float) -> bool:

@@ -37,6 +37,11 @@ class Listener:
         """The TCP port, also when the system chose it."""
         return int(self._sock.getsockname()[1])
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+        return self._sock.fileno() == -1
+
     def start(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()

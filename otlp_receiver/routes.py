@@ -43,11 +43,9 @@ def _with_variants(prefix: str) -> dict[str, Route]:
     An endpoint with a slash at its end is the third example of the exporter specification; to be
     redirected would lose the data of senders that follow with GET.
     """
-    bare = prefix.strip("/")
-    prefixes = ["", f"/{bare}"] if bare else [""]
     return {
         f"{before}{path}{slash}": route
-        for before in prefixes
+        for before in ("", prefix)
         for path, route in ROUTES.items()
         for slash in ("", "/")
     }

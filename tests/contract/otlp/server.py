@@ -1,0 +1,199 @@
+"""A receiver on a free port with a sink in memory, and a socket that hides nothing."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.rpc import error_details_pb2, status_pb2
+
+from config.settings import OtlpSettings
+from otlp_receiver.conduct import HttpServer
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.keys import KeyInfo, KeyRing
+from otlp_receiver.listener import Listener
+from otlp_receiver.routes import build_app
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+
+@dataclass
+class Outcome:
+    """What MemorySink answers."""
+
+    received: int = 1
+    rejected: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    replaced_characters: int = 0
+
+
+@dataclass
+class MemorySink:
+    """Keeps what it is given; `outcome` may be an error to raise or a gate to wait for."""
+
+    outcome: Outcome | Exception = field(default_factory=Outcome)
+    gate: asyncio.Event | None = None
+    waiting: int = 0
+    got: list[tuple[Signal, Encoding, bytes, KeyInfo]] = field(default_factory=list)
+
+    async def ingest(
+        self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
+    ) -> Outcome:
+        """As the pipeline's."""
+        if self.gate is not None:
+            self.waiting += 1
+            await self.gate.wait()
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        self.got.append((signal, encoding, body, key))
+        return self.outcome
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies alone."""
+        return [got[2] for got in self.got]
+
+
+@dataclass
+class Reply:
+    """A response as it came."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def rpc(self) -> status_pb2.Status:
+        """The body as google.rpc.Status, read by the official class."""
+        if self.headers["content-type"] == PROTOBUF:
+            return status_pb2.Status.FromString(self.body)
+        found = json.loads(self.body)
+        return status_pb2.Status(code=found["code"], message=found["message"])
+
+    @property
+    def violations(self) -> list[tuple[str, str]]:
+        """Field and description of the BadRequest detail."""
+        if self.headers["content-type"] == JSON:
+            details = json.loads(self.body)["details"]
+            assert details[0]["@type"] == "type.googleapis.com/google.rpc.BadRequest"
+            return [(v["field"], v["description"]) for v in details[0]["fieldViolations"]]
+        detail = error_details_pb2.BadRequest()
+        assert self.rpc.details[0].Unpack(detail)
+        return [(v.field, v.description) for v in detail.field_violations]
+
+
+class Wire:
+    """One connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Send these bytes and nothing else."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def reply(self, *, head: bool = False) -> Reply:
+        """The next response."""
+        async with asyncio.timeout(20):
+            lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            pairs = [line.split(":", 1) for line in lines[1:] if line]
+            headers = {name.lower(): value.strip() for name, value in pairs}
+            length = 0 if head else int(headers.get("content-length", 0))
+            body = await self.reader.readexactly(length)
+        return Reply(int(lines[0].split()[1]), headers, body)
+
+    async def is_closed(self, within_s: float = 5.0) -> bool:
+        """Whether the server closes the connection within this time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while await self.reader.read(65536):
+                    pass
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        return True
+
+    async def close(self) -> None:
+        """Close our side."""
+        self.writer.close()
+
+
+@dataclass
+class Running:
+    """A receiver that runs in this process."""
+
+    server: HttpServer
+    listener: Listener
+    sink: MemorySink
+    keys: KeyRing
+    wires: list[Wire] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.listener.port
+
+    async def connect(self, tls: ssl.SSLContext | None = None) -> Wire:
+        """A new connection."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=tls, server_hostname="localhost" if tls else None
+        )
+        wire = Wire(reader, writer)
+        self.wires.append(wire)
+        return wire
+
+    async def post(
+        self, path: str = "/v1/logs", body: bytes = b"", *, method: str = "POST", **headers: str
+    ) -> Reply:
+        """One request on a connection of its own; header names with _ for -."""
+        wire = await self.connect()
+        await wire.send(request(path, body, method=method, **headers))
+        reply = await wire.reply(head=method == "HEAD")
+        await wire.close()
+        return reply
+
+
+def request(
+    path: str = "/v1/logs", body: bytes = b"", *, method: str = "POST", **headers: str
+) -> bytes:
+    """The bytes of a request; Content-Type protobuf and Content-Length unless given."""
+    named: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"Host": "receiver", "Content-Type": PROTOBUF, "Content-Length": len(body)} | named
+    lines = [f"{name}: {value}" for name, value in named.items() if value != "-"]
+    return (
+        f"{method} {path} HTTP/1.1\r\n".encode() + "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    )
+
+
+@asynccontextmanager
+async def running(
+    settings: OtlpSettings | None = None,
+    *,
+    sink: MemorySink | None = None,
+    keys: KeyRing | None = None,
+) -> AsyncIterator[Running]:
+    """A receiver until the end of the block."""
+    settings = settings or OtlpSettings(port=0)
+    sink = sink or MemorySink()
+    keys = keys or KeyRing(required=False)
+    server = build_app(settings, sink, keys, lambda *_: b"{}")
+    sock = socket.create_server(("127.0.0.1", 0))
+    listener = Listener(server, sock)
+    listener.start()
+    receiver = Running(server, listener, sink, keys)
+    try:
+        yield receiver
+    finally:
+        for wire in receiver.wires:
+            await wire.close()
+        if not listener.is_closed:
+            await listener.close(0.5)
