@@ -1,0 +1,125 @@
+"""The three pure stages between the bytes of a request and its records.
+
+    decode   bytes           -> Export           decode.py, decode_json.py, wire.py
+    redact   Export          -> RedactedExport   redacting.py
+    map      RedactedExport  -> RedactedBatch    mapping/
+
+Redaction comes before mapping, so that nothing derived can hold a secret. The only state is memos.
+"""
+
+from os import urandom
+from typing import Protocol
+
+from config.levels import Level
+from config.settings import LimitSettings, MappingSettings
+from otlp_receiver.decode import ProtobufReader
+from otlp_receiver.decode_json import JsonReader
+from otlp_receiver.export import Encoding, Export, RedactedExport, Signal, Stream
+from otlp_receiver.mapping.identity import random_bits_of
+from otlp_receiver.mapping.logs import map_logs
+from otlp_receiver.mapping.run import Note, Run
+from otlp_receiver.mapping.shapes import Shape, ShapeMaker
+from otlp_receiver.mapping.spans import map_spans
+from otlp_receiver.mapping.streams import StreamFacts, facts_of
+from otlp_receiver.memos import Memos
+from otlp_receiver.redacting import Redacting, RedactorLike
+from storage.record import Batch, RedactedBatch, Value
+
+
+class SenderKey(Protocol):
+    """What the mapping asks of an ingest key (otlp_receiver.keys.KeyInfo)."""
+
+    @property
+    def id(self) -> int:
+        """0 where no key was shown."""
+
+    @property
+    def attributes(self) -> tuple[tuple[str, Value], ...]:
+        """Added to each resource."""
+
+    @property
+    def min_level(self) -> Level | None:
+        """Records below it are not taken."""
+
+
+class Codec:
+    """One per process."""
+
+    def __init__(
+        self, redactor: RedactorLike, limits: LimitSettings, mapping: MappingSettings
+    ) -> None:
+        self._redactor = redactor
+        self._limits = limits
+        self._mapping = mapping
+        self._memos = Memos()
+        self._redacting = Redacting(redactor, limits, self._memos)
+        self._make_shape = ShapeMaker(mapping)
+
+    def decode(self, signal: Signal, encoding: Encoding, body: bytes) -> Export:
+        """What the body says. Raises BadPayload for a body that is not what it should be."""
+        reader: ProtobufReader | JsonReader
+        if encoding is Encoding.PROTOBUF:
+            reader = ProtobufReader(self._memos, self._limits)
+        else:
+            reader = JsonReader(self._memos, self._limits)
+        return reader.logs(body) if signal is Signal.LOGS else reader.traces(body)
+
+    def redact(self, export: Export) -> RedactedExport:
+        """The same without secrets."""
+        return self._redacting(export)
+
+    def map(
+        self,
+        export: RedactedExport,
+        *,
+        received_unix_ns: int,
+        key: SenderKey,
+        note: Note | None = None,
+    ) -> RedactedBatch:
+        """The records. `note` is told of each and of the source of each column (explain.py)."""
+        batch = Batch(
+            [],
+            {},
+            export.received,
+            rejected=_counted(export),
+            replaced_characters=export.replaced,
+            redactions=export.redactions,
+        )
+        run = Run(
+            batch=batch,
+            received_ns=received_unix_ns,
+            random_bits=random_bits_of(urandom(5)),
+            min_level=key.min_level,
+            max_message_bytes=self._limits.message_bytes,
+            shapes=self._memos.shapes.young,
+            shape_of=self._shape_of,
+            facts_of=lambda stream: self._facts_of(stream, key),
+            note=note,
+        )
+        map_logs(export.logs, run)
+        map_spans(export.spans, run)
+        return RedactedBatch(batch)
+
+    def _shape_of(self, keys: tuple[str, ...]) -> Shape:
+        shape = self._memos.shapes.find(keys)
+        if shape is None:
+            shape = self._make_shape(keys)
+            self._memos.shapes.add(keys, shape, 200 * len(keys) + sum(map(len, keys)))
+        return shape
+
+    def _facts_of(self, stream: Stream, key: SenderKey) -> StreamFacts:
+        facts = self._memos.facts.find((stream, key.id))
+        # An ingest key's attributes may be changed while we run.
+        if facts is None or facts.key_attributes != key.attributes:
+            added = [self._redactor.attribute(name, value) for name, value in key.attributes]
+            facts = facts_of(stream, added, key.attributes, self._mapping, self._make_shape)
+            size = len(facts.definition.resource) + len(facts.definition.scope)
+            self._memos.facts.add((stream, key.id), facts, 2 * size)
+        return facts
+
+
+def _counted(export: RedactedExport) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for reject in export.rejects:
+        counts[reject.reason] = counts.get(reject.reason, 0) + 1
+    return counts

@@ -1,0 +1,269 @@
+"""OTLP protobuf -> Export. Bytes that are no protobuf are BadPayload with the field path.
+
+Source: opentelemetry-proto v1. Everything that a sender may leave out or get wrong within a value
+is forgiven (wire.py); JSON (decode_json.py) makes the same Export, mapping is written once.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from operator import attrgetter
+from typing import Any, NoReturn
+
+from google.protobuf.message import DecodeError
+
+from config.settings import LimitSettings
+from otlp_receiver.descriptors import LogsRequest, TracesRequest
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import (
+    Export,
+    Fresh,
+    Group,
+    Odd,
+    RawEvent,
+    RawLink,
+    RawLog,
+    RawSpan,
+    RawStream,
+    Signal,
+    Stream,
+)
+from otlp_receiver.locate import where_it_breaks
+from otlp_receiver.memos import MAX_KEY_BYTES, Memos
+from otlp_receiver.wire import LENGTH, Malformed, Tally, any_value, fields, key_value
+from storage.record import Attribute
+
+_head = attrgetter(
+    "severity_number", "severity_text", "flags", "event_name", "dropped_attributes_count"
+)
+_rest = attrgetter(
+    "time_unix_nano", "observed_time_unix_nano", "trace_id", "span_id", "body", "attributes"
+)
+_MAX_STREAM_KEY_BYTES = 65_536
+_UINT32 = 0xFFFF_FFFF
+
+
+class ProtobufReader:
+    """Reads one request; made anew for each."""
+
+    def __init__(self, memos: Memos, limits: LimitSettings) -> None:
+        self._memos = memos
+        self._max_attributes = limits.attributes
+        self._tally = Tally(limits.depth)
+
+    def logs(self, body: bytes) -> Export:
+        """An ExportLogsServiceRequest. Raises BadPayload."""
+        export = Export(Signal.LOGS)
+        for i, resource in enumerate(_parse(LogsRequest, body).resource_logs):
+            at = f"resource_logs[{i}]"
+            for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
+                scope_at = f"{at}.scope_logs[{j}]"
+                rows = self._log_rows(scope.log_records, scope_at)
+                if rows:
+                    export.received += len(rows)
+                    export.logs.append(Group(self._stream(resource, scope, at, scope_at), rows))
+        return export
+
+    def traces(self, body: bytes) -> Export:
+        """An ExportTraceServiceRequest. Raises BadPayload."""
+        export = Export(Signal.TRACES)
+        for i, resource in enumerate(_parse(TracesRequest, body).resource_spans):
+            at = f"resource_spans[{i}]"
+            for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
+                scope_at = f"{at}.scope_spans[{j}]"
+                rows = [
+                    self._span(span, f"{scope_at}.spans[{n}]") for n, span in enumerate(scope.spans)
+                ]
+                if rows:
+                    export.received += len(rows)
+                    export.spans.append(Group(self._stream(resource, scope, at, scope_at), rows))
+        return export
+
+    def _log_rows(self, records: Iterable[Any], where: str) -> list[RawLog]:
+        """The hot loop (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        rows: list[RawLog] = []
+        known = self._memos.attributes.young.get
+        tally, limit = self._tally, self._max_attributes
+        try:
+            for record in records:
+                time_ns, observed_ns, trace_id, span_id, bodies, raws = _rest(record)
+                attributes = list(map(known, raws))
+                unknown = attributes.count(None)
+                fresh = self._fresh(attributes, raws, unknown, "attributes") if unknown else []
+                body = any_value(b"".join(bodies), tally)
+                odd = None
+                if tally.touched or len(attributes) > limit:
+                    odd = self._odd(attributes)
+                head = _head(record)
+                rows.append(
+                    (head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd)
+                )
+        except Malformed as bad:
+            _refuse(bad, f"{where}.log_records[{len(rows)}]", "body")
+        return rows
+
+    def _fresh(
+        self, attributes: list[Attribute | None], raws: Any, unknown: int, where: str
+    ) -> list[Fresh]:
+        """Those attributes that the memo's younger generation lacks, decoded if the older does."""
+        fresh: list[Fresh] = []
+        find, tally = self._memos.attributes.find, self._tally
+        place = -1
+        for _ in range(unknown):
+            place = attributes.index(None, place + 1)
+            if place >= self._max_attributes:
+                break  # the rest will be cut
+            raw = raws[place]
+            known = find(raw)
+            if known is not None:
+                attributes[place] = known
+                continue
+            try:
+                pair = key_value(raw, tally)
+            except Malformed as bad:
+                bad.where = f"{where}[{place}]"
+                raise
+            # What was replaced has to be counted each time it comes: never remembered.
+            remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
+            fresh.append((attributes, place, raw if remember else None, pair, where))
+        return fresh
+
+    def _attributes(self, raws: Any, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
+        """Attributes of a span, an event or a link; those not known yet are added to `fresh`."""
+        attributes = list(map(self._memos.attributes.young.get, raws))
+        unknown = attributes.count(None)
+        if unknown:
+            fresh.extend(self._fresh(attributes, raws, unknown, where))
+        limit = self._max_attributes
+        if len(attributes) > limit:
+            self._tally.touched = True
+            self._tally.cuts[where] = len(attributes)
+            del attributes[limit:]
+        return attributes
+
+    def _odd(self, attributes: list[Attribute | None]) -> Odd:
+        limit = self._max_attributes
+        if len(attributes) > limit:
+            self._tally.cuts["attributes"] = len(attributes)
+            del attributes[limit:]
+        return take(self._tally)
+
+    def _span(self, span: Any, where: str) -> RawSpan:
+        fresh: list[Fresh] = []
+        try:
+            attributes = self._attributes(span.attributes, "attributes", fresh)
+            events = [
+                self._event(event, f"events[{n}]", fresh) for n, event in enumerate(span.events)
+            ]
+            links = [self._link(link, f"links[{n}]", fresh) for n, link in enumerate(span.links)]
+        except Malformed as bad:
+            _refuse(bad, where, "attributes")
+        status = span.status
+        return RawSpan(
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            parent_span_id=span.parent_span_id,
+            trace_state=span.trace_state,
+            flags=span.flags,
+            name=span.name,
+            kind=span.kind,
+            start_ns=span.start_time_unix_nano,
+            end_ns=span.end_time_unix_nano,
+            attributes=attributes,
+            dropped=span.dropped_attributes_count,
+            events=events,
+            dropped_events=span.dropped_events_count,
+            links=links,
+            dropped_links=span.dropped_links_count,
+            status_code=status.code,
+            status_message=status.message,
+            fresh=fresh,
+            odd=take(self._tally) if self._tally.touched else None,
+        )
+
+    def _event(self, event: Any, where: str, fresh: list[Fresh]) -> RawEvent:
+        attributes = self._attributes(event.attributes, f"{where}.attributes", fresh)
+        return RawEvent(
+            event.time_unix_nano, event.name, attributes, event.dropped_attributes_count
+        )
+
+    def _link(self, link: Any, where: str, fresh: list[Fresh]) -> RawLink:
+        attributes = self._attributes(link.attributes, f"{where}.attributes", fresh)
+        return RawLink(
+            link.trace_id,
+            link.span_id,
+            link.trace_state,
+            attributes,
+            link.flags,
+            link.dropped_attributes_count,
+        )
+
+    def _stream(self, resource: Any, scope: Any, at: str, scope_at: str) -> RawStream | Stream:
+        raw_resource, raw_scope = b"".join(resource.resource), b"".join(scope.scope)
+        key = (raw_resource, raw_scope, resource.schema_url, scope.schema_url)
+        known = self._memos.streams.find(key)
+        if known is not None:
+            return known
+        short = len(raw_resource) + len(raw_scope) <= _MAX_STREAM_KEY_BYTES
+        stream = RawStream(
+            key if short else None,
+            resource_schema_url=resource.schema_url,
+            scope_schema_url=scope.schema_url,
+        )
+        try:
+            self._read_resource(raw_resource, stream)
+        except Malformed as bad:
+            _refuse(bad, at, "resource")
+        try:
+            self._read_scope(raw_scope, stream)
+        except Malformed as bad:
+            _refuse(bad, scope_at, "scope")
+        if self._tally.touched:
+            stream.odd = take(self._tally)
+            stream.memo_key = None
+        return stream
+
+    def _read_resource(self, raw: bytes, stream: RawStream) -> None:
+        for number, wire_type, content in fields(raw):
+            if isinstance(content, int):
+                if number == 2:
+                    stream.resource_dropped = content & _UINT32
+            elif (
+                number == 1 and wire_type == LENGTH and len(stream.resource) < self._max_attributes
+            ):
+                stream.resource.append(key_value(content, self._tally))
+
+    def _read_scope(self, raw: bytes, stream: RawStream) -> None:
+        for number, wire_type, content in fields(raw):
+            if isinstance(content, int):
+                if number == 4:
+                    stream.scope_dropped = content & _UINT32
+            elif wire_type != LENGTH:
+                continue
+            elif number == 1:
+                stream.scope_name = content
+            elif number == 2:
+                stream.scope_version = content
+            elif number == 3 and len(stream.scope) < self._max_attributes:
+                stream.scope.append(key_value(content, self._tally))
+
+
+def take(tally: Tally) -> Odd:
+    """What was odd about the record just read; the tally is ready for the next one."""
+    odd = Odd(tally.replaced, tally.strindexes, tally.cuts)
+    tally.clear()
+    return odd
+
+
+def _parse(message_class: Any, body: bytes) -> Any:
+    try:
+        return message_class.FromString(body)
+    except DecodeError:
+        where, what = where_it_breaks(message_class.DESCRIPTOR, body)
+        raise BadPayload(f"the body is not a protobuf export: {what}", where=where) from None
+
+
+def _refuse(bad: Malformed, where: str, otherwise: str) -> NoReturn:
+    """`otherwise`: the field when the error does not name one."""
+    raise BadPayload(
+        f"the body is not a protobuf export: {bad}", where=f"{where}.{bad.where or otherwise}"
+    ) from None

@@ -1,0 +1,84 @@
+"""Private OTLP message classes that never refuse a record for one odd text or one deep value.
+
+opentelemetry-proto's own descriptors, copied into a pool of our own with every `string` as `bytes`
+(protobuf refuses a whole request for one byte of bad UTF-8) and the fields of RAW left undecoded
+(protobuf refuses more than 100 levels; wire.py bounds them itself, and knows most by their bytes).
+"""
+
+from types import ModuleType
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.resource.v1 import resource_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+RAW = frozenset({
+    "LogRecord.attributes",
+    "LogRecord.body",
+    "Span.attributes",
+    "Span.Event.attributes",
+    "Span.Link.attributes",
+    "ResourceLogs.resource",
+    "ResourceSpans.resource",
+    "ScopeLogs.scope",
+    "ScopeSpans.scope",
+})  # fmt: skip
+"""Kept as `repeated bytes`; several occurrences of a singular one, joined, are its merger."""
+
+_OLD_SCOPES = 1000
+"""instrumentation_library_logs/_spans of 2021: the same shape as scope_logs; the Collector still
+reads it (opentelemetry-collector, pdata/internal/otlp)."""
+
+_Field = descriptor_pb2.FieldDescriptorProto
+
+
+def _loosen(message: descriptor_pb2.DescriptorProto, path: str) -> None:
+    for field in message.field:
+        if field.type == _Field.TYPE_STRING:
+            field.type = _Field.TYPE_BYTES
+        if f"{path}.{field.name}" in RAW:
+            field.type = _Field.TYPE_BYTES
+            field.label = _Field.LABEL_REPEATED
+            field.ClearField("type_name")
+    for nested in message.nested_type:
+        _loosen(nested, f"{path}.{nested.name}")
+    scopes = next((f for f in message.field if f.name in {"scope_logs", "scope_spans"}), None)
+    if scopes is not None:
+        old = message.field.add()
+        old.CopyFrom(scopes)
+        old.name, old.number, old.json_name = "old_scopes", _OLD_SCOPES, "oldScopes"
+        del message.reserved_range[:]
+
+
+def _private_pool() -> descriptor_pool.DescriptorPool:
+    modules: tuple[ModuleType, ...] = (
+        common_pb2,
+        resource_pb2,
+        logs_pb2,
+        trace_pb2,
+        logs_service_pb2,
+        trace_service_pb2,
+    )
+    pool = descriptor_pool.DescriptorPool()
+    for module in modules:
+        file = descriptor_pb2.FileDescriptorProto()
+        module.DESCRIPTOR.CopyToProto(file)
+        for message in file.message_type:
+            _loosen(message, message.name)
+        pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+_POOL = _private_pool()
+
+
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
+
+
+LogsRequest = _message_class("opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest")
+TracesRequest = _message_class("opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest")

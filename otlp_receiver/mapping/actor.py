@@ -1,0 +1,23 @@
+"""actorId: who acted. An opaque text, no reference into a table of users.
+
+Sources: semantic conventions, registry/user and registry/enduser (both in development; `enduser.id`
+"may be a username, email": redaction makes a joinable token of those); audit: OTEP 0267.
+"""
+
+from otlp_receiver.mapping.texts import Places, words
+from storage.record import Attribute
+
+AUDIT_KEY = "audit.actor.id"
+KEYS = (AUDIT_KEY, "user.id", "enduser.id", "enduser.pseudo.id", "user.hash", "user.name")
+_NOBODY = frozenset({"anonymous", "unknown"})
+
+
+def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
+    """(actor, source) as one set of attributes names it.
+
+    "anonymous" and "unknown" are nobody, except in an audit record, which states that.
+    """
+    actor, key = words(attributes, places)
+    if actor is not None and key != AUDIT_KEY and actor.lower() in _NOBODY:
+        return None, ""
+    return actor, key

@@ -1,0 +1,52 @@
+"""Which trace and span a record belongs to, by the rules of trace_ids.py, set on the record."""
+
+from otlp_receiver.mapping.run import Sources
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.trace_ids import (
+    SPAN_BYTES,
+    SPAN_KEY,
+    TRACE_BYTES,
+    TRACE_KEY,
+    named_id,
+    valid,
+)
+from storage.record import Attribute, Record, Value
+
+_MAX_SHOWN_BYTES = 64
+
+
+def set_ids(
+    record: Record,
+    sent: tuple[bytes, bytes],
+    where: tuple[list[Attribute], Shape, Value],
+    extra: dict[str, bytes],
+    sources: Sources | None,
+) -> None:
+    """Set trace_id and span_id where the fields (`sent`) do not hold two good ids.
+
+    `where` else to look: attributes, their shape, and the body.
+
+    What was sent and is no id, and a span without a trace, is kept in metadata.otel (`extra`).
+    """
+    sent_trace, sent_span = sent
+    attributes, shape, body = where
+    trace: bytes | None = sent_trace if valid(sent_trace, TRACE_BYTES) else None
+    span: bytes | None = sent_span if valid(sent_span, SPAN_BYTES) else None
+    trace_source = span_source = ""
+    if trace is None:
+        _show(TRACE_KEY, sent_trace, extra)
+        trace, trace_source = named_id(TRACE_KEY, TRACE_BYTES, attributes, shape.trace_id, body)
+    if span is None:
+        _show(SPAN_KEY, sent_span, extra)
+        span, span_source = named_id(SPAN_KEY, SPAN_BYTES, attributes, shape.span_id, body)
+    if trace is None and span is not None:
+        _show(SPAN_KEY, span, extra)
+        span = None
+    record.trace_id, record.span_id = trace, span
+    if sources is not None:
+        sources.update(traceId=trace_source, spanId=span_source)
+
+
+def _show(key: str, raw: bytes, extra: dict[str, bytes]) -> None:
+    if any(raw):
+        extra[key] = b'"' + raw[:_MAX_SHOWN_BYTES].hex().encode() + b'"'

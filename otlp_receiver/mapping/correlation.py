@@ -1,0 +1,28 @@
+"""correlationId: what ties the records of one undertaking across services.
+
+OpenTelemetry has no such convention; these are the names in use, the nearest one of the semantic
+conventions (registry/messaging) and the captured request headers (lists: the first counts).
+`session.id` is not one: it lives for hours.
+"""
+
+from otlp_receiver.mapping.texts import Places, first_word_of
+from storage.record import Attribute
+
+KEYS = (
+    "correlation.id",
+    "correlation_id",
+    "correlationId",
+    "messaging.message.conversation_id",
+    "request.id",
+    "http.request.header.x-correlation-id",
+    "http.request.header.x-request-id",
+)
+
+
+def correlation_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
+    """(correlation id in full, source)."""
+    for place, key in places:
+        word = first_word_of(attributes[place].value)
+        if word is not None:
+            return word, key
+    return None, ""

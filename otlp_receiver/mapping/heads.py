@@ -1,0 +1,60 @@
+"""metadata.otel of log records: what is the same in many of them is written once.
+
+Source: mapping of logs/data-model.md to non-OTLP formats; the raw number and text are always kept.
+"""
+
+from otlp_receiver.export import Head, Mark
+from otlp_receiver.mapping.levels import level_by_number
+from otlp_receiver.mapping.metadata import sorted_object
+from storage.canonical import canonical
+
+_OBSERVED = "observed_ns"
+_HOLE = b'"observed_ns": '
+
+
+def head_of(
+    *,
+    severity_number: int,
+    severity_text: str,
+    flags: int,
+    event_name: str,
+    dropped: int,
+    marks: tuple[Mark, ...] = (),
+    replaced: int = 0,
+) -> Head:
+    """The texts are redacted."""
+    members = {"severity_number": b"%d" % severity_number}
+    if severity_text:
+        members["severity_text"] = canonical(severity_text)
+    if flags:
+        members["flags"] = b"%d" % flags
+    if event_name:
+        members["event_name"] = canonical(event_name)
+    if dropped:
+        members["dropped_attributes_count"] = b"%d" % dropped
+    before, _, after = sorted_object({**members, _OBSERVED: b""}).partition(_HOLE)
+    return Head(
+        severity_number=severity_number,
+        severity_text=severity_text,
+        flags=flags,
+        event_name=event_name,
+        level=level_by_number(severity_number),
+        members=members,
+        otel=b'"otel": ' + sorted_object(members),
+        otel_before=b'"otel": ' + before + _HOLE,
+        otel_after=after,
+        marks=marks,
+        replaced=replaced,
+    )
+
+
+def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes] | None) -> bytes:
+    """Metadata's `"otel": {…}` of one record."""
+    if extra:
+        members = {**head.members, **extra}
+        if observed_ns:
+            members[_OBSERVED] = b"%d" % observed_ns
+        return b'"otel": ' + sorted_object(members)
+    if observed_ns:
+        return head.otel_before + b"%d" % observed_ns + head.otel_after
+    return head.otel

@@ -1,0 +1,59 @@
+r"""Ids that tell when: the layout of UUIDv7 (RFC 9562, 5.7) over the time of the record.
+
+    48 bits  milliseconds since 1970          4 bits   version 7
+    12 bits  \\ nanoseconds within the         2 bits   variant
+     8 bits  / millisecond, 0-999999          54 bits  tail
+
+The tail is a hash where a record has an identity of its own, so that the same record gets the same
+id again; else its place in the request (20 bits: order within equal times) and 34 random bits.
+"""
+
+from hashlib import sha256
+from struct import Struct
+
+from otlp_receiver.mapping.texts import Places, words
+from storage.record import Attribute
+
+_pack = Struct(">QQ").pack
+_VARIANT = 0b10 << 62
+_TAIL_BITS = 54
+_RANDOM_BITS = 34
+_PLACE_MASK = (1 << (_TAIL_BITS - _RANDOM_BITS)) - 1
+_TAIL_MASK = (1 << _TAIL_BITS) - 1
+
+NATURAL_KEYS = ("log.record.uid", "audit.record.id")
+"""Attributes that identify a record (semantic conventions; audit: OTEP 0267)."""
+
+
+def id_of(unix_ns: int, tail: int) -> bytes:
+    """The 16 bytes of the id of a record of that time (0 <= unix_ns < 2**64).
+
+    >>> id_of(1, 0).hex(), id_of(2**64 - 1, 2**54 - 1).hex()
+    ('00000000000070008040000000000000', '10c6f7a0b5ed786aafffffffffffffff')
+    """
+    milliseconds, rest = divmod(unix_ns, 1_000_000)
+    return _pack(
+        milliseconds << 16 | 0x7000 | rest >> 8, _VARIANT | (rest & 0xFF) << _TAIL_BITS | tail
+    )
+
+
+def random_bits_of(random: bytes) -> int:
+    """34 bits out of at least five random bytes."""
+    return int.from_bytes(random[:5], "big") >> 6
+
+
+def tail_of_place(place: int, random_bits: int) -> int:
+    """For a record without identity: its place in the request, then the request's random bits."""
+    return (place & _PLACE_MASK) << _RANDOM_BITS | random_bits
+
+
+def tail_of_key(kind: str, key: bytes) -> int:
+    """For a record that carries its identity: a hash of it. `kind` keeps kinds of keys apart."""
+    digest = sha256(kind.encode() + b"\0" + key).digest()
+    return int.from_bytes(digest[:8], "big") & _TAIL_MASK
+
+
+def tail_of(attributes: list[Attribute], places: Places) -> int | None:
+    """The same for attributes that identify a record; None where they say nothing."""
+    word, key = words(attributes, places)
+    return None if word is None else tail_of_key(key, word.encode())

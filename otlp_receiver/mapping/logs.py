@@ -1,0 +1,129 @@
+"""Log records: one row each, one line per column.
+
+Hot (loadtests/bench_codec.py): a rule is called only where its shape (shapes.py) says that a
+record has something for it, and `_map_log` is long because each call costs as much as a column.
+What explain.py shows is of the same run: `sources` is filled beside the columns, not by a second
+mapping.
+"""
+
+from otlp_receiver.export import Group, Head, LogRow, Stream
+from otlp_receiver.mapping import action, identity
+from otlp_receiver.mapping.address import address_of
+from otlp_receiver.mapping.association import set_ids
+from otlp_receiver.mapping.audit import audit_member
+from otlp_receiver.mapping.exception import exception_member
+from otlp_receiver.mapping.heads import otel_member
+from otlp_receiver.mapping.levels import level_without_number
+from otlp_receiver.mapping.message import message_without_text
+from otlp_receiver.mapping.metadata import assembled, sorted_object
+from otlp_receiver.mapping.run import Run, Sources
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.streams import StreamFacts
+from otlp_receiver.mapping.subject import fill_subject
+from otlp_receiver.mapping.texts import fit
+from otlp_receiver.mapping.trace_ids import NO_SPAN, NO_TRACE
+from storage.canonical import canonical
+from storage.record import Attribute, Record, Value
+
+
+def map_logs(groups: list[Group[Stream, LogRow]], run: Run) -> None:
+    """All log records of a request into `run.batch`."""
+    for group in groups:
+        facts = run.facts_of(group.stream)
+        run.batch.streams[facts.definition.id] = facts.definition
+        run.batch.replaced_characters += group.stream.replaced
+        for row in group.rows:
+            _map_log(row, facts, run)
+
+
+def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
+    row: LogRow, facts: StreamFacts, run: Run
+) -> None:
+    head, time_ns, observed_ns, trace_id, span_id, text, body, attributes, marks, odd = row
+    keys = tuple([attribute.key for attribute in attributes])
+    shape = run.shapes.get(keys) or run.shape_of(keys)
+    sources: Sources | None = None if run.note is None else {}
+    full: dict[str, bytes] = {}
+    value = None if body is None else body.value
+    record = Record()
+    record.kind = "log"
+    record.stream_id = facts.definition.id
+    record.duration_ns = record.parent_span_id = None
+
+    quality = ""
+    if time_ns and run.earliest_ns <= time_ns <= run.latest_ns:
+        record.created_unix_ns, record.odd_time = time_ns, False
+    else:
+        quality = run.set_time(record, time_ns, observed_ns, sources)
+
+    level, level_source = head.level, ""
+    if level is None:
+        level, level_source = _level(head, value, attributes, shape)
+    record.level, record.severity_number = level, head.severity_number
+
+    fill_subject(record, attributes, shape, facts, full=full, sources=sources)
+    name, action_source = action.action_of(attributes, shape.action, head.event_name)
+    if len(name) > action.CHARACTERS:
+        full["action"] = canonical(name)
+        name = fit(name, action.CHARACTERS)
+    record.action = name
+    record.ip_address, address_source = (
+        address_of(attributes, shape.address) if shape.address else (None, "")
+    )
+
+    extra: dict[str, bytes] = {}
+    if len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE and span_id != NO_SPAN:
+        record.trace_id, record.span_id = trace_id, span_id
+    else:
+        set_ids(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
+    tail = identity.tail_of(attributes, shape.identity) if shape.identity else None
+    if tail is None:
+        tail = identity.tail_of_place(len(run.batch.records), run.random_bits)
+    record.id = identity.id_of(record.created_unix_ns, tail)
+
+    message, message_source = text, "body"
+    if not message:
+        message, message_source = message_without_text(
+            value, head.event_name, attributes, shape.exception
+        )
+    if len(message) > run.max_message_bytes // 4:  # characters take up to four bytes
+        message, odd = run.cut_message(message, odd)
+    record.message = message
+
+    if odd is not None or head.replaced:
+        run.note_odd(odd, head.replaced, extra)
+    if full:
+        extra["full"] = sorted_object(full)
+    if extra or not observed_ns:
+        otel = otel_member(head, observed_ns, extra)
+    else:
+        otel = head.otel_before + b"%d" % observed_ns + head.otel_after
+    inside = b", ".join(shape.arrange([attribute.json for attribute in attributes]))
+    if inside and not (body or marks or quality or level_source or shape.special or text == ""):
+        record.metadata = b"{" + otel + b', "attributes": {' + inside + b"}}"
+    else:
+        record.metadata = assembled(
+            attributes=inside,
+            body=body.json if body else (b'"body": ""' if text == "" else b""),
+            otel=otel,
+            audit=audit_member(attributes, shape.audit) if shape.audit else b"",
+            exception=exception_member(attributes, shape.exception) if shape.exception else b"",
+            marks=marks,
+            level_source=level_source,
+            time_quality=quality,
+        )
+    if sources is not None:
+        sources.update(
+            level=level_source or "severity_number",
+            action=action_source,
+            ipAddress=address_source,
+            message=message_source,
+        )
+    run.take(record, sources)
+
+
+def _level(head: Head, body: Value, attributes: list[Attribute], shape: Shape) -> tuple[int, str]:
+    outcome = None if shape.audit_outcome is None else attributes[shape.audit_outcome].value
+    return level_without_number(
+        head.severity_text, body, has_exception=bool(shape.exception), audit_outcome=outcome
+    )

@@ -1,0 +1,97 @@
+"""What the mapping of one request knows and fills."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from config.levels import Level
+from otlp_receiver.export import Odd, Stream
+from otlp_receiver.mapping.metadata import odd_members
+from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.streams import StreamFacts
+from otlp_receiver.mapping.texts import cut
+from otlp_receiver.mapping.times import RECEIVED, plausible_ns, quality_of, time_without_own
+from storage.record import Batch, Record
+
+Sources: TypeAlias = dict[str, str]
+"""Column to the attribute or field that its value came from. Filled only for explain.py."""
+
+Note: TypeAlias = Callable[[Record, Sources, str], None]
+"""Told of every record that was mapped, and why it was not taken ("" when it was)."""
+
+MAX_METADATA_BYTES = 512 * 2**20
+"""Of all records of a request together. Only numbers like 1e308 grow so, which jsonb prints in
+full: a hostile body must not fill the memory."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One request on its way through the mapping."""
+
+    batch: Batch
+    received_ns: int
+    random_bits: int
+    """34 bits, the same in all ids of the request."""
+    min_level: Level | None
+    max_message_bytes: int
+    shapes: dict[tuple[str, ...], Shape]
+    """Those used lately; `shape_of` knows or makes the others."""
+    shape_of: Callable[[tuple[str, ...]], Shape]
+    facts_of: Callable[[Stream], StreamFacts]
+    note: Note | None = None
+    earliest_ns: int = field(init=False)
+    latest_ns: int = field(init=False)
+    metadata_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
+
+    def set_time(
+        self, record: Record, time_ns: int, observed_ns: int, sources: Sources | None
+    ) -> str:
+        """Set created_unix_ns and odd_time; how far that can be trusted, "" for fully."""
+        quality, source = "", "time"
+        if not time_ns:
+            time_ns, quality = time_without_own(observed_ns, self.received_ns)
+            source = quality
+            if quality == RECEIVED:
+                self.batch.every_record_has_time = False
+        odd = quality_of(time_ns, self.earliest_ns, self.latest_ns)
+        record.created_unix_ns, record.odd_time = time_ns, bool(odd)
+        if sources is not None:
+            sources["createdAt"] = source
+        return odd or quality
+
+    def cut_message(self, message: str, odd: Odd | None) -> tuple[str, Odd | None]:
+        """The message within its limit, and the note of what it was."""
+        size = len(message.encode())
+        if size <= self.max_message_bytes:
+            return message, odd
+        odd = odd or Odd()
+        odd.cuts["message"] = size
+        return cut(message, self.max_message_bytes), odd
+
+    def note_odd(self, odd: Odd | None, replaced: int, extra: dict[str, bytes]) -> None:
+        """Count what was replaced, and say it in the record's metadata.otel (`extra`)."""
+        odd = odd or Odd()
+        odd.replaced += replaced
+        self.batch.replaced_characters += odd.replaced
+        extra.update(odd_members(odd))
+
+    def take(self, record: Record, sources: Sources | None, *, derived: bool = False) -> None:
+        """The record is part of the batch, unless it is below the key's level or one too many."""
+        reason = ""
+        self.metadata_bytes += len(record.metadata)
+        if self.min_level is not None and record.level < self.min_level:
+            reason = BELOW_MIN_LEVEL
+        elif self.metadata_bytes > MAX_METADATA_BYTES:
+            reason = TOO_MUCH
+        else:
+            self.batch.records.append(record)
+            if derived:
+                self.batch.derived += 1
+        if reason and not derived:
+            self.batch.rejected[reason] = self.batch.rejected.get(reason, 0) + 1
+        if sources is not None and self.note is not None:
+            self.note(record, sources, reason)

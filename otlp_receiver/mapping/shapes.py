@@ -1,0 +1,139 @@
+"""Where in a list of attributes the sources of each column stand: found once per set of keys.
+
+Records of one place in a program carry the same keys in the same order, so which attribute is the
+actor, which the route and in what order jsonb sorts them is not looked for in each record.
+The order of sources is that of the tables in the rules; a key that comes twice counts where it
+comes last, as in jsonb.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+
+from config.settings import MappingSettings
+from otlp_receiver.mapping import (
+    action,
+    actor,
+    address,
+    audit,
+    correlation,
+    exception,
+    identity,
+    module,
+    resource,
+    trace_ids,
+)
+from otlp_receiver.mapping.texts import Places
+from storage.canonical import order_of
+
+
+class Shape:
+    """The places of one set of keys; each field is an argument of the rule of its name."""
+
+    __slots__ = (
+        "action",
+        "actor",
+        "address",
+        "arrange",
+        "audit",
+        "audit_outcome",
+        "correlation",
+        "exception",
+        "identity",
+        "module",
+        "optional",
+        "pairs",
+        "parents",
+        "span_id",
+        "special",
+        "trace_id",
+    )
+
+    action: action.ActionPlaces
+    actor: Places
+    address: Places
+    arrange: Callable[[Sequence[bytes]], Sequence[bytes]]
+    """Members in canonical order, of several with one key the last."""
+    audit: audit.AuditPlaces
+    audit_outcome: int | None
+    correlation: Places
+    exception: Places
+    identity: Places
+    module: module.ModulePlaces
+    optional: resource.OptionalPlaces
+    pairs: resource.PairPlaces
+    parents: Places
+    special: bool
+    """Whether metadata has an exception or audit part."""
+    span_id: int | None
+    trace_id: int | None
+
+
+class ShapeMaker:
+    """Makes shapes for one configuration."""
+
+    def __init__(self, settings: MappingSettings) -> None:
+        self._module = (
+            (module.Rank.ATTRIBUTE, (settings.source_module_attribute,)),
+            (module.Rank.SERVICE, (module.SERVICE_KEY,)),
+            (module.Rank.CODE, module.CODE_KEYS),
+        )
+        self._action = (settings.action_attribute,)
+        self._optional = [
+            (kind, keys, name)
+            for name in settings.resource_pairs
+            for kind, keys in resource.OPTIONAL[name]
+        ]
+
+    def __call__(self, keys: Sequence[str]) -> Shape:
+        """The shape of these keys, in the order of a record's attributes."""
+        at = {key: place for place, key in enumerate(keys)}
+        shape = Shape()
+        shape.arrange = _arranger([at[key] for key in sorted(at, key=order_of)])
+        shape.actor = _places(at, actor.KEYS)
+        shape.address = _places(at, address.KEYS)
+        shape.audit = _places(at, audit.FIELDS)
+        shape.audit_outcome = at.get(audit.OUTCOME_KEY)
+        shape.correlation = _places(at, correlation.KEYS)
+        shape.exception = tuple((at[key], name) for key, name in exception.FIELDS if key in at)
+        shape.identity = _places(at, identity.NATURAL_KEYS)
+        shape.module = tuple(
+            (rank, at[key], key) for rank, keys in self._module for key in keys if key in at
+        )
+        shape.optional = tuple(
+            (kind, tuple(at[key] for key in keys), name)
+            for kind, keys, name in self._optional
+            if all(key in at for key in keys)
+        )
+        shape.pairs = tuple(
+            (at.get(kind), at.get(name), name)
+            for kind, name in resource.PAIRS
+            if kind in at or name in at
+        )
+        shape.parents = _places(at, trace_ids.PARENT_KEYS)
+        shape.special = bool(shape.exception or shape.audit)
+        shape.span_id = at.get(trace_ids.SPAN_KEY)
+        shape.trace_id = at.get(trace_ids.TRACE_KEY)
+        shape.action = self._action_places(at, has_exception=bool(shape.exception))
+        return shape
+
+    def _action_places(self, at: dict[str, int], *, has_exception: bool) -> action.ActionPlaces:
+        methods = _places(at, action.METHOD_KEYS)
+        route = at.get(action.ROUTE_KEY)
+        return (
+            _places(at, self._action),
+            _places(at, action.EVENT_KEYS),
+            (methods[0][0], route) if methods and route is not None else None,
+            has_exception,
+            _places(at, action.FUNCTION_KEYS),
+        )
+
+
+def _places(at: dict[str, int], keys: Sequence[str] | dict[str, tuple[str, ...]]) -> Places:
+    return tuple((at[key], key) for key in keys if key in at)
+
+
+def _arranger(places: list[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    first = places[0] if places else 0
+    return itemgetter(slice(first, first + len(places)))

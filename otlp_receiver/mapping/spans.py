@@ -1,0 +1,192 @@
+"""Spans: one row each, at their start; span events named "exception" are rows derived from them.
+
+Sources: opentelemetry-proto trace.proto; semantic conventions, exceptions/exceptions-spans.md. A
+span without valid ids is kept, as the Collector keeps it: it is somebody's telemetry, only not
+joined to a trace. `sources` as in logs.py.
+"""
+
+from dataclasses import dataclass
+
+from config.levels import Level
+from otlp_receiver.export import Group, Odd, SpanEvent, SpanRow, Stream
+from otlp_receiver.mapping import action, address, identity, trace_ids
+from otlp_receiver.mapping.association import set_ids
+from otlp_receiver.mapping.audit import audit_member
+from otlp_receiver.mapping.exception import EVENT_NAME, exception_member, exception_text
+from otlp_receiver.mapping.levels import level_of_span
+from otlp_receiver.mapping.message import message_of_span
+from otlp_receiver.mapping.metadata import assembled, sorted_object
+from otlp_receiver.mapping.module import Rank
+from otlp_receiver.mapping.run import Run, Sources
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.span_member import span_member
+from otlp_receiver.mapping.streams import StreamFacts
+from otlp_receiver.mapping.subject import fill_subject
+from otlp_receiver.mapping.texts import fit
+from otlp_receiver.mapping.times import duration_ns
+from storage.canonical import canonical
+from storage.record import Attribute, Record
+
+
+@dataclass(slots=True)
+class _SpanAsParent:
+    """What a span gives to the rows of its exception events."""
+
+    module: tuple[Rank, str, str]
+    actor: tuple[str | None, str]
+    correlation: tuple[str | None, str]
+
+
+def map_spans(groups: list[Group[Stream, SpanRow]], run: Run) -> None:
+    """All spans of a request, each followed by its exceptions, into `run.batch`."""
+    for group in groups:
+        facts = run.facts_of(group.stream)
+        run.batch.streams[facts.definition.id] = facts.definition
+        run.batch.replaced_characters += group.stream.replaced
+        for span in group.rows:
+            record = _map_span(span, facts, run)
+            for place, event in enumerate(span.events):
+                if event.name == EVENT_NAME:
+                    _map_exception(event, place, span, record, run)
+
+
+def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
+    attributes = span.attributes
+    shape = _shape(attributes, run)
+    sources: Sources | None = None if run.note is None else {}
+    full: dict[str, bytes] = {}
+    extra: dict[str, bytes] = {}
+    record = Record()
+    record.kind = "span"
+    record.stream_id = facts.definition.id
+    record.severity_number = 0
+
+    quality = run.set_time(record, span.start_ns, 0, sources)
+    record.duration_ns = duration_ns(span.start_ns, span.end_ns)
+    level, level_source = level_of_span(span.status_code)
+    record.level = level
+    fill_subject(record, attributes, shape, facts, full=full, sources=sources)
+    name, action_source = action.action_of(
+        attributes, shape.action, "", span_name=span.name, otherwise=action.OF_SPANS
+    )
+    if len(name) > action.CHARACTERS:
+        full["action"] = canonical(name)
+        name = fit(name, action.CHARACTERS)
+    record.action = name
+    record.ip_address, address_source = (
+        address.address_of(attributes, shape.address)
+        if span.kind in address.SPAN_KINDS
+        else (None, "")
+    )
+    set_ids(record, (span.trace_id, span.span_id), (attributes, shape, None), extra, sources)
+    _set_parent(record, span.parent_span_id, attributes, shape)
+    record.id = identity.id_of(record.created_unix_ns, _tail(record, run))
+    message = message_of_span(span.name, span.status_code, record.duration_ns)
+    record.message, odd = run.cut_message(message, span.odd)
+
+    record.metadata = assembled(
+        attributes=_inside(attributes, shape),
+        otel=_otel(extra, full, odd, run),
+        span=span_member(span),
+        audit=audit_member(attributes, shape.audit) if shape.audit else b"",
+        exception=exception_member(attributes, shape.exception) if shape.exception else b"",
+        marks=span.marks,
+        level_source=level_source,
+        time_quality=quality,
+    )
+    if sources is not None:
+        sources.update(
+            level=level_source or "default",
+            action=action_source,
+            ipAddress=address_source,
+            message="span.name",
+        )
+    run.take(record, sources)
+    return record
+
+
+def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, run: Run) -> None:
+    """An ERROR row that shares the span's ids; what the event does not say, the span does."""
+    attributes = event.attributes
+    shape = _shape(attributes, run)
+    sources: Sources | None = None if run.note is None else {}
+    full: dict[str, bytes] = {}
+    record = Record()
+    record.kind = "log"
+    record.stream_id = parent.stream_id
+    record.severity_number = 0
+    record.duration_ns = record.parent_span_id = None
+
+    quality = run.set_time(record, event.time_ns or parent.created_unix_ns, 0, sources)
+    record.level = Level.ERROR
+    above = _SpanAsParent(
+        (Rank.ATTRIBUTE, parent.source_module, "span"),
+        (parent.actor_id, "span"),
+        (parent.correlation_id, "span"),
+    )
+    fill_subject(record, attributes, shape, above, full=full, sources=sources)
+    record.action, action_source = action.action_of(attributes, shape.action, EVENT_NAME)
+    record.action = fit(record.action, action.CHARACTERS)
+    record.ip_address = parent.ip_address
+    record.trace_id, record.span_id = parent.trace_id, parent.span_id
+    record.id = identity.id_of(record.created_unix_ns, _tail(parent, run, place))
+    message = exception_text(attributes, shape.exception) or EVENT_NAME
+    record.message, odd = run.cut_message(message, None)
+
+    marks_at = f"events[{place}]."
+    record.metadata = assembled(
+        attributes=_inside(attributes, shape),
+        otel=_otel({}, full, odd, run),
+        exception=exception_member(attributes, shape.exception) if shape.exception else b"",
+        marks=[
+            (where.removeprefix(marks_at), rule, count)
+            for where, rule, count in span.marks
+            if where.startswith(marks_at)
+        ],
+        level_source="exception",
+        time_quality=quality,
+    )
+    if sources is not None:
+        sources.update(
+            level="exception",
+            action=action_source,
+            ipAddress="span",
+            traceId="span",
+            spanId="span",
+            message="exception",
+        )
+    run.take(record, sources, derived=True)
+
+
+def _shape(attributes: list[Attribute], run: Run) -> Shape:
+    keys = tuple([attribute.key for attribute in attributes])
+    return run.shapes.get(keys) or run.shape_of(keys)
+
+
+def _inside(attributes: list[Attribute], shape: Shape) -> bytes:
+    return b", ".join(shape.arrange([attribute.json for attribute in attributes]))
+
+
+def _set_parent(record: Record, sent: bytes, attributes: list[Attribute], shape: Shape) -> None:
+    parent = sent if trace_ids.valid(sent, trace_ids.SPAN_BYTES) else None
+    for at, _ in shape.parents if parent is None else ():
+        parent = parent or trace_ids.from_hex(attributes[at].value, trace_ids.SPAN_BYTES)
+    record.parent_span_id = parent
+
+
+def _tail(record: Record, run: Run, event: int | None = None) -> int:
+    """From the span's ids where it has them, so that a span sent twice has one id."""
+    if record.trace_id is None or record.span_id is None:
+        return identity.tail_of_place(len(run.batch.records), run.random_bits)
+    ids = record.trace_id + record.span_id
+    if event is None:
+        return identity.tail_of_key("span", ids)
+    return identity.tail_of_key("exception", ids + event.to_bytes(4, "big"))
+
+
+def _otel(extra: dict[str, bytes], full: dict[str, bytes], odd: Odd | None, run: Run) -> bytes:
+    if odd is not None:
+        run.note_odd(odd, 0, extra)
+    if full:
+        extra["full"] = sorted_object(full)
+    return b'"otel": ' + sorted_object(extra) if extra else b""

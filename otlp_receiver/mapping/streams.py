@@ -1,0 +1,116 @@
+"""Resource and scope: stored once, and what they say about every record below them.
+
+Sources: opentelemetry-proto resource.proto, common.proto (InstrumentationScope);
+opentelemetry-specification, common/mapping-to-non-otlp.md for the name of the dropped count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain
+
+from config.settings import MappingSettings
+from otlp_receiver.export import Stream
+from otlp_receiver.mapping import actor, correlation, module
+from otlp_receiver.mapping.metadata import sorted_object
+from otlp_receiver.mapping.shapes import Shape, ShapeMaker
+from storage.canonical import canonical, object_of
+from storage.record import Attribute, StreamDef, Value
+
+_DROPPED = "otel.dropped_attributes_count"
+
+
+@dataclass(slots=True, eq=False)
+class StreamFacts:
+    """What a stream gives to its records, for one ingest key."""
+
+    definition: StreamDef
+    key_attributes: tuple[tuple[str, Value], ...]
+    """Of the ingest key, as they were when this was made."""
+    module: tuple[module.Rank, str, str]
+    actor: tuple[str | None, str]
+    correlation: tuple[str | None, str]
+
+
+def facts_of(
+    stream: Stream,
+    added: Sequence[Attribute],
+    key_attributes: tuple[tuple[str, Value], ...],
+    settings: MappingSettings,
+    make_shape: ShapeMaker,
+) -> StreamFacts:
+    """`added`: the attributes of the ingest key, redacted; they win over the sender's."""
+    resource = [*stream.resource, *added]
+    scope = list(stream.scope)
+    at_scope = make_shape([attribute.key for attribute in scope])
+    at_resource = make_shape([attribute.key for attribute in resource])
+    who = actor.actor_of(scope, at_scope.actor)
+    tie = correlation.correlation_of(scope, at_scope.correlation)
+    return StreamFacts(
+        definition=_definition(stream, resource),
+        key_attributes=key_attributes,
+        module=_module(stream, (scope, at_scope), (resource, at_resource), settings),
+        actor=who if who[0] else actor.actor_of(resource, at_resource.actor),
+        correlation=tie
+        if tie[0]
+        else correlation.correlation_of(resource, at_resource.correlation),
+    )
+
+
+def _module(
+    stream: Stream,
+    scope: tuple[list[Attribute], Shape],
+    resource: tuple[list[Attribute], Shape],
+    settings: MappingSettings,
+) -> tuple[module.Rank, str, str]:
+    ranks = module.Rank
+    found: dict[module.Rank, tuple[str, str]] = {}
+    for place, (attributes, shape) in (("resource", resource), ("scope", scope)):
+        for rank, at, key in shape.module:
+            name = module.read(rank, key, attributes[at].value)
+            if name is not None and (rank is not ranks.SERVICE or place == "resource"):
+                found[rank] = (name, f"{place}.{key}")
+    if stream.scope_name:
+        first = found.get(ranks.SERVICE, ("", ""))[0] in settings.scope_first
+        found[ranks.SCOPE_FIRST if first else ranks.SCOPE] = (stream.scope_name, "scope.name")
+    if not found:
+        return ranks.NOTHING, module.UNKNOWN, "default"
+    rank = min(found)
+    return (rank, *found[rank])
+
+
+def _definition(stream: Stream, resource: list[Attribute]) -> StreamDef:
+    resource_json = object_of(resource)
+    if stream.resource_dropped:
+        resource_json = _with_dropped(resource, stream.resource_dropped)
+    members = {
+        "name": canonical(stream.scope_name),
+        "version": canonical(stream.scope_version),
+    }
+    if stream.scope:
+        members["attributes"] = object_of(stream.scope)
+    if stream.scope_dropped:
+        members["dropped_attributes_count"] = b"%d" % stream.scope_dropped
+    scope_json = sorted_object(members)
+    parts = (
+        resource_json,
+        scope_json,
+        stream.resource_schema_url.encode(),
+        stream.scope_schema_url.encode(),
+    )
+    digest = sha256(
+        b"".join(chain.from_iterable((len(part).to_bytes(8, "big"), part) for part in parts))
+    ).digest()
+    return StreamDef(
+        id=int.from_bytes(digest[:8], "big", signed=True),
+        digest=digest,
+        resource=resource_json,
+        scope=scope_json,
+        resource_schema_url=stream.resource_schema_url,
+        scope_schema_url=stream.scope_schema_url,
+    )
+
+
+def _with_dropped(resource: list[Attribute], dropped: int) -> bytes:
+    members = {attribute.key: canonical(attribute.value) for attribute in resource}
+    return sorted_object({**members, _DROPPED: b"%d" % dropped})

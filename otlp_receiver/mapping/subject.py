@@ -1,0 +1,101 @@
+"""The columns that log records, spans and exception events fill by the same rules.
+
+A record's own attributes first, then what its parent (the stream, or the span of an event) offers;
+never merged into one map. What does not fit its column is returned in full, for metadata.otel.full.
+"""
+
+from typing import Protocol
+
+from otlp_receiver.mapping import module
+from otlp_receiver.mapping.actor import actor_of
+from otlp_receiver.mapping.correlation import correlation_of
+from otlp_receiver.mapping.resource import TYPE_CHARACTERS, resource_of
+from otlp_receiver.mapping.run import Sources
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.texts import ID_CHARACTERS, fit
+from storage.canonical import canonical
+from storage.correlation import CHARACTERS as CORRELATION_CHARACTERS
+from storage.correlation import stored_correlation
+from storage.record import Attribute, Record
+
+
+class Parent(Protocol):
+    """What stands above a record. Each: the value, and where it came from."""
+
+    @property
+    def module(self) -> tuple[module.Rank, str, str]:
+        """How good the name is, the name, its source."""
+
+    @property
+    def actor(self) -> tuple[str | None, str]:
+        """Who acted."""
+
+    @property
+    def correlation(self) -> tuple[str | None, str]:
+        """The correlation id in full."""
+
+
+def fill_subject(
+    record: Record,
+    attributes: list[Attribute],
+    shape: Shape,
+    parent: Parent,
+    *,
+    full: dict[str, bytes],
+    sources: Sources | None,
+) -> None:
+    """Set source_module, actor_id, correlation_id, resource_type and resource_id."""
+    rank, name, source = parent.module
+    if shape.module and shape.module[0][0] <= rank:
+        name, source = module.module_of(attributes, shape.module, parent.module)
+    if len(name) > module.CHARACTERS:
+        full["source_module"] = canonical(name)
+        name = fit(name, module.CHARACTERS)
+    record.source_module = name
+
+    who, who_source = actor_of(attributes, shape.actor) if shape.actor else NOTHING
+    if who is None:
+        who, who_source = parent.actor
+    if who is not None and len(who) > ID_CHARACTERS:
+        full["actor_id"] = canonical(who)
+        who = fit(who, ID_CHARACTERS)
+    record.actor_id = who
+
+    tie, tie_source = (
+        correlation_of(attributes, shape.correlation) if shape.correlation else NOTHING
+    )
+    if tie is None:
+        tie, tie_source = parent.correlation
+    if tie is not None and len(tie) > CORRELATION_CHARACTERS:
+        full["correlation_id"] = canonical(tie)
+        tie = stored_correlation(tie)
+    record.correlation_id = tie
+
+    if shape.pairs or shape.optional:
+        _fill_resource(record, attributes, shape, full, sources)
+    else:
+        record.resource_type = record.resource_id = None
+    if sources is not None:
+        sources.update(sourceModule=source, actorId=who_source, correlationId=tie_source)
+
+
+def _fill_resource(
+    record: Record,
+    attributes: list[Attribute],
+    shape: Shape,
+    full: dict[str, bytes],
+    sources: Sources | None,
+) -> None:
+    kind, name, source = resource_of(attributes, shape.pairs, shape.optional)
+    if kind is not None and len(kind) > TYPE_CHARACTERS:
+        full["resource_type"] = canonical(kind)
+        kind = fit(kind, TYPE_CHARACTERS)
+    if name is not None and len(name) > ID_CHARACTERS:
+        full["resource_id"] = canonical(name)
+        name = fit(name, ID_CHARACTERS)
+    record.resource_type, record.resource_id = kind, name
+    if sources is not None:
+        sources.update(resourceType=source, resourceId=source)
+
+
+NOTHING: tuple[None, str] = (None, "")
