@@ -20,6 +20,7 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
 """Who ran this long is started again without much delay."""
 _POLL_S = 0.05
+_EXIT_POLL_S = 0.2
 _TELL_EVERY_S = 5.0
 _KILL_PATIENCE_S = 10.0
 _LINE_BYTES = 65536
@@ -155,7 +156,7 @@ class Child:
     async def _pass_on_lines(self, process: asyncio.subprocess.Process) -> None:
         """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
         assert process.stdout is not None
-        exited = asyncio.create_task(process.wait())
+        exited = asyncio.create_task(_exited(process))
         while True:
             line = asyncio.create_task(_line(process.stdout))
             await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +164,7 @@ class Child:
                 await self._end_what_it_left(process.pid)
             text = await line
             if not text:
+                exited.cancel()
                 return
             self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
 
@@ -181,6 +183,12 @@ class Child:
 
     def _tell(self, line: str) -> None:
         _log.info("%s: %s", self.name, line)
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Unlike `wait()`, which also waits until nobody holds the output open any more."""
+    while process.returncode is None:
+        await asyncio.sleep(_EXIT_POLL_S)
 
 
 async def _line(output: asyncio.StreamReader) -> bytes:

@@ -54,5 +54,3 @@ def only_root() -> None:
     """For tests that change accounts."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-
-

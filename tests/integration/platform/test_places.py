@@ -1,0 +1,127 @@
+"""Where the servers run: as whom, in which folders, with which sockets."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from config.errors import SetupError
+from config.settings import Settings
+from opslog.embedded import homes
+from opslog.embedded.postgres import EmbeddedPostgres
+from opslog.embedded.server import running, socket_folder
+from opslog.installation import Installation
+from opslog.processes import account_for
+from tests.integration.platform.test_postgres import ask
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_path_that_is_too_long_for_a_socket_gets_a_short_folder(home, account, shelf, small):
+    """107 bytes are all that a socket's path may have."""
+    deep = home / ("x" * 100)
+    deep.mkdir()
+    deep.chmod(0o711)
+    server = EmbeddedPostgres(deep / "postgres", "pw", account=account, shelf=shelf, extra=small)
+
+    with running(server):
+        assert ask(server, "SELECT 1") == [1]
+        assert len(os.fsencode(server.socket)) <= 107
+        assert (server.socket.parent.stat().st_mode & 0o777) == 0o700
+    shutil.rmtree(server.socket.parent)
+
+
+def test_a_short_folder_that_somebody_else_made_is_refused(home):
+    """Who can write there could answer in the server's place."""
+    deep = home / ("y" * 100)
+    deep.mkdir()
+    short = socket_folder(deep, "s.sock", None)
+    short.chmod(0o777)
+    try:
+        with pytest.raises(SetupError, match="made by somebody else"):
+            socket_folder(deep, "s.sock", None)
+    finally:
+        short.rmdir()
+
+
+@pytest.mark.usefixtures("only_root")
+def test_as_root_a_closed_data_directory_stays_closed(tmp_path, monkeypatch):
+    """The servers' files go elsewhere; nobody's permissions change."""
+    monkeypatch.setattr(homes, "ELSEWHERE", Path(f"/var/tmp/opslog-test-{os.getpid()}"))
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    before = [(path, path.stat().st_mode) for path in (closed, *closed.parents)]
+    installation = Installation(Settings(data_dir=closed / "data"))
+    installation.make_folders()
+    try:
+        with running(installation.postgres):
+            assert ask(installation.postgres, "SELECT 1") == [1]
+            assert installation.servers.parent == homes.ELSEWHERE
+
+        assert [(path, path.stat().st_mode) for path, _ in before] == before
+        assert Installation(installation.settings).servers == installation.servers
+        assert homes.abandoned_homes() == []
+        shutil.rmtree(closed)
+        assert homes.abandoned_homes() == [installation.servers]
+    finally:
+        shutil.rmtree(homes.ELSEWHERE)
+
+
+@pytest.mark.usefixtures("only_root")
+def test_a_note_of_a_home_that_is_gone_is_told(tmp_path, monkeypatch):
+    """Beginning anew by itself would look like a store that lost everything."""
+    monkeypatch.setattr(homes, "ELSEWHERE", Path(f"/var/tmp/opslog-test-{os.getpid()}"))
+    tmp_path.chmod(0o700)
+    account = account_for("")
+    home = homes.servers_home(tmp_path, account)
+    shutil.rmtree(homes.ELSEWHERE)
+
+    with pytest.raises(SetupError, match="is not there: put it back"):
+        homes.servers_home(tmp_path, account)
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("only_root")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("root", "which is root"), ("no-such-account", "there is not 'no-such-account'")],
+)
+def test_accounts_that_cannot_be_used_are_told(name, said):
+    """PostgreSQL refuses root; a name must exist."""
+    with pytest.raises(SetupError, match=said):
+        account_for(name)
+
+
+@pytest.mark.usefixtures("only_root")
+def test_it_runs_as_an_ordinary_user_too(home, system_python):
+    """The command line, all the way to a key, without any right of root."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv")
+    site = sysconfig.get_path("purelib")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home / "user"),
+        "PYTHONPATH": f"{ROOT}:{site}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    (home / "user").mkdir()
+    shutil.chown(home / "user", 65534, 65534)
+
+    def opslog(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+             system_python, "-m", "opslog", *arguments],
+            env=environment, cwd=home / "user", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    if "No module named" in opslog("version").stderr:
+        pytest.skip("the packages are not for that Python")
+    made = opslog("keys", "create", "shop")
+
+    assert made.stdout.startswith("opslog_"), made.stderr
+    assert "shop" in opslog("keys", "list").stdout
+    data = home / "user" / ".local" / "share" / "opslog"
+    assert (data.stat().st_mode & 0o777, data.stat().st_uid) == (0o700, 65534)
