@@ -7,7 +7,7 @@ import re2
 
 from storage.redaction.headers import authorizations, cookies
 from storage.redaction.keys import KeyNames
-from storage.redaction.pairs import PAIR, Pairs
+from storage.redaction.pairs import ELEMENT, FLAG, NAMED, PAIR, Elements, Flags, Named, Pairs
 from storage.redaction.pem import private_keys
 from storage.redaction.personal import cards, emails
 from storage.redaction.rules import Rule
@@ -27,32 +27,42 @@ _FINDERS: Final[dict[str, Finder]] = {
 }
 
 
+_BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], str]]] = {
+    "pairs": (Pairs, PAIR),
+    "flags": (Flags, FLAG),
+    "elements": (Elements, ELEMENT),
+    "named": (Named, NAMED),
+}
+"""Finders that judge names, with their first pass."""
+
+
 def finder_of(rule: Rule, names: KeyNames) -> Finder:
     """The function that does what `rule` says."""
-    if rule.finder == "pairs":
-        return Pairs(names)
+    if rule.finder in _BY_NAME:
+        return _BY_NAME[rule.finder][0](names)
     return _FINDERS[rule.finder] if rule.finder else shape_finder(rule)
 
 
 def triggers_of(rule: Rule) -> tuple[str, ...]:
     """The patterns of the first pass for `rule`."""
-    return (PAIR,) if rule.finder == "pairs" else rule.triggers
+    return (_BY_NAME[rule.finder][1],) if rule.finder in _BY_NAME else rule.triggers
 
 
 def shape_finder(rule: Rule) -> Finder:
-    """A finder for a rule that is a pattern and a validator."""
-    search = searcher(rule.pattern)
+    """A finder for a rule that is made of patterns and a validator."""
+    searches = [searcher(pattern) for pattern in rule.patterns]
     valid = VALIDATORS[rule.validator]
     allowed = [re2.compile(pattern, options=options()) for pattern in rule.allow]
 
     def find(raw: bytes) -> Iterator[Span]:
-        position = 0
-        while (span := search(raw, position)) is not None:
-            start, position = span
-            match = raw[start:position]
-            if valid(match) and not any(pattern.fullmatch(match) for pattern in allowed):
-                yield span
-            else:
-                yield start, start
+        for search in searches:
+            position = 0
+            while (span := search(raw, position)) is not None:
+                start, position = span
+                match = raw[start:position]
+                if valid(match) and not any(pattern.fullmatch(match) for pattern in allowed):
+                    yield span
+                else:
+                    yield start, start
 
     return find

@@ -29,7 +29,7 @@ _PLACEHOLDER: Final = re.compile(
     [*x.\-_\#?~]+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | \.{2,}
     | \$\{\{[^{}]*\}\} | \$\{[^{}:]*\} | \$\([^()]*\) | \$[a-z_]\w* | \$\d+ | %[a-z_]\w*% | %[sdvqr@]
     | \{\{[^{}]*\}\} | \{\w*\} | \#\{[^{}]*\} | %\(\w+\)[sdr] | %\{\w+\}
-    | <[a-z][\w\ \-./:]*> | \((?:null|none|hidden|redacted|masked|not\ set|empty)\)
+    | <[a-z][a-z_\ \-./:]*> | \((?:null|none|hidden|redacted|masked|not\ set|empty)\)
     | :[a-z_]+ | @p\d+ | @[a-z_]+
     | [\[<(*]*\[?(?:redacted|filtered|masked|hidden|removed|sensitive|protected|scrubbed|secured)
       (?:[\ :=_-][\w\ :=-]{0,80})?[\]>)*]*
@@ -55,11 +55,14 @@ _MEASURE: Final = re.compile(
     rb"|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
 )
 _LEAST_SECRET_BYTES: Final = 6
+_LONGEST_HARMLESS_BYTES: Final = 256
 
 
 def harmless(value: bytes) -> bool:
     """Whether a value under a secret's name hides nothing."""
     bare = value.strip()
+    if len(bare) > _LONGEST_HARMLESS_BYTES:
+        return False
     return (
         not bare
         or bare.lower().rstrip(b".,:;!?") in _WORDS

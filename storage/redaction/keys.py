@@ -36,7 +36,7 @@ class KeyNames:
     """Says of a name what kind of value it has; remembers names that it has seen."""
 
     __slots__ = (
-        "_actors", "_allow", "_counted", "_glued", "_memo", "_not_after", "_not_before", "_runs",
+        "_actors", "_allow", "_beside", "_counted", "_glued", "_memo", "_not_after", "_not_before", "_runs",
         "_secret", "_tails",
     )  # fmt: skip
 
@@ -71,6 +71,7 @@ class KeyNames:
         self._actors = frozenset(words["actors"])
         self._allow = frozenset(name.lower() for name in (*words["allow"], *allow))
         self._secret = frozenset(name.lower() for name in secret)
+        self._beside = frozenset(words["beside"])
         self._memo: dict[str, Kind] = {}
 
     def kind(self, name: str) -> Kind:
@@ -87,6 +88,16 @@ class KeyNames:
         """Whether the name may be that of a count: `tokens`, `secrets`."""
         words = words_of(name)
         return bool(words) and words[-1] in self._counted
+
+    def is_beside(self, name: bytes) -> bool:
+        """Whether the field is harmless inside a secret-named map: `username` of credentials."""
+        text = name.decode("utf-8", "replace")
+        return not self._beside.isdisjoint(words_of(text)) and self.kind(text) is Kind.PLAIN
+
+    @staticmethod
+    def is_directory(name: str) -> bool:
+        """Whether the name is that of the shell's working directory: `PWD`, `OLDPWD`."""
+        return name.lower() in {"pwd", "oldpwd", "pid.pwd", "env.pwd"}
 
     def _judge(self, name: str) -> Kind:
         lower = name.lower()

@@ -1,116 +1,217 @@
 """Values of secret-named fields inside text: `key=value`, `key: value`, JSON at any depth of
-escaping, XML, command lines.
+escaping, YAML, flags, elements, and names that stand in a sibling.
 
-RE2 finds a key word with its separator; the name is judged whole (keys.py), then the value is
-delimited by the quotes it has, or by what usually ends a bare one. Every step moves forward.
+RE2 finds a key word with its separator; the name is judged whole (keys.py), the value is delimited
+by extents.py. Every step moves forward.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from storage.redaction.extents import extents
 from storage.redaction.harmless import harmless, looks_secret
 from storage.redaction.keys import KeyNames, Kind
-from storage.redaction.shapes import Span, searcher
+from storage.redaction.shapes import Search, Span, searcher
 
 _STEMS: Final = (
-    r"pass(?:word|wd|phrase|code)?s?|pwds?|pass[ _.-]?(?:word|phrase|code)|secrets?|tokens?|jwts?|credentials?|creds"
-    r"|auth|[a-z]{1,16}[ _.-]?keys?|t?otp|(?:mfa|verification|security|otp|one.time|recovery|backup)[ _.-]codes?"
-    r"|cv[vcn]2?|c(?:ar|c)d?[ _.-]?(?:number|no)|credit[ _.-]?card|pin|sig|sas|mnemonic|(?:seed|recovery)[ _.-]phrase|bearer|pat|signature"
+    r"pass(?:word|wd|phrase|code)?s?|pwds?|pass[ _.-](?:word|phrase|code)|secret(?:s|id)?|tokens?|jwts?|credentials?"
+    r"|creds|auth(?:[_.\-]|\b)|[a-z]{1,16}[ _.-]?keys?|\b[a-z]{1,16}[ -]key[ -]?id\b|t?otp(?:[_.\-\d]|\b)"
+    r"|(?:mfa|verification|security|otp|one.time|recovery|backup|auth)[ _.-]?codes?"
+    r"|cv[vcn]2?|c(?:ar|c)d?[ _.-]?(?:number|num|no)|credit[ _.-]?card|pan|pin|sig|sas|pat|mnemonic"
+    r"|(?:seed|recovery)[ _.-]?phrase|bearer|shared[ _.-]?access[ _.-]?signature|(?:amz|goog)[ _.-]?signature"
 )
-_CLOSERS: Final = r"""(?:%22|%5[dD]|&quot;|\\*["'`]|\])*"""
-_SEPARATOR: Final = r"(?:=>|:=|={1,2}|:|%3[aAdD])"
-PAIR: Final = rf"(?i)[\w$.\-]*(?:{_STEMS})[\w$.\-]*{_CLOSERS}[ \t]*{_SEPARATOR}"
-FLAG: Final = rf"(?i)(?:^|[\s\"'`=,\[(])--?[\w.\-]*(?:{_STEMS})[\w.\-]*[\"',]*[ \t]+[^\s\-]"
-ELEMENT: Final = rf"(?i)<(?:[\w\-]+:)?[\w.\-]*(?:{_STEMS})[\w.\-]*(?:[ \t][^<>]{{0,200}})?>[^<>\s]"
-
+_CLOSERS: Final = r"""(?:%22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
+_SEPARATOR: Final = r"(?:=>|:=|={1,2}|::?|%3[aAdD])"
 _NAME: Final = re.compile(
-    rb"""(?x)(.*?)(?:%22|%5[dD]|&quot;|\\*["'`]|\])*[ \t]*(?:=>|:=|={1,2}|:|%3[aAdD])\Z""",
-    re.DOTALL,
+    rb"(?s)(.*?)(?:%22|%5[dD]|&quot;|\\u0022|\\*[\"'`]|\])*\s*(?:=>|:=|={1,2}|::?|%3[aAdD]|[\"'\\, \t]*)\Z"
 )
-_SPACE: Final = re.compile(rb"[ \t]*(?:\r?\n\s*(?=[\"'\[{]))?")
-_OPENER: Final = re.compile(rb"""(?:[bBrRuUfFNE@]{1,2})?(\\*)(["'`])|(&quot;)|(%22)""")
-_BARE: Final = re.compile(
-    rb"""(?x)(?:
-      [^\s"'`,;&<>(){}\[\]|\\]++
-    | ,(?![\s"'\\]|\Z|[\w.\-]+\s*[=:])
-    | ;(?![\s"'\\]|\Z|[\w.\- ]+=)
-    | &(?!(?:amp;)?[\w.\-\[\]%]+=|\Z|quot;|lt;|gt;)
-    | \|(?![\s"']|\Z)
-    | [)\]}>](?![\s,;.)\]}"'&<>|\\]|\Z)
-    | [({\[] | <(?!/)
-    | \\(?!\\*[nrt"']|u00)
-    )++"""
+_MARKER: Final = re.compile(
+    rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}"
 )
-_CALL: Final = re.compile(rb"""[A-Za-z_][\w.:]*\(\s*(?=\\*["'])|string\(\d+\)\s*(?=")""")
-_MARKER: Final = re.compile(rb"\[REDACTED:[a-z0-9_]{1,64}\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}")
-_MOST_INNER_QUOTES: Final = 256
+_WIDE: Final = frozenset(("mnemonic", "phrase", "passphrase", "passphrases"))
+_PATH: Final = re.compile(rb"(?:~|\.{0,2}/|[A-Za-z]:\\)\S*")
+_VALUE_FIELD: Final = re.compile(
+    rb"""(?xi) \\*["']? \s*+ (?: ,?\s*+ (?:[^{}<>\n]{0,60}?[\s,{"'\\])?? (?:value|val|content|data|v) \\*["']? \s* [=:]
+      | [^<>\r\n]{0,60}> | [^\r\n\\]{0,80}(?:\r?\n|\\r\\n){2}(?!-) )"""
+)
+_VALUE_FIRST: Final = re.compile(
+    rb"""(?xi) (?:value|val) \\*["'] \s*[:=]\s* \\*["'] ([^"'\\]{1,4096}+) \\*["'] \s*,?\s*
+    \\*["']? (?:name|key|header) \\*["']? \s*[:=]\s* \\*["'] ([\w.\-]{1,128}+) \\*["']"""
+)
+_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?=<|\Z)")
+_ARGUMENT: Final = re.compile(rb"""["'\\]*,?[ \t]*(?=\S)""")
+
+
+def pair_pattern(stems: str = _STEMS) -> str:
+    """RE2 for a name with one of `stems` in it and its separator."""
+    return rf"(?i)[\w$.\-]*(?:{stems})[\w$.\-]*{_CLOSERS}[ \t]*{_SEPARATOR}"
+
+
+PAIR: Final = pair_pattern()
+FLAG: Final = (
+    rf"""(?i)(?:^|[\s"'`=,\[(])--?[\w.\-]*(?:{_STEMS})[\w.\-]*"""
+    r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-]"""
+)
+ELEMENT: Final = rf"(?i)<(?:[\w\-]+:)?[\w.\-]*(?:{_STEMS})[\w.\-]*(?:\s[^<>]{{0,200}})?>\s*(?:<!\[CDATA\[)?[^<>\s]"
+NAMED: Final = rf"""(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?[\w.\-]*(?:{_STEMS})[\w.\-]*\\*["',;>\s]"""
 
 
 class Pairs:
-    """The finder for `secret_field`."""
+    """The finder for names followed by a separator."""
+
+    __slots__ = ("_beside", "_names", "_search")
+
+    def __init__(self, names: KeyNames, stems: Sequence[str] = ()) -> None:
+        """Look for the shipped key words, and for `stems` (RE2) besides."""
+        self._names = names
+        self._beside = names.is_beside
+        self._search = searcher(pair_pattern("|".join((_STEMS, *stems))))
+
+    def __call__(self, raw: bytes) -> Iterator[Span]:
+        """Spans of secret values, left to right; an empty span is a value that was let pass."""
+        position = 0
+        while (found := self._search(raw, position)) is not None:
+            start, position = found
+            name = _name(raw, start, position)
+            kind = self._names.kind(name)
+            if kind not in _BY_NAME or raw.startswith(b":", position):
+                continue
+            wide = not _WIDE.isdisjoint(name.lower().replace("_", " ").split())
+            for span in extents(raw, start, position, skip=self._beside, wide=wide):
+                if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
+                    yield span
+                    position = max(position, span[1])
+                else:
+                    yield start, start
+
+
+_BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
+
+
+def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
+    """Whether a value under a name of this kind is to be hidden."""
+    if harmless(value) or _MARKER.fullmatch(value):
+        return False
+    if names.is_directory(name) and _PATH.fullmatch(value):
+        return False
+    if kind is Kind.DOUBTFUL:
+        return looks_secret(value)
+    return not (value.isdigit() and names.is_plural(name))
+
+
+def _name(raw: bytes, start: int, end: int) -> str:
+    match = _NAME.match(raw, start, end)
+    assert match is not None
+    return match.group(1).decode("utf-8", "replace").lstrip("$-. \t\"'`=,[(\\")
+
+
+class Flags:
+    """The finder for command lines: `--password x`, `["--token", "x"]`."""
 
     __slots__ = ("_names", "_search")
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search = searcher(PAIR)
+        self._search: Search = searcher(FLAG)
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
-        """Spans of secret values, left to right."""
+        """Spans of the values of secret-named flags."""
         position = 0
         while (found := self._search(raw, position)) is not None:
-            start, end = found
-            position = end
-            match = _NAME.match(raw, start, end)
-            assert match is not None
-            name = match.group(1).decode("utf-8", "replace").lstrip("$-. ")
+            start, position = found[0], found[1] - 1
+            flag = raw[start:position].rstrip(b" \t\"'\\,")
+            name = flag.decode("utf-8", "replace").lstrip(" \t\r\n\"'`=,[(-")
             kind = self._names.kind(name)
-            if kind is Kind.PLAIN or kind is Kind.ACTOR or raw.startswith(b":", end):
+            if kind not in _BY_NAME:
                 continue
-            value = value_at(raw, end)
-            if value is not None and self._is_secret(name, kind, raw[value[0] : value[1]]):
-                yield value
-                position = max(end, value[1])
-
-    def _is_secret(self, name: str, kind: Kind, value: bytes) -> bool:
-        if harmless(value) or _MARKER.fullmatch(value):
-            return False
-        if kind is Kind.DOUBTFUL:
-            return looks_secret(value)
-        if kind is not Kind.SECRET:
-            return False
-        return not (value.isdigit() and self._names.is_plural(name))
+            quote = len(raw[start:position]) - len(raw[start:position].rstrip(b"\"'\\"))
+            for span in extents(raw, start, position - quote, skip=_never, wide=False):
+                if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
+                    yield span
+                    position = max(position, span[1])
+                else:
+                    yield start, start
 
 
-def value_at(raw: bytes, position: int) -> Span | None:
-    """Where the value that begins at `position` (after the separator) lies, without its quotes."""
-    space = _SPACE.match(raw, position)
-    assert space is not None
-    start = space.end()
-    call = _CALL.match(raw, start)
-    if call is not None:
-        start = call.end()
-    opener = _OPENER.match(raw, start)
-    if opener is not None:
-        return opener.end(), closing(raw, opener)
-    bare = _BARE.match(raw, start)
-    return bare.span() if bare is not None else None
+class Elements:
+    """The finder for XML and HTML: the text of secret-named elements."""
+
+    __slots__ = ("_names", "_search")
+
+    def __init__(self, names: KeyNames) -> None:
+        self._names = names
+        self._search: Search = searcher(ELEMENT)
+
+    def __call__(self, raw: bytes) -> Iterator[Span]:
+        """Spans of the text of secret-named elements."""
+        position = 0
+        while (found := self._search(raw, position)) is not None:
+            start, position = found
+            tag_end = raw.index(b">", start) + 1
+            name = re.split(rb"[\s>]", raw[start + 1 : tag_end], maxsplit=1)[0].rpartition(b":")[2]
+            value = _ELEMENT_VALUE.match(raw, tag_end)
+            kind = self._names.kind(name.decode("utf-8", "replace"))
+            if value is None or kind not in _BY_NAME:
+                continue
+            if is_secret(self._names, name.decode("utf-8", "replace"), kind, value.group(1)):
+                yield value.span(1)
+                position = max(position, value.end(1))
+            else:
+                yield start, start
 
 
-def closing(raw: bytes, opener: re.Match[bytes]) -> int:
-    """Where the quoted value after `opener` ends; the end of the text when nothing closes it."""
-    if opener.group(2) is None:
-        end = raw.find(opener.group(), opener.end())
-        return end if end >= 0 else len(raw)
-    level, quote = len(opener.group(1)), opener.group(2)
-    position = opener.end()
-    for _ in range(_MOST_INNER_QUOTES):
-        end = raw.find(quote, position)
-        if end < 0:
-            return len(raw)
-        slashes = end - len(raw[position:end].rstrip(b"\\")) - position
-        if slashes % (2 * level + 2) == level or slashes < level:
-            return end - min(slashes, level)
-        position = end + 1
-    return len(raw)
+class Named:
+    """The finder for names in a sibling: `"name": "DB_PASSWORD", "value": …`, forms, multipart."""
+
+    __slots__ = ("_names", "_search")
+
+    def __init__(self, names: KeyNames) -> None:
+        self._names = names
+        self._search: Search = searcher(NAMED)
+
+    def __call__(self, raw: bytes) -> Iterator[Span]:
+        """Spans of the values beside secret names."""
+        position = 0
+        while (found := self._search(raw, position)) is not None:
+            start, position = found[0], found[1] - 1
+            text = raw[start:position].rstrip(b"\\\"' \t")
+            name = re.split(rb"[=:]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")
+            kind = self._names.kind(name)
+            following = _VALUE_FIELD.match(raw, start + len(text))
+            if kind is Kind.PLAIN or following is None:
+                continue
+            for span in self._values(raw, start, following):
+                if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
+                    yield span
+                    position = max(position, span[1])
+        for match in _VALUE_FIRST.finditer(raw):
+            name = match.group(2).decode("utf-8", "replace")
+            if self._names.kind(name) in _BY_NAME and not harmless(match.group(1)):
+                yield match.span(1)
+
+    @staticmethod
+    def _values(raw: bytes, start: int, following: re.Match[bytes]) -> Iterator[Span]:
+        if following.group().endswith(b">"):
+            element = _ELEMENT_VALUE.match(raw, following.end())
+            if element is not None:
+                yield element.span(1)
+        elif following.group().endswith((b"\n", b"\\n")):
+            end = min(
+                (
+                    at
+                    for at in (
+                        raw.find(stop, following.end()) for stop in (b"\r\n", b"\n", b"\\r\\n")
+                    )
+                    if at >= 0
+                ),
+                default=len(raw),
+            )
+            yield following.end(), end
+        else:
+            yield from extents(raw, start, following.end(), skip=_never, wide=False)
+
+
+def _never(name: bytes) -> bool:
+    del name
+    return False

@@ -89,9 +89,7 @@ class Redactor:
         self._scanner = Scanner(self._rules, self._names)
         self._replace = Replacements(self._rules, hmac_keys)
         self._numbers = {rule.name: number for number, rule in enumerate(self._rules)}
-        self._values = Values(
-            self._names, frozenset(chosen.names["beside"]), self._bytes, self._hide
-        )
+        self._values = Values(self._names, self._bytes, self._hide)
         self._keys: dict[str, _Key] = {}
         failures = self.self_test()
         if failures:
@@ -158,14 +156,15 @@ class Redactor:
 
     def self_test(self) -> list[CanaryFailure]:
         """Rules that do not hide their own canary; empty when all is well."""
-        failures = []
-        for rule in self._rules:
-            if not rule.canary:
-                continue
-            safe, hits = self.text(rule.canary)
-            if safe == rule.canary or rule.name not in dict(hits):
-                failures.append(CanaryFailure(rule.name, "does not hide its own canary"))
-        return failures
+        return [
+            CanaryFailure(rule.name, "does not hide its own canary")
+            for number, rule in enumerate(self._rules)
+            if rule.canary and not self._finds(number, rule.canary.encode())
+        ]
+
+    def _finds(self, number: int, canary: bytes) -> bool:
+        spans = self._scanner.spans(canary, self._scanner.hints(canary))
+        return any(rule == number for _, _, rule in spans) and self._bytes(canary)[0] != canary
 
     def _learn(self, key: str) -> _Key:
         """Judge a name once; names are few, and a flood of them only empties the memory."""

@@ -18,6 +18,14 @@ from storage.redaction.validators import VALIDATORS
 REPLACEMENTS: Final = ("marker", "hmac", "last4", "drop")
 _FILES: Final = ("secrets.toml", "pii.toml")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_COUNT: Final = re.compile(r"\{(\d+)(?:,\d*)?\}")
+_FILLER: Final = re.compile(r"\{([AHDU])(\d+)\}")
+_FILLERS: Final = {
+    "A": "aZ3kQ9xB7mT2vL5nR8wY",
+    "H": "0f1e9d8c7b6a5243",
+    "D": "3918274650",
+    "U": "K7QX2MZP5RTW3BVN",
+}
 _OWN_FIELDS: Final = frozenset(
     (
         "name",
@@ -49,8 +57,8 @@ class Rule:
     name: str
     what: str = ""
     source: str = ""
-    pattern: str = ""
-    """RE2; empty where a finder of our own does the work."""
+    patterns: tuple[str, ...] = ()
+    """RE2; empty where a finder of our own does the work, or only names are known."""
     finder: str = ""
     triggers: tuple[str, ...] = ()
     """Patterns of the first pass; the rule runs only where one of them matches."""
@@ -88,18 +96,32 @@ def shipped() -> RuleSet:
 
 
 def _shipped_rule(table: Mapping[str, Any]) -> Rule:
-    pattern = table.get("pattern", "")
+    patterns = _texts(table, "pattern", table["name"])
     return Rule(
         name=table["name"],
         what=table["what"],
         source=table["source"],
-        pattern=pattern,
+        patterns=patterns,
         finder=table.get("finder", ""),
-        triggers=tuple(table.get("trigger", ())) or ((pattern,) if pattern else ()),
+        triggers=_texts(table, "trigger", table["name"]) or tuple(map(trigger_of, patterns)),
         validator=table.get("validator", "always"),
-        canary="".join(table["canary"]),
+        canary="".join(map(_filled, table["canary"])),
         enabled=table.get("enabled", True),
     )
+
+
+def trigger_of(pattern: str) -> str:
+    """A cheaper pattern that matches wherever `pattern` does: long counts become "at least four".
+
+    >>> trigger_of("ghp_[A-Za-z0-9]{36}")
+    'ghp_[A-Za-z0-9]{4,}'
+    """
+    return _COUNT.sub(lambda match: "{4,}" if int(match[1]) > 3 else match[0], pattern)
+
+
+def _filled(part: str) -> str:
+    """One part of a canary; `{A36}` stands for 36 mixed characters, H hex, D digits, U capitals."""
+    return _FILLER.sub(lambda match: (_FILLERS[match[1]] * 10)[: int(match[2])], part)
 
 
 def rules_of(settings: RedactionSettings) -> RuleSet:
@@ -159,11 +181,13 @@ def _own_rule(table: Mapping[str, object], place: str) -> Rule:
     if not _NAME.fullmatch(name):
         raise SetupError(f"{place}.name must match {_NAME.pattern}")
     keys = _texts(table, "keys", place)
-    pattern = _text(table, "pattern", place) if "pattern" in table or not keys else ""
+    patterns = _texts(table, "pattern", place)
+    if not patterns and not keys:
+        raise SetupError(f"{place}.pattern is missing; a rule has a pattern, or keys, or both")
     triggers = _texts(table, "trigger", place)
     allow = _texts(table, "allow", place)
-    for field, patterns in (("pattern", (pattern,)), ("trigger", triggers), ("allow", allow)):
-        for one in filter(None, patterns):
+    for field, texts in (("pattern", patterns), ("trigger", triggers), ("allow", allow)):
+        for one in texts:
             _check_pattern(one, f"{place}.{field}")
     validator = _text(table, "validator", place) if "validator" in table else "always"
     if validator not in VALIDATORS:
@@ -174,8 +198,8 @@ def _own_rule(table: Mapping[str, object], place: str) -> Rule:
         name=name,
         what=str(table.get("what", "")),
         source=str(table.get("source", "opslog.toml")),
-        pattern=pattern,
-        triggers=triggers or ((pattern,) if pattern else ()),
+        patterns=patterns,
+        triggers=triggers or patterns,
         validator=validator,
         replacement=kind,
         keys=keys,
@@ -191,7 +215,7 @@ def _text(table: Mapping[str, object], field: str, place: str) -> str:
     return value
 
 
-def _texts(table: Mapping[str, object], field: str, place: str) -> tuple[str, ...]:
+def _texts(table: Mapping[str, Any], field: str, place: str) -> tuple[str, ...]:
     value = table.get(field, [])
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):

@@ -36,7 +36,7 @@ class Scanner:
         self._set = re2.Set.SearchSet(options())
         for number, rule in enumerate(rules):
             self._finders.append(
-                finder_of(rule, names) if rule.pattern or rule.finder else _nothing
+                finder_of(rule, names) if rule.patterns or rule.finder else _nothing
             )
             for trigger in triggers_of(rule):
                 self._set.Add(trigger)

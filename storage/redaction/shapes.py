@@ -37,7 +37,9 @@ def searcher(pattern: str) -> Search:
     group = compiled.groupindex.get("secret", 0)
 
     def search(raw: bytes, position: int) -> Span | None:
-        span: Span = match(_UNANCHORED, raw, position, len(raw))[group]
-        return span if span[0] >= 0 else None
+        spans: list[Span] = match(_UNANCHORED, raw, position, len(raw))
+        if spans[group][0] >= 0:
+            return spans[group]
+        return spans[0] if spans[0][0] >= 0 else None
 
     return search

@@ -96,6 +96,26 @@ def random_looking(match: bytes) -> bool:
     )
 
 
+def mixed(match: bytes) -> bool:
+    """Digits, small and capital letters together, as in no hexadecimal digest and no path."""
+    return (
+        random_looking(match)
+        and re.search(rb"\d", match) is not None
+        and re.search(rb"[a-z]", match) is not None
+        and re.search(rb"[A-Z]", match) is not None
+    )
+
+
+def discord(match: bytes) -> bool:
+    """The first part is a user's number in base64 (Discord reference, "Authentication")."""
+    first = match.partition(b".")[0]
+    return (
+        match.startswith(b"mfa.")
+        or unbase64(first).isdigit()
+        or (first[:1] in b"MNO" and mixed(match))
+    )
+
+
 def unbase64(match: bytes) -> bytes:
     """What base64 text in either alphabet holds, as far as it goes; nothing when it is none."""
     whole = match.rstrip(b"=")[: 4 * 4096]
@@ -140,8 +160,10 @@ VALIDATORS: Final[dict[str, Validator]] = {
     "base64_private_key": base64_private_key,
     "basic": basic,
     "card": card,
+    "discord": discord,
     "iban": iban,
     "jwt": jwt,
+    "mixed": mixed,
     "random": random_looking,
     "us_ssn": us_ssn,
 }

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from storage.record import Hit, Value
 from storage.redaction.harmless import harmless, looks_secret
-from storage.redaction.keys import KeyNames, Kind, words_of
+from storage.redaction.keys import KeyNames, Kind
 
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
 """Scans a text."""
@@ -31,11 +31,10 @@ _INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE))
 class Values:
     """Walks values; made once with the functions that scan and hide."""
 
-    __slots__ = ("_beside", "_hide", "_names", "_text")
+    __slots__ = ("_hide", "_names", "_text")
 
-    def __init__(self, names: KeyNames, beside: frozenset[str], text: Text, hide: Hide) -> None:
+    def __init__(self, names: KeyNames, text: Text, hide: Hide) -> None:
         self._names = names
-        self._beside = beside
         self._text = text
         self._hide = hide
 
@@ -111,7 +110,11 @@ class Values:
         result: dict[str, Value] = {}
         for name, value in items.items():
             own = self._names.kind(name)
-            if own is Kind.PLAIN and kind in _INHERITED and not set(words_of(name)) & self._beside:
+            if (
+                own is Kind.PLAIN
+                and kind in _INHERITED
+                and not self._names.is_beside(name.encode())
+            ):
                 own = kind
             if named is not Kind.PLAIN and name in _VALUE_FIELDS:
                 own = named
