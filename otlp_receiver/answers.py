@@ -14,6 +14,7 @@ import orjson
 
 from config.errors import BadInput, OpslogError
 from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.mapping.reasons import REASONS
 
 MAX_MESSAGE_CHARACTERS = 4000
 """The specification forbids answers above 4 MiB; people read far less, and logs keep it all."""
@@ -99,12 +100,14 @@ def status(encoding: Encoding, error: OpslogError) -> bytes:
 
 
 def _told(noun: str, rejected: int, outcome: Outcome) -> str:
-    """`3 of 10 log records rejected: below_min_level (3)`, then the warnings."""
-    sentences = []
+    """How many were rejected, why and what to do about it; then the warnings."""
+    sentences = list(outcome.warnings)
     if rejected:
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in outcome.rejected.items())
-        sentences.append(f"{rejected} of {outcome.received} {noun} rejected: {reasons}")
-    sentences.extend(outcome.warnings)
+        reasons = "; ".join(
+            f"{count} {reason}: {REASONS.get(reason, 'see docs/troubleshooting.md')}"
+            for reason, count in outcome.rejected.items()
+        )
+        sentences.insert(0, f"{rejected} of {outcome.received} {noun} rejected; {reasons}")
     return _shortened("; ".join(sentences), MAX_MESSAGE_CHARACTERS)
 
 

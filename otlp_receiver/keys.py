@@ -9,7 +9,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,8 +101,12 @@ class KeyRing:
         if self._snapshot is not None:
             keys = read_snapshot(self._snapshot)
             if keys is not None:
-                self._keys = keys
-                self._install(keys)
+                self.replace(keys)
+
+    def replace(self, keys: Sequence[HashedKey]) -> None:
+        """Take these keys for all that there are."""
+        self._keys = list(keys)
+        self._entries = {key.digest: _entry(key) for key in keys}
 
     def check(self, authorization: str | None) -> KeyInfo:
         """Who this is, by its Authorization header. Raises KeyMissing, KeyRejected, KeysUnknown.
@@ -160,17 +164,13 @@ class KeyRing:
         self.refreshed_s = self._clock()
         if keys == self._keys:
             return
-        self._keys = keys
-        self._install(keys)
+        self.replace(keys)
         if self._snapshot is not None:
             await asyncio.to_thread(write_snapshot, self._snapshot, keys)
 
     async def _note_use(self, conn: Connection) -> None:
         used, self._used = self._used, {}
         await note_use(conn, {id_: datetime.fromtimestamp(at, UTC) for id_, at in used.items()})
-
-    def _install(self, keys: Iterable[HashedKey]) -> None:
-        self._entries = {key.digest: _entry(key) for key in keys}
 
 
 def _bearer(authorization: str | None) -> str:

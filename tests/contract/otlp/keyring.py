@@ -1,0 +1,25 @@
+"""Key rings without a database: filled as the refresh from PostgreSQL fills them."""
+
+from otlp_receiver.keys import KeyRing
+from storage.ingest_keys import HashedKey, KeyTerms, digest_of
+
+
+def ring_of(*, required: bool = True, **terms: dict) -> tuple[KeyRing, dict[str, str]]:
+    """A ring with a key per name, and what each sender shows."""
+    secrets = {name: f"opslog_{name:_<40}" for name in terms}
+    ring = KeyRing(required=required)
+    ring.replace(
+        [
+            HashedKey(
+                id=number,
+                name=name,
+                digest=digest_of(secrets[name]),
+                terms=KeyTerms(
+                    **{key: value for key, value in given.items() if key != "revoked_at"}
+                ),
+                revoked_at=given.get("revoked_at"),
+            )
+            for number, (name, given) in enumerate(terms.items(), 1)
+        ]
+    )
+    return ring, secrets

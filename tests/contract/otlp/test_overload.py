@@ -1,0 +1,120 @@
+"""Overload: points 141, 142, 146, and rates of keys (T6)."""
+
+import pytest
+
+from otlp_receiver.errors import RateLimited
+from otlp_receiver.export import Encoding
+from otlp_receiver.keys import KEYLESS, KeyInfo
+from otlp_receiver.quotas import RateLimits
+from otlp_receiver.replies import refusal
+from storage.errors import SpoolFull
+from tests.contract.otlp.keyring import ring_of
+from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, running
+
+
+class Clock:
+    """A clock that stands still until told."""
+
+    now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def key(**limits):
+    """A key with these limits."""
+    return KeyInfo(id=7, name="shop", rights=KEYLESS.rights, **limits)
+
+
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+async def test_point_141_a_key_beyond_its_rate_gets_429(kind):
+    """141: with Retry-After and a Status; other keys go on."""
+    keys, secrets = ring_of(flood={"records_per_s": 10}, shop={})
+    async with running(keys=keys, sink=MemorySink(Outcome(received=1000))) as receiver:
+        replies = [
+            await receiver.post(
+                body=b"abc", Content_Type=kind, Authorization=f"Bearer {secrets[name]}"
+            )
+            for name in ("flood", "flood", "shop", "shop")
+        ]
+
+    assert [reply.status for reply in replies] == [200, 429, 200, 200]
+    assert 1 <= int(replies[1].headers["retry-after"]) <= 3
+    assert replies[1].rpc.code == 8
+    assert replies[1].headers["content-type"] == kind
+
+
+async def test_point_141_bytes_are_counted_after_decompression():
+    """141: a bomb below the limit is no way around the rate."""
+    import gzip
+
+    keys, secrets = ring_of(shop={"bytes_per_s": 1000})
+    async with running(keys=keys) as receiver:
+        statuses = [
+            (
+                await receiver.post(
+                    body=gzip.compress(bytes(100_000)),
+                    Content_Encoding="gzip",
+                    Authorization=f"Bearer {secrets['shop']}",
+                )
+            ).status
+            for _ in range(2)
+        ]
+
+    assert statuses == [200, 429]
+
+
+def test_a_bucket_fills_with_time():
+    """A rate of 10 a second: after 30 records a second's burst more, one has to wait."""
+    clock = Clock()
+    limits = RateLimits(clock)
+    shop = key(records_per_s=10)
+
+    limits.admit(shop)
+    limits.charge(shop, records=30)  # 20 were there: two seconds' worth
+    with pytest.raises(RateLimited) as refused:
+        limits.admit(shop)
+    clock.now_s += 1.2
+    limits.admit(shop)
+
+    assert refused.value.wait_s == 2
+
+
+@pytest.mark.parametrize(("over", "wait_s"), [(1, 1), (25, 3), (10_000, 3)])
+def test_nobody_is_told_to_wait_longer_than_three_seconds(over, wait_s):
+    """SDKs drop a batch when told to."""
+    limits = RateLimits(Clock())
+    shop = key(bytes_per_s=10)
+
+    limits.charge(shop, size_bytes=20 + over - 1)
+    with pytest.raises(RateLimited) as refused:
+        limits.admit(shop)
+
+    assert refused.value.wait_s == wait_s
+
+
+def test_a_changed_rate_counts_at_once():
+    """Somebody has just raised it because of the complaint."""
+    limits = RateLimits(Clock())
+    limits.charge(key(records_per_s=10), records=10_000)
+
+    limits.admit(key(records_per_s=1000))
+
+
+def test_point_142_503_is_spread_over_one_to_three_seconds():
+    """142: integers, the one form that all clients read, and not all the same."""
+    error = SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0)
+
+    told = {refusal(error, Encoding.JSON).headers["Retry-After"] for _ in range(200)}
+
+    assert told == {"1", "2", "3"}
+
+
+async def test_point_142_a_full_spool_is_503():
+    """142: nothing was kept."""
+    error = SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0)
+    async with running(sink=MemorySink(error)) as receiver:
+        reply = await receiver.post(body=b"abc")
+
+    assert reply.status == 503
+    assert reply.rpc.message.startswith("spool_full")
