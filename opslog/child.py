@@ -187,7 +187,7 @@ class Child:
 
 async def _exited(process: asyncio.subprocess.Process) -> None:
     """Unlike `wait()`, which also waits until nobody holds the output open any more."""
-    while process.returncode is None:
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for it
         await asyncio.sleep(_EXIT_POLL_S)
 
 

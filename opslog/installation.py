@@ -48,7 +48,7 @@ class Installation:
     def make_folders(self) -> None:
         """The data directory and what is ours in it. Existing folders are left as they are."""
         if not self.data_dir.exists():
-            self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+            self._make_parents()
             make_folder(self.data_dir, owner=None, mode=0o711 if self.account else 0o700)
         if not os.access(self.data_dir, os.R_OK | os.W_OK | os.X_OK):
             raise SetupError(
@@ -58,6 +58,13 @@ class Installation:
         make_folder(self.run_dir, owner=None)
         make_folder(self.log_dir, owner=None)
         make_folder(self.spool_root, owner=None)
+
+    def _make_parents(self) -> None:
+        parent = self.data_dir.parent
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(f"cannot make the folder {parent}: {error.strerror}") from error
 
     @property
     def run_dir(self) -> Path:
