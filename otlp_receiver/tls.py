@@ -56,12 +56,16 @@ class TlsContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
-            context.load_cert_chain(self._cert, self._key)
-            if self._client_ca is not None:
-                context.load_verify_locations(self._client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
+            # Without a password OpenSSL would ask on the terminal for that of an encrypted key.
+            context.load_cert_chain(self._cert, self._key, password=b"")
         except (OSError, ssl.SSLError) as error:
-            raise TlsRefused(f"{self._cert}, {self._key}: {error.strerror or error}") from error
+            raise TlsRefused(f"{self._cert} with {self._key}: {_reason(error)}") from error
+        if self._client_ca is not None:
+            try:
+                context.load_verify_locations(self._client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise TlsRefused(f"{self._client_ca}: {_reason(error)}") from error
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
     def _stamps(self) -> list[int]:
@@ -74,3 +78,7 @@ def _modified_ns(file: Path) -> int:
         return file.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -96,9 +96,7 @@ async def test_point_134_what_could_work_later_is_never_a_partial_success(kind, 
 
 @both_encodings
 async def test_points_135_to_139_a_bad_export_is_told_where(kind):
-    """135: 400. 136: a Status in the request's encoding. 137: what is wrong. 138: BadRequest with
-    the field. 139: the code is gRPC's.
-    """
+    """135: 400; 136: a Status in the request's encoding; 137: what; 138: where; 139: gRPC's code."""
     error = BadPayload(
         "a string is expected", where="resourceLogs[0].scopeLogs[2].logRecords[7].body"
     )
