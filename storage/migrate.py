@@ -35,6 +35,13 @@ LOCK_TIMEOUT_S = 4
 TURN_TIMEOUT_S = 120
 """Longest wait for another process that is migrating."""
 
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -297,7 +304,7 @@ async def _apply(conn: Connection, migration: Migration) -> None:
             f"migration {migration.name} waited {LOCK_TIMEOUT_S} s for a lock and gave up: "
             "end long transactions on opslog's tables and run `opslog migrate up` again"
         ) from error
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+    except _LOST as error:
         raise MigrationFailed(
             f"the connection was lost during migration {migration.name}: "
             "see that PostgreSQL runs and run `opslog migrate up` again"

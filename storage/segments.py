@@ -150,36 +150,33 @@ class SegmentKeeper:
                 await self._roll(connection, segment, fill)
         if self.is_leader:
             await connection.execute(statement("settle_segments"))
-            for fill in self._fills.values():
+            for fill in list(self._fills.values()):  # notes arrive while we wait
                 if not fill.has_successor:
                     await connection.execute(statement("prepare_segment"), fill.class_name)
                     fill.has_successor = True
 
     async def _look(self, connection: Connection) -> None:
-        # Rows noted while the statement runs may count twice until the next look: a segment is
-        # then rolled over a flush too early, which costs nothing.
+        """Take over what the database says; never less than what our own writers have said.
+
+        Rows that are noted while the statement runs may count twice: a segment is then rolled over
+        a flush too early, which costs nothing.
+        """
         for fill in self._fills.values():
             fill.unseen_rows = fill.unseen_bytes = 0
         rows = await connection.fetch(statement("open_segments"), self._settings.segment_age_s)
         looked = {}
         for row in rows:
-            noted = self._fills.get(row["segment"])
-            unseen_rows = noted.unseen_rows if noted else 0
-            unseen_bytes = noted.unseen_bytes if noted else 0
-            looked[row["segment"]] = _Fill(
-                row["class"],
-                row["rows"] + unseen_rows,
-                row["bytes"] + unseen_bytes,
-                unseen_rows,
-                unseen_bytes,
-                row["is_too_old"],
-                row["has_successor"],
-            )
+            fill = self._fills.get(row["segment"]) or _Fill(row["class"])
+            fill.rows = max(fill.rows, row["rows"] + fill.unseen_rows)
+            fill.bytes = max(fill.bytes, row["bytes"] + fill.unseen_bytes)
+            fill.is_too_old = row["is_too_old"]
+            fill.has_successor = row["has_successor"]
+            looked[row["segment"]] = fill
         self._fills = looked
 
     async def _roll(self, connection: Connection, segment: int, fill: _Fill) -> None:
         opened = await connection.fetchval(statement("roll_segment"), fill.class_name, segment)
-        del self._fills[segment]
+        self._fills.pop(segment, None)
         self._fills.setdefault(opened, _Fill(fill.class_name)).has_successor = False
         self.rolled += 1
         _log.info(

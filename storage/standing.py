@@ -11,6 +11,14 @@ from storage.pool import DatabaseRole, connect
 
 _log = logging.getLogger(__name__)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg says when the server ends a session at the very moment of a new statement.
+    asyncpg.InternalClientError,
+)
 
 
 class Standing:
@@ -41,7 +49,7 @@ class Standing:
                     await work(connection)
                 finally:
                     connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _LOST as error:
                 self.trouble(f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
