@@ -1,0 +1,197 @@
+"""Builds each process from settings: the only place where the rooms meet.
+
+receiver   keys, codec and pipeline behind the OTLP port; spool and writer    (storing.py)
+query      reader pool, catalogue and tokens behind the API; a spool for the access audit
+worker     RQ worker over retention's jobs
+scheduler  rq-scheduler with retention's times
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+
+from config import logs
+from config.clock import now_ns
+from config.health import Check
+from config.settings import Settings
+from opslog import __version__
+from opslog.health import HealthServer, ask
+from opslog.installation import Installation
+from opslog.roles import receiver_names
+from opslog.running import run, say_ready
+from opslog.storing import Storing
+from otlp_receiver.codec import Codec
+from otlp_receiver.keys import KeyRing
+from otlp_receiver.listener import Listener
+from otlp_receiver.pipeline import Ingest
+from otlp_receiver.routes import build_app as build_receiver
+from query.access_audit import AccessEvent, Keep
+from query.access_records import batch_of
+from query.api.app import Parts
+from query.api.app import build_app as build_query
+from storage.catalogue import Catalogue
+from storage.classes import AUDIT, CLASS_BY_LEVEL, classify
+from storage.framing import Framing
+from storage.pool import DatabaseRole, open_pool
+from storage.redaction.redactor import Redactor
+from storage.redaction.tokens import HmacKeys
+from storage.spool.spool import Spool
+
+
+def run_receiver(
+    settings: Settings,
+    *,
+    fd: int,
+    name: str = "receiver-0",
+    health_port: int | None = None,
+) -> None:
+    """One receiver, until it is told to end. `fd` is a listening socket."""
+    run(settings, lambda stop: _receive(settings, stop, fd, name, health_port))
+
+
+def run_query(settings: Settings, *, fd: int) -> None:
+    """The query server, until it is told to end. `fd` is a listening socket."""
+    run(settings, lambda stop: _answer(settings, stop, fd))
+
+
+def run_worker(settings: Settings, *, health_port: int | None = None) -> None:
+    """The RQ worker, until it is told to end."""
+    from retention.worker import work  # noqa: PLC0415 - rq is slow to import, receivers do without
+
+    logs.set_up(settings.log)
+    work(Installation(settings).redis_url(), say_ready)
+
+
+def run_scheduler(settings: Settings, *, health_port: int | None = None) -> None:
+    """The scheduler, until it is told to end."""
+    from retention.worker import schedule  # noqa: PLC0415 - as above
+
+    logs.set_up(settings.log)
+    schedule(Installation(settings).redis_url(), say_ready)
+
+
+async def _receive(
+    settings: Settings, stop: asyncio.Event, fd: int, name: str, health_port: int | None
+) -> None:
+    installation = Installation(settings)
+    installation.make_folders()
+    codec = Codec(_redactor(installation), settings.limits, settings.mapping)
+    async with AsyncExitStack() as stack:
+        storing = await stack.enter_async_context(
+            Storing.open(installation, name, classes=CLASS_BY_LEVEL)
+        )
+        keys = KeyRing(
+            required=settings.otlp.asks_for_keys,
+            snapshot=installation.spool_dir(name) / "ingest-keys.json",
+        )
+        keys.load_snapshot()
+        await stack.enter_async_context(_beside(keys.run(storing.pool)))
+        sink = Ingest(codec, storing.spool, Framing(storing.spool, classify))
+        server = build_receiver(settings.otlp, sink, keys, lambda *_: b"{}")
+        await stack.enter_async_context(_health(installation, name, storing.checks(), health_port))
+        listener = Listener(server, socket.socket(fileno=fd))
+        listener.start()
+        say_ready()
+        await stop.wait()
+        await listener.close()
+
+
+async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
+    installation = Installation(settings)
+    installation.make_folders()
+    redactor = _redactor(installation)
+    async with AsyncExitStack() as stack:
+        storing = await stack.enter_async_context(
+            Storing.open(installation, "query", classes=(AUDIT,))
+        )
+        pool = await stack.enter_async_context(
+            await open_pool(
+                installation.database_dsn(),
+                DatabaseRole.READER,
+                size=settings.api.pool_connections,
+                statement_timeout_s=settings.api.statement_timeout_s,
+                name="opslog-query",
+            )
+        )
+        catalogue = Catalogue(installation.database_dsn())
+        await stack.enter_async_context(_beside(catalogue.run()))
+        app = build_query(
+            settings,
+            Parts(
+                pool=pool,
+                catalogue=catalogue,
+                token_keys={
+                    installation.secrets.jwt_key_id(): installation.secrets.jwt_public_key()
+                },
+                cursor_key=installation.secrets.cursor_key(),
+                keep_access=_keeper_of_accesses(storing.spool, redactor),
+                redact=lambda text: redactor.text(text)[0],
+                stored_as=lambda name, value: str(redactor.value(name, value)[0]),
+                checks=_house_checks(installation, storing),
+                version=__version__,
+            ),
+        )
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, socket.socket(fileno=fd)).start()
+        say_ready()
+        await stop.wait()
+
+
+def _redactor(installation: Installation) -> Redactor:
+    secrets = installation.secrets.hmac()
+    keys = HmacKeys(secrets.keys, current=secrets.current)
+    return Redactor(installation.settings.redaction, keys)
+
+
+def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
+    framing = Framing(spool, classify)
+
+    async def keep(event: AccessEvent) -> None:
+        received_unix_ns = now_ns()
+        frame = framing.frame(
+            batch_of(event, redactor.attribute),
+            batch_id=framing.next_batch_id(received_unix_ns),
+            received_unix_ns=received_unix_ns,
+            signal="audit",
+        )
+        await spool.append(frame)
+
+    return keep
+
+
+def _house_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
+    """Our own spool, and what the other processes of this house say of themselves."""
+    checks = {f"audit {name}": check for name, check in storing.checks().items()}
+    if os.environ.get("OPSLOG_PROCESS"):
+        for name in receiver_names(installation.settings):
+            checks[name] = ask(name, installation.run_dir / f"{name}.sock")
+    return checks
+
+
+@asynccontextmanager
+async def _beside(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Runs something beside the rest, and ends it."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _health(
+    installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
+) -> AsyncIterator[None]:
+    health = HealthServer(checks)
+    await health.start(installation.run_dir / f"{name}.sock", port)
+    try:
+        yield
+    finally:
+        await health.close()

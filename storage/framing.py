@@ -1,0 +1,64 @@
+"""A redacted batch becomes a frame. Used by the receiver's pipeline and the access audit."""
+
+import os
+
+from storage.batch_ids import BatchIds
+from storage.copy_binary import Classify, encode
+from storage.errors import SpoolNotReady
+from storage.record import RedactedBatch
+from storage.spool.frame import NO_HASH, Frame
+from storage.spool.spool import Spool
+
+
+class Framing:
+    """Gives out the batch ids of one spool and encodes its frames."""
+
+    def __init__(self, spool: Spool, classify: Classify) -> None:
+        self._spool = spool
+        self._classify = classify
+        self._ids: BatchIds | None = None
+
+    def next_batch_id(self, unix_ns: int) -> int:
+        """The id of a request that arrived then.
+
+        Raises:
+            SpoolNotReady: the spool has no number yet; nothing can be kept.
+        """
+        if self._ids is None:
+            spool_id = self._spool.identity.spool_id
+            if spool_id is None:
+                raise SpoolNotReady("the database has not been reached yet; nothing was kept")
+            self._ids = BatchIds(spool_id, self._spool.state.last_batch_id)
+        return self._ids.next(unix_ns)
+
+    def frame(
+        self,
+        batch: RedactedBatch,
+        *,
+        batch_id: int,
+        received_unix_ns: int,
+        signal: str,
+        ingest_key_id: int = 0,
+        request_hash: bytes = NO_HASH,
+    ) -> Frame:
+        """The batch, encoded, as it goes to disk."""
+        parts = encode(
+            batch,
+            batch_id=batch_id,
+            received_unix_ns=received_unix_ns,
+            ingest_key_id=ingest_key_id,
+            classify=self._classify,
+            nonces=os.urandom(16 * len(batch.records)),
+        )
+        return Frame(
+            batch_id=batch_id,
+            received_unix_ns=received_unix_ns,
+            ingest_key_id=ingest_key_id,
+            signal=signal,
+            request_hash=request_hash,
+            received=batch.received,
+            derived=batch.derived,
+            rejected=batch.rejected,
+            streams=tuple(batch.streams.values()),
+            parts=tuple(parts),
+        )

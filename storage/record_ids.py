@@ -1,0 +1,28 @@
+r"""Ids that tell when: the layout of UUIDv7 (RFC 9562, 5.7) over the time of the record.
+
+    48 bits  milliseconds since 1970          4 bits   version 7
+    12 bits  \\ nanoseconds within the         2 bits   variant
+     8 bits  / millisecond, 0-999999          54 bits  tail
+
+The tail is a hash where a record has an identity of its own, so that the same record gets the same
+id again; else its place in the request (20 bits: order within equal times) and 34 random bits.
+"""
+
+from struct import Struct
+
+_pack = Struct(">QQ").pack
+_VARIANT = 0b10 << 62
+_TAIL_BITS = 54
+TAIL_MASK = (1 << _TAIL_BITS) - 1
+
+
+def id_of(unix_ns: int, tail: int) -> bytes:
+    """The 16 bytes of the id of a record of that time (0 <= unix_ns < 2**64).
+
+    >>> id_of(1, 0).hex(), id_of(2**64 - 1, 2**54 - 1).hex()
+    ('00000000000070008040000000000000', '10c6f7a0b5ed786aafffffffffffffff')
+    """
+    milliseconds, rest = divmod(unix_ns, 1_000_000)
+    return _pack(
+        milliseconds << 16 | 0x7000 | rest >> 8, _VARIANT | (rest & 0xFF) << _TAIL_BITS | tail
+    )
