@@ -15,6 +15,7 @@ PREFIX = "OPSLOG_"
 SECRET_SUFFIX = "_file"  # noqa: S105 - a suffix of names
 RESERVED = {
     "OPSLOG_CONFIG": "path of the settings file, as --config",
+    "OPSLOG_DEMO_KEY": "ingest key for `opslog demo`, as --key",
     "OPSLOG_FAILPOINTS": "faults that tests make happen (storage/failpoints.py)",
     "OPSLOG_PROCESS": "name of a process under `opslog up`, for its log lines",
     "OPSLOG_READY_FD": "pipe on which a process says that it is ready",

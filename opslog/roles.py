@@ -87,9 +87,11 @@ def house(
         servers,
         [own_role("migrate", ("migrate", "up"), environment)],
         receivers,
-        [own_role("query", ("query",), environment, fd=api_fd)],
-        [own_role("worker", ("worker",), environment)],
-        [own_role("scheduler", ("scheduler",), environment)],
+        [
+            own_role("query", ("query",), environment, fd=api_fd),
+            own_role("worker", ("worker",), environment),
+            own_role("scheduler", ("scheduler",), environment),
+        ],
     ]
 
 

@@ -65,9 +65,7 @@ def test_the_house_leaves_out_what_the_user_brings(tmp_path):
         [],
         ["migrate"],
         ["receiver-0", "receiver-1"],
-        ["query"],
-        ["worker"],
-        ["scheduler"],
+        ["query", "worker", "scheduler"],
     ]
     assert groups[2][0].descriptors == (7,)
     assert groups[1][0].is_step

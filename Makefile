@@ -1,0 +1,97 @@
+# Everything a developer does, in one word each. `make help` lists them.
+# Works from any folder (make -C FOLDER), as root and as an ordinary user; needs python3 and make.
+
+ifeq ($(wildcard pyproject.toml),)
+$(error run this as: make -C FOLDER, where FOLDER is the one with this Makefile)
+endif
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := opslog otlp_receiver query retention storage config
+CODE := $(PACKAGES) tests loadtests
+# Test processes; each has its own PostgreSQL. WORKERS=0 runs all in one.
+WORKERS ?= 2
+
+# An environment is complete when its stamp is newer than what it was made from.
+RUNTIME := $(VENV)/.stamp-runtime
+TESTING := $(VENV)/.stamp-testing
+LOADING := $(VENV)/.stamp-loading
+RECIPE := pyproject.toml scripts/environment
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
+	unit suite fix docs load clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
+		| while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+$(RUNTIME): $(RECIPE)
+	@scripts/environment speed,demo
+	@touch $@
+
+$(TESTING): $(RECIPE)
+	@scripts/environment speed,demo test
+	@touch $@ $(RUNTIME)
+
+$(LOADING): $(RECIPE)
+	@scripts/environment speed,demo load
+	@touch $@ $(RUNTIME)
+
+install: $(RUNTIME) ## Make .venv with the opslog command in it
+
+run: $(RUNTIME) ## Start everything; prints the page's address, a token and a line to try
+	@$(BIN)/opslog up || [ $$? -eq 130 ]
+
+demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
+	@$(BIN)/opslog demo
+
+doctor: $(RUNTIME) ## Say what may be wrong with this machine, why, and how to mend it
+	@$(BIN)/opslog doctor
+
+test: format-check lint types floors spelling docstrings suite ## What CI does: all checks, all tests
+
+format-check: $(TESTING) ## Is everything formatted?
+	@$(BIN)/ruff format --check --quiet $(CODE)
+
+lint: $(TESTING) ## ruff
+	@$(BIN)/ruff check --quiet $(CODE)
+
+types: $(TESTING) ## mypy --strict
+	@$(BIN)/mypy --no-error-summary
+
+floors: $(TESTING) ## Imports go downwards only
+	@$(BIN)/lint-imports --no-logo
+
+spelling: $(TESTING) ## codespell
+	@$(BIN)/codespell $(CODE) docs README.md CONTRIBUTING.md CHANGELOG.md Makefile
+
+docstrings: $(TESTING) ## Does every public thing say what it is?
+	@$(BIN)/interrogate --quiet $(PACKAGES)
+
+unit: $(TESTING) ## The quick tests only
+	@$(BIN)/pytest -q tests/unit tests/house
+
+suite: $(TESTING) ## All tests, with branch coverage; fails below 90 %
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=90
+
+fix: $(TESTING) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+docs: $(RUNTIME) ## Write the generated pages of docs/reference anew
+	@$(BIN)/python -m opslog.reference
+
+load: $(LOADING) ## A fresh opslog under a fixed rate: nothing lost, nothing twice
+	@$(BIN)/python -m loadtests.run_load
+
+clean: ## Remove .venv and everything that can be made again (never data)
+	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
