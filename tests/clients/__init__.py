@@ -1,0 +1,1 @@
+"""Real clients against the running product: what they sent is what the API answers, every field."""
