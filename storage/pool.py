@@ -5,15 +5,15 @@ sends COPY bytes and wants none. A pooler between us and PostgreSQL must pool by
 """
 
 import logging
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
-from storage.roles import Connection, DatabaseRole, take_role
+from storage.connection import Connection, Pool
+from storage.roles import DatabaseRole, take_role
 
 __all__ = ["Connection", "DatabaseRole", "Pool", "connect", "open_pool"]
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,12 @@ works under the login itself and each missing guard becomes a Finding for `opslo
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+from storage.connection import Connection
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy"
-"""One connection, of its own or lent by a pool."""
+__all__ = ["Connection", "DatabaseRole", "Finding", "leave_role", "prepare_roles", "take_role"]
 
 log = logging.getLogger(__name__)
 

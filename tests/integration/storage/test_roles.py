@@ -1,5 +1,7 @@
 """Who may do what in the database. Each test is one thing that must not be possible, or must."""
 
+from pathlib import Path
+
 import asyncpg
 import pytest
 
@@ -18,6 +20,7 @@ CHANGES = (
     "TRUNCATE {table}",
     "MERGE INTO {table} AS t USING (SELECT 1) AS o ON true WHEN MATCHED THEN DELETE",
 )
+ROOT = Path(__file__).parents[3]
 REFUSED = (asyncpg.InsufficientPrivilegeError,)
 
 
@@ -264,6 +267,19 @@ async def test_the_advice_of_the_findings_mends_them(bare_postgres) -> None:
                 await statement(as_superuser, sql)
             found = (await migrate_as(dsn)).findings
 
+        assert await roles_taken(dsn) == list(DatabaseRole)
+        assert await store_and_count(dsn) == 2
+
+
+async def test_what_the_reference_page_says_to_type_works(bare_postgres) -> None:
+    page = (ROOT / "docs/reference/database.md").read_text("utf-8")
+    sql = page.partition("```sql\n")[2].partition("```")[0]
+    async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
+        await migrate_as(dsn)
+
+        await statement(bare_postgres.dsn.replace("@/opslog", "@/app"), sql)
+
+        assert (await migrate_as(dsn)).findings == ()
         assert await roles_taken(dsn) == list(DatabaseRole)
         assert await store_and_count(dsn) == 2
 
