@@ -4,7 +4,7 @@ Source: opentelemetry-proto v1. Everything that a sender may leave out or get wr
 is forgiven (wire.py); JSON (decode_json.py) makes the same Export, mapping is written once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -16,9 +16,11 @@ from otlp_receiver.descriptors import LogsRequest, TracesRequest
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import (
     Export,
-    Fresh,
     Group,
+    Miss,
     Odd,
+    Once,
+    Pair,
     RawEvent,
     RawLink,
     RawLog,
@@ -32,11 +34,18 @@ from otlp_receiver.memos import MAX_KEY_BYTES, Memos
 from otlp_receiver.wire import LENGTH, Malformed, Tally, any_value, fields, key_value
 from storage.record import Attribute
 
-_head = attrgetter(
-    "severity_number", "severity_text", "flags", "event_name", "dropped_attributes_count"
-)
-_rest = attrgetter(
-    "time_unix_nano", "observed_time_unix_nano", "trace_id", "span_id", "body", "attributes"
+_fields = attrgetter(
+    "severity_number",
+    "severity_text",
+    "flags",
+    "event_name",
+    "dropped_attributes_count",
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "trace_id",
+    "span_id",
+    "body",
+    "attributes",
 )
 _MAX_STREAM_KEY_BYTES = 65_536
 _UINT32 = 0xFFFF_FFFF
@@ -49,10 +58,12 @@ class ProtobufReader:
         self._memos = memos
         self._max_attributes = limits.attributes
         self._tally = Tally(limits.depth)
+        self._fresh: dict[Hashable, Pair] = {}
+        self._misses: list[Miss] = []
 
     def logs(self, body: bytes) -> Export:
         """An ExportLogsServiceRequest. Raises BadPayload."""
-        export = Export(Signal.LOGS)
+        export = Export(Signal.LOGS, fresh=self._fresh, misses=self._misses)
         for i, resource in enumerate(_parse(LogsRequest, body).resource_logs):
             at = f"resource_logs[{i}]"
             for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
@@ -65,7 +76,7 @@ class ProtobufReader:
 
     def traces(self, body: bytes) -> Export:
         """An ExportTraceServiceRequest. Raises BadPayload."""
-        export = Export(Signal.TRACES)
+        export = Export(Signal.TRACES, fresh=self._fresh, misses=self._misses)
         for i, resource in enumerate(_parse(TracesRequest, body).resource_spans):
             at = f"resource_spans[{i}]"
             for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
@@ -85,54 +96,66 @@ class ProtobufReader:
         tally, limit = self._tally, self._max_attributes
         try:
             for record in records:
-                time_ns, observed_ns, trace_id, span_id, bodies, raws = _rest(record)
+                (
+                    number,
+                    text,
+                    flags,
+                    event_name,
+                    dropped,
+                    time_ns,
+                    observed_ns,
+                    trace_id,
+                    span_id,
+                    bodies,
+                    raws,
+                ) = _fields(record)
                 attributes = list(map(known, raws))
-                unknown = attributes.count(None)
-                fresh = self._fresh(attributes, raws, unknown, "attributes") if unknown else []
-                body = any_value(b"".join(bodies), tally)
+                if not all(attributes):
+                    self._miss(attributes, raws, "attributes")
+                body = any_value(bodies[0] if len(bodies) == 1 else b"".join(bodies), tally)
                 odd = None
                 if tally.touched or len(attributes) > limit:
                     odd = self._odd(attributes)
-                head = _head(record)
-                rows.append(
-                    (head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd)
-                )
+                head = (number, text, flags, event_name, dropped)
+                rows.append((head, time_ns, observed_ns, trace_id, span_id, body, attributes, odd))
         except Malformed as bad:
             _refuse(bad, f"{where}.log_records[{len(rows)}]", "body")
         return rows
 
-    def _fresh(
-        self, attributes: list[Attribute | None], raws: Any, unknown: int, where: str
-    ) -> list[Fresh]:
-        """Those attributes that the memo's younger generation lacks, decoded if the older does."""
-        fresh: list[Fresh] = []
-        find, tally = self._memos.attributes.find, self._tally
-        place = -1
-        for _ in range(unknown):
-            place = attributes.index(None, place + 1)
+    def _miss(self, attributes: list[Attribute | None], raws: Any, where: str) -> None:
+        """Decode those that the younger memo lacks and this request did not have yet."""
+        fresh, misses = self._fresh, self._misses
+        for place, known in enumerate(attributes):
+            if known is not None:
+                continue
             if place >= self._max_attributes:
                 break  # the rest will be cut
-            raw = raws[place]
-            known = find(raw)
-            if known is not None:
-                attributes[place] = known
-                continue
-            try:
-                pair = key_value(raw, tally)
-            except Malformed as bad:
-                bad.where = f"{where}[{place}]"
-                raise
-            # What was replaced has to be counted each time it comes: never remembered.
-            remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
-            fresh.append((attributes, place, raw if remember else None, pair, where))
-        return fresh
+            raw = key = raws[place]
+            if raw not in fresh:
+                attributes[place] = self._memos.attributes.older(raw)
+                if attributes[place] is not None:
+                    continue
+                key = self._decode(raw, place, where)
+            misses.append((attributes, place, key, where))
 
-    def _attributes(self, raws: Any, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
-        """Attributes of a span, an event or a link; those not known yet are added to `fresh`."""
+    def _decode(self, raw: bytes, place: int, where: str) -> Hashable:
+        """Put an attribute into `fresh`; its key there."""
+        tally = self._tally
+        try:
+            pair = key_value(raw, tally)
+        except Malformed as bad:
+            bad.where = f"{where}[{place}]"
+            raise
+        # What was replaced has to be counted each time it comes: never remembered.
+        key: Hashable = Once() if tally.touched or len(raw) > MAX_KEY_BYTES else raw
+        self._fresh[key] = pair
+        return key
+
+    def _attributes(self, raws: Any, where: str) -> list[Attribute | None]:
+        """Attributes of a span, an event or a link."""
         attributes = list(map(self._memos.attributes.young.get, raws))
-        unknown = attributes.count(None)
-        if unknown:
-            fresh.extend(self._fresh(attributes, raws, unknown, where))
+        if not all(attributes):
+            self._miss(attributes, raws, where)
         limit = self._max_attributes
         if len(attributes) > limit:
             self._tally.touched = True
@@ -148,13 +171,10 @@ class ProtobufReader:
         return take(self._tally)
 
     def _span(self, span: Any, where: str) -> RawSpan:
-        fresh: list[Fresh] = []
         try:
-            attributes = self._attributes(span.attributes, "attributes", fresh)
-            events = [
-                self._event(event, f"events[{n}]", fresh) for n, event in enumerate(span.events)
-            ]
-            links = [self._link(link, f"links[{n}]", fresh) for n, link in enumerate(span.links)]
+            attributes = self._attributes(span.attributes, "attributes")
+            events = [self._event(event, f"events[{n}]") for n, event in enumerate(span.events)]
+            links = [self._link(link, f"links[{n}]") for n, link in enumerate(span.links)]
         except Malformed as bad:
             _refuse(bad, where, "attributes")
         status = span.status
@@ -176,18 +196,17 @@ class ProtobufReader:
             dropped_links=span.dropped_links_count,
             status_code=status.code,
             status_message=status.message,
-            fresh=fresh,
             odd=take(self._tally) if self._tally.touched else None,
         )
 
-    def _event(self, event: Any, where: str, fresh: list[Fresh]) -> RawEvent:
-        attributes = self._attributes(event.attributes, f"{where}.attributes", fresh)
+    def _event(self, event: Any, where: str) -> RawEvent:
+        attributes = self._attributes(event.attributes, f"{where}.attributes")
         return RawEvent(
             event.time_unix_nano, event.name, attributes, event.dropped_attributes_count
         )
 
-    def _link(self, link: Any, where: str, fresh: list[Fresh]) -> RawLink:
-        attributes = self._attributes(link.attributes, f"{where}.attributes", fresh)
+    def _link(self, link: Any, where: str) -> RawLink:
+        attributes = self._attributes(link.attributes, f"{where}.attributes")
         return RawLink(
             link.trace_id,
             link.span_id,

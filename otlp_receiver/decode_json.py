@@ -6,7 +6,7 @@ without a word helps nobody. A body of the wrong shape is BadPayload; a wrong va
 record rejects that record alone (Export.rejects), so that its neighbours live.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import orjson
@@ -16,8 +16,9 @@ from otlp_receiver.decode import take
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import (
     Export,
-    Fresh,
     Group,
+    Miss,
+    Once,
     Pair,
     RawEvent,
     RawLink,
@@ -30,7 +31,6 @@ from otlp_receiver.export import (
 )
 from otlp_receiver.json_text import parse, parse_exactly, scrub
 from otlp_receiver.json_values import (
-    SCALARS,
     NeedsExactNumbers,
     WrongValue,
     any_value,
@@ -160,6 +160,8 @@ class JsonReader:
         self._max_attributes = limits.attributes
         self._tally = Tally(limits.depth)
         self._dirty = False
+        self._fresh: dict[Hashable, Pair] = {}
+        self._misses: list[Miss] = []
 
     def logs(self, body: bytes) -> Export:
         """An ExportLogsServiceRequest. Raises BadPayload."""
@@ -184,7 +186,8 @@ class JsonReader:
         for parser in (parse, parse_exactly):
             document, self._dirty, replaced = parser(body)
             self._tally.clear()
-            export = Export(signal, replaced=replaced)
+            self._fresh, self._misses = {}, []
+            export = Export(signal, fresh=self._fresh, misses=self._misses, replaced=replaced)
             if type(document) is not dict:
                 raise BadPayload("the body is JSON, but not an object")
             try:
@@ -252,9 +255,7 @@ class JsonReader:
             self._scrub(raw)
         record: Object = raw if _LOG_CAMEL.issuperset(raw) else _renamed(raw, _LOG)
         get = record.get
-        fresh: list[Fresh] = []
-        items = get("attributes")
-        attributes = self._attributes(items, "attributes", fresh) if items is not None else []
+        attributes = self._attributes(get("attributes"), "attributes")
         body = get("body")
         value = None
         if body is not None:
@@ -282,15 +283,14 @@ class JsonReader:
                 hex_id(get("spanId")),
                 value,
                 attributes,
-                fresh,
                 take(self._tally) if self._tally.touched else None,
             )
         except WrongValue as wrong:
             wrong.where = _blame(record, _LOG_READERS)
             raise
 
-    def _attributes(self, items: object, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
-        """Attributes known by (key, member, content, type), the others into `fresh`. Hot."""
+    def _attributes(self, items: object, where: str) -> list[Attribute | None]:
+        """Attributes known by (key, member, content, type). Hot."""
         if type(items) is not list:
             if items is None:
                 return []
@@ -306,45 +306,44 @@ class JsonReader:
             memo_key: tuple[object, ...] | None = None
             try:
                 # The shape that every SDK sends; anything else is for key_value.
-                key = item["key"]
                 ((member, content),) = item["value"].items()
                 kind = type(content)
                 if kind is str:
-                    memo_key = (key, member, content)
+                    memo_key = (item["key"], member, content)
                 elif kind in _HASHABLE:
-                    memo_key = (key, member, content, kind)
+                    memo_key = (item["key"], member, content, kind)
                 attribute = known(memo_key)
             except (KeyError, TypeError, ValueError, AttributeError):
                 attribute = memo_key = None
-            if attribute is None:
-                attribute = self._fresh(item, memo_key, attributes, where, fresh)
             append(attribute)
+            if attribute is None:
+                self._miss(item, memo_key, attributes, where)
         return attributes
 
-    def _fresh(
+    def _miss(
         self,
         item: object,
         memo_key: tuple[object, ...] | None,
         attributes: list[Attribute | None],
         where: str,
-        fresh: list[Fresh],
-    ) -> Attribute | None:
-        if memo_key is not None:
-            known = self._memos.attributes.find(memo_key)
-            if known is not None:
-                return known
-        place = len(attributes)
-        try:
-            pair = key_value(item, self._tally)
-        except WrongValue as wrong:
-            wrong.where = f"{where}[{place}].{wrong.where}".rstrip(".")
-            raise
-        if memo_key is not None and (
-            self._tally.touched or memo_key[1] not in SCALARS or len(str(memo_key)) > MAX_KEY_BYTES
-        ):
-            memo_key = None
-        fresh.append((attributes, place, memo_key, pair, where))
-        return None
+    ) -> None:
+        """Read the last of `attributes`, which the younger memo lacks."""
+        place = len(attributes) - 1
+        key: Hashable = memo_key
+        if memo_key is None or memo_key not in self._fresh:
+            if memo_key is not None:
+                attributes[place] = self._memos.attributes.older(memo_key)
+                if attributes[place] is not None:
+                    return
+            try:
+                pair = key_value(item, self._tally)
+            except WrongValue as wrong:
+                wrong.where = f"{where}[{place}].{wrong.where}".rstrip(".")
+                raise
+            if memo_key is None or self._tally.touched or len(str(memo_key)) > MAX_KEY_BYTES:
+                key = Once()
+            self._fresh[key] = pair
+        self._misses.append((attributes, place, key, where))
 
     def _span(self, raw: object) -> RawSpan:
         if type(raw) is not dict:
@@ -353,15 +352,13 @@ class JsonReader:
             self._scrub(raw)
         fields = _renamed(raw, _SPAN)
         get = fields.get
-        fresh: list[Fresh] = []
-        attributes = self._attributes(get("attributes"), "attributes", fresh)
+        attributes = self._attributes(get("attributes"), "attributes")
         events = [
-            self._event(event, f"events[{n}]", fresh)
+            self._event(event, f"events[{n}]")
             for n, event in enumerate(_inner_list(fields, "events"))
         ]
         links = [
-            self._link(link, f"links[{n}]", fresh)
-            for n, link in enumerate(_inner_list(fields, "links"))
+            self._link(link, f"links[{n}]") for n, link in enumerate(_inner_list(fields, "links"))
         ]
         status = _inner_object(get("status"), "status")
         try:
@@ -388,16 +385,15 @@ class JsonReader:
                 dropped_links=uint32(get("droppedLinksCount")),
                 status_code=code,
                 status_message=message,
-                fresh=fresh,
                 odd=take(self._tally) if self._tally.touched else None,
             )
         except WrongValue as wrong:
             wrong.where = _blame(fields, _SPAN_READERS)
             raise
 
-    def _event(self, raw: object, where: str, fresh: list[Fresh]) -> RawEvent:
+    def _event(self, raw: object, where: str) -> RawEvent:
         fields = _inner_object(raw, where)
-        attributes = self._attributes(fields.get("attributes"), f"{where}.attributes", fresh)
+        attributes = self._attributes(fields.get("attributes"), f"{where}.attributes")
         try:
             return RawEvent(
                 uint64(fields.get("timeUnixNano")),
@@ -409,9 +405,9 @@ class JsonReader:
             wrong.where = f"{where}.{_blame(fields, _SPAN_READERS)}"
             raise
 
-    def _link(self, raw: object, where: str, fresh: list[Fresh]) -> RawLink:
+    def _link(self, raw: object, where: str) -> RawLink:
         fields = _inner_object(raw, where)
-        attributes = self._attributes(fields.get("attributes"), f"{where}.attributes", fresh)
+        attributes = self._attributes(fields.get("attributes"), f"{where}.attributes")
         try:
             return RawLink(
                 hex_id(fields.get("traceId")),

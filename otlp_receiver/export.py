@@ -15,6 +15,12 @@ from typing import Generic, TypeAlias, TypeVar
 from storage.record import Attribute, Hit, Value
 
 
+class Once:
+    """A key in `Export.fresh` of an attribute that is not to be remembered; equals itself only."""
+
+    __slots__ = ()
+
+
 class Signal(Enum):
     """What a request carries; the value is the last part of its path."""
 
@@ -38,9 +44,9 @@ Pair: TypeAlias = "tuple[str, Value]"
 HeadKey: TypeAlias = "tuple[int, RawText, int, RawText, int]"
 """Severity number, severity text, flags, event name, dropped attributes: few distinct ones."""
 
-Fresh: TypeAlias = "tuple[list[Attribute | None], int, Hashable, Pair, str]"
-"""An attribute that no memo knows: the list and index where it belongs, its key in the memo (None:
-not worth remembering), the pair, and where it stands in the record (for the redaction manifest)."""
+Miss: TypeAlias = "tuple[list[Attribute | None], int, Hashable, str]"
+"""A place that an attribute belongs in which no memo knows: the list and index, its key in
+`Export.fresh`, and where it stands in the record (for the redaction manifest)."""
 
 
 @dataclass(slots=True)
@@ -56,10 +62,9 @@ class Odd:
 
 
 RawLog: TypeAlias = (
-    "tuple[HeadKey, int, int, bytes, bytes, Value, list[Attribute | None], list[Fresh], Odd | None]"
+    "tuple[HeadKey, int, int, bytes, bytes, Value, list[Attribute | None], Odd | None]"
 )
-"""Head, time, observed time (ns), trace id, span id, body, attributes (None: see fresh), fresh,
-odd."""
+"""Head, time, observed time (ns), trace id, span id, body, attributes (None: a miss), odd."""
 
 LogRow: TypeAlias = (
     "tuple[Head, int, int, bytes, bytes, str | None, Attribute | None, list[Attribute],"
@@ -171,8 +176,6 @@ class RawSpan:
     dropped_links: int
     status_code: int
     status_message: RawText
-    fresh: list[Fresh]
-    """Of the span, its events and its links together: one call of the redactor."""
     odd: Odd | None
 
 
@@ -257,6 +260,10 @@ class Export:
     received: int = 0
     """Records (spans) in the request, the rejected ones too."""
     rejects: list[Reject] = field(default_factory=list)
+    fresh: dict[Hashable, Pair] = field(default_factory=dict)
+    """Each attribute that no memo knows, once, by its key in the memo (see Once)."""
+    misses: list[Miss] = field(default_factory=list)
+    """Where they belong."""
     replaced: int = 0
     """Characters replaced before it was known in which record they stand."""
 

@@ -28,7 +28,7 @@ class Memo(Generic[K, V]):
     """A bounded dictionary of two generations: what was used since the last turn survives the next.
 
     `young` never becomes another object, so a hot loop may keep its bound `get`; only on a miss
-    there does it ask `find`, which looks into the older generation.
+    there does it ask `older`, which looks into the older generation.
     """
 
     __slots__ = ("_bytes", "_max_bytes", "_max_entries", "_old", "young")
@@ -44,10 +44,13 @@ class Memo(Generic[K, V]):
     def find(self, key: K) -> V | None:
         """The remembered value, or None; one from the older generation moves to the younger."""
         value = self.young.get(key)
-        if value is None:
-            value = self._old.pop(key, None)
-            if value is not None:
-                self.young[key] = value
+        return self.older(key) if value is None else value
+
+    def older(self, key: K) -> V | None:
+        """The same for a key that is known not to be in the younger generation."""
+        value = self._old.pop(key, None)
+        if value is not None:
+            self.young[key] = value
         return value
 
     def add(self, key: K, value: V, size_bytes: int) -> None:

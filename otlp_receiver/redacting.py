@@ -5,20 +5,20 @@ message and what is new in a record go to the redactor together, in one call.
 Texts over the limits are cut here, after redaction: half a secret is not recognised any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from config.settings import LimitSettings
 from otlp_receiver.export import (
     Export,
-    Fresh,
     Group,
     Head,
     HeadKey,
     LogRow,
     Mark,
     Odd,
+    Once,
     Pair,
     RawEvent,
     RawLink,
@@ -54,6 +54,13 @@ class RedactorLike(Protocol):
         """A message and some attributes in one pass."""
 
 
+_Told = tuple[str, Attribute, dict[str, int]]
+"""Where an attribute stands, the attribute as redacted, and the sizes of what was cut from it."""
+
+_AT_ONCE = 8
+"""Attributes in one call of the redactor: where one of them has a secret, all are looked at."""
+
+
 class Redacting:
     """The stage; its state is the memos."""
 
@@ -64,92 +71,125 @@ class Redacting:
         self._longest = min(limits.key_bytes, limits.value_bytes)
 
     def __call__(self, export: Export) -> RedactedExport:
-        """The whole request."""
+        """The whole request. What is new in it first, so that memos hold it for the rest."""
         redacted = RedactedExport(export.signal, [], [], export.received, export.rejects)
         redacted.replaced = export.replaced
+        told = self._resolve(export)
         for logs in export.logs:
             stream = self._stream(logs.stream, redacted)
-            redacted.logs.append(Group(stream, self._log_rows(logs.rows, redacted.redactions)))
+            rows = self._log_rows(logs.rows, told, redacted.redactions)
+            redacted.logs.append(Group(stream, rows))
         for spans in export.spans:
             stream = self._stream(spans.stream, redacted)
-            rows = [self._span(span, redacted.redactions) for span in spans.rows]
-            redacted.spans.append(Group(stream, rows))
+            span_rows = [self._span(span, told, redacted.redactions) for span in spans.rows]
+            redacted.spans.append(Group(stream, span_rows))
         return redacted
 
-    def _log_rows(self, raw_rows: list[RawLog], counts: dict[str, int]) -> list[LogRow]:
+    def _resolve(self, export: Export) -> dict[int, list[_Told]]:
+        """Put an attribute into every place that missed one.
+
+        Returns what is to be told of them in the manifest and the limits, by the id of the list
+        that they stand in: most requests have none.
+        """
+        made, special = self._redact_fresh(export.fresh)
+        told: dict[int, list[_Told]] = {}
+        for attributes, place, key, where in export.misses:
+            attributes[place] = made[key]
+            if special and key in special:
+                told.setdefault(id(attributes), []).append((where, *special[key]))
+        return told
+
+    def _redact_fresh(
+        self, fresh: dict[Hashable, Pair]
+    ) -> tuple[dict[Hashable, Attribute], dict[Hashable, tuple[Attribute, dict[str, int]]]]:
+        """The attributes by key; of those with something to tell also as redacted, and the cuts."""
+        made: dict[Hashable, Attribute] = {}
+        special: dict[Hashable, tuple[Attribute, dict[str, int]]] = {}
+        memos, redact = self._memos, self._redactor.record
+        for key in fresh if len(memos.marked) else ():
+            known = memos.marked.find(key)
+            if known is not None:
+                made[key] = known
+                special[key] = (known, {})
+        keys = [key for key in fresh if key not in made] if made else list(fresh)
+        for first in range(0, len(keys), _AT_ONCE):
+            some = keys[first : first + _AT_ONCE]
+            _, _, attributes = redact(None, [fresh[key] for key in some])
+            for key, attribute in zip(some, attributes, strict=True):
+                made[key] = attribute
+                cuts: dict[str, int] = {}
+                size = len(attribute.json)
+                if size > self._longest:
+                    made[key] = self._shorten(attribute, cuts)
+                if cuts or attribute.hits:
+                    special[key] = (attribute, cuts)
+                if type(key) is not Once and not cuts:
+                    (memos.marked if attribute.hits else memos.attributes).add(
+                        key, attribute, 3 * size
+                    )
+        return made, special
+
+    def _log_rows(
+        self, raw_rows: list[RawLog], told: dict[int, list[_Told]], counts: dict[str, int]
+    ) -> list[LogRow]:
         """The hot loop (loadtests/bench_codec.py)."""
         rows: list[LogRow] = []
         redact, heads = self._redactor.record, self._memos.heads.young.get
-        for head_key, time, observed, trace, span, body, attributes, fresh, sent_odd in raw_rows:
+        for head_key, time, observed, trace, span, body, raw_attributes, sent_odd in raw_rows:
             head = heads(head_key) or self._head(head_key)
-            marks: list[Mark] = []
             odd = sent_odd
+            marks: list[Mark] = []
             text, structured = None, None
             if type(body) is str:
-                text = body
+                if body:
+                    text, hits, _ = redact(body, ())
+                    if hits:
+                        marks = [("message", rule, count) for rule, count in hits]
+                else:
+                    text = body
             elif body is not None:
-                holder: list[Attribute | None] = [None]
-                fresh.append((holder, 0, None, ("body", body), ""))
-                structured = holder
-            if fresh:
-                text, odd = self._settle(text, fresh, marks, odd)
-            elif text:
-                text, hits, _ = redact(text, ())
-                if hits:
-                    marks = [("message", rule, count) for rule, count in hits]
+                structured, odd = self._body(body, marks, odd)
+            if told and id(raw_attributes) in told:
+                odd = _tell(told[id(raw_attributes)], marks, odd)
             if head.marks:
                 marks.extend(head.marks)
             if marks:
                 _count(marks, counts)
-            known = cast("list[Attribute]", attributes)
-            shown = structured[0] if structured else None
-            rows.append((head, time, observed, trace, span, text, shown, known, marks, odd))
+            attributes = cast("list[Attribute]", raw_attributes)
+            rows.append(
+                (head, time, observed, trace, span, text, structured, attributes, marks, odd)
+            )
         return rows
 
-    def _settle(
-        self, text: str | None, fresh: list[Fresh], marks: list[Mark], odd: Odd | None
-    ) -> tuple[str | None, Odd | None]:
-        """Redact the message and what is new beside it; put each attribute where it belongs."""
-        pending: list[Fresh] = []
-        marked = self._memos.marked
-        for item in fresh:
-            known = None if item[2] is None else marked.find(item[2])
-            if known is None:
-                pending.append(item)
-            else:
-                item[0][item[1]] = known
-                _mark(known, item[4], marks)
-        text, hits, made = self._redactor.record(text, [item[3] for item in pending])
-        if hits:
-            marks.extend([("message", rule, count) for rule, count in hits])
-        for (target, place, memo_key, _, where), attribute in zip(pending, made, strict=True):
-            kept = attribute
-            if attribute.hits:
-                _mark(attribute, where, marks)
-            if len(attribute.json) > self._longest:
+    def _body(
+        self, body: Value, marks: list[Mark], odd: Odd | None
+    ) -> tuple[Attribute, Odd | None]:
+        attribute = self._redactor.attribute("body", body)
+        marks.extend([("body", rule, count) for rule, count in attribute.hits])
+        if len(attribute.json) > self._longest:
+            cuts: dict[str, int] = {}
+            attribute = self._shorten(attribute, cuts)
+            if cuts:
                 odd = odd or Odd()
-                kept = self._shorten(attribute, where, odd)
-            elif memo_key is not None:
-                memo = marked if attribute.hits else self._memos.attributes
-                memo.add(memo_key, attribute, 3 * len(attribute.json))
-            target[place] = kept
-        return text, odd
+                odd.cuts.update(cuts)
+        return attribute, odd
 
-    def _shorten(self, attribute: Attribute, where: str, odd: Odd) -> Attribute:
-        """The attribute within the limits. It is redacted, so doing that again changes nothing."""
+    def _shorten(self, attribute: Attribute, sizes: dict[str, int]) -> Attribute:
+        """The attribute within the limits; what was cut goes to `sizes`.
+
+        It is redacted, so that redacting what is left of it changes nothing.
+        """
         limits = self._limits
-        size = len(attribute.key.encode())
         key = attribute.key
+        size = len(key.encode())
         if size > limits.key_bytes:
             key = fit(key, limits.key_bytes // 4)  # characters take up to four bytes
-            odd.cuts[f"{_where(where, key)} (key)"] = size
+            sizes[f"{key} (key)"] = size
         cuts: list[int] = []
         value = _short(attribute.value, limits.value_bytes, cuts)
         if cuts:
-            odd.cuts[_where(where, key)] = sum(cuts)
-        if key == attribute.key and not cuts:
-            return attribute
-        return self._redactor.attribute(key, value)
+            sizes[key] = sum(cuts)
+        return self._redactor.attribute(key, value) if sizes else attribute
 
     def _head(self, key: HeadKey) -> Head:
         head = self._memos.heads.find(key)
@@ -193,17 +233,9 @@ class Redacting:
         return stream
 
     def _new_stream(self, raw: RawStream) -> Stream:
-        resource: list[Attribute | None] = [None] * len(raw.resource)
-        scope: list[Attribute | None] = [None] * len(raw.scope)
-        fresh: list[Fresh] = [
-            *((resource, place, None, pair, "resource") for place, pair in enumerate(raw.resource)),
-            *((scope, place, None, pair, "scope") for place, pair in enumerate(raw.scope)),
-        ]
-        marks: list[Mark] = []
-        if fresh:
-            self._settle(None, fresh, marks, None)
         hits: dict[str, int] = {}
-        _count(marks, hits)
+        resource = self._own(raw.resource, hits)
+        scope = self._own(raw.scope, hits)
         texts = [
             self._text(text)
             for text in (
@@ -217,12 +249,12 @@ class Redacting:
             for rule, count in text_hits:
                 hits[rule] = hits.get(rule, 0) + count
         stream = Stream(
-            resource=tuple(cast("list[Attribute]", resource)),
+            resource=resource,
             resource_dropped=raw.resource_dropped,
             resource_schema_url=texts[0][0],
             scope_name=texts[1][0],
             scope_version=texts[2][0],
-            scope=tuple(cast("list[Attribute]", scope)),
+            scope=scope,
             scope_dropped=raw.scope_dropped,
             scope_schema_url=texts[3][0],
             hits=tuple(hits.items()),
@@ -233,12 +265,24 @@ class Redacting:
             self._memos.streams.add(raw.memo_key, stream, 4 * size)
         return stream
 
-    def _span(self, raw: RawSpan, counts: dict[str, int]) -> SpanRow:
-        marks: list[Mark] = []
-        odd = raw.odd
-        if raw.fresh:
-            _, odd = self._settle(None, raw.fresh, marks, odd)
-        notes = _Notes(marks, odd)
+    def _own(self, pairs: list[Pair], hits: dict[str, int]) -> tuple[Attribute, ...]:
+        """Attributes of a resource or a scope, which are remembered as a whole."""
+        own = []
+        for attribute in self._redactor.record(None, pairs)[2]:
+            for rule, count in attribute.hits:
+                hits[rule] = hits.get(rule, 0) + count
+            long = len(attribute.json) > self._longest
+            own.append(self._shorten(attribute, {}) if long else attribute)
+        return tuple(own)
+
+    def _span(self, raw: RawSpan, told: dict[int, list[_Told]], counts: dict[str, int]) -> SpanRow:
+        notes = _Notes([], raw.odd)
+        if told:
+            lists = [raw.attributes]
+            lists += [event.attributes for event in raw.events]
+            lists += [link.attributes for link in raw.links]
+            for attributes in lists:
+                notes.odd = _tell(told.get(id(attributes), []), notes.marks, notes.odd)
         row = SpanRow(
             trace_id=raw.trace_id,
             span_id=raw.span_id,
@@ -257,11 +301,11 @@ class Redacting:
             dropped_links=raw.dropped_links,
             status_code=raw.status_code,
             status_message=self._noted(raw.status_message, "span.status.message", notes),
-            marks=marks,
+            marks=notes.marks,
             odd=None,
         )
         row.odd = notes.odd
-        _count(marks, counts)
+        _count(notes.marks, counts)
         return row
 
     def _event(self, raw: RawEvent, place: int, notes: "_Notes") -> SpanEvent:
@@ -296,13 +340,15 @@ class _Notes:
     odd: Odd | None
 
 
-def _where(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _mark(attribute: Attribute, where: str, marks: list[Mark]) -> None:
-    place = _where(where, attribute.key)
-    marks.extend([(place, rule, count) for rule, count in attribute.hits])
+def _tell(told: list[_Told], marks: list[Mark], odd: Odd | None) -> Odd | None:
+    """Add what is to be told of a record's attributes to its marks and oddities."""
+    for where, attribute, cuts in told:
+        place = f"{where}.{attribute.key}"
+        marks.extend([(place, rule, count) for rule, count in attribute.hits])
+        if cuts:
+            odd = odd or Odd()
+            odd.cuts.update({f"{where}.{key}": size for key, size in cuts.items()})
+    return odd
 
 
 def _count(marks: list[Mark], counts: dict[str, int]) -> None:

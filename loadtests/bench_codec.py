@@ -1,0 +1,192 @@
+"""CPU of the codec, stage by stage, in microseconds a record: decode, redact, map.
+
+    python loadtests/bench_codec.py --load-tool otlp_load.py [--json] [--redactor]
+
+Bodies are made by the functions of the load tool given by --load-tool (or OPSLOG_LOAD_TOOL), so
+that what is measured is what a load test sends. Half of the bodies warm the memos; the other half,
+whose ids were never seen, is timed. The redactor's own time is taken out by replaying its calls.
+Ends with 1 when the sum is above --limit.
+"""
+
+import argparse
+import gc
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from otlp_receiver.codec import Codec
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.redacting import RedactorLike
+from storage.canonical import member, order_of
+from storage.record import Attribute, Hit, Value
+
+RECORDS = 500
+ROUNDS = 9
+NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)
+HOUR_NS = 3600 * 10**9
+
+Call = tuple[str | None, list[tuple[str, Value]]]
+
+
+class NoRedactor:
+    """Makes attributes and hides nothing."""
+
+    def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
+        """The text."""
+        return text, ()
+
+    def attribute(self, key: str, value: Value) -> Attribute:
+        """The attribute."""
+        return Attribute(key, value, member(key, value), order_of(key), ())
+
+    def record(
+        self, text: str | None, fresh: Sequence[tuple[str, Value]]
+    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
+        """Both."""
+        return text, (), [self.attribute(key, value) for key, value in fresh]
+
+
+class Listening:
+    """A redactor that remembers what it was asked, so that its time can be measured alone."""
+
+    def __init__(self, redactor: RedactorLike) -> None:
+        self.text = redactor.text
+        self.attribute = redactor.attribute
+        self._record = redactor.record
+        self.calls: list[Call] = []
+
+    def record(
+        self, text: str | None, fresh: Sequence[tuple[str, Value]]
+    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
+        """What the redactor says."""
+        self.calls.append((text, list(fresh)))
+        return self._record(text, fresh)
+
+
+def load_tool(path: str) -> ModuleType:
+    """The load tool as a module."""
+    spec = importlib.util.spec_from_file_location("otlp_load", path)
+    if spec is None or spec.loader is None:
+        sys.exit(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["otlp_load"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def protobuf_bodies(tool: Any, count: int) -> list[bytes]:
+    """Bodies of RECORDS records each, no two with the same ids."""
+    templates = tool.build_templates(min(count, 40), RECORDS, 1)
+    start_ns = time.time_ns() - HOUR_NS
+    stream = tool.Stream(templates, RECORDS, 1, count, start_ns, HOUR_NS, "ascending", 200_000)
+    return [stream.body(number) for number in range(count)]
+
+
+def as_json(body: bytes) -> bytes:
+    """The same request as OTLP/JSON, as the JavaScript SDK writes it (ids in hex)."""
+    request = ExportLogsServiceRequest.FromString(body)
+    document = MessageToDict(request, use_integers_for_enums=True)
+    for resource, raw_resource in zip(document["resourceLogs"], request.resource_logs, strict=True):
+        for scope, raw_scope in zip(resource["scopeLogs"], raw_resource.scope_logs, strict=True):
+            for record, raw in zip(scope["logRecords"], raw_scope.log_records, strict=True):
+                record["traceId"], record["spanId"] = raw.trace_id.hex(), raw.span_id.hex()
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def run(
+    bodies: list[bytes], encoding: Encoding, redactor: RedactorLike
+) -> list[tuple[int, int, int]]:
+    """Nanoseconds of CPU in decode, redact and map, for each body."""
+    codec = Codec(redactor, LimitSettings(), MappingSettings())
+    spent_ns = []
+    for body in bodies:
+        begin = time.process_time_ns()
+        export = codec.decode(Signal.LOGS, encoding, body)
+        decoded = time.process_time_ns()
+        redacted = codec.redact(export)
+        safe = time.process_time_ns()
+        batch = codec.map(redacted, received_unix_ns=time.time_ns(), key=NO_KEY)
+        mapped = time.process_time_ns()
+        assert len(batch.records) == RECORDS
+        spent_ns.append((decoded - begin, safe - decoded, mapped - safe))
+    return spent_ns
+
+
+def replay(calls: list[Call], redactor: RedactorLike) -> list[int]:
+    """Nanoseconds that the redactor takes by itself, for each body's calls."""
+    spent_ns = []
+    for first in range(0, len(calls), RECORDS):
+        begin = time.process_time_ns()
+        for text, fresh in calls[first : first + RECORDS]:
+            redactor.record(text, fresh)
+        spent_ns.append(time.process_time_ns() - begin)
+    return spent_ns
+
+
+def measure(bodies: list[bytes], encoding: Encoding, redactor: RedactorLike) -> dict[str, float]:
+    """Microseconds a record of each stage.
+
+    Of each body the least of several rounds counts: others work on this machine, too.
+    """
+    listening = Listening(redactor)
+    run(bodies, encoding, listening)
+    gc.collect()
+    gc.freeze()
+    half = len(bodies) // 2
+    timed = [run(bodies, encoding, redactor)[half:] for _ in range(ROUNDS)]
+    alone = [replay(listening.calls, redactor)[-len(timed[0]) :] for _ in range(ROUNDS)]
+    gc.unfreeze()
+    least = [
+        sum(min(body[stage] for body in rounds) for rounds in zip(*timed, strict=True))
+        for stage in range(3)
+    ]
+    own = sum(min(rounds) for rounds in zip(*alone, strict=True))
+    decode, redact, mapped = least
+    stages = {"decode": decode, "redact": redact - own, "map": mapped, "redactor": own}
+    records = (len(bodies) - half) * RECORDS
+    return {stage: spent_ns / 1000 / records for stage, spent_ns in stages.items()}
+
+
+def main() -> int:
+    """Print a line per encoding."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--load-tool", default=os.environ.get("OPSLOG_LOAD_TOOL", ""))
+    parser.add_argument("--bodies", type=int, default=40)
+    parser.add_argument("--json", action="store_true", help="also the same as OTLP/JSON")
+    parser.add_argument("--redactor", action="store_true", help="with the real redactor")
+    parser.add_argument("--limit", type=float, default=0.0, help="microseconds for protobuf")
+    options = parser.parse_args()
+    if not Path(options.load_tool).is_file():
+        sys.exit("give the path of the load tool: --load-tool or OPSLOG_LOAD_TOOL")
+    bodies = protobuf_bodies(load_tool(options.load_tool), options.bodies)
+    redactor: RedactorLike = NoRedactor()
+    if options.redactor:
+        from storage.redaction import HmacKeys, Redactor  # noqa: PLC0415 - only when asked for
+
+        redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
+    sums = []
+    for encoding in Encoding:
+        if encoding is Encoding.JSON:
+            if not options.json:
+                break
+            bodies = [as_json(body) for body in bodies]
+        stages = measure(bodies, encoding, redactor)
+        total = stages["decode"] + stages["redact"] + stages["map"]
+        sums.append(total)
+        parts = "  ".join(f"{stage} {spent:.2f}" for stage, spent in stages.items())
+        print(f"{encoding.value}: {parts}  sum without redactor {total:.2f} us/record")
+    return int(bool(options.limit) and sums[0] > options.limit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
