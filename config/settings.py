@@ -63,6 +63,9 @@ class OtlpSettings(Section):
     """Idle connections are kept this long."""
     max_connections: Annotated[int, Field(ge=1)] = 4096
     """Open connections of one receiver; further ones wait."""
+    max_connections_per_peer: Annotated[int, Field(ge=1)] = 2048
+    """… of them from one address; further ones are closed. Keeps one host from locking others
+    out; a proxy that opens more needs more."""
     cors_origins: list[str] = []
     """Origins whose browsers may send telemetry, for instance `https://shop.example`."""
     duplicate_window_s: Annotated[int, Field(ge=0, le=30 * 86400)] = 3600

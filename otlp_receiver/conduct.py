@@ -7,6 +7,7 @@ assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp'
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,11 +50,13 @@ class BodyWatch:
 class Connection(RequestHandler):
     """One connection, with the time by which it must have done something."""
 
-    __slots__ = ("body", "deadline_s", "in_request", "server")
+    __slots__ = ("body", "deadline_s", "in_request", "peer", "server")
 
-    def __init__(self, server: "HttpServer", **kwargs: Any) -> None:
+    def __init__(self, server: "HttpServer", peer: str, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self.server = server
+        self.peer = peer
+        """Address of the other side, as it was accepted."""
         self.deadline_s = _FOREVER
         """When the connection is closed unless a request has come; loop time."""
         self.in_request = False
@@ -69,7 +72,7 @@ class Connection(RequestHandler):
         """Free the place of this connection."""
         CONNECTIONS.dec()
         super().connection_lost(exc)
-        self.server.on_closed()
+        self.server.on_closed(self.peer)
 
     def data_received(self, data: bytes) -> None:
         """Start the clock when headers begin on an idle connection; wake whoever reads."""
@@ -144,13 +147,15 @@ class HttpServer(web.Server):
         """Set while another connection may be accepted."""
         self.room.set()
         self.open_connections = 0
+        self._peers: Counter[str] = Counter()
         self._answer = handler
         self._note_figures = note_figures
 
-    def __call__(self) -> Connection:
-        """One more connection; the protocol factory of asyncio."""
+    def connection(self, peer: str) -> Connection:
+        """The protocol of one more connection."""
         return Connection(
             self,
+            peer,
             loop=self._loop,
             access_log=None,
             auto_decompress=False,  # a limit needs to see how much comes out
@@ -159,14 +164,24 @@ class HttpServer(web.Server):
             read_bufsize=_READ_BUFFER_BYTES,
         )
 
-    def on_accepted(self) -> None:
-        """A socket was accepted; `room` is cleared when it is the last that fits."""
+    def on_accepted(self, peer: str) -> bool:
+        """Count a socket; False where its peer has as many as one may have.
+
+        `room` is cleared when it is the last that fits.
+        """
+        if self._peers[peer] >= self.settings.max_connections_per_peer:
+            return False
+        self._peers[peer] += 1
         self.open_connections += 1
         if self.open_connections >= self.settings.max_connections:
             self.room.clear()
+        return True
 
-    def on_closed(self) -> None:
+    def on_closed(self, peer: str) -> None:
         """A connection is gone, or has failed to be made."""
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
         self.open_connections -= 1
         self.room.set()
 

@@ -7,7 +7,7 @@ import ssl
 from contextlib import suppress
 
 from otlp_receiver.conduct import HttpServer
-from otlp_receiver.metrics import ACCEPT_PAUSES
+from otlp_receiver.metrics import ACCEPT_PAUSES, PEER_REFUSALS
 from otlp_receiver.tls import TlsContext
 
 DRAIN_GRACE_S = 10.0
@@ -64,7 +64,7 @@ class Listener:
                 ACCEPT_PAUSES.inc()
                 await self._server.room.wait()
             try:
-                accepted, _ = await loop.sock_accept(self._sock)
+                accepted, address = await loop.sock_accept(self._sock)
             except ConnectionError:
                 continue  # gone before it was accepted
             except OSError as error:
@@ -72,22 +72,29 @@ class Listener:
                 ACCEPT_PAUSES.inc()
                 await asyncio.sleep(_NO_DESCRIPTORS_PAUSE_S)
                 continue
-            self._server.on_accepted()
-            task = loop.create_task(self._connect(accepted))
+            peer = str(address[0])
+            if not self._server.on_accepted(peer):
+                accepted.close()
+                PEER_REFUSALS.inc()
+                continue
+            task = loop.create_task(self._connect(accepted, peer))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket, peer: str) -> None:
         context = None if self._tls is None else self._tls.current
         timeout_s = self._server.settings.header_timeout_s if context else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._server, accepted, ssl=context, ssl_handshake_timeout=timeout_s
+                lambda: self._server.connection(peer),
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=timeout_s,
             )
         except (OSError, ssl.SSLError) as error:
             _log.debug("connection refused: %s", type(error).__name__)
             accepted.close()
-            self._server.on_closed()
+            self._server.on_closed(peer)
 
     async def _sweep(self) -> None:
         settings = self._server.settings

@@ -43,3 +43,6 @@ ACCEPT_PAUSES = Counter(
     "opslog_otlp_accept_pauses",
     "Times that no connection was accepted for a while: too many, or no file descriptors left.",
 )
+PEER_REFUSALS = Counter(
+    "opslog_otlp_peer_refusals", "Connections closed at once: their peer had too many already."
+)

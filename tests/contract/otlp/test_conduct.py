@@ -380,6 +380,19 @@ async def test_connections_beyond_the_cap_wait_for_their_turn():
         assert receiver.server.open_connections == 2
 
 
+async def test_one_address_cannot_take_every_connection():
+    """F52: beyond its share connections are closed, and its others go on."""
+    async with running(OtlpSettings(max_connections_per_peer=2)) as receiver:
+        first, second, third = [await receiver.connect() for _ in range(3)]
+
+        assert await third.is_closed()
+        await first.send(request(body=b"abc"))
+        assert (await first.reply()).status == 200
+        await second.close()
+        await until(lambda: receiver.server.open_connections == 1)
+        assert (await receiver.post(body=b"abc")).status == 200
+
+
 async def test_running_out_of_descriptors_pauses_and_does_not_spin(receiver):
     """F63: others go on, and the waiting connection is served when there is one again."""
     wire = await receiver.connect()
