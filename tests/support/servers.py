@@ -31,6 +31,7 @@ _SMALL = {
     "min_wal_size": "80MB",
     "max_connections": "60",
     "max_locks_per_transaction": "256",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, hence swept with it
     "autovacuum_naptime": "5min",  # a test that wants a vacuum asks for it
 }
 
