@@ -75,7 +75,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     table = routes(logs, Health(checks, parts.version))
     keys = keys_from(settings.auth, parts.token_keys)
     door = Door(
-        Verifier(settings.auth, keys, now_s=lambda: parts.now_ns() / 1e9),
+        Verifier(settings.auth, keys),
         audit,
         ClientAddresses(settings.api.trusted_proxies),
         questions_at_a_time=settings.api.user_concurrency,

@@ -7,7 +7,8 @@ their attacks: tests/unit/query/test_tokens.py.
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,10 +52,9 @@ class Keys(Protocol):
 class Verifier:
     """Believes tokens, and remembers those that it believed until they end."""
 
-    def __init__(self, settings: AuthSettings, keys: Keys, *, now_s: Callable[[], float]) -> None:
+    def __init__(self, settings: AuthSettings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._now_s = now_s
         self._kept: dict[bytes, Principal] = {}
 
     async def verify(self, token: str) -> Principal:
@@ -62,7 +62,7 @@ class Verifier:
         raw = token.encode("ascii", "replace")
         digest = hashlib.sha256(raw).digest()
         known = self._kept.get(digest)
-        if known is not None and self._now_s() < known.expires_s:
+        if known is not None and time.time() < known.expires_s:
             return known
         self._kept.pop(digest, None)
         try:
@@ -97,7 +97,7 @@ class Verifier:
 
     def _principal(self, claims: Mapping[str, object], digest: str) -> Principal:
         expires_s = _seconds(claims["exp"])
-        begins_s = _seconds(claims.get("iat", self._now_s()))
+        begins_s = _seconds(claims.get("iat", time.time()))
         if expires_s - begins_s > MAX_LIFETIME_S:
             raise jwt.InvalidTokenError("lives longer than 24 hours")
         claimed = _claim(claims, self._settings.role_claim)
