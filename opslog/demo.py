@@ -11,6 +11,7 @@ import logging
 import random
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -57,7 +58,7 @@ class Service:
         self,
         severity: SeverityNumber,
         message: str,
-        attributes: dict[str, str | int] | None = None,
+        attributes: Mapping[str, str | int] | None = None,
         error: Exception | None = None,
     ) -> None:
         """One log record inside the current span; an error brings type, message and stack trace."""
@@ -128,22 +129,21 @@ class Shop:
                 {"action": "payment.charge", "api_key": "made-up-9f8e7d6c5b4a", **name},
             )
             self._reserve(goods, name)
-            if self._dice.random() < _CARD_REFUSED:
-                try:
-                    raise CardRefusedError(f"the bank refused the card of o-{number}")  # noqa: TRY301
-                except CardRefusedError as error:
-                    span.record_exception(error)
-                    span.set_status(Status(StatusCode.ERROR, "refused"))
-                    checkout.log(
-                        SeverityNumber.ERROR,
-                        "card refused",
-                        {"action": "payment.charge", **name},
-                        error,
-                    )
-                    raise
+            try:
+                self._ask_bank(number)
+            except CardRefusedError as error:
+                span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, "refused"))
+                action = {"action": "payment.charge", **name}
+                checkout.log(SeverityNumber.ERROR, "card refused", action, error)
+                raise
             checkout.log(
                 SeverityNumber.INFO, f"charged o-{number}", {"action": "payment.charge", **name}
             )
+
+    def _ask_bank(self, number: int) -> None:
+        if self._dice.random() < _CARD_REFUSED:
+            raise CardRefusedError(f"the bank refused the card of o-{number}")
 
     def _reserve(self, goods: str, name: dict[str, str]) -> None:
         stock = self.inventory

@@ -195,6 +195,16 @@ def _file_limit(_: Installation) -> Iterator[Finding]:
         yield Finding("enough files may be open at once")
 
 
+def _overcommit(_: Installation) -> Iterator[Finding]:
+    mode = Path("/proc/sys/vm/overcommit_memory")
+    if mode.exists() and mode.read_text().strip() != "1":
+        yield Finding(
+            "the kernel may refuse memory that is only reserved (vm.overcommit_memory is not 1)",
+            "Valkey warns about it at its start: compacting its file can fail when memory is short",
+            "sysctl vm.overcommit_memory=1 (opslog's queue of jobs is small; this can wait)",
+        )
+
+
 def _abandoned(_: Installation) -> Iterator[Finding]:
     for home in abandoned_homes():
         yield Finding(
@@ -214,6 +224,7 @@ _LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _ports,
     _clock,
     _file_limit,
+    _overcommit,
     _abandoned,
 )
 

@@ -67,6 +67,8 @@ class Product:
 
     def start(self) -> None:
         """Return when `opslog up` has opened its ports and is ready."""
+        running = self.data_dir / "run" / "opslog.json"
+        running.unlink(missing_ok=True)  # one that was killed has left it there
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "opslog", "up"],
@@ -77,7 +79,6 @@ class Product:
                 cwd=self.folder,
                 preexec_fn=_die_with_us,  # noqa: PLW1509 - one prctl, nothing that locks
             )
-        running = self.data_dir / "run" / "opslog.json"
         self.wait(lambda: self._ended() or running.exists(), START_TIMEOUT_S)
         if self._ended():
             raise RuntimeError(f"opslog up ended at its start:\n{self.tail()}")

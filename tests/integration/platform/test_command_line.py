@@ -1,0 +1,241 @@
+"""The command line: what it prints where, and what it returns, without a running opslog."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+import pytest
+
+Opslog = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    """Settings of one installation; more can be put in."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OPSLOG_")}
+    return {**plain, "OPSLOG_DATA_DIR": str(home / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def opslog(home: Path, environment: dict[str, str]) -> Opslog:
+    """Runs one command to its end."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "opslog", *arguments],
+            env={**environment, **more},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_help_is_quick(opslog):
+    """Nothing heavy is imported for it."""
+    began = time.monotonic()
+    done = opslog("--help")
+
+    assert "up" in done.stdout
+    assert time.monotonic() - began < 2.0  # 0.3 s on an idle machine
+    code = "import sys, opslog.__main__; print([m for m in sys.modules if m in HEAVY])"
+    heavy = "{'pydantic', 'asyncpg', 'aiohttp', 'cryptography', 'redis', 'prometheus_client'}"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code.replace("HEAVY", heavy)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "[]\n"
+
+
+def test_version_and_no_command(opslog):
+    """`--version` like `version`; nothing at all is wrong usage."""
+    assert re.fullmatch(r"opslog \d+\.\d+\.\d+\n", opslog("version").stdout)
+    assert opslog("--version").stdout == opslog("version").stdout
+    assert opslog().returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nope"],
+        ["token"],
+        ["token", "--role", "ROOT"],
+        ["token", "--role", "NOC", "--hours", "25"],
+        ["keys", "create"],
+        ["keys", "create", "x", "--attribute", "novalue"],
+        ["keys", "create", "x", "--min-level", "LOUD"],
+        ["query", "--fd", "1"],
+    ],
+)
+def test_wrong_usage_is_2_and_on_standard_error(opslog, arguments):
+    """With a hint at the help."""
+    done = opslog(*arguments)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--help" in done.stderr
+
+
+def test_a_token_is_all_that_is_printed(opslog, home):
+    """So that it can be used in $(…)."""
+    done = opslog("token", "--role", "NOC", "--hours", "2", "--subject", "dana")
+
+    assert done.stderr == ""
+    token = done.stdout.removesuffix("\n")
+    public = (home / "data" / "secrets" / "jwt-public.pem").read_bytes()
+    claims = jwt.decode(token, public, algorithms=["RS256"], audience="opslog")
+    assert (claims["role"], claims["sub"]) == ("NOC", "dana")
+
+
+def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
+    """The bundled PostgreSQL is started for the moment, and gone afterwards."""
+    made = opslog(
+        "keys", "create", "shop", "--right", "logs", "--expires", "90d", "--attribute", "team=a",
+        "--min-level", "info", "--bytes-per-s", "2MiB",
+    )  # fmt: skip
+
+    key = made.stdout.removesuffix("\n")
+    assert re.fullmatch(r"opslog_[0-9A-Za-z]{32,}", key)
+    listed = opslog("keys", "list").stdout
+    assert re.search(rf"^shop +{key[:12]}… +logs +made .* never used +until 20", listed)
+    assert key not in listed
+    stored = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not [path for path in stored if key.encode() in path.read_bytes()]
+    assert opslog("keys", "create", "shop").returncode == 1
+    assert opslog("keys", "rotate", "shop", "--grace", "0").stdout.startswith("opslog_")
+    assert opslog("keys", "revoke", "shop").returncode == 0
+    assert "no ingest key named 'shop' is in force" in opslog("keys", "revoke", "shop").stderr
+    assert "shop" in opslog("keys", "list", "--revoked").stdout
+    assert not list((home / "data" / "postgres" / "run").iterdir())
+
+
+def test_migrations_are_shown_and_applied(opslog):
+    """Exit code 1 tells that some are missing."""
+    before = opslog("migrate", "status")
+    dry = opslog("migrate", "up", "--dry-run")
+    done = opslog("migrate", "up")
+    after = opslog("migrate", "status")
+
+    assert (before.returncode, after.returncode) == (1, 0)
+    assert "pending  0001_records" in before.stdout
+    assert "would apply 0001_records" in dry.stderr
+    assert "applied 0001_records" in done.stderr
+    assert "applied  0001_records" in after.stdout
+    assert "up to date" in opslog("migrate", "up").stderr
+
+
+def test_config_shows_values_and_sources_and_masks_secrets(opslog, home):
+    """For people and for programs."""
+    (home / "opslog.toml").write_text("[otlp]\nport = 5555\n")
+    secret = {"OPSLOG_DATABASE_URL": "postgresql://u:hunter2@h/d"}
+
+    text = opslog("config", **secret).stdout
+    rows = json.loads(opslog("config", "--json", "--changed", **secret).stdout)
+
+    assert re.search(r"^otlp\.port = 5555 +# file .*opslog\.toml:2$", text, re.MULTILINE)
+    assert re.search(r"^api\.port = 8080 +# default$", text, re.MULTILINE)
+    assert "hunter2" not in text + json.dumps(rows)
+    shown = {row["name"]: (row["value"], row["origin"]) for row in rows}
+    assert shown["database_url"] == ("********", "environment OPSLOG_DATABASE_URL")
+    assert "api.port" not in shown
+
+
+def test_settings_that_cannot_be_used_are_78(opslog):
+    """Every command says the same."""
+    for command in (["config"], ["token", "--role", "NOC"], ["up"]):
+        done = opslog(*command, OPSLOG_OTLP_PORT="1")
+        assert done.returncode == 78
+        assert "did you mean OPSLOG_OTLP__PORT?" in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_75(opslog):
+    """Trying again later may help; the address with its password is not shown."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        dsn = f"postgresql://u:hunter2@127.0.0.1:{port}/d"
+        done = opslog("migrate", "up", OPSLOG_DATABASE_URL=dsn)
+
+    assert done.returncode == 75
+    assert "does not answer" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_database_address_that_is_none_is_78(opslog):
+    """Without the address in the message, which may hold a password."""
+    done = opslog("migrate", "up", OPSLOG_DATABASE_URL="mysql://u:hunter2@h/d")
+
+    assert done.returncode == 78
+    assert "hunter2" not in done.stderr
+
+
+def test_the_doctor_says_what_why_and_how_to_mend(opslog, home):
+    """Trouble is exit code 1."""
+    opslog("token", "--role", "NOC")
+    (home / "data" / "secrets" / "jwt-private.pem").chmod(0o644)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = opslog("doctor", OPSLOG_OTLP__PORT=port, OPSLOG_API__PORT="0")
+
+    assert done.returncode == 1
+    assert f"WRONG   port {port} on 127.0.0.1 is in use" in done.stdout
+    assert "can be read by other accounts" in done.stdout
+    assert "mend: chmod 600" in done.stdout
+
+
+def test_the_doctor_has_no_trouble_with_a_good_machine(opslog):
+    """Advice is not trouble."""
+    done = opslog("doctor", OPSLOG_OTLP__PORT="0", OPSLOG_API__PORT="0")
+
+    assert done.returncode == 0, done.stdout
+    assert "ok      all packages are opslog's own" in done.stdout
+    assert "WRONG" not in done.stdout
+
+
+def test_the_doctor_knows_a_spool_without_room(opslog):
+    """More is asked for than any disk has."""
+    done = opslog("doctor", OPSLOG_SPOOL__MIN_FREE_BYTES="900TiB", OPSLOG_OTLP__PORT="0")
+
+    assert "WRONG" in done.stdout
+    assert "exports are refused with 503" in done.stdout
+
+
+def test_the_demonstration_says_when_nobody_is_there(opslog):
+    """And what to do about it."""
+    alone = opslog("demo")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        there = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        nobody = opslog("demo", "--endpoint", there)
+
+    assert (alone.returncode, nobody.returncode) == (1, 1)
+    assert "start it with `opslog up`" in alone.stderr
+    assert f"nobody takes telemetry at {there}" in nobody.stderr
+
+
+def test_a_pipe_that_closes_is_quiet(environment, home):
+    """`opslog config | head -1`."""
+    done = subprocess.run(
+        f"'{sys.executable}' -P -m opslog config | head -1",
+        shell=True,
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""

@@ -1,0 +1,164 @@
+"""`opslog up` as a whole: one command, one installation, nothing left behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from opslog.processes import is_alive
+from tests.integration.platform.waiting import until
+from tests.support.product import Product
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def product():
+    """One that the tests of this file share."""
+    with Product.running() as running:
+        yield running
+
+
+def second(product: Product, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
+    """A command that should end soon."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "opslog", *arguments],
+        env={**product.environment, **settings},
+        cwd=product.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_it_says_where_with_what_and_how_to_try(product):
+    """Address with the token in its fragment, the token, a line that works as it stands."""
+    until(lambda: "stop    Ctrl-C" in product.log.read_text())
+    said = product.log.read_text()
+
+    token = re.search(r"^  token   (\S+)$", said, re.MULTILINE)[1]
+    assert f"  page    {product.api_url}/#token={token}\n" in said
+    line = re.search(r"^  try     (curl .*)$", said, re.MULTILINE)[1]
+    answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith('{"data":[')
+    assert "opslog demo" in said
+
+
+def test_a_second_one_on_the_same_directory_is_refused(product):
+    """With the number of the first."""
+    done = second(product, "up", OPSLOG_OTLP__PORT="0", OPSLOG_API__PORT="0")
+
+    assert done.returncode == 78
+    assert f"(process {product.process.pid})" in done.stderr
+
+
+def test_a_port_in_use_is_refused(product, tmp_path):
+    """Before anything is started."""
+    tmp_path.chmod(0o711)
+    done = second(product, "up", OPSLOG_DATA_DIR=str(tmp_path / "other"))
+
+    assert done.returncode == 78
+    assert "is in use by another program" in done.stderr
+    assert "OPSLOG_OTLP__PORT" in done.stderr
+    assert not (tmp_path / "other" / "postgres").exists()
+
+
+def test_keys_of_a_running_installation(product):
+    """Through the server that runs."""
+    assert second(product, "keys", "create", "live").stdout.startswith("opslog_")
+    assert "live" in second(product, "keys", "list").stdout
+
+
+def test_the_shop_sells_and_its_secrets_are_gone(product):
+    """The demonstration, from the SDK to the database."""
+    done = second(product, "demo", "--seconds", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert "log records of" in done.stdout
+    found = product.get("/api/v1/logs?action=payment.charge&level=DEBUG&limit=1")
+    message = found["data"][0]["message"]
+    assert "4111" not in message
+    assert "correct-horse" not in message
+
+
+def test_metrics_of_the_house_are_in_one_place(product):
+    """The supervisor's own among them."""
+    text = second(product, "doctor").stdout
+    assert f"opslog runs (process {product.process.pid})" in text
+
+
+@pytest.mark.parametrize("name", ["valkey", "query", "postgres"])
+def test_a_process_that_is_killed_is_started_again(product, name):
+    """PostgreSQL and Valkey like opslog's own; then questions are answered as before."""
+    old = product.kill(name)
+
+    until(lambda: not is_alive(old), 30)
+    until(lambda: _pid_of(product, name) not in (0, old), 60)
+    until(lambda: _answers(product), 60)
+
+
+def _pid_of(product: Product, name: str) -> int:
+    """0 while there is none."""
+    try:
+        return product.pid_of(name)
+    except AssertionError:
+        return 0
+
+
+def _answers(product: Product) -> bool:
+    try:
+        return "data" in product.get("/api/v1/logs?limit=1")
+    except (OSError, AssertionError):
+        return False
+
+
+def test_kill_9_leaves_nothing_and_the_next_start_works():
+    """No process, no lock; and the ports are free again at once."""
+    with Product.running() as product:
+        pids = product.pids()
+
+        product.kill_all()
+
+        assert len(pids) > 10
+        assert not any(is_alive(pid) for pid in pids)
+        product.start()
+        assert product.stop() == 0
+
+
+def test_ctrl_c_is_130_and_leaves_nothing():
+    """In order, with the last word from PostgreSQL."""
+    with Product.running() as product:
+        pids = product.pids()
+        process = product.process
+
+        os.kill(process.pid, signal.SIGINT)
+
+        assert process.wait(60) == 130
+        product.process = None
+        assert not any(is_alive(pid) for pid in pids)
+        assert "database system is shut down" in product.log.read_text()
+        assert not (product.data_dir / "run" / "opslog.json").exists()
+
+
+def test_connections_are_refused_as_soon_as_it_ends():
+    """Nobody waits in a queue that is never served."""
+    with Product.running() as product:
+        host, port = product.otlp_url.removeprefix("http://").split(":")
+        product.stop()
+
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port)), 5):
+            pass
+
+
+def test_own_servers_replace_the_bundled_ones(durable_postgres, valkey):
+    """Two settings; no server is started."""
+    settings = {"OPSLOG_DATABASE_URL": durable_postgres.dsn, "OPSLOG_REDIS_URL": valkey.url}
+    with Product.running(**settings) as product:
+        assert product.pids("valkey-server") == []
+        assert product.pids("bin/postgres") == []
+        assert _answers(product)
