@@ -88,7 +88,7 @@ class Codec:
         run = Run(
             batch=batch,
             received_ns=received_unix_ns,
-            random_bits=random_bits_of(urandom(5)),
+            tail=random_bits_of(urandom(5)),
             min_level=key.min_level,
             max_message_bytes=self._limits.message_bytes,
             shapes=self._memos.shapes.young,

@@ -4,7 +4,7 @@ Sources: semantic conventions, registry/user and registry/enduser (both in devel
 "may be a username, email": redaction makes a joinable token of those); audit: OTEP 0267.
 """
 
-from otlp_receiver.mapping.texts import Places, words
+from otlp_receiver.mapping.texts import Places, word_of
 from storage.record import Attribute
 
 AUDIT_KEY = "audit.actor.id"
@@ -17,7 +17,16 @@ def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, s
 
     "anonymous" and "unknown" are nobody, except in an audit record, which states that.
     """
-    actor, key = words(attributes, places)
-    if actor is not None and key != AUDIT_KEY and actor.lower() in _NOBODY:
-        return None, ""
-    return actor, key
+    for place, key in places:
+        value = attributes[place].value
+        actor = value if type(value) is str else word_of(value)
+        if actor and (len(actor) > _LONGEST_NOBODY or key == AUDIT_KEY or not _is_nobody(actor)):
+            return actor, key
+    return None, ""
+
+
+def _is_nobody(actor: str) -> bool:
+    return actor.lower() in _NOBODY
+
+
+_LONGEST_NOBODY = max(map(len, _NOBODY))

@@ -8,7 +8,7 @@ immediate peer; registry/deprecated: http.client_ip, net.sock.peer.addr, net.pee
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from otlp_receiver.mapping.texts import Places, word_of
+from otlp_receiver.mapping.texts import Places
 from storage.record import Attribute
 
 AUDIT_KEY = "audit.source.id"
@@ -58,10 +58,10 @@ def address_of(attributes: list[Attribute], places: Places) -> tuple[bytes | Non
     may be any id, is passed over.
     """
     for place, key in places:
-        word = word_of(attributes[place].value)
-        if word is None:
+        text = attributes[place].value
+        if type(text) is not str or not text:
             continue
-        address = parse_address(word) if len(word) <= _LONGEST else None
+        address = parse_address(text) if len(text) <= _LONGEST else None
         if address is not None:
             return address, key
         if key != AUDIT_KEY:

@@ -22,7 +22,8 @@ KEYS = (
 def correlation_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
     """(correlation id in full, source)."""
     for place, key in places:
-        word = first_word_of(attributes[place].value)
-        if word is not None:
+        value = attributes[place].value
+        word = value if type(value) is str else first_word_of(value)
+        if word:
             return word, key
     return None, ""

@@ -18,8 +18,9 @@ _pack = Struct(">QQ").pack
 _VARIANT = 0b10 << 62
 _TAIL_BITS = 54
 _RANDOM_BITS = 34
-_PLACE_MASK = (1 << (_TAIL_BITS - _RANDOM_BITS)) - 1
-_TAIL_MASK = (1 << _TAIL_BITS) - 1
+TAIL_MASK = (1 << _TAIL_BITS) - 1
+NEXT_PLACE = 1 << _RANDOM_BITS
+"""From the tail of one place in a request to that of the next (then `& TAIL_MASK`)."""
 
 NATURAL_KEYS = ("log.record.uid", "audit.record.id")
 """Attributes that identify a record (semantic conventions; audit: OTEP 0267)."""
@@ -38,19 +39,14 @@ def id_of(unix_ns: int, tail: int) -> bytes:
 
 
 def random_bits_of(random: bytes) -> int:
-    """34 bits out of at least five random bytes."""
+    """34 bits out of at least five random bytes: the tail of the first place in a request."""
     return int.from_bytes(random[:5], "big") >> 6
-
-
-def tail_of_place(place: int, random_bits: int) -> int:
-    """For a record without identity: its place in the request, then the request's random bits."""
-    return (place & _PLACE_MASK) << _RANDOM_BITS | random_bits
 
 
 def tail_of_key(kind: str, key: bytes) -> int:
     """For a record that carries its identity: a hash of it. `kind` keeps kinds of keys apart."""
     digest = sha256(kind.encode() + b"\0" + key).digest()
-    return int.from_bytes(digest[:8], "big") & _TAIL_MASK
+    return int.from_bytes(digest[:8], "big") & TAIL_MASK
 
 
 def tail_of(attributes: list[Attribute], places: Places) -> int | None:

@@ -7,12 +7,13 @@ mapping.
 """
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
-from otlp_receiver.mapping import action, identity
+from otlp_receiver.mapping import action
 from otlp_receiver.mapping.address import address_of
 from otlp_receiver.mapping.association import set_ids
 from otlp_receiver.mapping.audit import audit_member
 from otlp_receiver.mapping.exception import exception_member
 from otlp_receiver.mapping.heads import otel_member
+from otlp_receiver.mapping.identity import NEXT_PLACE, TAIL_MASK, id_of, tail_of
 from otlp_receiver.mapping.levels import level_without_number
 from otlp_receiver.mapping.message import message_without_text
 from otlp_receiver.mapping.metadata import assembled, sorted_object
@@ -61,7 +62,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         level, level_source = _level(head, value, attributes, shape)
     record.level, record.severity_number = level, head.severity_number
 
-    fill_subject(record, attributes, shape, facts, full=full, sources=sources)
+    fill_subject(record, attributes, shape, facts, full, sources)
     name, action_source = action.action_of(attributes, shape.action, head.event_name)
     if len(name) > action.CHARACTERS:
         full["action"] = canonical(name)
@@ -76,17 +77,17 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         record.trace_id, record.span_id = trace_id, span_id
     else:
         set_ids(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
-    tail = identity.tail_of(attributes, shape.identity) if shape.identity else None
+    tail = tail_of(attributes, shape.identity) if shape.identity else None
     if tail is None:
-        tail = identity.tail_of_place(len(run.batch.records), run.random_bits)
-    record.id = identity.id_of(record.created_unix_ns, tail)
+        tail = run.tail = (run.tail + NEXT_PLACE) & TAIL_MASK
+    record.id = id_of(record.created_unix_ns, tail)
 
     message, message_source = text, "body"
     if not message:
         message, message_source = message_without_text(
             value, head.event_name, attributes, shape.exception
         )
-    if len(message) > run.max_message_bytes // 4:  # characters take up to four bytes
+    if len(message) > run.short_message:
         message, odd = run.cut_message(message, odd)
     record.message = message
 

@@ -56,12 +56,10 @@ def redaction_member(marks: Iterable[Mark]) -> bytes:
 
 
 def odd_members(odd: Odd) -> dict[str, bytes]:
-    """What metadata.otel says about characters and structure that could not be kept."""
+    """What metadata.otel says about structure that could not be kept."""
     members: dict[str, bytes] = {}
     if odd.cuts:
         members["cut"] = canonical(dict(odd.cuts))
-    if odd.replaced:
-        members["replaced_characters"] = b"%d" % odd.replaced
     if odd.strindexes:
         members["string_table_references"] = b"%d" % odd.strindexes
     return members

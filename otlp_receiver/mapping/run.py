@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from config.levels import Level
 from otlp_receiver.export import Odd, Stream
+from otlp_receiver.mapping.identity import NEXT_PLACE, TAIL_MASK
 from otlp_receiver.mapping.metadata import odd_members
 from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
 from otlp_receiver.mapping.shapes import Shape
@@ -31,8 +32,8 @@ class Run:
 
     batch: Batch
     received_ns: int
-    random_bits: int
-    """34 bits, the same in all ids of the request."""
+    tail: int
+    """Of the id of the last record without an identity; its low 34 bits are random."""
     min_level: Level | None
     max_message_bytes: int
     shapes: dict[tuple[str, ...], Shape]
@@ -40,11 +41,14 @@ class Run:
     shape_of: Callable[[tuple[str, ...]], Shape]
     facts_of: Callable[[Stream], StreamFacts]
     note: Note | None = None
+    short_message: int = field(init=False)
+    """Characters up to which a message fits for certain: each takes up to four bytes."""
     earliest_ns: int = field(init=False)
     latest_ns: int = field(init=False)
     metadata_bytes: int = 0
 
     def __post_init__(self) -> None:
+        self.short_message = self.max_message_bytes // 4
         self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
 
     def set_time(
@@ -74,10 +78,17 @@ class Run:
 
     def note_odd(self, odd: Odd | None, replaced: int, extra: dict[str, bytes]) -> None:
         """Count what was replaced, and say it in the record's metadata.otel (`extra`)."""
-        odd = odd or Odd()
-        odd.replaced += replaced
-        self.batch.replaced_characters += odd.replaced
-        extra.update(odd_members(odd))
+        if odd is not None:
+            replaced += odd.replaced
+            extra.update(odd_members(odd))
+        if replaced:
+            self.batch.replaced_characters += replaced
+            extra["replaced_characters"] = b"%d" % replaced
+
+    def next_tail(self) -> int:
+        """The tail of the id of the next record that has no identity of its own."""
+        self.tail = (self.tail + NEXT_PLACE) & TAIL_MASK
+        return self.tail
 
     def take(self, record: Record, sources: Sources | None, *, derived: bool = False) -> None:
         """The record is part of the batch, unless it is below the key's level or one too many."""
@@ -89,8 +100,7 @@ class Run:
             reason = TOO_MUCH
         else:
             self.batch.records.append(record)
-            if derived:
-                self.batch.derived += 1
+            self.batch.derived += derived
         if reason and not derived:
             self.batch.rejected[reason] = self.batch.rejected.get(reason, 0) + 1
         if sources is not None and self.note is not None:

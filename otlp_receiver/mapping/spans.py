@@ -65,7 +65,7 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
     record.duration_ns = duration_ns(span.start_ns, span.end_ns)
     level, level_source = level_of_span(span.status_code)
     record.level = level
-    fill_subject(record, attributes, shape, facts, full=full, sources=sources)
+    fill_subject(record, attributes, shape, facts, full, sources)
     name, action_source = action.action_of(
         attributes, shape.action, "", span_name=span.name, otherwise=action.OF_SPANS
     )
@@ -124,7 +124,7 @@ def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, 
         (parent.actor_id, "span"),
         (parent.correlation_id, "span"),
     )
-    fill_subject(record, attributes, shape, above, full=full, sources=sources)
+    fill_subject(record, attributes, shape, above, full, sources)
     record.action, action_source = action.action_of(attributes, shape.action, EVENT_NAME)
     record.action = fit(record.action, action.CHARACTERS)
     record.ip_address = parent.ip_address
@@ -177,7 +177,7 @@ def _set_parent(record: Record, sent: bytes, attributes: list[Attribute], shape:
 def _tail(record: Record, run: Run, event: int | None = None) -> int:
     """From the span's ids where it has them, so that a span sent twice has one id."""
     if record.trace_id is None or record.span_id is None:
-        return identity.tail_of_place(len(run.batch.records), run.random_bits)
+        return run.next_tail()
     ids = record.trace_id + record.span_id
     if event is None:
         return identity.tail_of_key("span", ids)

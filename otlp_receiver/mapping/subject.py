@@ -35,12 +35,11 @@ class Parent(Protocol):
         """The correlation id in full."""
 
 
-def fill_subject(
+def fill_subject(  # noqa: PLR0917 - hot: names cost
     record: Record,
     attributes: list[Attribute],
     shape: Shape,
     parent: Parent,
-    *,
     full: dict[str, bytes],
     sources: Sources | None,
 ) -> None:

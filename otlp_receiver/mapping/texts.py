@@ -50,8 +50,9 @@ def cut(text: str, max_bytes: int) -> str:
 def words(attributes: list[Attribute], places: "Places") -> tuple[str | None, str]:
     """The first of the attributes at `places` that says something, and its name."""
     for place, key in places:
-        word = word_of(attributes[place].value)
-        if word is not None:
+        value = attributes[place].value
+        word = value if type(value) is str else word_of(value)
+        if word:
             return word, key
     return None, ""
 
