@@ -16,6 +16,7 @@ from otlp_receiver.conduct import HttpServer
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KeyInfo, KeyRing
 from otlp_receiver.listener import Listener
+from otlp_receiver.receive import Explain
 from otlp_receiver.routes import build_app
 
 PROTOBUF = "application/x-protobuf"
@@ -180,12 +181,13 @@ async def running(
     *,
     sink: MemorySink | None = None,
     keys: KeyRing | None = None,
+    explain: Explain = lambda *_: b"{}",
 ) -> AsyncIterator[Running]:
     """A receiver until the end of the block."""
     settings = settings or OtlpSettings(port=0)
     sink = sink or MemorySink()
     keys = keys or KeyRing(required=False)
-    server = build_app(settings, sink, keys, lambda *_: b"{}")
+    server = build_app(settings, sink, keys, explain)
     sock = socket.create_server(("127.0.0.1", 0))
     listener = Listener(server, sock)
     listener.start()

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from config.errors import OpslogError
 from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import Signal
 from storage.errors import DatabaseAway, SpoolFull
 from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, running
 from tests.support.waiting import until
@@ -172,3 +173,33 @@ async def test_a_connection_error_of_the_sink_is_an_internal_error():
     reply = await answer(ConnectionResetError("peer"))
 
     assert reply.status == 503
+
+
+@both_encodings
+async def test_an_explanation_stores_nothing_and_is_json(kind):
+    """The same payload at another path: what would become of it, for people to read."""
+    asked = []
+
+    def explain(*given):
+        asked.append(given)
+        return b'{"records": []}'
+
+    async with running(explain=explain) as receiver:
+        reply = await receiver.post("/v1/traces:explain", b"abc", Content_Type=kind)
+
+    assert (reply.status, reply.body) == (200, b'{"records": []}')
+    assert reply.headers["content-type"] == JSON
+    assert asked[0][0::2] == (Signal.TRACES, b"abc")
+    assert receiver.sink.got == []
+
+
+async def test_an_explanation_of_what_is_no_export_is_told_like_an_export():
+    """400 with the place."""
+
+    def explain(*_):
+        raise BadPayload("no", where="a.b")
+
+    async with running(explain=explain) as receiver:
+        reply = await receiver.post("/v1/logs:explain", b"abc")
+
+    assert (reply.status, reply.violations[0][0]) == (400, "a.b")
