@@ -32,7 +32,7 @@ def set_ids(
     attributes, shape, body = where
     trace: bytes | None = sent_trace if valid(sent_trace, TRACE_BYTES) else None
     span: bytes | None = sent_span if valid(sent_span, SPAN_BYTES) else None
-    trace_source = span_source = ""
+    trace_source, span_source = TRACE_KEY, SPAN_KEY
     if trace is None:
         _show(TRACE_KEY, sent_trace, extra)
         trace, trace_source = named_id(TRACE_KEY, TRACE_BYTES, attributes, shape.trace_id, body)
@@ -44,7 +44,10 @@ def set_ids(
         span = None
     record.trace_id, record.span_id = trace, span
     if sources is not None:
-        sources.update(traceId=trace_source, spanId=span_source)
+        sources.update(
+            traceId=trace_source if trace is not None else "",
+            spanId=span_source if span is not None else "",
+        )
 
 
 def _show(key: str, raw: bytes, extra: dict[str, bytes]) -> None:

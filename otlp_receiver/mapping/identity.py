@@ -49,7 +49,7 @@ def tail_of_key(kind: str, key: bytes) -> int:
     return int.from_bytes(digest[:8], "big") & TAIL_MASK
 
 
-def tail_of(attributes: list[Attribute], places: Places) -> int | None:
-    """The same for attributes that identify a record; None where they say nothing."""
+def tail_of(attributes: list[Attribute], places: Places) -> tuple[int | None, str]:
+    """(tail, source) by the attributes that identify a record; None where they say nothing."""
     word, key = words(attributes, places)
-    return None if word is None else tail_of_key(key, word.encode())
+    return (None, "") if word is None else (tail_of_key(key, word.encode()), key)

@@ -17,7 +17,7 @@ from otlp_receiver.mapping.identity import NEXT_PLACE, TAIL_MASK, id_of, tail_of
 from otlp_receiver.mapping.levels import level_without_number
 from otlp_receiver.mapping.message import message_without_text
 from otlp_receiver.mapping.metadata import assembled, sorted_object
-from otlp_receiver.mapping.run import Run, Sources
+from otlp_receiver.mapping.run import PLACE_SOURCE, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.subject import fill_subject
@@ -52,8 +52,10 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
     record.duration_ns = record.parent_span_id = None
 
     quality = ""
-    if time_ns and run.earliest_ns <= time_ns <= run.latest_ns:
+    if run.earliest_ns <= time_ns <= run.latest_ns:
         record.created_unix_ns, record.odd_time = time_ns, False
+        if sources is not None:
+            sources["createdAt"] = "time_unix_nano"
     else:
         quality = run.set_time(record, time_ns, observed_ns, sources)
 
@@ -75,9 +77,11 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
     extra: dict[str, bytes] = {}
     if len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE and span_id != NO_SPAN:
         record.trace_id, record.span_id = trace_id, span_id
+        if sources is not None:
+            sources.update(traceId="trace_id", spanId="span_id")
     else:
         set_ids(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
-    tail = tail_of(attributes, shape.identity) if shape.identity else None
+    tail, id_source = tail_of(attributes, shape.identity) if shape.identity else (None, "")
     if tail is None:
         tail = run.tail = (run.tail + NEXT_PLACE) & TAIL_MASK
     record.id = id_of(record.created_unix_ns, tail)
@@ -115,6 +119,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         )
     if sources is not None:
         sources.update(
+            id=id_source or PLACE_SOURCE,
             level=level_source or "severity_number",
             action=action_source,
             ipAddress=address_source,

@@ -12,7 +12,13 @@ from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.texts import cut
-from otlp_receiver.mapping.times import RECEIVED, plausible_ns, quality_of, time_without_own
+from otlp_receiver.mapping.times import (
+    OBSERVED,
+    RECEIVED,
+    plausible_ns,
+    quality_of,
+    time_without_own,
+)
 from storage.record import Batch, Record
 
 Sources: TypeAlias = dict[str, str]
@@ -24,6 +30,15 @@ Note: TypeAlias = Callable[[Record, Sources, str], None]
 MAX_METADATA_BYTES = 512 * 2**20
 """Of all records of a request together. Only numbers like 1e308 grow so, which jsonb prints in
 full: a hostile body must not fill the memory."""
+
+
+PLACE_SOURCE = "time and place in the request"
+"""Of the id of a record that has no identity of its own."""
+_TIME_SOURCES = {
+    "": "the record's own time",
+    OBSERVED: "observed_time_unix_nano",
+    RECEIVED: "the time of arrival",
+}
 
 
 @dataclass(slots=True)
@@ -55,16 +70,15 @@ class Run:
         self, record: Record, time_ns: int, observed_ns: int, sources: Sources | None
     ) -> str:
         """Set created_unix_ns and odd_time; how far that can be trusted, "" for fully."""
-        quality, source = "", "time"
+        quality = ""
         if not time_ns:
             time_ns, quality = time_without_own(observed_ns, self.received_ns)
-            source = quality
             if quality == RECEIVED:
                 self.batch.every_record_has_time = False
         odd = quality_of(time_ns, self.earliest_ns, self.latest_ns)
         record.created_unix_ns, record.odd_time = time_ns, bool(odd)
         if sources is not None:
-            sources["createdAt"] = source
+            sources["createdAt"] = _TIME_SOURCES[quality]
         return odd or quality
 
     def cut_message(self, message: str, odd: Odd | None) -> tuple[str, Odd | None]:

@@ -17,7 +17,7 @@ from otlp_receiver.mapping.levels import level_of_span
 from otlp_receiver.mapping.message import message_of_span
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.module import Rank
-from otlp_receiver.mapping.run import Run, Sources
+from otlp_receiver.mapping.run import PLACE_SOURCE, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.span_member import span_member
 from otlp_receiver.mapping.streams import StreamFacts
@@ -96,6 +96,9 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
     )
     if sources is not None:
         sources.update(
+            id="trace_id, span_id" if record.trace_id and record.span_id else PLACE_SOURCE,
+            durationNs="end_time_unix_nano",
+            parentSpanId="parent_span_id",
             level=level_source or "default",
             action=action_source,
             ipAddress=address_source,
@@ -148,6 +151,8 @@ def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, 
     )
     if sources is not None:
         sources.update(
+            id="the span's id and the place of the event",
+            derivedFrom=f"events[{place}]",
             level="exception",
             action=action_source,
             ipAddress="span",

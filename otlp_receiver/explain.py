@@ -1,0 +1,163 @@
+"""What would become of an export: each column, where its value comes from and by which rule.
+
+Nothing is stored. The stages are those of pipeline.py, and the mapping itself notes its sources
+(mapping/run.py), so what is explained cannot differ from what is stored. The answer is of redacted
+records, like everything behind redaction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from config.clock import utc_text
+from config.levels import LEVEL_NAMES
+from otlp_receiver.codec import Codec, SenderKey
+from otlp_receiver.export import Encoding, RedactedExport, Signal
+from otlp_receiver.mapping.reasons import REASONS
+from otlp_receiver.mapping.run import Sources
+from storage.record import Record, RedactedBatch, StreamDef
+
+MAX_RECORDS = 1000
+"""Records that one answer explains; a person reads a handful."""
+
+RULES: dict[str, str] = {
+    "id": "identity",
+    "createdAt": "times",
+    "level": "levels",
+    "sourceModule": "module",
+    "action": "action",
+    "resourceType": "resource",
+    "resourceId": "resource",
+    "actorId": "actor",
+    "ipAddress": "address",
+    "correlationId": "correlation",
+    "traceId": "trace_ids",
+    "spanId": "trace_ids",
+    "parentSpanId": "trace_ids",
+    "durationNs": "times",
+    "message": "message",
+}
+"""Column to the rule that fills it: a file of otlp_receiver/mapping and a section of
+docs/mapping.md."""
+
+
+def values_of(record: Record) -> dict[str, Any]:
+    """The columns of a record as the API shows them."""
+    return {
+        "id": str(UUID(bytes=record.id)),
+        "createdAt": utc_text(record.created_unix_ns),
+        "level": LEVEL_NAMES[record.level],
+        "sourceModule": record.source_module,
+        "action": record.action,
+        "resourceType": record.resource_type,
+        "resourceId": record.resource_id,
+        "actorId": record.actor_id,
+        "ipAddress": None if record.ip_address is None else str(ip_address(record.ip_address)),
+        "correlationId": record.correlation_id,
+        "traceId": _hex(record.trace_id),
+        "spanId": _hex(record.span_id),
+        "parentSpanId": _hex(record.parent_span_id),
+        "durationNs": record.duration_ns,
+        "message": record.message,
+    }
+
+
+class Explainer:
+    """Answers /v1/logs:explain and /v1/traces:explain."""
+
+    def __init__(
+        self, codec: Codec, classify: Callable[[Record], str], now_ns: Callable[[], int]
+    ) -> None:
+        self._codec = codec
+        self._classify = classify
+        self._now_ns = now_ns
+
+    def __call__(self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey) -> bytes:
+        """The explanation as JSON. Raises BadPayload as the export itself would."""
+        redacted = self._codec.redact(self._codec.decode(signal, encoding, body))
+        noted: list[_Noted] = []
+
+        def note(record: Record, sources: Sources, reason: str) -> None:
+            noted.append(_Noted(record, sources, reason))
+
+        batch = self._codec.map(redacted, received_unix_ns=self._now_ns(), key=key, note=note)
+        return orjson.dumps(self._answer(redacted, batch, noted))
+
+    def _answer(
+        self, redacted: RedactedExport, batch: RedactedBatch, noted: "list[_Noted]"
+    ) -> dict[str, Any]:
+        rejected = {
+            reject.position: {
+                "position": reject.position,
+                "stored": False,
+                "reason": reject.reason,
+                "why": REASONS[reject.reason],
+                "where": reject.where,
+            }
+            for reject in redacted.rejects
+        }
+        records: list[dict[str, Any]] = []
+        position = 0
+        for item in noted:
+            while position in rejected:
+                records.append(rejected.pop(position))
+                position += 1
+            derived = "derivedFrom" in item.sources
+            records.append(self._explained(position - derived, item, batch.streams))
+            position += not derived
+        records.extend(rejected[left] for left in sorted(rejected))
+        return {
+            "received": batch.received,
+            "stored": len(batch.records),
+            "derived": batch.derived,
+            "rejected": batch.rejected,
+            "replacedCharacters": batch.replaced_characters,
+            "redactions": batch.redactions,
+            "records": records[:MAX_RECORDS],
+            "omitted": max(len(records) - MAX_RECORDS, 0),
+        }
+
+    def _explained(
+        self, position: int, item: "_Noted", streams: dict[int, StreamDef]
+    ) -> dict[str, Any]:
+        record, sources = item.record, item.sources
+        stream = streams[record.stream_id]
+        told: dict[str, Any] = {
+            "position": position,
+            "stored": not item.reason,
+            "kind": record.kind,
+            "class": self._classify(record),
+            "fields": {
+                name: {
+                    "value": value,
+                    "from": None if value is None else sources[name],
+                    "rule": RULES[name],
+                }
+                for name, value in values_of(record).items()
+            },
+            "resource": orjson.Fragment(stream.resource),
+            "scope": orjson.Fragment(stream.scope),
+            "metadata": orjson.Fragment(record.metadata),
+        }
+        if "derivedFrom" in sources:
+            told["derivedFrom"] = sources["derivedFrom"]
+        if item.reason:
+            told.update(reason=item.reason, why=REASONS[item.reason])
+        return told
+
+
+@dataclass(slots=True)
+class _Noted:
+    """One record as the mapping told of it."""
+
+    record: Record
+    sources: Sources
+    reason: str
+
+
+def _hex(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.hex()
