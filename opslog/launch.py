@@ -8,6 +8,7 @@ Run by path (opslog/processes.py), never imported by the program it starts. A la
 
 import ctypes  # up here: after the change of user our own library may be out of reach
 import os
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -25,7 +26,16 @@ def die_with_parent(death_signal: int, parent: int) -> None:
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:  # it went before we asked, so the kernel will never tell us
-        sys.exit(1)
+        os._exit(1)
+
+
+def children_die_with_us() -> None:
+    """From now on every process that this one forks is killed when this one is gone.
+
+    For programs that fork by themselves, as RQ does for each job.
+    """
+    us = os.getpid()
+    os.register_at_fork(after_in_child=lambda: die_with_parent(signal.SIGKILL, us))
 
 
 def main(arguments: list[str]) -> None:

@@ -41,7 +41,9 @@ def query(config: ConfigOption = None, fd: FdOption = None) -> None:
 def worker(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:
     """Carry out jobs of retention and upkeep."""
     from opslog.app import run_worker
+    from opslog.launch import children_die_with_us
 
+    children_die_with_us()
     run_worker(loaded(config).settings, health_port=health_port)
 
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+import redis
+import rq
 
 from opslog.processes import is_alive
 from tests.integration.platform.waiting import until
@@ -118,8 +120,11 @@ def _answers(product: Product) -> bool:
 
 
 def test_kill_9_leaves_nothing_and_the_next_start_works():
-    """No process, no lock; and the ports are free again at once."""
+    """No process, not even a job at work; no lock; and the ports are free again at once."""
     with Product.running() as product:
+        with redis.Redis.from_url(product.installation.redis_url()) as connection:
+            rq.Queue("opslog", connection=connection).enqueue("time.sleep", 600)
+        until(lambda: len(product.pids("opslog worker")) == 2)
         pids = product.pids()
 
         product.kill_all()
