@@ -25,6 +25,7 @@ from opslog.roles import receiver_names
 from opslog.running import run, say_ready
 from opslog.storing import Storing
 from otlp_receiver.codec import Codec
+from otlp_receiver.explain import Explainer
 from otlp_receiver.keys import KeyRing
 from otlp_receiver.listener import Listener
 from otlp_receiver.pipeline import Ingest
@@ -91,7 +92,7 @@ async def _receive(
         keys.load_snapshot()
         await stack.enter_async_context(_beside(keys.run(storing.pool)))
         sink = Ingest(codec, storing.spool, Framing(storing.spool, classify))
-        server = build_receiver(settings.otlp, sink, keys, lambda *_: b"{}")
+        server = build_receiver(settings.otlp, sink, keys, Explainer(codec, classify, now_ns))
         await stack.enter_async_context(_health(installation, name, storing.checks(), health_port))
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()

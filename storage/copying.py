@@ -32,5 +32,6 @@ async def _stream(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
         if size >= _CHUNK_BYTES:
             yield b"".join(waiting)
             waiting, size = [], 0
-            failpoints.reach("writer.mid_copy")
-    yield b"".join([*waiting, TRAILER])
+    yield b"".join(waiting)
+    failpoints.reach("writer.mid_copy")
+    yield TRAILER

@@ -24,7 +24,7 @@ PLACES: dict[str, str] = {
     "spool.before_unlink": "all frames of a spool file are stored, the file is still there",
     "ack.sent": "the record is durable and the answer is about to be sent",
     "writer.before_copy": "the batch is claimed, no row is sent",
-    "writer.mid_copy": "the first rows of a class have been sent",
+    "writer.mid_copy": "the rows of a class have been sent, the COPY is not finished",
     "writer.before_commit": "everything is sent, not committed",
     "writer.after_commit": "committed, the frames are not yet released",
     "segments.before_roll": "a segment is about to be rolled over",

@@ -32,24 +32,27 @@ def test_a_record_survives_the_receiver_killed_right_after_its_200():
         assert sorted(stored(product, "kill")) == [(0, n) for n in range(5)]
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "spool.before_fsync",
-        "spool.after_fsync",
-        "ack.sent",
-        "writer.mid_copy",
-        "writer.before_commit",
-        "writer.after_commit",
-    ],
-)
+# How often each process reaches the place before it dies there: a place that every request passes
+# must be rarer than one that a transaction passes, or the supervisor's pauses eat the test's time.
+STAGES = {
+    "spool.before_fsync": 100,
+    "spool.after_fsync": 100,
+    "ack.sent": 100,
+    "writer.mid_copy": 20,
+    "writer.before_commit": 20,
+    "writer.after_commit": 20,
+}
+
+
+@pytest.mark.parametrize("place", STAGES)
 def test_killed_at_every_stage_nothing_is_lost_or_doubled(place):
-    with Product.running(OPSLOG_FAILPOINTS=f"{place}=kill@20") as product:
+    with Product.running(OPSLOG_FAILPOINTS=f"{place}=kill@{STAGES[place]}") as product:
         with Senders(product.otlp_url, "stage", clients=4, batch=20) as senders:
-            product.wait(lambda: len(senders.acknowledged) > 3000, 90)
+            product.wait(lambda: "killed by SIGKILL" in product.log.read_text(), 90)
+            count = len(senders.acknowledged)
+            product.wait(lambda: len(senders.acknowledged) > count + 200, 90)
 
         check(product, senders)
-        assert "killed by SIGKILL" in product.log.read_text()
 
 
 def test_postgresql_away_for_a_minute_goes_unnoticed_by_senders(durable_postgres):

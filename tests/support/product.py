@@ -120,8 +120,8 @@ class Product:
             todo += [child for child, parent in parents.items() if parent == pid]
         return [pid for pid in found[1:] if name in _command(pid)]
 
-    def pid_of(self, name: str) -> int:
-        """The one process of a role: `receiver-0`, `query`, `postgres`, `valkey`, …."""
+    def find(self, name: str) -> int | None:
+        """The process of a role (`receiver-0`, `query`, `postgres`, `valkey`, …); None without."""
         wanted = {
             "postgres": lambda line: "postgres" in line and " -D" in line,
             "valkey": lambda line: "valkey-server" in line,
@@ -129,12 +129,11 @@ class Product:
             name, lambda line: f"opslog {name.split('-', maxsplit=1)[0]}" in line and name in line
         )
         found = [pid for pid in self.pids() if wanted(_command(pid))]
-        assert found, f"no process {name}: {[_command(pid) for pid in self.pids()]}"
-        return min(found)
+        return min(found, default=None)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to one process; its pid."""
-        pid = self.pid_of(name)
+        """Send a signal to one process, once it is there; its pid."""
+        pid = self.wait(lambda: self.find(name), 30)
         os.kill(pid, number)
         return pid
 

@@ -1,0 +1,94 @@
+"""One record alone: how long until its 200, and from there until the API finds it.
+
+    python -m loadtests.bench_latency [--repeats 20]
+
+Starts a fresh opslog. The floor of an honest 200 is one fdatasync of the spool's disk, so that is
+measured in the same run, on the same folder, in turn with the requests.
+"""
+
+import argparse
+import http.client
+import os
+import statistics
+import sys
+import time
+from urllib.parse import urlsplit
+
+from loadtests.shop import shop_request
+from tests.support.product import Product
+
+
+def main() -> int:
+    """Measure and print; the exit code says whether the promises were held."""
+    wish = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    wish.add_argument("--repeats", type=int, default=20)
+    repeats = wish.parse_args().repeats
+    with Product.running() as product:
+        token = product.token("ADMIN")
+        sender, reader = connection(product.otlp_url), connection(product.api_url)
+        figures: dict[str, list[float]] = {"fdatasync": [], "answer": [], "visible": []}
+        for n in range(-5, repeats):  # the first ones warm caches and connections
+            measured = one(product, sender, reader, token, n % 1000)
+            if n >= 0:
+                for name, value in measured.items():
+                    figures[name].append(value * 1000)
+            time.sleep(0.05)
+    for name, values in figures.items():
+        print(f"{name:10} p50 {statistics.median(values):7.2f} ms   max {max(values):7.2f} ms")
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    print(f"answer minus fdatasync: {medians['answer'] - medians['fdatasync']:.2f} ms (at most 2)")
+    held = medians["answer"] <= medians["fdatasync"] + 2 and medians["visible"] <= 50
+    print("held" if held else "not held")
+    return 0 if held else 1
+
+
+def connection(url: str) -> http.client.HTTPConnection:
+    """A connection that is kept alive."""
+    place = urlsplit(url)
+    return http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+
+
+def one(
+    product: Product,
+    sender: http.client.HTTPConnection,
+    reader: http.client.HTTPConnection,
+    token: str,
+    number: int,
+) -> dict[str, float]:
+    """Seconds of one fdatasync, one 200, and one record's way to the API."""
+    synced = fdatasync_s(product)
+    run = f"alone-{number}-{os.getpid()}"
+    body = shop_request(run, number, 1, time.time_ns())
+    began = time.perf_counter()
+    sender.request("POST", "/v1/logs", body, {"Content-Type": "application/x-protobuf"})
+    answer = sender.getresponse()
+    answer.read()
+    acknowledged = time.perf_counter()
+    if answer.status != 200:
+        raise SystemExit(f"the record was answered {answer.status}")
+    headers = {"Authorization": f"Bearer {token}"}
+    while True:
+        reader.request("GET", f"/api/v1/logs?sourceModule={run}&limit=1", headers=headers)
+        if b'"id"' in reader.getresponse().read():
+            break
+    return {
+        "fdatasync": synced,
+        "answer": acknowledged - began,
+        "visible": time.perf_counter() - acknowledged,
+    }
+
+
+def fdatasync_s(product: Product) -> float:
+    """Seconds that appending 1,000 bytes to a file beside the spool takes until it is on disk."""
+    path = product.data_dir / "spool" / "probe"
+    with path.open("ab", buffering=0) as file:
+        began = time.perf_counter()
+        file.write(b"x" * 1000)
+        os.fdatasync(file.fileno())
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
