@@ -17,7 +17,8 @@ _SPACE: Final = re.compile(rb"[ \t]*+(?:\r?\n\s*+(?=[\"'\[{]))?")
 _OPENER: Final = re.compile(rb"""(?:[bBrRuUfFNE@]{1,2})?(?:(\\*+)(["'`])|(&quot;|%22|\\u0022))""")
 _BARE: Final = re.compile(
     rb"""(?x)(?:
-      [^\s"'`,;&<>(){}\[\]|\\]++
+      \$\{[^{}\n]{0,200}+\} | \{\{[^{}\n]{0,200}+\}\} | [A-Z]\w{1,16}+\[\w+\]
+    | [^\s"'`,;&<>(){}\[\]|\\]++
     | ,(?![\s"'\\]|\Z|[\w.\-]{1,64}\s*[=:])
     | ;(?![\s"'\\]|\Z|[\w.\- ]{1,64}=)
     | &(?!(?:amp;)?[\w.\-\[\]%]{1,64}=|\Z|quot;|lt;|gt;)
@@ -28,6 +29,14 @@ _BARE: Final = re.compile(
     )++"""
 )
 _WORDS: Final = re.compile(rb"[^\n\r,;\"'`<>{}\\|&=]++")
+_QUERY: Final = re.compile(
+    rb"""(?x)(?: \$\{[^{}\n]{0,200}+\} | [^\s"'`<>&#\\|(){}\[\],;]++
+    | [,;(){}\[\]|](?![\s"'\\]|\Z|[\w.\-]{1,64}=) | \\(?!\\*[nrt"']|u00) )++"""
+)
+_PLACEHOLDER: Final = re.compile(
+    rb"(?:\$\{|\{\{)[^{}\n\"',]{0,200}+\}{1,2}(?![\w/+$])|\{\w*\}(?![\w/+$])|\$\([^()\n]{0,200}+\)"
+)
+_BRACED: Final = re.compile(rb"\{([^{}\"':=\n]{1,256}+)\}(?=[\s;,\"']|\Z)")
 _LINE: Final = re.compile(rb"[^\n\r]++")
 _CALL: Final = re.compile(rb"""[A-Za-z_][\w.:]*\(\s*(?=[bru]?\\*["'])|string\(\d+\)\s*(?=")""")
 _SCHEMED: Final = re.compile(rb"\{[A-Za-z0-9\-]{2,16}\}(?=[\w+/$.])")
@@ -68,8 +77,11 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
     if call is not None:
         start = call.end()
     opener = _OPENER.match(raw, start)
+    whole = _PLACEHOLDER.match(raw, start) or _BRACED.match(raw, start)
     if opener is not None:
         yield opener.end(), closing(raw, opener.end(), opener)
+    elif whole is not None:
+        yield whole.span(whole.lastindex or 0)
     elif raw[start : start + 1] in {b"[", b"{", b"("} and not _SCHEMED.match(raw, start):
         marker = _MARKER.match(raw, start)
         yield from leaves(raw, start, skip) if marker is None else _bare(raw, key, start, wide)
@@ -80,6 +92,8 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
 def _bare(raw: bytes, key: int, start: int, wide: bool) -> Iterator[Span]:  # noqa: FBT001
     if wide:
         found = _WORDS.match(raw, start)
+    elif raw[key - 1 : key] in {b"?", b"&"} and key:
+        found = _QUERY.match(raw, start)
     elif _is_line(raw, key):
         found = _LINE.match(raw, start)
     else:

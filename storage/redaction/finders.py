@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 import re2
 
 from storage.redaction.headers import authorizations, cookies
+from storage.redaction.inserts import Inserts
 from storage.redaction.keys import KeyNames
 from storage.redaction.pairs import ELEMENT, FLAG, NAMED, PAIR, Elements, Flags, Named, Pairs
 from storage.redaction.pem import private_keys
@@ -32,6 +33,7 @@ _BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], str]]] = {
     "flags": (Flags, FLAG),
     "elements": (Elements, ELEMENT),
     "named": (Named, NAMED),
+    "inserts": (Inserts, ""),
 }
 """Finders that judge names, with their first pass."""
 
@@ -45,7 +47,7 @@ def finder_of(rule: Rule, names: KeyNames) -> Finder:
 
 def triggers_of(rule: Rule) -> tuple[str, ...]:
     """The patterns of the first pass for `rule`."""
-    return (_BY_NAME[rule.finder][1],) if rule.finder in _BY_NAME else rule.triggers
+    return rule.triggers or (_BY_NAME[rule.finder][1],)
 
 
 def shape_finder(rule: Rule) -> Finder:

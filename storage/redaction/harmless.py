@@ -6,7 +6,7 @@ Only whole values count: a mask with something after it is a secret again.
 import re
 from typing import Final
 
-from storage.redaction.validators import random_looking
+from storage.redaction.randomness import random_looking
 
 # Words that logs put where a secret would stand; a password that is one of them is no secret.
 _WORDS: Final = frozenset(
@@ -33,6 +33,8 @@ _PLACEHOLDER: Final = re.compile(
     | :[a-z_]+ | @p\d+ | @[a-z_]+
     | [\[<(*]*\[?(?:redacted|filtered|masked|hidden|removed|sensitive|protected|scrubbed|secured)
       (?:[\ :=_-][\w\ :=-]{0,80})?[\]>)*]*
+    | (?:Optional|Option|Maybe|List|Array|Set|Union|Secret|Annotated)[\[<(]\w+[\]>)]
+    | [^A-Za-z0-9\x80-\xff]{1,3}
     | (?:your|my|the|some|insert|enter|example|change)[_-][a-z_-]+ | change-?me | placeholder
     """
 )
@@ -52,8 +54,9 @@ _REFERENCE: Final = re.compile(
 _WORDLIKE: Final = re.compile(rb"[A-Za-z]+(?:[-_ .:/][A-Za-z]+)*")
 _MEASURE: Final = re.compile(
     rb"[+-]?\d+(?:\.\d+)?(?:%|ns|us|ms|s|m|h|d|min|sec|[kKMGT]?i?B)?"
-    rb"|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
+    rb"|\d+(?::\d+)+(?:/\w+)?|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
 )
+_FIRST_WORD: Final = re.compile(rb"([A-Za-z']++)(?=[^A-Za-z0-9])")
 _LEAST_SECRET_BYTES: Final = 6
 _LONGEST_HARMLESS_BYTES: Final = 256
 
@@ -78,3 +81,25 @@ def looks_secret(value: bytes) -> bool:
         and _WORDLIKE.fullmatch(value) is None
         and _MEASURE.fullmatch(value) is None
     ) or (len(value) >= 20 and random_looking(value))
+
+
+def spoken(value: bytes) -> bool:
+    """Whether what follows a word such as "password" is a secret rather than the next word."""
+    return not harmless(value) and not _begins_with_word(value) and looks_like_password(value)
+
+
+def sentence(value: bytes) -> bool:
+    """The same inside prose, where the next word is far more likely: letters and digits mixed."""
+    return spoken(value) and re.search(rb"\d", value) is not None and looks_secret(value)
+
+
+def looks_like_password(value: bytes) -> bool:
+    """Anything but a date, a measure or words joined by dashes."""
+    return _MEASURE.fullmatch(value) is None and (
+        _WORDLIKE.fullmatch(value) is None or (b"-" not in value and b"." not in value)
+    )
+
+
+def _begins_with_word(value: bytes) -> bool:
+    first = _FIRST_WORD.match(value)
+    return first is not None and first.group(1).lower() in _WORDS

@@ -6,11 +6,12 @@ from typing import Final
 
 from storage.redaction.harmless import harmless
 from storage.redaction.shapes import Span
-from storage.redaction.validators import basic, random_looking
+from storage.redaction.randomness import random_looking
+from storage.redaction.validators import basic
 
 _CLOSERS: Final = rb"""(?:%22|%5[dD]|&quot;|\\*["'`]|[\])])*"""
 _AUTHORIZATION: Final = re.compile(
-    rb"(?i)authorization[\w\-]*+"
+    rb"(?i)authorization(?:[_\-]?(?:header|value|token))?"
     + _CLOSERS
     + rb"""\s*+(?:=>|[:=]|%3[aAdD])\s*+[\[(]?\s*+(?:%22|&quot;|[bur]?\\*["'`])?"""
 )
@@ -18,7 +19,10 @@ _SCHEME: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(
 _PARAMETERS: Final = re.compile(
     rb"""(?:[\w\-]+\s*=\s*(?:\\*"[^"\\]*+\\*"|[^\s,"'\\]++)(?:\s*,\s*(?=[\w\-]+\s*=)|))++"""
 )
-_CREDENTIALS: Final = re.compile(rb"""[^\s"'`,;\\\])}<>|&]++""")
+_CREDENTIALS: Final = re.compile(
+    rb"""(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[\w -]*>|[^\s"'`,;\\\])}<>|&])++"""
+)
+_OPAQUE: Final = re.compile(rb"""[^\s"'`,;\\\])}<>|&=]{16,}+""")
 _BEARER: Final = re.compile(rb"""(?i)\bbearer(?:[ ]++|[:=+]\s*+|%20)["']?([\w\-.~+/]{8,}+=*+)""")
 _BASIC: Final = re.compile(rb"""(?i)\bbasic(?:[ ]++|%20|\+)["']?([\w+/\-]{6,}+=*+)""")
 _COOKIES: Final = re.compile(
@@ -73,6 +77,11 @@ def cookies(raw: bytes) -> Iterator[Span]:
 
 def cookie_value(raw: bytes, position: int = 0) -> Iterator[Span]:
     """The values in a Cookie or Set-Cookie header that begins at `position`."""
+    opaque = _OPAQUE.match(raw, position)
+    if opaque is not None and raw[opaque.end() : opaque.end() + 1] != b"=":
+        if not _MARKER.match(opaque.group()):
+            yield opaque.span()
+        return
     while (found := _FLAG.match(raw, position) or _COOKIE.match(raw, position)) is not None:
         position = found.end()
         if (

@@ -95,6 +95,11 @@ class KeyNames:
         return not self._beside.isdisjoint(words_of(text)) and self.kind(text) is Kind.PLAIN
 
     @staticmethod
+    def is_pin(name: str) -> bool:
+        """Whether the name is that of a personal number: `pin`, `user_pin`."""
+        return words_of(name)[-1:] == ["pin"]
+
+    @staticmethod
     def is_directory(name: str) -> bool:
         """Whether the name is that of the shell's working directory: `PWD`, `OLDPWD`."""
         return name.lower() in {"pwd", "oldpwd", "pid.pwd", "env.pwd"}

@@ -29,6 +29,10 @@ _NAME: Final = re.compile(
 _MARKER: Final = re.compile(
     rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}"
 )
+_PIN_DIGITS: Final = range(4, 9)
+_AWAITED: Final = re.compile(
+    rb"(?i)(?:unexpected|expected|illegal|next|unknown|invalid|current)[ _]?\Z"
+)
 _WIDE: Final = frozenset(("mnemonic", "phrase", "passphrase", "passphrases"))
 _PATH: Final = re.compile(rb"(?:~|\.{0,2}/|[A-Za-z]:\\)\S*")
 _VALUE_FIELD: Final = re.compile(
@@ -39,7 +43,7 @@ _VALUE_FIRST: Final = re.compile(
     rb"""(?xi) (?:value|val) \\*["'] \s*[:=]\s* \\*["'] ([^"'\\]{1,4096}+) \\*["'] \s*,?\s*
     \\*["']? (?:name|key|header) \\*["']? \s*[:=]\s* \\*["'] ([\w.\-]{1,128}+) \\*["']"""
 )
-_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?=<|\Z)")
+_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?=</|\Z)")
 _ARGUMENT: Final = re.compile(rb"""["'\\]*,?[ \t]*(?=\S)""")
 
 
@@ -77,6 +81,10 @@ class Pairs:
             kind = self._names.kind(name)
             if kind not in _BY_NAME or raw.startswith(b":", position):
                 continue
+            if raw.startswith(b"//", start - 2) and start > 1:
+                continue  # a user's name in a URI; uris.py knows what is its password
+            if name.lower() == "token" and _AWAITED.search(raw, max(0, start - 12), start):
+                continue
             wide = not _WIDE.isdisjoint(name.lower().replace("_", " ").split())
             for span in extents(raw, start, position, skip=self._beside, wide=wide):
                 if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
@@ -96,11 +104,15 @@ def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
     if names.is_directory(name) and _PATH.fullmatch(value):
         return False
     if kind is Kind.DOUBTFUL:
-        return looks_secret(value)
+        return looks_secret(value) or (
+            value.isdigit() and len(value) in _PIN_DIGITS and names.is_pin(name)
+        )
     return not (value.isdigit() and names.is_plural(name))
 
 
 def _name(raw: bytes, start: int, end: int) -> str:
+    if raw[start - 1 : start] == b"\\" and raw[start : start + 1] in {b"n", b"r", b"t"} and start:
+        start += 1  # the rest of an escaped line feed
     match = _NAME.match(raw, start, end)
     assert match is not None
     return match.group(1).decode("utf-8", "replace").lstrip("$-. \t\"'`=,[(\\")
@@ -154,6 +166,8 @@ class Elements:
             kind = self._names.kind(name.decode("utf-8", "replace"))
             if value is None or kind not in _BY_NAME:
                 continue
+            if value.end() == len(raw) and raw[start - 1 : start].strip(b" \t\r\n>n") and start:
+                continue  # <password> as a placeholder in running text
             if is_secret(self._names, name.decode("utf-8", "replace"), kind, value.group(1)):
                 yield value.span(1)
                 position = max(position, value.end(1))

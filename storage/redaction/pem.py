@@ -10,7 +10,9 @@ from typing import Final
 
 from storage.redaction.shapes import Span
 
-_BREAK: Final = rb"""(?:\s|\\+[nrt]|%0[aAdD]|%20|&\#1[03];|\+|["',]|\\+(?=["']))"""
+_BREAK: Final = (
+    rb"""(?:\s|\\++[nrt]|%0[aAdD]|%20|&\#1[03];|\\*+["'],?\s*+(?:\+|\.|\\)?\s*+\\*+["'])"""
+)
 _BEGIN: Final = re.compile(
     rb"-{4,5}[ +]?BEGIN[ +](?:[A-Z0-9]{1,12}[ +]){0,3}?(?:PRIVATE[ +]KEY(?:[ +]BLOCK)?|SSH2 ENCRYPTED PRIVATE KEY)[ +]?-{4,5}"
 )
@@ -18,14 +20,18 @@ _END: Final = re.compile(
     rb"-{4,5}[ +]?END[ +](?:[A-Z0-9]{1,12}[ +]){0,3}?PRIVATE[ +]KEY(?:[ +]BLOCK)?[ +]?-{4,5}"
 )
 _BODY: Final = re.compile(
-    rb"(?x)(?:" + _BREAK + rb"++"
-    rb"| (?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|Subject|X-[\w-]{1,32}):[^\n\\]{0,200}+"
-    rb"| [A-Za-z0-9/=_-]{16,}+(?:[+]?[A-Za-z0-9/=_-]++)*+"
-    rb"| [A-Za-z0-9+/=_-]{1,64}+(?=" + _BREAK + rb"*+(?:-{4,5}|\Z)) )*+"
+    rb"(?x)(?:"
+    + _BREAK
+    + rb"""*+(?:
+      (?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|Subject|X-[\w-]{1,32}):[^\n\\]{0,200}+
+    | [A-Za-z0-9+/=_]{16,}+(?!\\*["']\s*:)
+    | [A-Za-z0-9+/=_]{1,64}+(?="""
+    + _BREAK
+    + rb"*+(?:-{4,5}|\Z)) ))*+"
 )
 _HEAD: Final = re.compile(
-    rb"(?x)(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/=_-]{16,}+" + _BREAK + rb"++)*+"
-    rb"[A-Za-z0-9+/=_-]*+(?:\s|\\+[nr])*+"
+    rb"(?x)(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{16,}+={0,2}" + _BREAK + rb"++)*+"
+    rb"(?:[A-Za-z0-9+/]++={0,2}" + _BREAK + rb"*+)?"
     rb"-{4,5}[ ]?END[ ](?:[A-Z0-9]{1,12}[ ]){0,3}?PRIVATE[ ]KEY(?:[ ]BLOCK)?[ ]?-{4,5}"
 )
 _PUTTY: Final = re.compile(

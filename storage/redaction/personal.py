@@ -36,7 +36,7 @@ _AUTHORITY_AFTER: Final = re.compile(rb"[^\s/?#\"'`<>@]{0,300}@")
 _LOOK_BACK_BYTES: Final = 300
 
 _CARD: Final = re.compile(
-    rb"(?<![0-9A-Za-z])(?<![0-9][.\-])(?=4|5[0-8]|2[2-7]|3[0-9]|6)(?:"
+    rb"(?:(?<![0-9A-Za-z])|(?<=%B))(?<![0-9][.\-])(?=4|5[0-8]|2[2-7]|3[0-9]|6)(?:"
     rb"\d{13,19}"
     rb"|\d{4}([ .+\-]|%20|\xc2\xa0)\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?"
     rb"|\d{4}([ .+\-]|%20|\xc2\xa0)\d{6}\2\d{4,5}"
@@ -46,10 +46,13 @@ _CARD: Final = re.compile(
 
 def emails(raw: bytes) -> Iterator[Span]:
     """Spans of addresses; git remotes and the user part of a URI are none."""
+    has_uri = b"//" in raw
     for match in _EMAIL.finditer(raw):
         start, end = match.span()
-        if raw[start - 1 : start] in {b":", b"/"} and start and _is_userinfo(raw, start, end):
+        if has_uri and _is_userinfo(raw, start, end):
             continue
+        if raw[start - 1 : start] == b"\\" and start:
+            start += raw[start : start + 1] in {b"n", b"r", b"t"}
         if raw[end : end + 1] == b":" and _GIT_REMOTE.match(raw, start):
             continue
         if raw.startswith(b"git@", start):

@@ -11,7 +11,9 @@ from typing import Final
 from storage.redaction.shapes import Span
 
 _START: Final = re.compile(rb"(?<![A-Za-z0-9+.\-])([A-Za-z][A-Za-z0-9+.\-]{0,40}+):(?:\\*/){2}")
-_TOKEN: Final = re.compile(rb"""(?:[^\s"'`<>\\\x00]|\\(?=[/@:]))++""")
+_TOKEN: Final = re.compile(
+    rb"""(?:[^\s"'`<>\\\x00,]|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
+)
 _AUTHORITY: Final = re.compile(rb"[^/?#]*+")
 _HOST_FOLLOWS: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.%]{2,64}\]|[A-Za-z0-9_\x80-\xff][\w.\-\x80-\xff]*+|\$?\{[^{}]*\}|%2[fF][^/]*+)"
@@ -22,7 +24,7 @@ _ORACLE: Final = re.compile(
     rb"(?i)jdbc:oracle:[a-z0-9]{1,8}:[\w.$#\-]{1,128}/([^\s\"'`/]{1,256}?)@"
 )
 _MASK: Final = re.compile(
-    rb"[*xX.]+|\[REDACTED:[a-z0-9_]+\]|\$?\{[^{}:]*\}|\$[A-Za-z_]\w*|<[\w -]*>|%s|hmac:[a-z0-9-]+:[0-9a-f]{32}"
+    rb"\*+|[xX]{3,}|\.{3,}|\[REDACTED:[a-z0-9_]+\]|\$?\{[^{}:]*\}|\$[A-Za-z_]\w*|<[\w -]*>|%s|hmac:[a-z0-9-]+:[0-9a-f]{32}"
 )
 _TOKEN_USER: Final = re.compile(rb"(?:x-oauth-basic|x-token-auth|)\Z")
 

@@ -7,10 +7,11 @@ config/rules/*.toml; the table at the end is the whole list.
 import re
 from base64 import b64decode, urlsafe_b64decode
 from binascii import Error as Base64Error
-from collections import Counter
 from collections.abc import Callable
-from math import log2
 from typing import Final, TypeAlias
+
+from storage.redaction.harmless import sentence, spoken
+from storage.redaction.randomness import mixed, random_looking
 
 Validator: TypeAlias = Callable[[bytes], bool]
 
@@ -82,30 +83,6 @@ def us_ssn(match: bytes) -> bool:
     return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
 
 
-def entropy(match: bytes) -> float:
-    """Shannon entropy in bits per byte, over at most the first 256 bytes."""
-    head = match[:256]
-    return -sum(n / len(head) * log2(n / len(head)) for n in Counter(head).values())
-
-
-def random_looking(match: bytes) -> bool:
-    """At least 3 bits per byte, and a digit or two cases: words of a language stay below."""
-    return entropy(match) >= 3.0 and (
-        re.search(rb"\d", match) is not None
-        or (re.search(rb"[a-z]", match) is not None and re.search(rb"[A-Z]", match) is not None)
-    )
-
-
-def mixed(match: bytes) -> bool:
-    """Digits, small and capital letters together, as in no hexadecimal digest and no path."""
-    return (
-        random_looking(match)
-        and re.search(rb"\d", match) is not None
-        and re.search(rb"[a-z]", match) is not None
-        and re.search(rb"[A-Z]", match) is not None
-    )
-
-
 def discord(match: bytes) -> bool:
     """The first part is a user's number in base64 (Discord reference, "Authentication")."""
     first = match.partition(b".")[0]
@@ -165,6 +142,8 @@ VALIDATORS: Final[dict[str, Validator]] = {
     "jwt": jwt,
     "mixed": mixed,
     "random": random_looking,
+    "sentence": sentence,
+    "spoken": spoken,
     "us_ssn": us_ssn,
 }
 """Every validator that a rule may name."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from storage.record import Hit, Value
-from storage.redaction.harmless import harmless, looks_secret
 from storage.redaction.keys import KeyNames, Kind
+from storage.redaction.pairs import is_secret
 
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
 """Scans a text."""
@@ -70,18 +70,14 @@ class Values:
     def _is_secret(self, kind: Kind, key: str, raw: bytes) -> bool:
         if kind is Kind.ACTOR or kind is Kind.AUTHORIZATION or kind is Kind.COOKIE:
             return True
-        if harmless(raw) or (raw.isdigit() and self._names.is_plural(key)):
-            return False
-        return kind is Kind.SECRET or looks_secret(raw)
+        return is_secret(self._names, key, kind, raw)
 
     def _number(self, kind: Kind, key: str, value: float, counts: Counts) -> Value:
-        if kind is Kind.SECRET:
-            secret = not self._names.is_plural(key)
-        else:
-            secret = False
-        if not secret and abs(value) < _LEAST_CARD:
+        by_name = kind is Kind.SECRET or kind is Kind.DOUBTFUL
+        if not by_name and abs(value) < _LEAST_CARD:
             return value
         raw = str(int(value) if isinstance(value, int) or value.is_integer() else value).encode()
+        secret = by_name and is_secret(self._names, key, kind, raw)
         safe, hits = self._hide(Kind.SECRET, raw) if secret else self._text(raw)
         if not hits:
             return value

@@ -1,0 +1,70 @@
+"""The same text with its escapes undone, so that a secret cannot pass in another spelling.
+
+Percent escapes (RFC 3986), \\u and \\x escapes (JSON, JavaScript), character references (HTML),
+full-width letters and characters without width. Spans found in such a view are mapped back to the
+bytes that were written. Only escapes of printable ASCII are undone: a secret's marks are ASCII.
+"""
+
+import re
+from bisect import bisect_right
+from functools import lru_cache
+from html import unescape
+from itertools import accumulate
+from typing import Final
+from unicodedata import normalize
+
+from storage.redaction.shapes import Span
+
+TRIGGER: Final = (
+    r"%[2-7][0-9A-Fa-f]|\\(?:u00[2-7][0-9A-Fa-f]|x[2-7][0-9A-Fa-f]|/)"
+    r"|&(?:#\d{2,4}|#[xX][0-9A-Fa-f]{2,4}|quot|amp|lt|gt|apos|commat|colon|equals);"
+    r"|\x{200b}|\x{200c}|\x{200d}|\x{2060}|\x{feff}|\x{ad}|[\x{ff01}-\x{ff5e}]"
+)
+_ESCAPE: Final = re.compile(
+    rb"(%[2-7][0-9A-Fa-f]"
+    rb"|\\{1,8}(?:u00[2-7][0-9A-Fa-f]|x[2-7][0-9A-Fa-f]|/)"
+    rb"|&(?:#\d{2,4}|#[xX][0-9A-Fa-f]{2,4}|quot|amp|lt|gt|apos|commat|colon|equals);"
+    rb"|\xe2\x80[\x8b-\x8d]|\xe2\x81\xa0|\xef\xbb\xbf|\xc2\xad"
+    rb"|\xef(?:\xbc[\x81-\xbf]|\xbd[\x80-\x9e]))"
+)
+
+
+class View:
+    """A decoded text and the way back to the bytes it was decoded from."""
+
+    __slots__ = ("_pieces", "_plain", "_raw_at", "_view_at", "text")
+
+    def __init__(self, raw: bytes) -> None:
+        self._pieces: list[bytes] = _ESCAPE.split(raw)
+        self._plain = list(self._pieces)
+        self._plain[1::2] = map(_decoded, self._pieces[1::2])
+        self.text = b"".join(self._plain)
+        self._raw_at: list[int] = []
+        self._view_at: list[int] = []
+
+    def source(self, start: int, end: int) -> Span:
+        """The bytes of the original that view bytes `start` to `end` were decoded from."""
+        if not self._raw_at:
+            self._raw_at = list(accumulate(map(len, self._pieces), initial=0))
+            self._view_at = list(accumulate(map(len, self._plain), initial=0))
+        first = bisect_right(self._view_at, start) - 1
+        last = bisect_right(self._view_at, end - 1) - 1
+        begin, stop = self._raw_at[first], self._raw_at[last + 1]
+        if first % 2 == 0:
+            begin += start - self._view_at[first]
+        if last % 2 == 0:
+            stop = self._raw_at[last] + end - self._view_at[last]
+        return begin, stop
+
+
+@lru_cache(maxsize=4096)
+def _decoded(escape: bytes) -> bytes:
+    """The character that an escape stands for; nothing for one without width."""
+    if escape.startswith(b"%"):
+        return bytes.fromhex(escape[1:].decode())
+    if escape.startswith(b"\\"):
+        return b"/" if escape.endswith(b"/") else bytes.fromhex(escape[-2:].decode())
+    if escape.startswith(b"&"):
+        return unescape(escape.decode()).encode("utf-8", "replace")
+    wide = escape.startswith((b"\xef\xbc", b"\xef\xbd"))
+    return normalize("NFKC", escape.decode()).encode() if wide else b""
