@@ -3,16 +3,19 @@
 One JSON object a line on standard output, all keys of a record but `id` and `receivedAt`. The
 times, ids, resource and scope are read from the SDK; what a rule of the mapping decides (level,
 action, message, …) is said by the program, where it says more than the rule's default.
-A value `{"$between": [a, b]}` stands for a number or time (ns) that the program cannot know.
+What it cannot know is `{"$between": [a, b]}` (a number, or a time in ns) or `{"$pattern": "…"}`.
 """
 
 import base64
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 
@@ -20,6 +23,14 @@ Fields = dict[str, Any]
 
 LEVELS = ("DEBUG", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 STATUSES = ("UNSET", "OK", "ERROR")
+NUMBERS = {
+    logging.DEBUG: (5, "DEBUG"),
+    logging.INFO: (9, "INFO"),
+    logging.WARNING: (13, "WARN"),
+    logging.ERROR: (17, "ERROR"),
+    logging.CRITICAL: (21, "FATAL"),
+}
+"""What the SDK makes of Python's levels."""
 
 # opentelemetry-proto, SpanFlags: "has is_remote" is always set by this SDK, "is remote" on top.
 LOCAL, REMOTE = 0x100, 0x300
@@ -87,6 +98,40 @@ def exception_of(attributes: Mapping[str, Any]) -> Fields | None:
     return found or None
 
 
+class LoggingAccount(logging.Handler):
+    """Every record that Python's logging hands to a handler, where the SDK is out of sight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.next: tuple[Fields, Fields] = ({}, {})
+        """Attributes and fields of the next record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called within the program's own call."""
+        (attributes, fields), self.next = self.next, ({}, {})
+        scope = SimpleNamespace(name=record.name, version=None, attributes=None)
+        told = record_of("log", attributes, trace.get_tracer_provider().resource, scope)
+        number, text = NUMBERS[record.levelno]
+        now_ns = time.time_ns()
+        told.update(
+            createdAt=rfc3339(int(record.created * 1e9)),
+            level=LEVELS[(number - 1) // 4],
+            message=record.getMessage(),
+        )
+        told["metadata"]["exception"] = exception_of(attributes)
+        told["metadata"]["otel"] = {
+            "severity_number": number,
+            "severity_text": text,
+            # The SDK's handler comes a moment before or after this one.
+            "observed_ns": {"$between": [now_ns - 10**9, now_ns + 10**9]},
+        }
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            told.update(traceId=f"{context.trace_id:032x}", spanId=f"{context.span_id:016x}")
+            told["metadata"]["otel"]["flags"] = int(context.trace_flags)
+        said({**told, **fields})
+
+
 class LogAccount(LogRecordProcessor):
     """Every log record that the SDK is given to export."""
 
@@ -143,31 +188,32 @@ class SpanAccount(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called when the program leaves the span."""
-        if not span.context.trace_flags.sampled:
-            return
-        record = record_of("span", span.attributes, span.resource, span.instrumentation_scope)
-        status = STATUSES[span.status.status_code.value]
-        duration = span.end_time - span.start_time
-        record.update(
-            createdAt=rfc3339(span.start_time),
-            durationNs=duration,
-            level="ERROR" if status == "ERROR" else "INFO",
-            action=span.name,
-            message=f"{span.name} {status} {duration / 1e6:.1f} ms",
-            traceId=f"{span.context.trace_id:032x}",
-            spanId=f"{span.context.span_id:016x}",
-            parentSpanId=f"{span.parent.span_id:016x}" if span.parent else None,
-        )
-        metadata = record["metadata"]
-        metadata["span"] = span_of(span)
-        if status == "ERROR":
-            metadata["level_source"] = "span_status"
-        fields = dict(self._fields.get(span.name, {}))
-        metadata.update(fields.pop("metadata", {}))
-        said({**record, **fields})
-        for event in span.events:
-            if event.name == "exception":
-                said(derived_of(event, record, span))
+        span_said(span, self._fields.get(span.name, {}))
+
+
+def span_said(span: ReadableSpan, fields: Fields) -> None:
+    """Tell of an ended span and of the rows derived from it; `fields` as in LogAccount.next."""
+    record = record_of("span", span.attributes, span.resource, span.instrumentation_scope)
+    status = STATUSES[span.status.status_code.value]
+    duration = span.end_time - span.start_time
+    record.update(
+        createdAt=rfc3339(span.start_time),
+        durationNs=duration,
+        level="ERROR" if status == "ERROR" else "INFO",
+        action=span.name,
+        message=f"{span.name} {status} {duration / 1e6:.1f} ms",
+        traceId=f"{span.context.trace_id:032x}",
+        spanId=f"{span.context.span_id:016x}",
+        parentSpanId=f"{span.parent.span_id:016x}" if span.parent else None,
+    )
+    metadata = record["metadata"]
+    metadata["span"] = span_of(span)
+    if status == "ERROR":
+        metadata["level_source"] = "span_status"
+    said({**record, **fields})
+    for event in span.events:
+        if event.name == "exception":
+            said(derived_of(event, record, span))
 
 
 def span_of(span: ReadableSpan) -> Fields:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from account import LogAccount, SpanAccount
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
@@ -21,8 +22,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
-
-from account import LogAccount, SpanAccount
 
 MANY = 1200
 """More than two batches of the SDK (512)."""
@@ -212,11 +211,16 @@ def through_logging(account: LogAccount, logs: LoggerProvider) -> None:
         account.next = {"action": "through_logging"}
         log.log(level, "level %s of %d", logging.getLevelName(level), level, extra={"cart.id": 7})
     try:
-        raise ValueError("no such cart")
+        refuse(ValueError("no such cart"))
     except ValueError:
         account.next = {"action": "exception"}
         log.exception("cart lost")
     log.removeHandler(handler)
+
+
+def refuse(error: Exception) -> None:
+    """Fail, with a stack trace."""
+    raise error
 
 
 def orders(emit: Callable[..., None], tracer: trace.Tracer) -> None:
@@ -252,7 +256,7 @@ def orders(emit: Callable[..., None], tracer: trace.Tracer) -> None:
                 time.sleep(0.002)
         try:
             with tracer.start_as_current_span("charge card"):
-                raise ConnectionError("card terminal away")
+                refuse(ConnectionError("card terminal away"))
         except ConnectionError:
             emit("card not charged", severity_number=SeverityNumber.ERROR, severity_text="ERROR")
     with tracer.start_as_current_span("root of its own"):
