@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -239,3 +240,32 @@ def test_a_pipe_that_closes_is_quiet(environment, home):
 
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def with_command(body: str) -> list[str]:
+    """A command line like ours with one more command, `extra`."""
+    code = f"import time, opslog.__main__ as m\nm.app.command('extra')(lambda: {body})\nm.main()"
+    return [sys.executable, "-c", code, "extra"]
+
+
+def test_ctrl_c_is_130():
+    """As shells expect it."""
+    with subprocess.Popen(
+        with_command("print('here', flush=True) or time.sleep(60)"), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(10) == 130
+
+
+def test_a_defect_is_told_without_values():
+    """Place and kind; the value may be a record's."""
+    done = subprocess.run(
+        with_command("{}['alice@shop.example']"), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "a defect, please report it" in done.stderr
+    assert "KeyError" in done.stderr
+    assert "alice" not in done.stderr
