@@ -67,7 +67,7 @@ floors: $(TESTING) ## Imports go downwards only
 	@$(BIN)/lint-imports --no-logo
 
 spelling: $(TESTING) ## codespell
-	@$(BIN)/codespell $(CODE) docs README.md CONTRIBUTING.md CHANGELOG.md Makefile
+	@$(BIN)/codespell $(CODE) docs scripts Makefile $(wildcard *.md)
 
 docstrings: $(TESTING) ## Does every public thing say what it is?
 	@$(BIN)/interrogate --quiet $(PACKAGES)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from config.machine import cores
 from config.settings import Settings
-from opslog.embedded.server import Server, Tell, silent
+from opslog.embedded.server import Server, Tell
 from opslog.installation import Installation
 from opslog.processes import Command
 
 TRY_AGAIN = 75
 """Exit code of a step that cannot be done yet (sysexits.h, EX_TEMPFAIL)."""
+
+
+def nothing(tell: Tell) -> None:
+    """Nothing is to be done before or after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,9 @@ class Role:
 
     name: str
     command: Callable[[], Command]
-    prepare: Callable[[Tell], None] = silent
+    prepare: Callable[[Tell], None] = nothing
     """Before each start; may block."""
-    clear: Callable[[Tell], None] = silent
+    clear: Callable[[Tell], None] = nothing
     """After each end: ends what outlived it; may block."""
     is_ready: Callable[[int], bool] | None = None
     """Asked again and again; None: the process says so itself on the pipe OPSLOG_READY_FD."""

@@ -14,6 +14,7 @@ import rq
 from opslog.processes import is_alive
 from tests.integration.platform.waiting import until
 from tests.support.product import Product
+from tests.support.senders import numbered_body
 
 pytestmark = pytest.mark.slow
 
@@ -164,3 +165,18 @@ def test_own_servers_replace_the_bundled_ones(durable_postgres, valkey):
         assert product.pids("valkey-server") == []
         assert product.pids("bin/postgres") == []
         assert _answers(product)
+
+
+def test_a_database_that_is_away_at_the_first_start_is_waited_for(durable_postgres):
+    """All processes run; senders are told to come back, until it is there and migrated."""
+    durable_postgres.stop()
+    with Product.running(OPSLOG_DATABASE_URL=durable_postgres.dsn) as product:
+        body = numbered_body("early", 0, 1, 3)
+        status, headers, _ = product.export(body)
+        durable_postgres.start()
+
+        assert status == 503
+        assert int(headers["Retry-After"]) <= 3
+        until(lambda: product.export(body)[0] == 200, 90)
+        until(lambda: _answers(product) and product.get("/api/v1/logs?limit=9")["data"], 90)
+        assert len(product.get("/api/v1/logs?limit=9")["data"]) == 3
