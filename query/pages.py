@@ -91,14 +91,15 @@ class Pages:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._seen: tuple[Segment, ...] = ()
+        self._leaves: list[Leaf] = []
 
     async def leaves(self, session: Session) -> list[Leaf]:
         """All leaves as of now, none missing."""
-        segments = self._catalogue.segments()
-        newest = (await session.rows(NEWEST_SEGMENT))[0]["newest_segment"] or 0
-        if newest > max((item.number for item in segments), default=0):
+        leaves = self._known()
+        if _is_behind(leaves, (await session.rows(NEWEST_SEGMENT))[0]):
             await self._refresh()
-        return [leaf_of(item) for item in self._catalogue.segments()]
+        return self._known()
 
     async def read(self, session: Session, question: Question) -> Page:
         """The next page. Raises what storage/read.py raises."""
@@ -115,6 +116,13 @@ class Pages:
             raise LeafGone("segments changed faster than they could be read")
         return page
 
+    def _known(self) -> list[Leaf]:
+        """The leaves of the catalogue's copy; made once per copy, which lives for seconds."""
+        segments = self._catalogue.segments()
+        if segments is not self._seen:
+            self._seen, self._leaves = segments, [leaf_of(item) for item in segments]
+        return self._leaves
+
     async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(REFRESH_WAIT_S):
@@ -124,13 +132,12 @@ class Pages:
 
     async def _try(self, session: Session, question: Question) -> Page | None:
         """The page, or None when there are segments that the catalogue's copy does not know."""
-        segments = self._catalogue.segments()
-        asked = plan([leaf_of(item) for item in segments], question.where, question.order)
+        leaves = self._known()
+        asked = plan(leaves, question.where, question.order)
         wanted = question.limit + 1
         first, later = asked[:WAVE_LEAVES], asked[WAVE_LEAVES:]
         found = await session.rows(_statement(first, question, [])) if first else []
-        newest = found[0] if found else (await session.rows(NEWEST_SEGMENT))[0]
-        if (newest["newest_segment"] or 0) > max((item.number for item in segments), default=0):
+        if _is_behind(leaves, found[0] if found else (await session.rows(NEWEST_SEGMENT))[0]):
             return None
         for begin in range(0, len(later), WAVE_LEAVES):
             wave = later[begin : begin + WAVE_LEAVES]
@@ -139,6 +146,11 @@ class Pages:
             rows = await session.rows(_statement(wave, question, found))
             found = _merge(found, rows, question.order)[:wanted]
         return Page(found[: question.limit], has_more=len(found) > question.limit)
+
+
+def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
+    """Whether there are segments beyond these, as a row tells that was read just now."""
+    return (row["newest_segment"] or 0) > max((leaf.segment for leaf in leaves), default=0)
 
 
 def _statement(wave: Sequence[LeafFilter], question: Question, found: list[Row]) -> Statement:

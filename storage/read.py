@@ -156,6 +156,7 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # what a connection says that broke in the middle of something
 )
 
 

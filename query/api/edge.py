@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -46,8 +47,7 @@ async def _answered(request: web.Request, handler: Next) -> web.StreamResponse:
     try:
         return await handler(request)
     except OpslogError as error:
-        if error.status >= 500:
-            _log.warning("request %s: %s", request[REQUEST_ID], error.code, exc_info=error)
+        _note(request[REQUEST_ID], error)
         return problem(error, request[REQUEST_ID])
     except web.HTTPException as error:
         answer = problem(_translated(error), request[REQUEST_ID])
@@ -59,6 +59,15 @@ async def _answered(request: web.Request, handler: Next) -> web.StreamResponse:
     except Exception:  # noqa: BLE001 - the edge: a defect of ours must not show its insides
         _log.exception("request %s failed", request[REQUEST_ID])
         return problem(OpslogError(), request[REQUEST_ID])
+
+
+def _note(request_id: str, error: OpslogError) -> None:
+    """Into opslog's own log: a defect with all its insides, other trouble with its cause."""
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request %s: %s", request_id, error.code, exc_info=error)
+    elif error.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        cause = type(error.__cause__).__name__ if error.__cause__ else "no cause"
+        _log.warning("request %s: %s (%s)", request_id, error.code, cause)
 
 
 def _translated(error: web.HTTPException) -> OpslogError:

@@ -123,23 +123,28 @@ def keys_from(settings: AuthSettings, own: Mapping[str, bytes]) -> InstallationK
 
 def _checked_url(text: str) -> URL:
     url = URL(text)
-    host = url.host or ""
-    if url.scheme == "https" and host:
-        return url
-    if url.scheme == "http" and (host == "localhost" or _is_loopback(host)):
-        return url
+    only_loopback = url.scheme == "http"
+    if url.scheme in {"http", "https"} and url.host:
+        try:
+            # A resolver never sees an address that needs no resolving.
+            is_allowed = _is_allowed(url.host, only_loopback=only_loopback)
+        except ValueError:
+            is_allowed = not only_loopback or url.host == "localhost"
+        if is_allowed:
+            return url
     raise SetupError("auth.jwks_url must be https, or http on the loopback address")
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _is_allowed(address: str, *, only_loopback: bool) -> bool:
+    """Whether an issuer may be at this IP address: not where clouds keep their secrets."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if only_loopback:
+        return ip.is_loopback
+    return not (ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved)
 
 
 class _CheckedResolver(AbstractResolver):
-    """Refuses addresses that no issuer has: cloud metadata services, and others of that kind."""
+    """Leaves out the addresses at which no issuer may be."""
 
     def __init__(self, *, only_loopback: bool) -> None:
         self._inner = ThreadedResolver()
@@ -150,16 +155,12 @@ class _CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The addresses of a host that may be asked."""
         found = await self._inner.resolve(host, port, family)
-        allowed = [item for item in found if self._is_allowed(item["host"])]
+        allowed = [
+            item for item in found if _is_allowed(item["host"], only_loopback=self._only_loopback)
+        ]
         if not allowed:
             raise OSError("the issuer's name leads to an address that is not allowed")
         return allowed
-
-    def _is_allowed(self, address: str) -> bool:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        if self._only_loopback:
-            return ip.is_loopback
-        return not (ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved)
 
     async def close(self) -> None:
         """Closes what is inside."""

@@ -1,0 +1,301 @@
+"""Who may ask what: all routes against all roles, and the record that each access leaves."""
+
+import asyncio
+import uuid
+
+import asyncpg
+import pytest
+from aiohttp import web
+
+from config.access import Permission, Role, permissions_of
+from config.settings import ApiSettings, Settings
+from query.access_audit import Outcome
+from query.api.app import ROUTES
+from tests.integration.query.test_search import record, uuid7
+from tests.support.querying import make_token, query_server
+from tests.support.records import make_record
+
+OPEN = {"/livez", "/readyz", "/healthz"}
+VALUES = {"id": str(uuid.uuid4()), "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"}
+
+
+def address(route) -> str:
+    return route.path.format(**VALUES)
+
+
+def table(server):
+    return server.client.app[ROUTES]
+
+
+async def test_every_route_of_the_application_is_in_the_table(server):
+    served = {
+        (route.method, route.resource.canonical)
+        for route in server.client.app.router.routes()
+        if route.resource is not None
+    }
+
+    assert served == {(route.method, route.path) for route in table(server)}
+
+
+async def test_only_health_is_open(server):
+    assert {route.path for route in table(server) if route.permission is None} == OPEN
+
+
+async def test_without_a_believed_token_nothing_else_answers(server):
+    for route in table(server):
+        for token in (None, "x", make_token(key=None) if False else "a.b.c"):
+            answer = await server.client.request(
+                route.method,
+                address(route),
+                headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            )
+            if route.path in OPEN:
+                assert answer.status == 200
+            else:
+                assert answer.status == 401, route.path
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+                assert (await answer.json())["type"] == "/errors/unauthorized"
+
+
+@pytest.mark.parametrize("role", [*Role, "EMPEROR", "super_admin", ""])
+async def test_every_route_asks_every_role_for_its_permission(server, role):
+    held = permissions_of(role)
+    for route in table(server):
+        answer = await server.client.request(
+            route.method,
+            address(route),
+            headers={"Authorization": f"Bearer {make_token(role)}"},
+        )
+        if route.permission is None or route.permission in held:
+            assert answer.status in {200, 404}, (route.path, await answer.text())
+        elif route.audit_permission in held and route.path != "/version":
+            # no telemetry for it: an empty answer or a refusal, never a record
+            assert answer.status in {403, 404}, route.path
+        elif route.audit_permission not in held:
+            assert answer.status == 403, route.path
+            assert (await answer.json())["type"] == "/errors/forbidden"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Basic dXNlcjpwYXNz"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Token {make_token()}"},
+        {"X-Authorization": f"Bearer {make_token()}"},
+        {"Cookie": f"token={make_token()}"},
+    ],
+)
+async def test_tokens_are_taken_from_the_authorization_header_only(server, headers):
+    assert (await server.client.get("/api/v1/logs", headers=headers)).status == 401
+
+
+async def test_a_token_in_the_address_is_not_taken(server):
+    for name in ("token", "access_token", "jwt"):
+        answer = await server.client.get("/api/v1/logs", params={name: make_token()})
+        assert answer.status == 401
+
+
+async def test_two_authorization_headers_are_refused(server):
+    headers = [("Authorization", f"Bearer {make_token()}"), ("Authorization", "Bearer x")]
+
+    assert (await server.client.get("/api/v1/logs", headers=headers)).status == 401
+
+
+@pytest.fixture
+async def mixed(store):
+    """A log and an audit record of the same trace."""
+    trace = bytes.fromhex(VALUES["traceId"])
+    log = record(1, message="telemetry", trace_id=trace)
+    audit = record(2, message="access", trace_id=trace, kind="audit")
+    await store.put(log, audit)
+    return log, audit
+
+
+def named(page):
+    return [item["message"] for item in page["data"]]
+
+
+async def test_audit_records_are_left_out_unless_asked_for(server, mixed):
+    trace = f"/api/v1/logs/trace/{VALUES['traceId']}"
+
+    assert named(await server.page()) == ["telemetry"]
+    assert named(await server.page(trace)) == ["telemetry"]
+    assert named(await server.page(kind="audit")) == ["access"]
+    assert named(await server.page(kind=["audit", "log"])) == ["access", "telemetry"]
+    assert named(await server.page(trace, kind=["audit", "log", "span"])) == ["telemetry", "access"]
+
+
+async def test_reading_audit_records_needs_the_right_to(server, mixed):
+    log, audit = (f"/api/v1/logs/{uuid.UUID(bytes=item.id)}" for item in mixed)
+    noc, auditor = make_token("NOC"), make_token("AUDITOR")
+
+    async def status(path, token, **parameters):
+        return (await server.get(path, token=token, **parameters)).status
+
+    assert await status("/api/v1/logs", noc, kind="audit") == 403
+    assert await status("/api/v1/logs", noc, kind=["log", "audit"]) == 403
+    assert await status(audit, noc) == 404
+    assert await status(log, noc) == 200
+    assert await status("/api/v1/logs", auditor) == 403
+    assert await status("/api/v1/logs", auditor, kind=["log", "audit"]) == 403
+    assert await status(log, auditor) == 404
+    assert await status(audit, auditor) == 200
+    assert named(await server.page(token=auditor, kind="audit")) == ["access"]
+    admin = make_token("ADMIN")
+    assert await status("/api/v1/logs/export", admin, kind="audit") == 403
+    exported = await server.get("/api/v1/logs/export", token=admin)
+    assert (await exported.text()).count("\n") == 1
+    exported = await server.get("/api/v1/logs/export", kind="audit")
+    assert "access" in await exported.text()
+
+
+async def test_every_access_leaves_a_record_of_who_what_and_how_much(store, server):
+    item = record(message="x", actor_id="u-1")
+    await store.put(item, record(1))
+    noc = make_token("NOC", sub="jane")
+
+    await server.page(token=noc, actorId="u-1", limit=10)
+    await server.page(f"/api/v1/logs/{uuid.UUID(bytes=item.id)}", token=noc)
+    await server.page(f"/api/v1/logs/trace/{VALUES['traceId']}", token=noc)
+    await server.get("/api/v1/logs", token=noc, level="LOUD")
+    await server.get("/api/v1/logs/export", token=noc)
+    await server.get("/version", token=noc)
+
+    seen = [(e.action, e.outcome, e.rows, e.error, e.question) for e in server.accesses]
+    assert seen == [
+        ("logs.search", Outcome.SUCCESS, 1, "", "actorId=u-1&limit=10"),
+        ("logs.read", Outcome.SUCCESS, 1, "", f"id={uuid.UUID(bytes=item.id)}"),
+        ("logs.trace", Outcome.SUCCESS, 0, "", f"traceId={VALUES['traceId']}"),
+        ("logs.search", Outcome.FAILURE, None, "bad_input", "level=LOUD"),
+        ("logs.export", Outcome.DENIED, None, "forbidden", ""),
+    ]
+    event = server.accesses[0]
+    assert (event.subject, event.role, event.client_address) == ("jane", "NOC", "127.0.0.1")
+    assert event.permission == "logs.read"
+    assert event.route == "/api/v1/logs"
+    assert len(event.token) == len(event.request_id) == 16
+
+
+async def test_what_is_recorded_is_redacted(server):
+    await server.page(actorId="hunter2")
+
+    assert server.accesses[0].question == "actorId=[REDACTED]"
+
+
+async def test_an_export_is_recorded_before_its_first_byte_and_counted_after_its_last(
+    store, server
+):
+    await store.put(record(), record(1))
+
+    answer = await server.get("/api/v1/logs/export")
+    await answer.read()
+
+    assert [(e.outcome, e.rows) for e in server.accesses] == [
+        (Outcome.SUCCESS, None),
+        (Outcome.SUCCESS, 2),
+    ]
+
+
+async def test_an_export_that_cannot_be_recorded_is_refused(store, server):
+    await store.put(record())
+    server.switches.audit_fails = True
+
+    refused = await server.get("/api/v1/logs/export")
+    searched = await server.get("/api/v1/logs")
+
+    assert refused.status == 503
+    assert (await refused.json())["type"] == "/errors/audit_not_written"
+    assert searched.status == 200
+
+
+async def test_too_many_questions_of_one_token_at_a_time(database, reader_pool, owner_pool):
+    settings = Settings(api=ApiSettings(user_concurrency=2))
+    async with (
+        query_server(database.dsn, reader_pool, settings=settings) as server,
+        owner_pool.acquire() as blocker,
+        blocker.transaction(),
+    ):
+        await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
+        waiting = [asyncio.create_task(server.get("/api/v1/logs")) for _ in range(2)]
+        await until(lambda: waits(database, 2))
+
+        refused = await server.get("/api/v1/logs")
+        other = asyncio.create_task(server.get("/api/v1/logs", token=make_token("NOC")))
+        await until(lambda: waits(database, 3))
+        await blocker.execute("ROLLBACK")
+        await blocker.execute("BEGIN")
+
+        assert refused.status == 429
+        assert int(refused.headers["Retry-After"]) > 0
+        assert (await refused.json())["type"] == "/errors/too_many_questions"
+        assert [(await answer).status for answer in [*waiting, other]] == [200, 200, 200]
+        assert (await server.get("/api/v1/logs")).status == 200
+
+
+async def waits(database, count):
+    """Whether this many questions stand behind a lock."""
+    connection = await asyncpg.connect(database.dsn)  # only a superuser sees others' statements
+    try:
+        found = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND query LIKE '%newest_segment%'"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+    return found == count
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_question_whose_asker_has_gone_is_cancelled_in_the_database(
+    database, server, owner_pool, reader_pool
+):
+    async with owner_pool.acquire() as blocker, blocker.transaction():
+        await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
+        asking = asyncio.create_task(server.get("/api/v1/logs"))
+        await until(lambda: waits(database, 1))
+
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+        await until(lambda: waits(database, 0))
+    assert (await server.get("/api/v1/logs")).status == 200
+    assert reader_pool.get_idle_size() == reader_pool.get_size()
+
+
+async def test_the_last_address_that_no_trusted_proxy_vouches_for_is_the_client(
+    database, reader_pool
+):
+    settings = Settings(api=ApiSettings(trusted_proxies=["127.0.0.0/8", "10.0.0.0/8"]))
+    cases = [
+        (None, "127.0.0.1"),
+        ("203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9, 10.1.1.1", "203.0.113.9"),
+        ("203.0.113.9, ,", "127.0.0.1"),
+        ("spoofed", None),
+        ("10.1.1.1", "10.1.1.1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ]
+    async with query_server(database.dsn, reader_pool, settings=settings) as server:
+        for forwarded, expected in cases:
+            headers = {"Authorization": f"Bearer {server.token}"}
+            if forwarded is not None:
+                headers["X-Forwarded-For"] = forwarded
+            await server.client.get("/api/v1/logs", headers=headers)
+            assert server.accesses[-1].client_address == expected, forwarded
+
+
+async def test_without_trusted_proxies_forwarded_addresses_are_not_believed(server):
+    headers = {"Authorization": f"Bearer {server.token}", "X-Forwarded-For": "203.0.113.9"}
+
+    await server.client.get("/api/v1/logs", headers=headers)
+
+    assert server.accesses[-1].client_address == "127.0.0.1"

@@ -1,0 +1,311 @@
+"""What every answer has, and what errors look like."""
+
+import asyncio
+import csv
+import io
+import json
+
+import pytest
+
+from config.health import Finding, State
+from config.settings import ApiSettings, Settings
+from query.api.app import ROUTES
+from query.api.models import Problem, Readiness, Version
+from tests.integration.query.test_access import until, waits
+from tests.integration.query.test_search import record
+from tests.support.querying import make_token, query_server
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "opslog",
+}
+
+
+async def test_every_answer_has_the_safe_headers_and_its_own_request_id(server):
+    paths = [route.path.replace("{", "").replace("}", "") for route in server.client.app[ROUTES]]
+    seen = set()
+    for path in [*paths, "/nowhere", "/api/v1/logs?colour=red"]:
+        for token in ("", None):
+            answer = await server.get(path, token=token)
+            assert {name: answer.headers.get(name) for name in SAFE} == SAFE, path
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            seen.add(answer.headers["X-Request-Id"])
+    assert len(seen) == 2 * (len(paths) + 2)
+
+
+PROBLEMS = [
+    ("GET", "/api/v1/logs?level=LOUD", 400, "bad_input", "level"),
+    ("GET", "/api/v1/logs?colour=red", 400, "bad_input", "colour"),
+    ("GET", "/api/v1/logs?cursor=abc", 400, "bad_input", "cursor"),
+    ("GET", "/api/v1/logs?actorId=a%00b", 400, "bad_input", "actorId"),
+    ("GET", "/api/v1/logs/xyz", 400, "bad_input", "id"),
+    ("GET", "/api/v1/logs/019aa07e-5a4b-7000-8000-000000000000?x=1", 400, "bad_input", "x"),
+    ("GET", "/api/v1/logs/trace/xyz", 400, "bad_input", "traceId"),
+    ("GET", "/api/v1/logs/trace/" + "0" * 32, 400, "bad_input", "traceId"),
+    ("GET", "/api/v1/logs/export?format=xml", 400, "bad_input", "format"),
+    ("GET", "/api/v1/logs/export?limit=5", 400, "bad_input", "limit"),
+    ("GET", "/api/v1/nowhere", 404, "not_found", None),
+    ("GET", "/..%2f..%2fetc%2fpasswd", 404, "not_found", None),
+    ("POST", "/api/v1/logs", 405, "method_not_allowed", None),
+    ("DELETE", "/api/v1/logs", 405, "method_not_allowed", None),
+    ("PATCH", "/livez", 405, "method_not_allowed", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "code", "parameter"), PROBLEMS)
+async def test_errors_are_problem_documents(server, method, path, status, code, parameter):
+    headers = {"Authorization": f"Bearer {server.token}"}
+
+    answer = await server.client.request(method, path, headers=headers)
+
+    assert answer.status == status
+    assert answer.content_type == "application/problem+json"
+    problem = Problem.model_validate_json(await answer.text())
+    assert problem.type == f"/errors/{code}"
+    assert problem.status == status
+    assert problem.request_id == answer.headers["X-Request-Id"]
+    assert [item.parameter for item in problem.errors] == ([parameter] if parameter else [])
+    if status == 405:
+        assert answer.headers["Allow"] == "GET"
+
+
+async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog):
+    async def broken(*_):
+        raise RuntimeError("SELECT secret FROM /var/lib postgresql://u:p@h/db")
+
+    monkeypatch.setattr("query.pages.Pages.read", broken)
+
+    answer = await server.get("/api/v1/logs")
+
+    assert answer.status == 500
+    problem = await answer.json()
+    assert problem["type"] == "/errors/internal"
+    assert problem["detail"] == ""
+    assert "secret" not in json.dumps(problem)
+    assert problem["requestId"] in caplog.text
+
+
+async def test_a_statement_that_the_database_refuses_shows_nothing_of_itself(server, monkeypatch):
+    monkeypatch.setattr("query.compile._LEAF_COLUMNS", "secret_column")
+    monkeypatch.setattr("query.pages.NEWEST_SEGMENT", _bad_statement())
+
+    answer = await server.get("/api/v1/logs")
+
+    assert answer.status == 500
+    assert (await answer.json())["type"] == "/errors/database_refused"
+    assert "secret" not in await answer.text()
+
+
+def _bad_statement():
+    from storage.read import Statement
+
+    return Statement("SELECT secret FROM segments")
+
+
+async def test_a_question_that_takes_too_long_is_stopped_and_says_so(
+    database, reader_pool, owner_pool
+):
+    settings = Settings(api=ApiSettings(statement_timeout_s=0.3))
+    async with (
+        query_server(database.dsn, reader_pool, settings=settings) as server,
+        owner_pool.acquire() as blocker,
+        blocker.transaction(),
+    ):
+        await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
+
+        answer = await server.get("/api/v1/logs")
+
+        assert answer.status == 503
+        assert (await answer.json())["type"] == "/errors/question_too_slow"
+        assert "Retry-After" in answer.headers
+        await until(lambda: waits(database, 0))
+
+
+async def test_questions_beyond_the_pool_are_told_to_come_back(
+    database, reader_pool, owner_pool, monkeypatch
+):
+    monkeypatch.setattr("storage.read.CONNECTION_WAIT_S", 0.2)
+    async with (
+        query_server(database.dsn, reader_pool) as server,
+        owner_pool.acquire() as blocker,
+        blocker.transaction(),
+    ):
+        await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
+        waiting = [asyncio.create_task(server.get("/api/v1/logs")) for _ in range(4)]
+        await until(lambda: waits(database, 4))
+
+        refused = await server.get("/api/v1/logs")
+
+        await blocker.execute("ROLLBACK")
+        await blocker.execute("BEGIN")
+        assert refused.status == 503
+        assert (await refused.json())["type"] == "/errors/database_busy"
+        assert {(await answer).status for answer in waiting} == {200}
+
+
+async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgres):
+    from storage import migrate
+    from storage.pool import DatabaseRole, connect, open_pool
+
+    connection = await connect(durable_postgres.dsn, DatabaseRole.OWNER)
+    await migrate.up(connection)
+    await connection.close()
+    async with (
+        await open_pool(durable_postgres.dsn, DatabaseRole.READER, size=2) as pool,
+        query_server(durable_postgres.dsn, pool) as server,
+    ):
+        assert (await server.get("/readyz")).status == 200
+        durable_postgres.stop()
+
+        answer = await server.get("/api/v1/logs")
+        ready = await server.get("/readyz", token=None)
+
+        assert answer.status == 503
+        assert (await answer.json())["type"] == "/errors/database_away"
+        assert ready.status == 503
+        assert (await ready.json())["checks"]["database"]["state"] == "failed"
+        assert (await server.get("/livez", token=None)).status == 200
+
+
+async def test_readyz_lists_every_check_and_fails_only_with_one_that_failed(database, reader_pool):
+    found = {"spool": Finding(State.OK), "segments": Finding(State.DEGRADED, "one is late")}
+
+    async def look(name):
+        return found[name]
+
+    checks = {name: (lambda name=name: look(name)) for name in found}
+    async with query_server(database.dsn, reader_pool, checks=checks) as server:
+        answer = await server.get("/readyz", token=None)
+        found["spool"] = Finding(State.FAILED, "full")
+        failed = await server.get("/healthz", token=None)
+        ready = Readiness.model_validate_json(await answer.text())
+        worst = (await failed.json())["status"]
+
+    assert answer.status == 200
+    assert ready.status == "degraded"
+    assert ready.checks["segments"].reason == "one is late"
+    assert {name: check.state for name, check in ready.checks.items()} == {
+        "database": "ok",
+        "spool": "ok",
+        "segments": "degraded",
+    }
+    assert failed.status == 503
+    assert worst == "failed"
+
+
+async def test_metrics_and_version_are_for_those_who_may(server):
+    await server.page()
+
+    metrics = await server.get("/metrics", token=make_token("ADMIN"))
+    version = await server.get("/version", token=make_token("NOC"))
+
+    text = await metrics.text()
+    assert 'opslog_api_request_seconds_count{route="/api/v1/logs",status="200"}' in text
+    assert Version.model_validate_json(await version.text()).version == "1.2.3"
+    assert (await server.get("/metrics", token=make_token("NOC"))).status == 403
+
+
+async def test_ndjson_export_is_what_search_shows_line_by_line(store, server):
+    for number in range(30):
+        await store.put(record(number, level=number % 5, message=f"m\n{number}"))
+    await store.roll("info")
+    await server.catalogue.refresh()
+
+    answer = await server.get("/api/v1/logs/export", minLevel="INFO")
+
+    text = await answer.text()
+    assert answer.content_type == "application/x-ndjson"
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="opslog-2')
+    lines = [json.loads(line) for line in text.splitlines()]
+    searched = (await server.page(minLevel="INFO"))["data"]
+    assert sorted(lines, key=lambda r: r["id"]) == sorted(searched, key=lambda r: r["id"])
+    assert len(lines) == 24
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 1000])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_exports_of_many_pieces_hold_every_record_once(
+    store, server, piece, order, monkeypatch
+):
+    monkeypatch.setattr("query.export.PIECE_ROWS", piece)
+    for number in range(7):
+        await store.put(*[record(k % 2, message=f"{number}.{k}") for k in range(3)])
+
+    for name in ("ndjson", "json"):
+        answer = await server.get("/api/v1/logs/export", order=order, format=name)
+        text = await answer.text()
+        found = json.loads(text) if name == "json" else [json.loads(x) for x in text.splitlines()]
+        assert len(found) == len({item["message"] for item in found}) == 21
+        ordered = sorted(found, key=lambda r: r["createdAt"], reverse=order == "desc")
+        assert [r["createdAt"] for r in found] == [r["createdAt"] for r in ordered]
+
+
+async def test_an_export_of_nothing_is_an_empty_document(server):
+    assert await (await server.get("/api/v1/logs/export")).text() == ""
+    assert await (await server.get("/api/v1/logs/export", format="json")).text() == "[]\n"
+    text = await (await server.get("/api/v1/logs/export", format="csv")).text()
+    assert text.startswith("createdAt,") and text.count("\r\n") == 1
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "=\"'", "plain", "a,b", 'a"b']
+
+
+async def test_csv_is_safe_to_open_in_a_spreadsheet(store, server):
+    for number, text in enumerate(FORMULAS):
+        await store.put(record(number, message=text, actor_id=text))
+
+    answer = await server.get("/api/v1/logs/export", format="csv", order="asc")
+
+    rows = list(csv.DictReader(io.StringIO(await answer.text(), newline="")))
+    expected = [f"'{text}" if text[0] in "=+-@\t\r\n" else text for text in FORMULAS]
+    assert [row["message"] for row in rows] == expected
+    assert [row["actorId"] for row in rows] == expected
+    assert rows[0]["createdAt"] == "2026-09-21T14:13:20.123000000Z"
+    assert json.loads(rows[0]["resource"]) == {"service.name": "checkout"}
+
+
+async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monkeypatch):
+    monkeypatch.setattr("query.export.PIECE_ROWS", 2)
+    await store.put(*[record(n) for n in range(10)])
+    from query.export import Export
+    from storage.errors import DatabaseAway
+
+    whole = Export._leaf
+
+    async def breaks(self, part, order):
+        async for piece in whole(self, part, order):
+            yield piece
+            raise DatabaseAway("gone")
+
+    monkeypatch.setattr(Export, "_leaf", breaks)
+    import aiohttp
+
+    with pytest.raises(aiohttp.ClientError):
+        answer = await server.get("/api/v1/logs/export")
+        assert answer.status == 200
+        await answer.read()
+    await until(
+        lambda: asyncio.sleep(0, [e.error for e in server.accesses] == ["", "database_away"])
+    )
+
+
+async def test_a_slow_reader_of_an_export_holds_no_connection(store, server, reader_pool):
+    message = "x" * 20_000
+    for _ in range(10):
+        await store.put(*[record(n, message=message) for n in range(100)])
+
+    answer = await server.get("/api/v1/logs/export")
+    await answer.content.readline()
+
+    async def idle():
+        return reader_pool.get_idle_size() == reader_pool.get_size()
+
+    await until(idle)
+    assert (await server.get("/api/v1/logs")).status == 200
+    answer.close()

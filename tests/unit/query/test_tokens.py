@@ -1,0 +1,203 @@
+"""Which tokens are believed: the attacks on JWT as a table."""
+
+import base64
+import json
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from config.access import Permission
+from config.errors import SetupError
+from config.settings import AuthSettings
+from query.auth.keys import InstallationKeys, keys_from, public_key
+from query.auth.tokens import Verifier
+from query.errors import Unauthorized
+from tests.support.querying import KEY_ID, OWN_KEY, make_token, public_pem, rsa_key
+
+OTHER_KEY = rsa_key()
+NOW = int(time.time())
+
+
+def verifier(**settings) -> Verifier:
+    return Verifier(AuthSettings(**settings), InstallationKeys({KEY_ID: public_pem(OWN_KEY)}))
+
+
+async def test_a_token_of_the_installation_is_believed():
+    principal = await verifier().verify(make_token("ADMIN", sub="jane"))
+
+    assert (principal.subject, principal.role) == ("jane", "ADMIN")
+    assert principal.permissions == {
+        *(Permission.LOGS_READ, Permission.LOGS_EXPORT),
+        *(Permission.OPERATIONS_READ, Permission.REDACTION_TEST),
+    }
+    assert abs(principal.expires_s - NOW - 3630) < 5
+
+
+def encoded(value) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+CLAIMS = {"iss": "opslog", "aud": "opslog", "role": "SUPER_ADMIN", "exp": NOW + 60, "iat": NOW}
+PRIVATE_PEM = OWN_KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+
+
+def hs256_with_the_public_key() -> str:
+    import hashlib
+    import hmac
+
+    head = encoded({"alg": "HS256", "typ": "JWT", "kid": KEY_ID}) + "." + encoded(CLAIMS)
+    tag = hmac.digest(public_pem(OWN_KEY), head.encode(), hashlib.sha256)
+    return f"{head}.{base64.urlsafe_b64encode(tag).decode().rstrip('=')}"
+
+
+def with_header(**header) -> str:
+    return make_token(headers={"kid": KEY_ID} | header)
+
+
+def deep() -> str:
+    return base64.urlsafe_b64encode(b"[" * 5000).decode().rstrip("=")
+
+
+ATTACKS = {
+    "nothing": "",
+    "dots": "..",
+    "text": "a.b.c",
+    "not ascii": "é.é.é",
+    "unsigned": f"{encoded({'alg': 'none', 'kid': KEY_ID})}.{encoded(CLAIMS)}.",
+    "unsigned, spelled otherwise": f"{encoded({'alg': 'nOnE', 'kid': KEY_ID})}.{encoded(CLAIMS)}.",
+    "no algorithm": f"{encoded({'kid': KEY_ID})}.{encoded(CLAIMS)}.",
+    "HS256 with the public key": hs256_with_the_public_key(),
+    "RS512": jwt.encode(CLAIMS, OWN_KEY, algorithm="RS512", headers={"kid": KEY_ID}),
+    "PS256": jwt.encode(CLAIMS, OWN_KEY, algorithm="PS256", headers={"kid": KEY_ID}),
+    "another key": make_token(key=OTHER_KEY),
+    "cut signature": make_token()[:-10],
+    "changed claims": ".".join(
+        [make_token().split(".")[0], encoded(CLAIMS), make_token().split(".")[2]]
+    ),
+    "unknown crit": with_header(crit=["exp"], exp=1),
+    "b64 crit": with_header(crit=["b64"], b64=True),
+    "empty crit": with_header(crit=[]),
+    "no kid": make_token(headers={}),
+    "kid is a path": with_header(kid="../../dev/null"),
+    "kid is SQL": with_header(kid="' OR 1=1"),
+    "kid is long": with_header(kid="k" * 5000),
+    "kid is a number": f"{encoded({'alg': 'RS256', 'kid': 1})}.{encoded(CLAIMS)}.AA",
+    "kid is a list": f"{encoded({'alg': 'RS256', 'kid': [KEY_ID]})}.{encoded(CLAIMS)}.AA",
+    "embedded key": make_token(key=OTHER_KEY, headers={"kid": "x", "jwk": {"kty": "RSA"}}),
+    "key by address": make_token(key=OTHER_KEY, headers={"kid": "x", "jku": "http://127.0.0.1/"}),
+    "certificate by address": make_token(
+        key=OTHER_KEY, headers={"kid": "x", "x5u": "http://127.0.0.1/"}
+    ),
+    "expired": make_token(iat=NOW - 3600, exp=NOW - 31),
+    "not yet valid": make_token(nbf=NOW + 60),
+    "issued in the future": make_token(iat=NOW + 60),
+    "without end": make_token(exp=None),
+    "end is text": make_token(exp="tomorrow"),
+    "end is infinite": f"{encoded({'alg': 'RS256', 'kid': KEY_ID})}."
+    + encoded(CLAIMS | {"exp": float("inf")})
+    + ".AA",
+    "lives too long": make_token(iat=NOW, exp=NOW + 24 * 3600 + 1),
+    "lives too long without a beginning": make_token(iat=None, exp=NOW + 25 * 3600),
+    "other issuer": make_token(iss="opslog "),
+    "no issuer": make_token(iss=None),
+    "issuers": make_token(iss=["opslog"]),
+    "other audience": make_token(aud="OPSLOG"),
+    "no audience": make_token(aud=None),
+    "very long": make_token(note="x" * 9000),
+    "deep header": f"{deep()}.{deep()}.AA",
+    "deep claims": f"{encoded({'alg': 'RS256', 'kid': KEY_ID})}.{deep()}.AA",
+    "signed text": jwt.api_jws.encode(b"text", OWN_KEY, "RS256", headers={"kid": KEY_ID}),
+    "signed list": jwt.api_jws.encode(b"[1]", OWN_KEY, "RS256", headers={"kid": KEY_ID}),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_attacks_are_not_believed(attack):
+    with pytest.raises(Unauthorized) as refused:
+        await verifier().verify(ATTACKS[attack])
+
+    assert str(refused.value) == "the token is not valid"
+
+
+ROLES = [
+    ({"role": "NOC"}, {}, "NOC"),
+    ({"role": "noc"}, {}, "noc"),
+    ({"role": "SUPER_ADMIN "}, {}, "SUPER_ADMIN "),
+    ({"role": "SUPER\u200b_ADMIN"}, {}, "SUPER\u200b_ADMIN"),
+    ({"role": ["SUPER_ADMIN"]}, {}, ""),
+    ({"role": {"SUPER_ADMIN": True}}, {}, ""),
+    ({"role": None, "roles": "SUPER_ADMIN"}, {}, ""),
+    ({"role": None, "Role": "SUPER_ADMIN"}, {}, ""),
+    ({"role": "x", "realm": {"ops": "NOC"}}, {"role_claim": "realm.ops"}, "NOC"),
+    ({"role": "x", "realm": "NOC"}, {"role_claim": "realm.ops"}, ""),
+    ({"role": "x", "https://ops/role": "NOC"}, {"role_claim": "https://ops/role"}, "NOC"),
+    ({"role": "ops"}, {"role_map": {"ops": "NOC"}}, "NOC"),
+    ({"role": "ops"}, {"role_map": {"ops": "EMPEROR"}}, "EMPEROR"),
+]
+
+
+@pytest.mark.parametrize(("claims", "settings", "role"), ROLES)
+async def test_a_role_is_one_exact_text_at_the_configured_claim(claims, settings, role):
+    principal = await verifier(**settings).verify(make_token(**claims))
+
+    assert principal.role == role
+    assert principal.permissions == ({Permission.LOGS_READ} if role == "NOC" else frozenset())
+
+
+@pytest.mark.parametrize("subject", [None, "", 5, ["a"]])
+async def test_a_token_without_a_name_is_unknown(subject):
+    token = jwt.encode(CLAIMS, OWN_KEY, algorithm="RS256", headers={"kid": KEY_ID})
+    if subject is not None:
+        claims = json.dumps(CLAIMS | {"sub": subject}).encode()
+        token = jwt.api_jws.encode(claims, OWN_KEY, "RS256", headers={"kid": KEY_ID})
+
+    try:
+        principal = await verifier().verify(token)
+    except Unauthorized:
+        return  # PyJWT wants a text where there is one
+    assert principal.subject == "unknown"
+
+
+async def test_a_little_skew_is_forgiven():
+    for claims in ({"exp": NOW - 20}, {"nbf": NOW + 20}, {"iat": NOW + 20}):
+        await verifier(leeway_s=30).verify(make_token(**claims))
+
+
+async def test_a_believed_token_is_remembered_until_it_ends(monkeypatch):
+    checked = verifier(leeway_s=0)
+    token = make_token(exp=NOW + 60)
+    first = await checked.verify(token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    assert await checked.verify(token) is first
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "time", lambda: NOW + 61)
+    assert token not in str(vars(checked))
+    with pytest.raises(Unauthorized):
+        monkeypatch.setattr(jwt, "decode", lambda *_, **__: (_ for _ in ()).throw(ValueError))
+        await checked.verify(token)
+
+
+async def test_a_pem_file_stands_for_every_key_id_of_its_issuer(tmp_path):
+    path = tmp_path / "issuer.pem"
+    path.write_bytes(public_pem(OTHER_KEY))
+    settings = AuthSettings(public_key_file=path)
+    checked = Verifier(settings, keys_from(settings, {KEY_ID: public_pem(OWN_KEY)}))
+
+    for headers in ({}, {"kid": "theirs"}):
+        await checked.verify(make_token("NOC", key=OTHER_KEY, headers=headers))
+    await checked.verify(make_token("NOC"))
+    with pytest.raises(Unauthorized):
+        await checked.verify(make_token("NOC", key=OTHER_KEY, headers={"kid": KEY_ID}))
+
+
+def test_weak_and_wrong_keys_are_refused_at_the_start(tmp_path):
+    for pem in (b"", b"text", PRIVATE_PEM, public_pem(rsa_key(1024))):
+        with pytest.raises(SetupError):
+            public_key(pem)
+    with pytest.raises(SetupError, match="public_key_file"):
+        keys_from(AuthSettings(public_key_file=tmp_path / "none"), {})
