@@ -171,7 +171,7 @@ def _house_checks(installation: Installation, storing: Storing) -> dict[str, Che
     checks = {f"audit {name}": check for name, check in storing.checks().items()}
     if os.environ.get("OPSLOG_PROCESS"):
         for name in receiver_names(installation.settings):
-            checks[name] = ask(name, installation.run_dir / f"{name}.sock")
+            checks[name] = ask(name, installation.health_socket(name))
     return checks
 
 
@@ -191,7 +191,7 @@ async def _health(
     installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
 ) -> AsyncIterator[None]:
     health = HealthServer(checks)
-    await health.start(installation.run_dir / f"{name}.sock", port)
+    await health.start(installation.health_socket(name), port)
     try:
         yield
     finally:

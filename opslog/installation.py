@@ -21,7 +21,7 @@ from config.errors import SetupError
 from config.settings import Settings
 from opslog.embedded.homes import servers_home
 from opslog.embedded.postgres import EmbeddedPostgres
-from opslog.embedded.server import make_folder
+from opslog.embedded.server import make_folder, socket_folder
 from opslog.embedded.valkey import EmbeddedValkey
 from opslog.processes import Account, account_for
 from opslog.secret_files import SecretFiles
@@ -148,6 +148,11 @@ class Installation:
         if self.settings.redis_url is not None:
             return self.settings.redis_url.get_secret_value()
         return self.valkey.url
+
+    def health_socket(self, process: str) -> Path:
+        """Where a process of this house says how it is (opslog/health.py)."""
+        name = f"{process}.sock"
+        return socket_folder(self.data_dir, name, None) / name
 
     def running(self) -> Running | None:
         """The `opslog up` that runs on this data directory, once it has opened its ports."""

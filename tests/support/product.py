@@ -199,8 +199,14 @@ class Product:
         )
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows of a query, asked by the installation's own login."""
-        return run(_fetch(self.installation.database_dsn(), query))
+        """Rows of a query, asked by the installation's own login; waits for the database."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                return run(_fetch(self.installation.database_dsn(), query))
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+                assert time.monotonic() < end, "the database does not come back"
+                time.sleep(0.1)
 
     @property
     def installation(self) -> Installation:
