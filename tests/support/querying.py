@@ -44,8 +44,13 @@ def make_token(role: str = "SUPER_ADMIN", *, key=OWN_KEY, headers=None, **claims
     """A token as `opslog token` makes it; a claim of None is left out."""
     now = int(time.time())
     said = {
-        **{"iss": "opslog", "aud": "opslog", "sub": "tester", "role": role},
-        **{"iat": now, "nbf": now - 5, "exp": now + 3600},
+        "iss": "opslog",
+        "aud": "opslog",
+        "sub": "tester",
+        "role": role,
+        "iat": now,
+        "nbf": now - 5,
+        "exp": now + 3600,
     } | claims
     said = {name: value for name, value in said.items() if value is not None}
     header = {"kid": KEY_ID} if headers is None else headers
