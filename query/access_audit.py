@@ -13,6 +13,7 @@ from typing import TypeAlias
 from config.errors import OpslogError
 from query.errors import AuditNotWritten
 from query.metrics import ACCESSES_NOT_RECORDED
+from query.search import StoredAs
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +65,10 @@ Redact: TypeAlias = Callable[[str], str]
 class AccessAudit:
     """Hands events on, redacted."""
 
-    def __init__(self, keep: Keep, redact: Redact) -> None:
+    def __init__(self, keep: Keep, redact: Redact, stored_as: StoredAs) -> None:
         self._keep = keep
         self._redact = redact
+        self._stored_as = stored_as
 
     async def note(self, event: AccessEvent) -> None:
         """Record an access; that it could not be is counted and logged, and nothing else."""
@@ -86,4 +88,6 @@ class AccessAudit:
 
     async def _hand_on(self, event: AccessEvent) -> None:
         question = self._redact(event.question[:MAX_QUESTION])
-        await self._keep(replace(event, question=question))
+        # As the actor of any other record: an e-mail address becomes its joinable token.
+        subject = self._stored_as("user.id", event.subject)
+        await self._keep(replace(event, question=question, subject=subject))

@@ -14,6 +14,7 @@ from config.levels import LEVEL_NAMES, Level
 from query import fields
 from query.fields import Field, FieldValue
 from query.filters import Comparison, FieldCompare, FieldEquals, FieldIn, Filter, IpIn, Or
+from storage.correlation import stored_correlation
 
 MAX_TEXT = 2048
 """Longest value of a parameter; no column that is searched by equality is longer in practice."""
@@ -75,6 +76,10 @@ def _values(
 
 def _text(name: str, value: str) -> str:  # noqa: ARG001 - one signature for all readers
     return value
+
+
+def _correlation(name: str, value: str) -> str:  # noqa: ARG001 - as above
+    return stored_correlation(value)
 
 
 def _level(name: str, value: str) -> Level:
@@ -175,7 +180,7 @@ FILTERS: dict[str, FilterParameter] = {
             "correlationId",
             "ties records of one request",
             {},
-            condition=_values(fields.CORRELATION_ID, _text),
+            condition=_values(fields.CORRELATION_ID, _correlation),
         ),
         FilterParameter(
             "traceId", "32 hex digits", {}, condition=_values(fields.TRACE_ID, trace_id)

@@ -59,7 +59,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     in the database as well.
     """
     reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s)
-    audit = AccessAudit(parts.keep_access, parts.redact)
+    audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
     logs = Logs(
         Sources(
             reader=reader,

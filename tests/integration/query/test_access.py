@@ -177,9 +177,10 @@ async def test_every_access_leaves_a_record_of_who_what_and_how_much(store, serv
 
 
 async def test_what_is_recorded_is_redacted(server):
-    await server.page(actorId="hunter2")
+    await server.page(token=make_token(sub="jane@example.com"), actorId="hunter2")
 
     assert server.accesses[0].question == "actorId=[REDACTED]"
+    assert server.accesses[0].subject == "hmac:user.id"
 
 
 async def test_an_export_is_recorded_before_its_first_byte_and_counted_after_its_last(

@@ -24,6 +24,7 @@ from query.filters import (
     Text,
 )
 from query.search import EXPORT, SEARCH, TRACE, parse
+from storage.correlation import stored_correlation
 
 NOW_NS = 1_790_000_000_000_000_000
 
@@ -73,6 +74,10 @@ FILTERS = [
     (
         [("ipAddress", "10.0.0.1"), ("ipAddress", "::1")],
         Or((IpIn(ipaddress.ip_network("10.0.0.1/32")), IpIn(ipaddress.ip_network("::1/128")))),
+    ),
+    (
+        [("correlationId", "x" * 40)],
+        FieldEquals(fields.CORRELATION_ID, stored_correlation("x" * 40)),
     ),
     ([("attr.http.method", "GET")], AttrEquals("http.method", "GET")),
     ([("attr.a", "")], AttrEquals("a", "")),
