@@ -212,8 +212,14 @@ def _problem(found: Any, values: Mapping[str, Any], origins: Mapping[str, Origin
     message = found["msg"].removeprefix("Value error, ")
     if name not in values:
         return message if name in message or not name else f"{name}: {message}"
+    if path != name or _is_long(values[name]):  # the place says more than all of the value
+        return f"{origins[name].where}: {path}: {message}"
     shown = "" if FIELDS[name].is_secret else f" is {values[name]!r}"
     return f"{origins[name].where}: {name}{shown}: {message}"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
 def load_or_exit(config: Path | None = None) -> Loaded:

@@ -8,7 +8,9 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from config.retention import MAX_RULES, RetentionRule, check_together
 
 MIB = 2**20
 GIB = 2**30
@@ -180,13 +182,39 @@ class StorageSettings(Section):
     """Segments and limits of the store."""
 
     segment_rows: Annotated[int, Field(ge=1000)] = 250_000
-    """A segment is rolled over at this many rows."""
+    """A segment is rolled over at this many rows; classes of more than 300 such segments get
+    larger ones, up to four times that."""
     segment_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
     """… or at this many COPY bytes."""
     segment_age_s: Annotated[int, Field(ge=1, le=7 * 86400)] = 86400
     """… or at this age, so that retention is late by at most that."""
     max_bytes: Annotated[int, Field(ge=0)] = 0
-    """Size limit of the store; 0 means none."""
+    """Size limit of the store in the database; beyond it the oldest segments of the lowest level
+    go, whatever their rule, down to its floor. 0 means none."""
+    no_trigrams: list[str] = ["debug"]
+    """Retention classes without a trigram index on the message, which is a fifth of a sealed
+    segment: words are searched in them by reading."""
+    seal_yield_rows_per_s: Annotated[int, Field(ge=1)] = 20_000
+    """Sealing waits while more rows than this arrive, up to a quarter of an hour a segment."""
+    seal_read_back: bool = True
+    """Before a segment is sealed, read it and compare each batch with the hash taken at its
+    arrival (5 us of database time a row)."""
+
+
+class RetentionSettings(Section):
+    """How long records are kept, and when the expired ones go."""
+
+    at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "03:00"
+    """Time of day (UTC) at which expired segments are dropped."""
+    rules: Annotated[list[RetentionRule], Field(max_length=MAX_RULES)] = []
+    """`[[retention.rules]]`: name, keep, floor, and what they match (docs/retention.md). Without
+    any: DEBUG 7d, INFO 30d, WARN 90d, ERROR 180d, CRITICAL 365d, audit 365d."""
+
+    @field_validator("rules")
+    @classmethod
+    def _make_sense_together(cls, rules: list[RetentionRule]) -> list[RetentionRule]:
+        check_together(rules)
+        return rules
 
 
 class LimitSettings(Section):
@@ -266,6 +294,7 @@ class Settings(Section):
     spool: SpoolSettings = SpoolSettings()
     writer: WriterSettings = WriterSettings()
     storage: StorageSettings = StorageSettings()
+    retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
     mapping: MappingSettings = MappingSettings()
     redaction: RedactionSettings = RedactionSettings()

@@ -35,7 +35,7 @@ from query.access_records import batch_of
 from query.api.app import Parts
 from query.api.app import build_app as build_query
 from storage.catalogue import Catalogue
-from storage.classes import AUDIT, CLASS_BY_LEVEL, classify
+from storage.classes import AUDIT, classes_of, classifier, classify
 from storage.framing import Framing
 from storage.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
@@ -81,9 +81,10 @@ async def _receive(
     installation = Installation(settings)
     installation.make_folders()
     codec = Codec(_redactor(installation), settings.limits, settings.mapping)
+    class_of = classifier(settings.retention)
     async with AsyncExitStack() as stack:
         storing = await stack.enter_async_context(
-            Storing.open(installation, name, classes=CLASS_BY_LEVEL)
+            Storing.open(installation, name, classes=classes_of(settings.retention))
         )
         keys = KeyRing(
             required=settings.otlp.asks_for_keys,
@@ -91,8 +92,8 @@ async def _receive(
         )
         keys.load_snapshot()
         await stack.enter_async_context(_beside(keys.run(storing.pool)))
-        sink = Ingest(codec, storing.spool, Framing(storing.spool, classify))
-        server = build_receiver(settings.otlp, sink, keys, Explainer(codec, classify, now_ns))
+        sink = Ingest(codec, storing.spool, Framing(storing.spool, class_of))
+        server = build_receiver(settings.otlp, sink, keys, Explainer(codec, class_of, now_ns))
         await stack.enter_async_context(_health(installation, name, storing.checks(), health_port))
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from opslog.cli.options import ConfigOption, loaded
 
@@ -43,7 +44,7 @@ def _rows(found: "Loaded") -> list[dict[str, Any]]:
             value = getattr(value, part)
         if field.is_secret:
             value = None if value is None else _MASK
-        plain = str(value) if isinstance(value, Path) else value
+        plain = _plain(value)
         rows.append(
             {
                 "name": name,
@@ -54,3 +55,12 @@ def _rows(found: "Loaded") -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,210 @@
+"""How long records are kept: `[[retention.rules]]`, and what is wrong with a set of them.
+
+The first rule that matches a record decides; after the last one come the defaults by level. A
+rule of levels alone sets how long their classes are kept, any other one makes a class of its own.
+Who turns rules into classes of records is storage/classes.py, into cut-offs retention/policy.py.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from config.errors import SetupError
+from config.levels import LEVEL_NAMES
+from config.units import duration_s, duration_text
+
+AUDIT = "audit"
+KINDS = ("log", "span", AUDIT)
+AUDIT_FLOOR = timedelta(days=365)
+"""Audit records are kept a year at least: PCI DSS 4.0.1, 10.5.1, asks for twelve months."""
+DEFAULT_KEEP: dict[str, timedelta] = {
+    "debug": timedelta(days=7),
+    "info": timedelta(days=30),
+    "warn": timedelta(days=90),
+    "error": timedelta(days=180),
+    "critical": timedelta(days=365),
+    AUDIT: AUDIT_FLOOR,
+}
+"""Class to how long it is kept where no rule says otherwise."""
+LEAST_KEEP = timedelta(hours=1)
+"""Anything shorter is a slip of the pen: a segment takes longer to fill."""
+MAX_RULES = 100
+"""Each class has an open segment, its indexes and its counts."""
+
+
+def _period(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('is not a duration; write for instance "90d", "12h" or "3y"')  # noqa: TRY004 - pydantic reports ValueErrors
+    try:
+        return timedelta(seconds=duration_s(value))
+    except (SetupError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+
+
+def period_text(period: timedelta) -> str:
+    """As people write it: `30d`, `12h`."""
+    return duration_text(period.total_seconds())
+
+
+Period = Annotated[timedelta, BeforeValidator(_period), PlainSerializer(period_text)]
+
+
+def _words(value: object) -> object:
+    """`"a"` is `["a"]`; either is frozen."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_words)]
+
+
+def _one_of(known: Sequence[str], given: Sequence[str], what: str) -> None:
+    for word in given:
+        if word not in known:
+            raise ValueError(f"{word!r} is not a {what}; there are {', '.join(known)}")
+
+
+class RetentionRule(BaseModel):
+    """Which records, and how long they are kept. What is not named matches everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,49}$")]
+    """Shown wherever the rule acts; of a rule that names more than levels also its class."""
+    keep: Period
+    """How long after their arrival."""
+    floor: Period = timedelta(0)
+    """Nothing removes them sooner: no shorter `keep`, no size limit, no purge."""
+    level: Words = ()
+    """DEBUG, INFO, WARN, ERROR, CRITICAL."""
+    source_module: Words = ()
+    """Source modules; `payments*` matches all that begin so."""
+    action: Words = ()
+    """Actions, likewise."""
+    kind: Words = ()
+    """log, span; audit stands alone."""
+    resource_type: Words = ()
+    """Resource types, likewise."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "RetentionRule":
+        _one_of(LEVEL_NAMES, self.level, "level")
+        _one_of(KINDS, self.kind, "kind")
+        if self.keep < max(self.floor, LEAST_KEEP):
+            least = period_text(max(self.floor, LEAST_KEEP))
+            raise ValueError(f"keep {period_text(self.keep)} is shorter than the floor of {least}")
+        if AUDIT in self.kind:
+            self._check_audit()
+        elif not self.is_by_level and self.name in DEFAULT_KEEP:
+            raise ValueError(f"the name {self.name} is that of a class which is always there")
+        elif not any(getattr(self, field) for field in MATCHED):
+            raise ValueError("matches everything; name a level, source module, action or type")
+        return self
+
+    def _check_audit(self) -> None:
+        if len(self.kind) > 1 or any(getattr(self, field) for field in MATCHED if field != "kind"):
+            raise ValueError("audit records are one class: kind audit stands alone in a rule")
+        if self.keep < AUDIT_FLOOR:
+            raise ValueError(
+                f"keep {period_text(self.keep)} is shorter than the floor of audit records, "
+                f"{period_text(AUDIT_FLOOR)}"
+            )
+
+    @property
+    def is_by_level(self) -> bool:
+        """Whether it says how long whole classes are kept, rather than makes one."""
+        others = any(getattr(self, field) for field in MATCHED if field != "level")
+        return AUDIT in self.kind or not others
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The retention classes that it governs."""
+        if AUDIT in self.kind:
+            return (AUDIT,)
+        return tuple(name.lower() for name in self.level) if self.is_by_level else (self.name,)
+
+    def matches(self, values: Sequence[str | None]) -> bool:
+        """Whether a record with these values, in the order of MATCHED, is meant."""
+        return all(
+            _is_among(getattr(self, field), value)
+            for field, value in zip(MATCHED, values, strict=True)
+        )
+
+
+MATCHED = ("level", "kind", "source_module", "action", "resource_type")
+"""What a rule may name, in the order in which values are given to `matches`."""
+
+
+def _is_among(patterns: tuple[str, ...], value: str | None) -> bool:
+    if not patterns:
+        return True
+    return value is not None and any(
+        value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern
+        for pattern in patterns
+    )
+
+
+def check_together(rules: Sequence[RetentionRule]) -> None:
+    """Raises ValueError: two of one name, one that never applies, audit records kept two times."""
+    names: set[str] = set()
+    for number, rule in enumerate(rules):
+        if rule.name in names:
+            raise ValueError(f"rule {number + 1}: another rule is named {rule.name}, too")
+        names.add(rule.name)
+        if AUDIT not in rule.kind and not is_reachable(rule, rules[:number]):
+            raise ValueError(
+                f"rule {number + 1}: {rule.name} never applies, the rules before it match all "
+                "of its records; put it before them or remove it"
+            )
+    if len([rule for rule in rules if AUDIT in rule.kind]) > 1:
+        raise ValueError("two rules say how long audit records are kept")
+
+
+def is_reachable(rule: RetentionRule, before: Sequence[RetentionRule]) -> bool:
+    """Whether some record is matched by `rule` and by none of the rules `before` it.
+
+    Rules see a value only through their patterns, so one value per pattern, and one that no
+    pattern names, stand for all values.
+    """
+    return _escapes(rule, tuple(before), 0)
+
+
+def _escapes(rule: RetentionRule, before: tuple[RetentionRule, ...], place: int) -> bool:
+    if not before:
+        return True
+    if place == len(MATCHED):
+        return False
+    field = MATCHED[place]
+    patterns: list[str] = [pattern for each in (rule, *before) for pattern in getattr(each, field)]
+    seen: set[tuple[RetentionRule, ...]] = set()
+    for value in _stand_ins(field, patterns):
+        if not _is_among(getattr(rule, field), value):
+            continue
+        left = tuple(each for each in before if _is_among(getattr(each, field), value))
+        if left not in seen and _escapes(rule, left, place + 1):
+            return True
+        seen.add(left)
+    return False
+
+
+_CLOSED: dict[str, tuple[str, ...]] = {"level": LEVEL_NAMES, "kind": ("log", "span")}
+
+
+def _stand_ins(field: str, patterns: Sequence[str]) -> Sequence[str | None]:
+    if field in _CLOSED:
+        return _CLOSED[field]
+    # U+FFFF is no character, hence in no pattern: what begins like the pattern, and no more.
+    named: list[Any] = [p[:-1] + "\uffff" if p.endswith("*") else p for p in patterns]
+    return [*named, "\uffff", *([None] if field == "resource_type" else [])]
