@@ -13,7 +13,7 @@ from query.access_audit import AccessAudit, Keep, Redact
 from query.api.call import ClientAddresses
 from query.api.door import Door
 from query.api.edge import edge, put_headers
-from query.api.health import Health, check_database
+from query.api.health import Health, check_database, check_migrations
 from query.api.logs import Logs, Sources
 from query.api.routes import routes
 from query.auth.keys import keys_from
@@ -71,7 +71,11 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
             now_ns=parts.now_ns,
         )
     )
-    checks: dict[str, Check] = {"database": partial(check_database, reader), **parts.checks}
+    checks: dict[str, Check] = {
+        "database": partial(check_database, reader),
+        "migrations": partial(check_migrations, parts.pool),
+        **parts.checks,
+    }
     table = routes(logs, Health(checks, parts.version))
     keys = keys_from(settings.auth, parts.token_keys)
     door = Door(

@@ -6,14 +6,34 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from config import telemetry
-from config.health import OK, Check, Finding, readiness
+from config.health import CHECK_TIMEOUT_S, OK, Check, Finding, State, readiness
 from query.api.call import Call
-from storage.read import Reader, Statement
+from storage import migrate
+from storage.errors import SchemaBehind, SchemaEdited, SchemaNewer
+from storage.pool import Pool
+from storage.read import DatabaseBusy, Reader, Statement
 
 
 async def check_database(reader: Reader) -> Finding:
     """Whether the database answers questions; without it the query server cannot work."""
-    await reader.rows(Statement("SELECT 1"))
+    try:
+        await reader.rows(Statement("SELECT 1"))
+    except DatabaseBusy as error:
+        return Finding(State.DEGRADED, error.title)
+    return OK
+
+
+async def check_migrations(pool: Pool) -> Finding:
+    """Whether the tables are those that this opslog was written for."""
+    try:
+        async with pool.acquire(timeout=CHECK_TIMEOUT_S / 2) as connection:
+            await migrate.require_current(connection)
+    except SchemaBehind as error:
+        return Finding(State.FAILED, f"{error.title}: run `opslog migrate up`")
+    except (SchemaNewer, SchemaEdited) as error:
+        return Finding(State.DEGRADED, error.title)
+    except TimeoutError:
+        return Finding(State.DEGRADED, "no database connection got free in time")
     return OK
 
 

@@ -194,11 +194,34 @@ async def test_readyz_lists_every_check_and_fails_only_with_one_that_failed(data
     assert ready.checks["segments"].reason == "one is late"
     assert {name: check.state for name, check in ready.checks.items()} == {
         "database": "ok",
+        "migrations": "ok",
         "spool": "ok",
         "segments": "degraded",
     }
     assert failed.status == 503
     assert worst == "failed"
+
+
+async def test_readyz_tells_a_database_that_was_not_migrated_from_one_that_is_newer(
+    database, reader_pool, owner_pool
+):
+    async with query_server(database.dsn, reader_pool) as server:
+
+        async def state():
+            answer = await server.get("/readyz", token=None)
+            return answer.status, (await answer.json())["checks"]["migrations"]["state"]
+
+        await owner_pool.execute(
+            "INSERT INTO schema_migrations SELECT (jsonb_populate_record(m, "
+            "jsonb_build_object('version', 9999, 'number', 9999, 'name', '9999_later'))).* "
+            "FROM schema_migrations AS m LIMIT 1"
+        )
+        newer = await state()
+        await owner_pool.execute("DELETE FROM schema_migrations")
+        behind = await state()
+
+    assert newer == (200, "degraded")
+    assert behind == (503, "failed")
 
 
 async def test_metrics_and_version_are_for_those_who_may(server):
