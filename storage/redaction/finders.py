@@ -1,70 +1,92 @@
 """The finders that rules name: functions from bytes to the spans of what must go."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from typing import Any, Final, TypeAlias
 
 import re2
 
-from storage.redaction.headers import authorizations, cookies
+from storage.redaction.headers import authorizations, basics, bearers, cookies, sessions
 from storage.redaction.inserts import Inserts
 from storage.redaction.keys import KeyNames
-from storage.redaction.pairs import ELEMENT, FLAG, NAMED, PAIR, Elements, Flags, Named, Pairs
+from storage.redaction.pairs import (
+    Elements,
+    Flags,
+    Named,
+    Pairs,
+    element_pattern,
+    flag_pattern,
+    named_pattern,
+    pair_pattern,
+)
 from storage.redaction.pem import private_keys
 from storage.redaction.personal import cards, emails
 from storage.redaction.rules import Rule
-from storage.redaction.shapes import Span, options, searcher
-from storage.redaction.uris import uri_passwords
-from storage.redaction.validators import VALIDATORS
+from storage.redaction.shapes import Search, Span, each, options, searcher
+from storage.redaction.uris import go_passwords, oracle_passwords, uri_passwords
+from storage.redaction.validators import VALIDATORS, Validator
 
 Finder: TypeAlias = Callable[[bytes], Iterable[Span]]
+"""Spans of what must go; an empty span is a candidate that was let pass, which costs as well."""
+_Allowed: TypeAlias = Any  # re2 has no types
+_Pattern: TypeAlias = Callable[[KeyNames], str]
 
-_FINDERS: Final[dict[str, Finder]] = {
-    "authorization": authorizations,
-    "card": cards,
-    "cookie": cookies,
-    "email": emails,
-    "pem": private_keys,
-    "uri": uri_passwords,
+_FINDERS: Final[dict[str, tuple[Finder, ...]]] = {
+    "authorization": (authorizations, bearers, basics),
+    "card": (cards,),
+    "cookie": (cookies, sessions),
+    "email": (emails,),
+    "pem": (private_keys,),
+    "uri": (uri_passwords, go_passwords, oracle_passwords),
 }
-
-
-_BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], str]]] = {
-    "pairs": (Pairs, PAIR),
-    "flags": (Flags, FLAG),
-    "elements": (Elements, ELEMENT),
-    "named": (Named, NAMED),
-    "inserts": (Inserts, ""),
+"""Finders with several parts have one for each trigger of their rule, in the same order."""
+_BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], _Pattern | None]]] = {
+    "elements": (Elements, element_pattern),
+    "flags": (Flags, flag_pattern),
+    "inserts": (Inserts, None),
+    "named": (Named, named_pattern),
+    "pairs": (Pairs, pair_pattern),
 }
 """Finders that judge names, with their first pass."""
 
+_COSTS: Final = {"email": 1, "card": 2, "": 2}
+"""Microseconds that a candidate costs, about; the others cost 3."""
 
-def finder_of(rule: Rule, names: KeyNames) -> Finder:
-    """The function that does what `rule` says."""
+
+def arms_of(rule: Rule, names: KeyNames) -> list[tuple[str, Finder]]:
+    """The triggers of `rule`, each with the function that runs where it matches."""
     if rule.finder in _BY_NAME:
-        return _BY_NAME[rule.finder][0](names)
-    return _FINDERS[rule.finder] if rule.finder else shape_finder(rule)
+        make, pattern = _BY_NAME[rule.finder]
+        triggers = (pattern(names),) if pattern is not None else rule.triggers
+        return list(zip(triggers, repeat(make(names))))
+    parts = _FINDERS[rule.finder] if rule.finder else tuple(_shape_finders(rule))
+    if len(parts) == len(rule.triggers):
+        return list(zip(rule.triggers, parts, strict=True))
+    return list(zip(rule.triggers, repeat(_in_turn(parts))))
 
 
-def triggers_of(rule: Rule) -> tuple[str, ...]:
-    """The patterns of the first pass for `rule`."""
-    return rule.triggers or (_BY_NAME[rule.finder][1],)
+def _in_turn(parts: tuple[Finder, ...]) -> Finder:
+    return lambda raw: chain.from_iterable(part(raw) for part in parts)
 
 
-def shape_finder(rule: Rule) -> Finder:
-    """A finder for a rule that is made of patterns and a validator."""
-    searches = [searcher(pattern) for pattern in rule.patterns]
+def cost_of(rule: Rule) -> int:
+    """What one candidate of `rule` takes of a text's budget (scan.py)."""
+    return _COSTS.get(rule.finder, 3)
+
+
+def _shape_finders(rule: Rule) -> Iterator[Finder]:
+    """Finders for the patterns of a rule, with its validator."""
     valid = VALIDATORS[rule.validator]
     allowed = [re2.compile(pattern, options=options()) for pattern in rule.allow]
+    for pattern in rule.patterns:
+        yield _shape_finder(searcher(pattern), valid, allowed)
 
+
+def _shape_finder(search: Search, valid: Validator, allowed: Sequence[_Allowed]) -> Finder:
     def find(raw: bytes) -> Iterator[Span]:
-        for search in searches:
-            position = 0
-            while (span := search(raw, position)) is not None:
-                start, position = span
-                match = raw[start:position]
-                if valid(match) and not any(pattern.fullmatch(match) for pattern in allowed):
-                    yield span
-                else:
-                    yield start, start
+        for start, end in each(search, raw):
+            match = raw[start:end]
+            passes = not valid(match) or any(pattern.fullmatch(match) for pattern in allowed)
+            yield start, start if passes else end
 
     return find

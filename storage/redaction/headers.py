@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.redaction.harmless import harmless
-from storage.redaction.shapes import Span
 from storage.redaction.randomness import random_looking
+from storage.redaction.shapes import Span, each, searcher
 from storage.redaction.validators import basic
 
-_CLOSERS: Final = rb"""(?:%22|%5[dD]|&quot;|\\*["'`]|[\])])*"""
-_AUTHORIZATION: Final = re.compile(
-    rb"(?i)authorization(?:[_\-]?(?:header|value|token))?"
-    + _CLOSERS
-    + rb"""\s*+(?:=>|[:=]|%3[aAdD])\s*+[\[(]?\s*+(?:%22|&quot;|[bur]?\\*["'`])?"""
+_AFTER_NAME: Final = (
+    r"""(?:%22|%5[dD]|&quot;|\\*["'`]|[\])])*\s*(?:=>|[:=]|%3[aAdD])"""
+    r"""\s*[\[({]?\s*(?:%22|&quot;|[bur]?\\*["'`])?"""
+)
+_AUTHORIZATION: Final = searcher(
+    rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}"
 )
 _SCHEME: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
 _PARAMETERS: Final = re.compile(
@@ -22,39 +23,47 @@ _PARAMETERS: Final = re.compile(
 _CREDENTIALS: Final = re.compile(
     rb"""(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[\w -]*>|[^\s"'`,;\\\])}<>|&])++"""
 )
-_OPAQUE: Final = re.compile(rb"""[^\s"'`,;\\\])}<>|&=]{16,}+""")
-_BEARER: Final = re.compile(rb"""(?i)\bbearer(?:[ ]++|[:=+]\s*+|%20)["']?([\w\-.~+/]{8,}+=*+)""")
-_BASIC: Final = re.compile(rb"""(?i)\bbasic(?:[ ]++|%20|\+)["']?([\w+/\-]{6,}+=*+)""")
-_COOKIES: Final = re.compile(
-    rb"(?i)cookies?2?"
-    + _CLOSERS
-    + rb"""\s*+(?:=>|[:=]|%3[aAdD])\s*+[\[({]?\s*+(?:%22|&quot;|[bur]?\\*["'`])?"""
-)
+_BEARER: Final = searcher(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\-.~+/]{8,}=*)""")
+_BASIC: Final = searcher(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
+
+_COOKIES: Final = searcher(rf"(?i)cookies?2?{_AFTER_NAME}")
 _COOKIE: Final = re.compile(
-    rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)([^\s;,"'`\\<>&]*+)\2(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""
+    rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)([^\s;,"'`\\<>&]*+)\2"""
+    rb"""(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""
 )
+_OPAQUE: Final = re.compile(rb"""[^\s"'`,;\\\])}<>|&=]{16,}+""")
 _COOKIE_PARAMETERS: Final = frozenset(
     b"path domain expires max-age samesite version priority comment port".split()
 )
 _FLAG: Final = re.compile(
-    rb"(?i)(?:secure|httponly|partitioned|discard|GMT)\s*;?\s*|\d\d[ -]\w{3}[ -]\d{2,4} [\d:]{8} GMT\s*;?\s*"
+    rb"(?i)(?:secure|httponly|partitioned|discard|GMT)\s*;?\s*"
+    rb"|\d\d[ -]\w{3}[ -]\d{2,4} [\d:]{8} GMT\s*;?\s*"
 )
-_SESSION: Final = re.compile(
-    rb"(?i)(?:JSESSIONID|PHPSESSID|ASP\.NET_SessionId|ASPSESSIONID\w{0,16}|connect\.sid|laravel_session|_session_id|__Secure-[\w.\-]{1,64}|__Host-[\w.\-]{1,64})=([^\s;,\"'`\\<>&]+)"
+_SESSION: Final = searcher(
+    r"(?i)(?:JSESSIONID|PHPSESSID|ASP\.NET_SessionId|ASPSESSIONID\w{0,16}|connect\.sid"
+    r"|laravel_session|_session_id|__Secure-[\w.\-]{1,64}|__Host-[\w.\-]{1,64})="
+    r"(?P<secret>[^\s;,\"'`\\<>&]+)"
 )
 _MARKER: Final = re.compile(rb"\[REDACTED:[a-z0-9_]*\]?|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}")
 
 
 def authorizations(raw: bytes) -> Iterator[Span]:
-    """Spans of credentials; the scheme's name stays."""
-    for match in _AUTHORIZATION.finditer(raw):
-        yield from authorization_value(raw, match.end())
-    for match in _BEARER.finditer(raw):
-        if random_looking(match.group(1)):
-            yield match.span(1)
-    for match in _BASIC.finditer(raw):
-        if basic(match.group(1)):
-            yield match.span(1)
+    """Spans of the credentials in Authorization headers; the scheme's name stays."""
+    for start, end in each(_AUTHORIZATION, raw):
+        yield start, start
+        yield from authorization_value(raw, end)
+
+
+def bearers(raw: bytes) -> Iterator[Span]:
+    """Spans of tokens after the word Bearer."""
+    for start, end in each(_BEARER, raw):
+        yield start, end if random_looking(raw[start:end]) else start
+
+
+def basics(raw: bytes) -> Iterator[Span]:
+    """Spans of user and password in base64 after the word Basic."""
+    for start, end in each(_BASIC, raw):
+        yield start, end if basic(raw[start:end]) else start
 
 
 def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
@@ -68,11 +77,15 @@ def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
 
 def cookies(raw: bytes) -> Iterator[Span]:
     """Spans of cookie values; their names and the parameters of Set-Cookie stay."""
-    for match in _COOKIES.finditer(raw):
-        yield from cookie_value(raw, match.end())
-    for match in _SESSION.finditer(raw):
-        if not _MARKER.match(match.group(1)):
-            yield match.span(1)
+    for start, end in each(_COOKIES, raw):
+        yield start, start
+        yield from cookie_value(raw, end)
+
+
+def sessions(raw: bytes) -> Iterator[Span]:
+    """Spans of the values of well-known session cookies, wherever they stand."""
+    for start, end in each(_SESSION, raw):
+        yield start, start if _MARKER.match(raw, start) else end
 
 
 def cookie_value(raw: bytes, position: int = 0) -> Iterator[Span]:

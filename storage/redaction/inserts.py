@@ -32,6 +32,7 @@ class Inserts:
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of quoted values in secret-named columns."""
         for statement in _INSERT.finditer(raw):
+            yield statement.start(), statement.start()
             columns = [column.strip(b' \t\r\n"`[]\\') for column in statement.group(1).split(b",")]
             secret = {
                 place

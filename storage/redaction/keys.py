@@ -32,6 +32,10 @@ class Kind(Enum):
     """Somebody's id: an e-mail address in it becomes a token."""
 
 
+_PAIRED: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
+_SHORT_WORD: Final = 4
+
+
 class KeyNames:
     """Says of a name what kind of value it has; remembers names that it has seen."""
 
@@ -73,6 +77,22 @@ class KeyNames:
         self._secret = frozenset(name.lower() for name in secret)
         self._beside = frozenset(words["beside"])
         self._memo: dict[str, Kind] = {}
+
+    @property
+    def stems(self) -> str:
+        """RE2 for the words that a secret name may have in it, for a first look at a text.
+
+        Long words match anywhere, short ones only as a word of their own, so that `author=` and
+        `shipping=` cost nothing.
+        """
+        runs = {run for group in self._runs.values() for run, kind in group if kind in _PAIRED}
+        joined = {r"[ _.\-]?".join(map(re.escape, run)) for run in runs}
+        joined |= {re.escape(word) for word in self._glued} | {re.escape(w) for w in self._secret}
+        short = sorted(word for word in joined if len(word) <= _SHORT_WORD)
+        long = sorted((word for word in joined if len(word) > _SHORT_WORD), key=len)
+        humps = "|".join(word.capitalize() for word in short if word.isalpha())
+        alone = rf"(?:\b|[_\d])(?:{'|'.join(short)})(?:\b|[_\d])"
+        return rf"{'|'.join(long)}|{alone}|(?-i:[a-z](?:{humps})(?:\b|[A-Z_\d]))"
 
     def kind(self, name: str) -> Kind:
         """The kind of value that `name` announces."""

@@ -6,21 +6,15 @@ by extents.py. Every step moves forward.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from storage.redaction.extents import extents
 from storage.redaction.harmless import harmless, looks_secret
-from storage.redaction.keys import KeyNames, Kind
+from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Search, Span, searcher
 
-_STEMS: Final = (
-    r"pass(?:word|wd|phrase|code)?s?|pwds?|pass[ _.-](?:word|phrase|code)|secret(?:s|id)?|tokens?|jwts?|credentials?"
-    r"|creds|auth(?:[_.\-]|\b)|[a-z]{1,16}[ _.-]?keys?|\b[a-z]{1,16}[ -]key[ -]?id\b|t?otp(?:[_.\-\d]|\b)"
-    r"|(?:mfa|verification|security|otp|one.time|recovery|backup|auth)[ _.-]?codes?"
-    r"|cv[vcn]2?|c(?:ar|c)d?[ _.-]?(?:number|num|no)|credit[ _.-]?card|pan|pin|sig|sas|pat|mnemonic"
-    r"|(?:seed|recovery)[ _.-]?phrase|bearer|shared[ _.-]?access[ _.-]?signature|(?:amz|goog)[ _.-]?signature"
-)
 _CLOSERS: Final = r"""(?:%22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
 _SEPARATOR: Final = r"(?:=>|:=|={1,2}|::?|%3[aAdD])"
 _NAME: Final = re.compile(
@@ -29,6 +23,12 @@ _NAME: Final = re.compile(
 _MARKER: Final = re.compile(
     rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}"
 )
+# The usual shapes of a value, found in one step; everything else goes the long way (extents.py).
+_SIMPLE: Final = re.compile(
+    rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%2[27])[\w+/=!@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)(?=[\s"]|[,;)][\s"]|\Z|&\w+=))"""
+)
+_ESCAPED: Final = frozenset((b"n", b"r", b"t"))
+_MEMO_ENTRIES: Final = 4096
 _PIN_DIGITS: Final = range(4, 9)
 _AWAITED: Final = re.compile(
     rb"(?i)(?:unexpected|expected|illegal|next|unknown|invalid|current)[ _]?\Z"
@@ -47,51 +47,103 @@ _ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?
 _ARGUMENT: Final = re.compile(rb"""["'\\]*,?[ \t]*(?=\S)""")
 
 
-def pair_pattern(stems: str = _STEMS) -> str:
-    """RE2 for a name with one of `stems` in it and its separator."""
-    return rf"(?i)[\w$.\-]*(?:{stems})[\w$.\-]*{_CLOSERS}[ \t]*{_SEPARATOR}"
+def pair_pattern(names: KeyNames) -> str:
+    """RE2 for a secret-looking name and the separator after it."""
+    return rf"(?i)[\w$.\-]*(?:{names.stems})[\w$.\-]*{_CLOSERS}[ \t]*{_SEPARATOR}"
 
 
-PAIR: Final = pair_pattern()
-FLAG: Final = (
-    rf"""(?i)(?:^|[\s"'`=,\[(])--?[\w.\-]*(?:{_STEMS})[\w.\-]*"""
-    r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-]"""
-)
-ELEMENT: Final = rf"(?i)<(?:[\w\-]+:)?[\w.\-]*(?:{_STEMS})[\w.\-]*(?:\s[^<>]{{0,200}})?>\s*(?:<!\[CDATA\[)?[^<>\s]"
-NAMED: Final = rf"""(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?[\w.\-]*(?:{_STEMS})[\w.\-]*\\*["',;>\s]"""
+def flag_pattern(names: KeyNames) -> str:
+    """RE2 for a secret-looking flag and the first character of its value."""
+    return (
+        rf"""(?i)(?:^|[\s"'`=,\[(])--?[\w.\-]*(?:{names.stems})[\w.\-]*"""
+        r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-]"""
+    )
+
+
+def element_pattern(names: KeyNames) -> str:
+    """RE2 for a secret-looking element and the first character of its text."""
+    return (
+        rf"(?i)<(?:[\w\-]+:)?[\w.\-]*(?:{names.stems})[\w.\-]*(?:\s[^<>]{{0,200}})?>"
+        r"\s*(?:<!\[CDATA\[)?[^<>\s]"
+    )
+
+
+def named_pattern(names: KeyNames) -> str:
+    """RE2 for a field that holds a secret-looking name."""
+    return (
+        r"""(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
+        rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["',;>\s]"""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A name with its quotes and separator, as it stands in a text, and what it announces."""
+
+    name: str
+    kind: Kind
+    is_wide: bool
+    is_awaited: bool
 
 
 class Pairs:
     """The finder for names followed by a separator."""
 
-    __slots__ = ("_beside", "_names", "_search")
+    __slots__ = ("_labels", "_names", "_search")
 
-    def __init__(self, names: KeyNames, stems: Sequence[str] = ()) -> None:
-        """Look for the shipped key words, and for `stems` (RE2) besides."""
+    def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._beside = names.is_beside
-        self._search = searcher(pair_pattern("|".join((_STEMS, *stems))))
+        self._search = searcher(pair_pattern(names))
+        self._labels: dict[bytes, _Label] = {}
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of secret values, left to right; an empty span is a value that was let pass."""
         position = 0
-        while (found := self._search(raw, position)) is not None:
+        search, labels = self._search, self._labels
+        has_lines = b"\n" in raw
+        while (found := search(raw, position)) is not None:
             start, position = found
-            name = _name(raw, start, position)
-            kind = self._names.kind(name)
-            if kind not in _BY_NAME or raw.startswith(b":", position):
+            if raw[start - 1 : start] == b"\\" and raw[start : start + 1] in _ESCAPED and start:
+                start += 1
+            text = raw[start:position]
+            label = labels.get(text) or self._learn(text)
+            if label.kind not in _BY_NAME or self._is_other(raw, start, position, label):
+                yield start, start
                 continue
-            if raw.startswith(b"//", start - 2) and start > 1:
-                continue  # a user's name in a URI; uris.py knows what is its password
-            if name.lower() == "token" and _AWAITED.search(raw, max(0, start - 12), start):
-                continue
-            wide = not _WIDE.isdisjoint(name.lower().replace("_", " ").split())
-            for span in extents(raw, start, position, skip=self._beside, wide=wide):
-                if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
-                    yield span
-                    position = max(position, span[1])
-                else:
-                    yield start, start
+            simple = None if has_lines or label.is_wide else _SIMPLE.match(raw, position)
+            if simple is not None and raw[start - 1 : start] != b"?":
+                spans: Iterable[Span] = (simple.span(simple.lastindex or 0),)
+            else:
+                spans = extents(
+                    raw, start, position, skip=self._names.is_beside, wide=label.is_wide
+                )
+            yield start, start
+            for begin, end in spans:
+                if is_secret(self._names, label.name, label.kind, raw[begin:end]):
+                    yield begin, end
+                    position = max(position, end)
+
+    def _learn(self, text: bytes) -> _Label:
+        match = _NAME.match(text)
+        assert match is not None
+        name = match.group(1).decode("utf-8", "replace").lstrip("$-. ")
+        words = words_of(name)
+        label = _Label(
+            name, self._names.kind(name), not _WIDE.isdisjoint(words), words == ["token"]
+        )
+        if len(self._labels) >= _MEMO_ENTRIES:
+            self._labels.clear()
+        self._labels[text] = label
+        return label
+
+    @staticmethod
+    def _is_other(raw: bytes, start: int, end: int, label: _Label) -> bool:
+        """Whether it is no field: a scope (`a::b`), a user in a URI, a parser's complaint."""
+        return (
+            raw.startswith(b":", end)
+            or (start > 1 and raw.startswith(b"//", start - 2))
+            or (label.is_awaited and _AWAITED.search(raw, max(0, start - 12), start) is not None)
+        )
 
 
 _BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
@@ -110,14 +162,6 @@ def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
     return not (value.isdigit() and names.is_plural(name))
 
 
-def _name(raw: bytes, start: int, end: int) -> str:
-    if raw[start - 1 : start] == b"\\" and raw[start : start + 1] in {b"n", b"r", b"t"} and start:
-        start += 1  # the rest of an escaped line feed
-    match = _NAME.match(raw, start, end)
-    assert match is not None
-    return match.group(1).decode("utf-8", "replace").lstrip("$-. \t\"'`=,[(\\")
-
-
 class Flags:
     """The finder for command lines: `--password x`, `["--token", "x"]`."""
 
@@ -125,7 +169,7 @@ class Flags:
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(FLAG)
+        self._search: Search = searcher(flag_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the values of secret-named flags."""
@@ -135,6 +179,7 @@ class Flags:
             flag = raw[start:position].rstrip(b" \t\"'\\,")
             name = flag.decode("utf-8", "replace").lstrip(" \t\r\n\"'`=,[(-")
             kind = self._names.kind(name)
+            yield start, start
             if kind not in _BY_NAME:
                 continue
             quote = len(raw[start:position]) - len(raw[start:position].rstrip(b"\"'\\"))
@@ -142,8 +187,6 @@ class Flags:
                 if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
                     yield span
                     position = max(position, span[1])
-                else:
-                    yield start, start
 
 
 class Elements:
@@ -153,7 +196,7 @@ class Elements:
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(ELEMENT)
+        self._search: Search = searcher(element_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the text of secret-named elements."""
@@ -164,6 +207,7 @@ class Elements:
             name = re.split(rb"[\s>]", raw[start + 1 : tag_end], maxsplit=1)[0].rpartition(b":")[2]
             value = _ELEMENT_VALUE.match(raw, tag_end)
             kind = self._names.kind(name.decode("utf-8", "replace"))
+            yield start, start
             if value is None or kind not in _BY_NAME:
                 continue
             if value.end() == len(raw) and raw[start - 1 : start].strip(b" \t\r\n>n") and start:
@@ -171,8 +215,6 @@ class Elements:
             if is_secret(self._names, name.decode("utf-8", "replace"), kind, value.group(1)):
                 yield value.span(1)
                 position = max(position, value.end(1))
-            else:
-                yield start, start
 
 
 class Named:
@@ -182,7 +224,7 @@ class Named:
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(NAMED)
+        self._search: Search = searcher(named_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the values beside secret names."""
@@ -193,6 +235,7 @@ class Named:
             name = re.split(rb"[=:]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")
             kind = self._names.kind(name)
             following = _VALUE_FIELD.match(raw, start + len(text))
+            yield start, start
             if kind is Kind.PLAIN or following is None:
                 continue
             for span in self._values(raw, start, following):
@@ -200,6 +243,7 @@ class Named:
                     yield span
                     position = max(position, span[1])
         for match in _VALUE_FIRST.finditer(raw):
+            yield match.start(), match.start()
             name = match.group(2).decode("utf-8", "replace")
             if self._names.kind(name) in _BY_NAME and not harmless(match.group(1)):
                 yield match.span(1)

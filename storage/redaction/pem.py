@@ -8,17 +8,14 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from storage.redaction.shapes import Span
+from storage.redaction.shapes import Span, each, searcher
 
 _BREAK: Final = (
     rb"""(?:\s|\\++[nrt]|%0[aAdD]|%20|&\#1[03];|\\*+["'],?\s*+(?:\+|\.|\\)?\s*+\\*+["'])"""
 )
-_BEGIN: Final = re.compile(
-    rb"-{4,5}[ +]?BEGIN[ +](?:[A-Z0-9]{1,12}[ +]){0,3}?(?:PRIVATE[ +]KEY(?:[ +]BLOCK)?|SSH2 ENCRYPTED PRIVATE KEY)[ +]?-{4,5}"
-)
-_END: Final = re.compile(
-    rb"-{4,5}[ +]?END[ +](?:[A-Z0-9]{1,12}[ +]){0,3}?PRIVATE[ +]KEY(?:[ +]BLOCK)?[ +]?-{4,5}"
-)
+_KIND: Final = r"(?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?"
+_BEGIN: Final = searcher(rf"-{{4,5}}[ +]?BEGIN[ +]{_KIND}[ +]?-{{4,5}}")
+_END: Final = searcher(rf"-{{4,5}}[ +]?END[ +]{_KIND}[ +]?-{{4,5}}")
 _BODY: Final = re.compile(
     rb"(?x)(?:"
     + _BREAK
@@ -29,36 +26,49 @@ _BODY: Final = re.compile(
     + _BREAK
     + rb"*+(?:-{4,5}|\Z)) ))*+"
 )
-_HEAD: Final = re.compile(
-    rb"(?x)(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{16,}+={0,2}" + _BREAK + rb"++)*+"
-    rb"(?:[A-Za-z0-9+/]++={0,2}" + _BREAK + rb"*+)?"
-    rb"-{4,5}[ ]?END[ ](?:[A-Z0-9]{1,12}[ ]){0,3}?PRIVATE[ ]KEY(?:[ ]BLOCK)?[ ]?-{4,5}"
+# The same lines read backwards from an END whose BEGIN was cut off; of an escaped line feed the
+# letter passes for base64, so a bare backslash is a break here.
+_BODY_BACKWARDS: Final = re.compile(
+    rb"(?:\s|\\|[\"',])*+(?:=*+[A-Za-z0-9+/]{1,63}+(?:\s|\\)++){0,2}+"
+    rb"(?:=*+[A-Za-z0-9+/]{16,}+(?:\s|\\|[\"',])*+)*+"
 )
-_PUTTY: Final = re.compile(
-    rb"(?x)Private-Lines:[ ]?\d{1,4} (?:"
-    + _BREAK
-    + rb"++ | [A-Za-z0-9+/=]{16,}+ | Private-(?:MAC|Hash):[ ]?[0-9a-fA-F]*+ | [A-Za-z0-9+/=]++(?="
-    + _BREAK
-    + rb"*+(?:Private-|\Z)))*+"
+_LONGEST_KEY_BYTES: Final = 32 * 1024
+_PUTTY_HEAD: Final = searcher(r"Private-Lines: ?\d{1,4}")
+_PUTTY_BODY: Final = re.compile(
+    rb"(?x)(?:" + _BREAK + rb"*+(?: [A-Za-z0-9+/=]{16,}+ | Private-(?:MAC|Hash):[ ]?[0-9a-fA-F]*+"
+    rb" | [A-Za-z0-9+/=]++(?=" + _BREAK + rb"*+(?:Private-|\Z)) ))*+"
 )
 
 
 def private_keys(raw: bytes) -> Iterator[Span]:
     """Spans of private keys, left to right."""
-    position = 0
-    for begin in _BEGIN.finditer(raw):
-        if begin.start() < position:
-            continue
-        end = _END.search(raw, begin.end())
-        following = _BEGIN.search(raw, begin.end(), end.start() if end else begin.end())
-        if end is not None and following is None:
-            position = end.end()
+    begins = list(each(_BEGIN, raw))
+    ends = list(each(_END, raw))
+    closed = set()
+    number = 0
+    for place, (start, head) in enumerate(begins):
+        following = begins[place + 1][0] if place + 1 < len(begins) else len(raw)
+        while number < len(ends) and ends[number][0] < head:
+            number += 1
+        stop = ends[number] if number < len(ends) else (len(raw) + 1, 0)
+        if stop[0] < following and stop[0] - head <= _LONGEST_KEY_BYTES:
+            closed.add(number)
+            yield start, stop[1]
         else:
-            body = _BODY.match(raw, begin.end())
-            assert body is not None
-            position = body.end()
-        yield begin.start(), position
-    for match in _PUTTY.finditer(raw):
-        yield match.span()
-    for match in _HEAD.finditer(raw):
-        yield match.span()
+            yield start, _end_of_body(raw, head)
+    for number, (start, end) in enumerate(ends):
+        if number not in closed:
+            before = raw[max(0, start - _LONGEST_KEY_BYTES) : start][::-1]
+            lines = _BODY_BACKWARDS.match(before)
+            assert lines is not None
+            yield start - len(lines.group().rstrip(b"\\\"', \t\r\n")), end
+    for start, head in each(_PUTTY_HEAD, raw):
+        body = _PUTTY_BODY.match(raw, head)
+        assert body is not None
+        yield start, body.end()
+
+
+def _end_of_body(raw: bytes, head: int) -> int:
+    body = _BODY.match(raw, head, min(len(raw), head + _LONGEST_KEY_BYTES))
+    assert body is not None
+    return body.end()

@@ -3,6 +3,14 @@
 import re
 from collections import Counter
 from math import log2
+from typing import Final
+
+_LEAST_ENTROPY_BITS: Final = 3.0
+_LEAST_DISTINCT: Final = 8
+_PLENTY: Final = 12
+_DIGIT: Final = re.compile(rb"[0-9]")
+_SMALL: Final = re.compile(rb"[a-z]")
+_CAPITAL: Final = re.compile(rb"[A-Z]")
 
 
 def entropy(match: bytes) -> float:
@@ -12,10 +20,15 @@ def entropy(match: bytes) -> float:
 
 
 def random_looking(match: bytes) -> bool:
-    """At least 3 bits per byte, and a digit or two cases: words of a language stay below."""
-    return entropy(match) >= 3.0 and (
-        re.search(rb"\d", match) is not None
-        or (re.search(rb"[a-z]", match) is not None and re.search(rb"[A-Z]", match) is not None)
+    """At least 3 bits per byte, and a digit or two cases: words of a language stay below.
+
+    3 bits take 8 different bytes; with 12 of them the sum need not be made.
+    """
+    distinct = len(set(match[:256]))
+    if distinct < _LEAST_DISTINCT or (distinct < _PLENTY and entropy(match) < _LEAST_ENTROPY_BITS):
+        return False
+    return _DIGIT.search(match) is not None or (
+        _SMALL.search(match) is not None and _CAPITAL.search(match) is not None
     )
 
 
@@ -23,7 +36,7 @@ def mixed(match: bytes) -> bool:
     """Digits, small and capital letters together, as in no hexadecimal digest and no path."""
     return (
         random_looking(match)
-        and re.search(rb"\d", match) is not None
-        and re.search(rb"[a-z]", match) is not None
-        and re.search(rb"[A-Z]", match) is not None
+        and _DIGIT.search(match) is not None
+        and _SMALL.search(match) is not None
+        and _CAPITAL.search(match) is not None
     )

@@ -100,10 +100,14 @@ class Redactor:
         """The rules in force, in order of precedence."""
         return self._rules
 
-    def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
-        """`text` without secrets, and which rules hid something how often."""
-        raw = text.encode("utf-8", "replace")
-        safe, hits = self._bytes(raw)
+    def text(self, text: str, hints: Sequence[int] | None = None) -> tuple[str, tuple[Hit, ...]]:
+        """`text` without secrets, and which rules hid something how often.
+
+        Args:
+            text: anything.
+            hints: of the first pass over this text or one that holds it, where it was made.
+        """
+        safe, hits = self._bytes(text.encode("utf-8", "replace"), hints)
         return (safe.decode("utf-8", "replace"), hits) if hits else (text, hits)
 
     def value(self, key: str, value: Value) -> tuple[Value, tuple[Hit, ...]]:
@@ -133,20 +137,23 @@ class Redactor:
         strings = [value for _, value in fresh if value.__class__ is str]
         if text is not None:
             strings.append(text)
-        raw = "\0".join(strings).encode("utf-8", "replace")
-        if self._scanner.hints(raw):
-            safe, hits = self.text(text) if text is not None else (None, _NO_HITS)
-            return safe, hits, [self.attribute(key, value) for key, value in fresh]
+        hints = self._scanner.hints("\0".join(strings).encode("utf-8", "replace"))
         attributes = []
         for key, value in fresh:
             known = self._keys.get(key) or self._learn(key)
-            if value.__class__ is str and known.kind is Kind.PLAIN:
+            if (
+                value.__class__ is str
+                and known.kind is Kind.PLAIN
+                and not (hints and self._scanner.hints(value.encode("utf-8", "replace")))
+            ):
                 attributes.append(
                     Attribute(known.safe, value, member(known.safe, value), known.order, known.hits)
                 )
             else:
                 attributes.append(self.attribute(key, value))
-        return text, _NO_HITS, attributes
+        if text is None or not hints:
+            return text, _NO_HITS, attributes
+        return *self.text(text, hints), attributes
 
     def test(self, payload: Value) -> Trial:
         """What redaction would make of a text, or of attributes (a map); nothing is kept."""
@@ -175,11 +182,14 @@ class Redactor:
         self._keys[key] = known
         return known
 
-    def _bytes(self, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+    def _bytes(
+        self, raw: bytes, hints: Sequence[int] | None = None
+    ) -> tuple[bytes, tuple[Hit, ...]]:
         if len(raw) > _LONGEST_BYTES:
             return _UNSCANNED
         try:
-            hints = self._scanner.hints(raw)
+            if hints is None:
+                hints = self._scanner.hints(raw)
             if not hints:
                 return raw, _NO_HITS
             spans = self._scanner.spans(raw, hints)

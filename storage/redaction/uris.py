@@ -8,46 +8,56 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from storage.redaction.shapes import Span
+from storage.redaction.shapes import Span, each, searcher
 
-_START: Final = re.compile(rb"(?<![A-Za-z0-9+.\-])([A-Za-z][A-Za-z0-9+.\-]{0,40}+):(?:\\*/){2}")
+_START: Final = searcher(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:\\*/){2}")
 _TOKEN: Final = re.compile(
-    rb"""(?:[^\s"'`<>\\\x00,]|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
+    rb"""(?:[^\s"'`<>\\\x00,:]|:(?!(?:\\*/){2})|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
 )
 _AUTHORITY: Final = re.compile(rb"[^/?#]*+")
 _HOST_FOLLOWS: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.%]{2,64}\]|[A-Za-z0-9_\x80-\xff][\w.\-\x80-\xff]*+|\$?\{[^{}]*\}|%2[fF][^/]*+)"
     rb"(?::\d{0,5}|:\$?\{[^{}]*\})?(?:,[\w.\-:\[\]]+)*(?=[/?#,;)}\]|.:!]|\\|\Z)"
 )
-_GO: Final = re.compile(rb"(?<![\w.\-])[\w.\-]{1,64}+:([^\s\"'`]{1,256}?)@(?:tcp|tcp6|unix|udp)\(")
-_ORACLE: Final = re.compile(
-    rb"(?i)jdbc:oracle:[a-z0-9]{1,8}:[\w.$#\-]{1,128}/([^\s\"'`/]{1,256}?)@"
+_GO: Final = searcher(r"""[\w.\-]+:(?P<secret>[^\s"'`]{1,256}?)@(?:tcp6?|unix|udp)\(""")
+_ORACLE: Final = searcher(
+    r"""(?i)jdbc:oracle:[a-z0-9]{1,8}:[\w.$#\-]{1,128}/(?P<secret>[^\s"'`/]{1,256}?)@"""
 )
 _MASK: Final = re.compile(
     rb"\*+|[xX]{3,}|\.{3,}|\[REDACTED:[a-z0-9_]+\]|\$?\{[^{}:]*\}|\$[A-Za-z_]\w*|<[\w -]*>|%s|hmac:[a-z0-9-]+:[0-9a-f]{32}"
 )
-_TOKEN_USER: Final = re.compile(rb"(?:x-oauth-basic|x-token-auth|)\Z")
+_LONGEST_BYTES: Final = 4096
+_MOST_TRIES: Final = 16
 
 
 def uri_passwords(raw: bytes) -> Iterator[Span]:
     """Spans of passwords, left to right within each way of writing."""
     position = 0
-    while (start := _START.search(raw, position)) is not None:
-        position = start.end()
-        token = _TOKEN.match(raw, position)
-        if token is None:
-            continue
-        span = _password(raw, *token.span())
-        if span is not None and not _MASK.fullmatch(raw, *span):
+    while (start := _START(raw, position)) is not None:
+        position = start[1]
+        token = _TOKEN.match(raw, position, position + _LONGEST_BYTES)
+        scheme = raw[start[0] : raw.index(b":", start[0])].lower()
+        span = token and _password(raw, *token.span(), scheme.endswith((b"http", b"https")))
+        if span and not _MASK.fullmatch(raw, *span):
             yield span
             position = span[1]
-    for pattern in (_GO, _ORACLE):
-        for match in pattern.finditer(raw):
-            if not _MASK.fullmatch(match.group(1)):
-                yield match.span(1)
+        else:
+            yield position, position
 
 
-def _password(raw: bytes, start: int, end: int) -> Span | None:
+def go_passwords(raw: bytes) -> Iterator[Span]:
+    """Spans of passwords in data source names of Go: `user:password@tcp(host)/database`."""
+    for span in each(_GO, raw):
+        yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
+
+
+def oracle_passwords(raw: bytes) -> Iterator[Span]:
+    """Spans of passwords in JDBC addresses of Oracle: `jdbc:oracle:thin:user/password@host`."""
+    for span in each(_ORACLE, raw):
+        yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
+
+
+def _password(raw: bytes, start: int, end: int, is_web: bool) -> Span | None:  # noqa: FBT001
     """The password between `start` (after `//`) and `end` (white space or a quote)."""
     authority = _AUTHORITY.match(raw, start, end)
     assert authority is not None
@@ -59,22 +69,23 @@ def _password(raw: bytes, start: int, end: int) -> Span | None:
         at = _last_at(raw, colon, end)
         if at < 0 or raw[colon + 1 : authority.end()].isdigit():
             return None
-    elif raw[start - 3 : start] == b"://" and not raw[:start].lower().endswith(
-        (b"http://", b"https://")
-    ):
+    elif not is_web:
         at = max(at, _last_at(raw, authority.end(), _end_of_path(raw, authority.end(), end)))
     return (colon + 1, at) if at > colon + 1 else None
 
 
 def _end_of_path(raw: bytes, start: int, end: int) -> int:
-    query = raw.find(b"?", start, end)
-    return query if query >= 0 else end
+    """Where a query or another URI begins."""
+    stops = (raw.find(stop, start, end) for stop in (b"?", b"://"))
+    return min((stop for stop in stops if stop >= 0), default=end)
 
 
 def _last_at(raw: bytes, start: int, end: int) -> int:
     """The last `@` in the range that a host follows; -1 where there is none."""
     at = raw.rfind(b"@", start, end)
-    while at >= 0:
+    for _ in range(_MOST_TRIES):
+        if at < 0:
+            break
         if _HOST_FOLLOWS.match(raw, at + 1, end):
             return at
         at = raw.rfind(b"@", start, at)
