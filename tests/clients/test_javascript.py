@@ -1,12 +1,13 @@
 """The OpenTelemetry SDK for Node, and the loggers that send through it."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.comparing import check, send
-from tests.support.environments import node_environment, node_is_here
+from tests.support.environments import node_is_here, node_workplace
 from tests.support.product import Product
 
 PROGRAMS = Path(__file__).parent / "js"
@@ -17,11 +18,12 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def programs() -> Path:
-    """The programs beside their node_modules, which Node looks for above a program's own folder."""
-    folder = node_environment(PROGRAMS) / "programs"
-    shutil.copytree(PROGRAMS, folder, dirs_exist_ok=True)
-    return folder
+def programs() -> Iterator[Path]:
+    """The programs where they find their modules."""
+    with node_workplace(PROGRAMS) as folder:
+        for program in PROGRAMS.glob("*.js"):
+            shutil.copy(program, folder)
+        yield folder
 
 
 @pytest.mark.parametrize("protocol", ["http/json", "http/protobuf"])

@@ -37,3 +37,21 @@ def test_sdk_delivers_every_field(
 
     assert len(sent.records) > 1200
     check(product, sent)
+
+
+def test_schema_urls_are_kept(product: Product) -> None:
+    python = python_environment(PROGRAMS / "requirements-sdk.txt")
+
+    sent = send(
+        product,
+        "shop-schema",
+        [python, PROGRAMS / "shop.py"],
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+
+    check(product, sent)
+    stored = product.sql(
+        "SELECT DISTINCT scope->>'name', scope_schema_url FROM log_streams"
+        " WHERE resource->>'service.name' = 'shop-schema' AND scope_schema_url <> ''"
+    )
+    assert stored == [("shop.orders", "https://opentelemetry.io/schemas/1.37.0")]

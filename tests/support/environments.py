@@ -1,7 +1,7 @@
 """Environments of their own for real clients, whose pins clash with each other and with ours.
 
     python = python_environment(folder / "requirements-sdk.txt")   # path of its interpreter
-    modules = node_environment(folder)                             # folder that holds node_modules
+    with node_workplace(folder) as place: ...                      # programs there find its modules
 
 Each lies in `.venv-clients/` of the checkout, named after the hash of what was asked for, so that
 it is installed once. What a child process needs of the surrounding environment is in `bare()`.
@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,16 @@ def node_environment(package: Path) -> Path:
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
     return _made("node", wanted, install)
+
+
+@contextmanager
+def node_workplace(package: Path) -> Iterator[Path]:
+    """An empty folder whose programs find these modules: Node looks for them above a program."""
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=node_environment(package)))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def node_is_here() -> bool:
