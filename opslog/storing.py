@@ -145,7 +145,7 @@ class Storing:
         if spool.state.quarantined_frames:
             return Finding(
                 State.DEGRADED,
-                f"{spool.state.quarantined_frames} damaged frames are in {spool.folder}/quarantine",
+                f"{spool.state.quarantined_frames} damaged frames are in the spool's quarantine folder",
             )
         return OK
 

@@ -40,6 +40,7 @@ NOTE_USE_S = 60.0
 """How often the times of last use are written."""
 _AWAY_S = 1.0
 """Pause before PostgreSQL is tried again."""
+_SAY_AGAIN_S = 60.0
 _ANSWER_S = 5.0
 """A connection that does not answer within this is given up: the network may have gone."""
 _AWAY_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -131,6 +132,7 @@ class KeyRing:
 
     async def run(self, pool: Pool) -> None:
         """Follow the table until cancelled, through any absence of PostgreSQL."""
+        said_s = -_SAY_AGAIN_S
         while True:
             try:
                 async with pool.acquire() as conn:
@@ -140,7 +142,9 @@ class KeyRing:
                     finally:
                         await conn.remove_listener(CHANNEL, self._on_change)
             except _AWAY_ERRORS as error:
-                _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
+                if time.monotonic() - said_s >= _SAY_AGAIN_S:
+                    said_s = time.monotonic()
+                    _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
                 await asyncio.sleep(_AWAY_S)
 
     async def _follow(self, conn: Connection) -> None:
