@@ -23,7 +23,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit suite fix docs load clean
+	unit suite fix docs load bench bench-latency clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -90,6 +90,15 @@ docs: $(RUNTIME) ## Write the generated pages of docs/reference anew
 
 load: $(LOADING) ## A fresh opslog under a fixed rate: nothing lost, nothing twice
 	@$(BIN)/python -m loadtests.run_load
+
+# The load that all figures are taken with; it is no part of this repository.
+LOAD_TOOL ?= ../shared/tools/otlp_load.py
+
+bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
+	@$(BIN)/python -m loadtests.bench --load-tool $(LOAD_TOOL)
+
+bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
+	@$(BIN)/python -m loadtests.bench_latency
 
 clean: ## Remove .venv and everything that can be made again (never data)
 	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -145,7 +145,7 @@ class Storing:
         if spool.state.quarantined_frames:
             return Finding(
                 State.DEGRADED,
-                f"{spool.state.quarantined_frames} damaged frames are in the spool's quarantine folder",
+                f"{spool.state.quarantined_frames} damaged frames lie in the spool's quarantine",
             )
         return OK
 

@@ -118,7 +118,7 @@ class Product:
             pid = todo.pop()
             found.append(pid)
             todo += [child for child, parent in parents.items() if parent == pid]
-        return [pid for pid in found[1:] if name in _command(pid)]
+        return [pid for pid in found[1:] if name in command_of(pid)]
 
     def find(self, name: str) -> int | None:
         """The process of a role (`receiver-0`, `query`, `postgres`, `valkey`, …); None without."""
@@ -128,7 +128,7 @@ class Product:
         }.get(
             name, lambda line: f"opslog {name.split('-', maxsplit=1)[0]}" in line and name in line
         )
-        found = [pid for pid in self.pids() if wanted(_command(pid))]
+        found = [pid for pid in self.pids() if wanted(command_of(pid))]
         return min(found, default=None)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
@@ -254,7 +254,8 @@ def _parents() -> dict[int, int]:
     return found
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:

@@ -1,0 +1,80 @@
+"""What PostgreSQL alone takes of the same COPY bytes: the limit that ingest is measured against."""
+
+import asyncio
+import importlib.util
+import os
+import time
+from pathlib import Path
+from types import ModuleType
+
+from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from otlp_receiver.codec import Codec
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.keys import KEYLESS
+from storage.classes import CLASS_BY_LEVEL, classify
+from storage.copy_binary import encode
+from storage.copying import copy_rows
+from storage.pool import DatabaseRole, connect
+from storage.redaction.redactor import Redactor
+from storage.redaction.tokens import HmacKeys
+from storage.segments import open_segment
+from tests.support.product import Product
+
+BODIES, BATCH, ROUNDS = 40, 500, 10
+
+
+def load_tool(path: Path) -> ModuleType:
+    """The load tool as a module."""
+    spec = importlib.util.spec_from_file_location("otlp_load", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
+    """COPY tuples of the load tool's records by class, as the receiver makes them."""
+    otlp_load = load_tool(tool)
+    templates = otlp_load.build_templates(BODIES, BATCH, 1)
+    span_ns = 3_600_000_000_000
+    stream = otlp_load.Stream(
+        templates, BATCH, 1, BODIES, time.time_ns() - span_ns, span_ns, "ascending", 200_000
+    )
+    redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
+    codec = Codec(redactor, LimitSettings(), MappingSettings())
+    by_class: dict[str, list[bytes]] = {name: [] for name in CLASS_BY_LEVEL}
+    for number in range(BODIES):
+        export = codec.decode(Signal.LOGS, Encoding.PROTOBUF, stream.body(number))
+        now = time.time_ns()
+        batch = codec.map(codec.redact(export), received_unix_ns=now, key=KEYLESS)
+        for part in encode(
+            batch,
+            batch_id=number,
+            received_unix_ns=now,
+            ingest_key_id=0,
+            classify=classify,
+            nonces=os.urandom(16 * len(batch.records)),
+        ):
+            by_class[part.class_name].append(part.copy_bytes)
+    return by_class
+
+
+async def copy_rate(tool: Path) -> dict[str, float]:
+    """Rows a second of COPY into open segments in transactions of 20,000 rows, one connection."""
+    by_class = await asyncio.to_thread(encoded_parts, tool)
+    size = sum(len(piece) for pieces in by_class.values() for piece in pieces)
+    with Product.running() as product:
+        connection = await connect(product.installation.database_dsn(), DatabaseRole.WRITER)
+        try:
+            segments = {name: await open_segment(connection, name) for name in by_class}
+            began = time.perf_counter()
+            for _ in range(ROUNDS):
+                async with connection.transaction():
+                    for name, pieces in by_class.items():
+                        await copy_rows(connection, segments[name], pieces)
+            took_s = time.perf_counter() - began
+        finally:
+            await connection.close()
+    rows = BODIES * BATCH
+    return {"rows_per_s": round(rows * ROUNDS / took_s), "bytes_per_row": round(size / rows, 1)}
