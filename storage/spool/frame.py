@@ -28,6 +28,9 @@ MAX_HEADER_BYTES = 256 * 2**20
 MAX_PAYLOAD_BYTES = 8 * 2**30
 NO_HASH = bytes(32)
 """Request hash of a frame that must not be recognised as a duplicate."""
+_UNFIT = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
+"""What a header raises that has a right checksum and the wrong content: set aside like damage, or
+the writer would meet it again and again."""
 
 
 class FrameDamaged(Exception):
@@ -162,7 +165,14 @@ def read_head(buffer: bytes | mmap, at: int = 0) -> FrameHead:
             f"frame version {version}, encoding {encoding}; this release reads up to "
             f"{FRAME_VERSION} and {ENCODING_VERSION}: start the newer release to drain this spool"
         )
-    return FrameHead(version, encoding, orjson.loads(header), size)
+    try:
+        head = FrameHead(version, encoding, orjson.loads(header), size)
+        fits = _payload_length(head) == payload_length and head.batch_id >= 0
+    except _UNFIT as error:
+        raise FrameDamaged("the frame's header is not one of ours") from error
+    if not fits:
+        raise FrameDamaged("the frame's header does not fit its payload")
+    return head
 
 
 def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
@@ -176,11 +186,13 @@ def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
     if len(buffer) - at < head.size:
         raise FrameDamaged("the file ends within a frame's payload", torn=True, size=head.size)
     end = at + head.size
-    parts_length = _payload_length(head)
-    payload = buffer[end - 4 - parts_length : end - 4]
+    payload = buffer[end - 4 - _payload_length(head) : end - 4]
     if zlib.crc32(payload) != _CRC.unpack_from(buffer, end - 4)[0]:
         raise FrameDamaged("the frame's rows do not match their checksum", size=head.size)
-    return _frame_in(head, payload), head.size
+    try:
+        return _frame_in(head, payload), head.size
+    except _UNFIT as error:
+        raise FrameDamaged("the frame's header is not one of ours", size=head.size) from error
 
 
 def find_frame(buffer: bytes | mmap, at: int) -> int:
@@ -200,7 +212,10 @@ def find_frame(buffer: bytes | mmap, at: int) -> int:
 def _payload_length(head: FrameHead) -> int:
     parts = head.header["parts"]
     assert isinstance(parts, list)
-    return sum(part["rows"] * 32 + part["bytes"] for part in parts)
+    sizes = [(int(part["rows"]), int(part["bytes"])) for part in parts]
+    if any(rows < 0 or size < 0 for rows, size in sizes):
+        raise ValueError("a negative length")
+    return sum(rows * 32 + size for rows, size in sizes)
 
 
 def _stream_out(stream: StreamDef) -> dict[str, object]:
