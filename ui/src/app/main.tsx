@@ -1,0 +1,42 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { ApiError } from '@/lib/api'
+import { followTheme } from '@/lib/preferences'
+import { useSession } from '@/lib/session'
+import { App } from './App'
+import './styles.css'
+
+const MOST_TRIES = 2
+
+/** A question that was refused is not asked again by itself; one that got no answer is. */
+function mayRetry(failures: number, error: unknown): boolean {
+  return failures < MOST_TRIES && error instanceof ApiError && [0, 429, 503].includes(error.status)
+}
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: Number.POSITIVE_INFINITY,
+      gcTime: 120_000,
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: (query) => query.state.status === 'error',
+      retry: mayRetry,
+      // Records never change; comparing pages deeply would only cost time.
+      structuralSharing: false,
+    },
+  },
+})
+
+followTheme()
+void useSession.getState().begin()
+const root = document.getElementById('root')
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <App />
+      </QueryClientProvider>
+    </StrictMode>,
+  )
+}

@@ -1,0 +1,175 @@
+/**
+ * The search language as far as the page must read it: to colour it, to complete it, to mark hits
+ * and to put filters in and take them out. The server alone decides what a question means.
+ */
+
+export type TokenType = 'space' | 'word' | 'phrase' | 'regex' | 'field' | 'operator' | 'parenthesis'
+
+export interface Token {
+  type: TokenType
+  text: string
+  from: number
+  /** Of a field term: the name before the colon, and the value behind it. */
+  field?: string
+  value?: string
+  negated: boolean
+}
+
+const PATTERN = new RegExp(
+  [
+    /(?<space>\s+)/,
+    /(?<parenthesis>[()])/,
+    /(?<operator>(?:OR|AND|NOT)(?=[\s()]|$))/,
+    /(?<field>-?[\w@][\w.@/-]*:(?:[<>]=?)?(?:"(?:[^"\\]|\\.)*"?|\/(?:[^/\\]|\\.)*\/?(?=[\s()]|$)|[^\s()"]*))/,
+    /(?<phrase>-?"(?:[^"\\]|\\.)*"?)/,
+    /(?<regex>-?\/(?:[^/\\\n]|\\.)+\/(?=[\s()]|$))/,
+    /(?<word>[^\s()"]+|")/,
+  ]
+    .map((part) => part.source)
+    .join('|'),
+  'gu',
+)
+
+const TYPES = ['space', 'parenthesis', 'operator', 'field', 'phrase', 'regex', 'word'] as const
+
+export function tokens(text: string): Token[] {
+  return [...text.matchAll(PATTERN)].map((found) => {
+    const type = TYPES.find((name) => found.groups?.[name] !== undefined) ?? 'word'
+    const token = { type, text: found[0], from: found.index, negated: isNegated(type, found[0]) }
+    return type === 'field' ? { ...token, ...fieldParts(token) } : token
+  })
+}
+
+function isNegated(type: TokenType, text: string): boolean {
+  return type !== 'space' && text.length > 1 && text.startsWith('-')
+}
+
+function fieldParts(token: Pick<Token, 'text' | 'negated'>): { field: string; value: string } {
+  const text = token.negated ? token.text.slice(1) : token.text
+  const colon = text.indexOf(':')
+  return { field: text.slice(0, colon), value: unquoted(text.slice(colon + 1)) }
+}
+
+export function quoted(value: string): string {
+  const plain = /^[\p{L}\p{N}_.@+-]+$/u.test(value) && !/^(?:OR|AND|NOT)$/.test(value)
+  return plain ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`
+}
+
+export function unquoted(text: string): string {
+  const found = /^"((?:[^"\\]|\\.)*)"?$/.exec(text)
+  return found ? (found[1] as string).replace(/\\(.)/g, '$1') : text
+}
+
+export type FilterState = 'for' | 'out' | 'none'
+
+/** Whether the question, at its top level, filters for this value or against it. */
+export function filterState(text: string, field: string, value: string): FilterState {
+  const term = topLevel(text).find((token) => token.field === field && token.value === value)
+  if (!term) return 'none'
+  return term.negated ? 'out' : 'for'
+}
+
+/** The question with the filter put in, turned round, or taken out when it was there already. */
+export function toggleFilter(text: string, field: string, value: string, wanted: 'for' | 'out') {
+  const state = filterState(text, field, value)
+  const rest = state === 'none' ? text.trim() : without(text, field, value)
+  if (state === wanted) return rest
+  const term = `${wanted === 'out' ? '-' : ''}${field}:${quoted(value)}`
+  return joined(rest, term)
+}
+
+/** The question with every term on this field taken out. */
+export function withoutField(text: string, field: string): string {
+  return kept(text, (token) => token.field !== field)
+}
+
+function without(text: string, field: string, value: string): string {
+  return kept(text, (token) => token.field !== field || token.value !== value)
+}
+
+function kept(text: string, keep: (token: Token) => boolean): string {
+  const inner = new Set(topLevel(text).filter((token) => !keep(token)))
+  const dropped = new Set([...inner].map((token) => token.from))
+  return tokens(text)
+    .filter((token) => !dropped.has(token.from))
+    .map((token) => token.text)
+    .join('')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
+/** A term that is added to a question with a bare OR at its top needs parentheses around that. */
+function joined(rest: string, term: string): string {
+  if (!rest) return term
+  const hasOr = topLevel(rest).some((token) => token.type === 'operator' && token.text === 'OR')
+  return `${hasOr ? `(${rest})` : rest} ${term}`
+}
+
+function topLevel(text: string): Token[] {
+  let depth = 0
+  return tokens(text).filter((token) => {
+    if (token.text === '(') depth += 1
+    if (token.text === ')') depth -= 1
+    return depth === 0 && token.type !== 'space'
+  })
+}
+
+const MOST_TERMS = 40
+
+/** What of a message counts as a hit for this question; null when nothing does. */
+export function hitPattern(text: string): RegExp | null {
+  const sources = tokens(text)
+    .filter((token) => !token.negated)
+    .flatMap(hitSource)
+    .slice(0, MOST_TERMS)
+  if (!sources.length) return null
+  try {
+    return new RegExp(sources.join('|'), 'giu')
+  } catch {
+    return null
+  }
+}
+
+function hitSource(token: Token): string[] {
+  if (token.type === 'word') return literal(token.text.replace(/\*+$/, ''))
+  if (token.type === 'phrase') return literal(unquoted(token.text))
+  if (token.type === 'field' && token.field === 'message') return literal(token.value ?? '')
+  return []
+}
+
+function literal(text: string): string[] {
+  return text ? [text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')] : []
+}
+
+/** What stands at the caret, for completion: a field's name, or a value of a field. */
+export interface Place {
+  from: number
+  to: number
+  field: string | null
+  typed: string
+  negated: boolean
+}
+
+export function placeAt(text: string, caret: number): Place {
+  const token = tokens(text).find(
+    (item) => item.from < caret && caret <= item.from + item.text.length,
+  )
+  if (!token || token.type === 'space' || token.type === 'parenthesis') {
+    return { from: caret, to: caret, field: null, typed: '', negated: false }
+  }
+  const { negated } = token
+  const from = token.from + (negated ? 1 : 0)
+  const to = token.from + token.text.length
+  const colon = token.field === undefined ? -1 : from + token.field.length
+  if (colon >= 0 && caret > colon) {
+    const typed = unquoted(text.slice(colon + 1, caret)).replace(/^[<>]=?/, '')
+    return { from: colon + 1, to, field: token.field ?? null, typed, negated }
+  }
+  return {
+    from,
+    to: colon >= 0 ? colon + 1 : to,
+    field: null,
+    typed: text.slice(from, caret),
+    negated,
+  }
+}

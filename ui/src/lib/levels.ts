@@ -1,0 +1,24 @@
+/** The five levels: the order, the letter beside the colour, the colours of histogram and text. */
+
+export const LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'] as const
+export type Level = (typeof LEVELS)[number]
+
+interface LevelLook {
+  letter: string
+  /** Class of text in the level's colour (styles.css). */
+  text: string
+  /** Class of a bar or a dot in the level's colour. */
+  fill: string
+}
+
+export const LEVEL_LOOK: Record<Level, LevelLook> = {
+  DEBUG: { letter: 'D', text: 'text-level-debug', fill: 'bg-fill-debug' },
+  INFO: { letter: 'I', text: 'text-level-info', fill: 'bg-fill-info' },
+  WARN: { letter: 'W', text: 'text-level-warn', fill: 'bg-fill-warn' },
+  ERROR: { letter: 'E', text: 'text-level-error', fill: 'bg-fill-error' },
+  CRITICAL: { letter: 'C', text: 'text-level-critical', fill: 'bg-fill-critical' },
+}
+
+export function isLevel(text: string): text is Level {
+  return (LEVELS as readonly string[]).includes(text)
+}

@@ -1,0 +1,87 @@
+/** The record of the API, and how its parts are named and read. */
+
+import { ExactNumber, formatJson, type Json, type JsonObject } from './json'
+import type { Level } from './levels'
+
+export type Kind = 'log' | 'span' | 'audit'
+
+export interface Metadata extends JsonObject {
+  attributes: JsonObject
+  resource: JsonObject
+  scope: JsonObject
+}
+
+export interface LogRecord {
+  id: string
+  kind: Kind
+  level: Level
+  sourceModule: string
+  action: string
+  resourceId: string | null
+  resourceType: string | null
+  actorId: string | null
+  ipAddress: string | null
+  correlationId: string | null
+  traceId: string | null
+  spanId: string | null
+  parentSpanId: string | null
+  message: string
+  createdAt: string
+  receivedAt: string
+  durationNs: number | null
+  metadata: Metadata
+}
+
+export interface FieldName {
+  /** As the search language and the API write it. */
+  name: string
+  label: string
+  hint: string
+}
+
+/** Fields that a person can filter by, in the order in which a record shows them. */
+export const FIELDS: readonly FieldName[] = [
+  { name: 'level', label: 'Level', hint: 'DEBUG to CRITICAL; level:>=WARN' },
+  { name: 'kind', label: 'Kind', hint: 'log, span or audit' },
+  { name: 'sourceModule', label: 'Service', hint: 'service that sent it' },
+  { name: 'action', label: 'Action', hint: 'event or span name' },
+  { name: 'resourceType', label: 'Resource type', hint: 'kind of the thing acted on' },
+  { name: 'resourceId', label: 'Resource', hint: 'thing acted on' },
+  { name: 'actorId', label: 'Actor', hint: 'who acted' },
+  { name: 'ipAddress', label: 'Address', hint: 'client address, or 203.0.113.0/24' },
+  { name: 'correlationId', label: 'Correlation', hint: 'ties records of one request' },
+  { name: 'traceId', label: 'Trace', hint: '32 hex digits' },
+  { name: 'spanId', label: 'Span', hint: '16 hex digits' },
+  { name: 'message', label: 'Message', hint: 'text of the record' },
+  { name: 'durationNs', label: 'Duration', hint: 'nanoseconds; durationNs:>1000000000' },
+]
+
+const NAMES: ReadonlySet<string> = new Set(FIELDS.map((field) => field.name))
+
+export function isField(name: string): boolean {
+  return NAMES.has(name)
+}
+
+export function labelOf(name: string): string {
+  return FIELDS.find((field) => field.name === name)?.label ?? name
+}
+
+/** Value of a field, an attribute (`attr.x`) or a resource attribute (`resource.x`) as text. */
+export function fieldText(record: LogRecord, name: string): string | null {
+  if (name.startsWith('attr.')) return textOf(record.metadata.attributes[name.slice(5)])
+  if (name.startsWith('resource.')) return textOf(record.metadata.resource[name.slice(9)])
+  const value = (record as unknown as JsonObject)[name]
+  return textOf(value)
+}
+
+export function textOf(value: Json | undefined): string | null {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'object' && !(value instanceof ExactNumber)) return formatJson(value)
+  return String(value)
+}
+
+/** First records of each id: a record that came in two batches is shown once. */
+export function withoutCopies(records: LogRecord[]): LogRecord[] {
+  const seen = new Set<string>()
+  return records.filter((record) => !seen.has(record.id) && seen.add(record.id))
+}

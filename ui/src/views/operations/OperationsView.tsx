@@ -1,0 +1,79 @@
+/** How opslog itself is doing: what came in and what became of it, where it lies, what goes when. */
+
+import { buttonClass } from '@/components/button'
+import { Notice } from '@/components/states'
+import type { Permission } from '@/lib/api'
+import { useSession } from '@/lib/session'
+import { DeadLetters } from './DeadLetters'
+import { Health } from './Health'
+import { Holds } from './Holds'
+import { Keys } from './Keys'
+import { Ledger } from './Ledger'
+import { Retention } from './Retention'
+import { Segments } from './Segments'
+
+interface Section {
+  name: string
+  title: string
+  needs: Permission[]
+  view: () => React.ReactNode
+}
+
+const SECTIONS: readonly Section[] = [
+  { name: 'health', title: 'Health', needs: ['operations.read'], view: Health },
+  { name: 'ledger', title: 'Ingest ledger', needs: ['operations.read'], view: Ledger },
+  { name: 'segments', title: 'Segments', needs: ['operations.read'], view: Segments },
+  {
+    name: 'retention',
+    title: 'Retention',
+    needs: ['operations.read', 'retention.manage'],
+    view: Retention,
+  },
+  { name: 'holds', title: 'Holds', needs: ['holds.manage', 'operations.read'], view: Holds },
+  { name: 'dead-letters', title: 'Dead letters', needs: ['operations.read'], view: DeadLetters },
+  { name: 'keys', title: 'Ingest keys', needs: ['keys.manage'], view: Keys },
+]
+
+export default function OperationsView({ path }: { path: string[] }) {
+  const permissions = useSession((state) => state.session?.permissions) ?? []
+  const sections = SECTIONS.filter(({ needs }) => needs.some((need) => permissions.includes(need)))
+  const current = sections.find(({ name }) => name === path[1]) ?? sections[0]
+  if (!current) {
+    return (
+      <Notice title="Your role may not see this">
+        Operations need another role. Ask whoever gave you the token.
+      </Notice>
+    )
+  }
+  return (
+    <div className="flex min-h-0 flex-1 flex-col md:flex-row">
+      <nav
+        aria-label="Operations"
+        className="flex shrink-0 gap-0.5 overflow-x-auto border-b border-line p-2 md:w-44 md:flex-col md:border-r md:border-b-0"
+      >
+        {sections.map(({ name, title }) => (
+          <a
+            key={name}
+            href={`#/operations/${name}`}
+            aria-current={name === current.name ? 'page' : undefined}
+            className={buttonClass(
+              'plain',
+              `justify-start ${name === current.name ? 'bg-accent-wash text-accent' : ''}`,
+            )}
+          >
+            {title}
+          </a>
+        ))}
+      </nav>
+      <div
+        className="min-h-0 min-w-0 flex-1 overflow-auto p-3 sm:p-4"
+        tabIndex={0}
+        role="region"
+        aria-label={current.title}
+      >
+        <h1 className="mb-3 text-base font-semibold">{current.title}</h1>
+        <current.view key={current.name} />
+      </div>
+    </div>
+  )
+}

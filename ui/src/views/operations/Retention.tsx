@@ -1,0 +1,65 @@
+import type { ReactNode } from 'react'
+import { Rows } from './rows'
+
+const STATUS = [
+  ['class', 'Class'],
+  ['keep', 'Kept for'],
+  ['oldest', 'Oldest record'],
+  ['overdue', 'Overdue'],
+] as const
+const PLAN = [
+  ['segment', 'Segment'],
+  ['class', 'Class'],
+  ['goesAt', 'Goes'],
+  ['rows', 'Rows'],
+  ['bytes', 'Size'],
+] as const
+const RUNS = [
+  ['startedAt', 'Started'],
+  ['segments', 'Segments'],
+  ['rows', 'Rows'],
+  ['bytes', 'Size'],
+] as const
+
+export function Retention() {
+  return (
+    <div className="flex flex-col gap-5">
+      <Part title="What is kept, and the oldest of it">
+        <Rows
+          path="/retention/status"
+          what="The state of retention"
+          caption="State of retention"
+          columns={STATUS}
+          empty="No classes yet."
+        />
+      </Part>
+      <Part title="What goes next">
+        <Rows
+          path="/retention/plan"
+          what="The plan"
+          caption="Plan"
+          columns={PLAN}
+          empty="Nothing is due."
+        />
+      </Part>
+      <Part title="What went">
+        <Rows
+          path="/retention/runs"
+          what="The runs"
+          caption="Runs"
+          columns={RUNS}
+          empty="No run has dropped anything yet."
+        />
+      </Part>
+    </div>
+  )
+}
+
+function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section>
+      <h2 className="mb-1 font-semibold">{title}</h2>
+      {children}
+    </section>
+  )
+}

@@ -1,0 +1,26 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { say } from '@/components/say'
+import { change, type Row } from '@/lib/api'
+import type { Json } from '@/lib/json'
+
+export interface Deed {
+  method: 'POST' | 'DELETE'
+  path: string
+  body?: Json
+  /** What is said when it is done. */
+  done: string
+}
+
+/** Something that changes the server; the lists are read again afterwards. */
+export function useDeed(onDone?: (answer: Row) => void) {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: ({ method, path, body }: Deed) => change(method, path, body),
+    onSuccess: (answer, { done }) => {
+      say(done)
+      void client.invalidateQueries({ queryKey: ['operations'] })
+      onDone?.(answer)
+    },
+    onError: (error) => say(error.message),
+  })
+}

@@ -1,0 +1,105 @@
+/** Lines before and after a record, of the same service and host, whatever the filters are. */
+
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useEffect, useRef, useState } from 'react'
+import { Button } from '@/components/button'
+import { cx } from '@/components/class'
+import { LevelTag } from '@/components/level'
+import { ErrorNotice, Loading } from '@/components/states'
+import { Strange } from '@/components/strange'
+import { addressOf } from '@/lib/address'
+import { readContext } from '@/lib/api'
+import { usePreferences } from '@/lib/preferences'
+import type { LogRecord } from '@/lib/record'
+import { cut, unescaped } from '@/lib/text'
+import { formatOffset, formatTime } from '@/lib/time'
+
+const STEP = 20
+const MOST_CHARACTERS = 4000
+
+export default function Around({ record }: { record: LogRecord }) {
+  const [before, setBefore] = useState(STEP)
+  const [after, setAfter] = useState(STEP)
+  const [isWrapped, setWrapped] = useState(true)
+  const { data, error, isPending, refetch } = useQuery({
+    queryKey: ['context', record.id, before, after],
+    queryFn: ({ signal }) => readContext(record.id, before, after, signal),
+    placeholderData: keepPreviousData,
+  })
+  if (isPending) return <Loading what="lines around it" />
+  if (error)
+    return <ErrorNotice error={error} what="The lines around it" onRetry={() => void refetch()} />
+  return (
+    <div className="font-mono text-xs" data-testid="around">
+      <div className="mb-1 flex gap-1 font-sans">
+        <Button
+          look="outline"
+          disabled={data.before.length < before}
+          onClick={() => setBefore(before + STEP)}
+        >
+          {data.before.length < before ? 'No earlier lines' : 'More before'}
+        </Button>
+        <Button aria-pressed={isWrapped} onClick={() => setWrapped(!isWrapped)}>
+          Wrap
+        </Button>
+      </div>
+      <ol>
+        {data.before.map((item) => (
+          <Line key={item.id} item={item} base={record} isWrapped={isWrapped} />
+        ))}
+        <Line item={data.record} base={record} isWrapped={isWrapped} isHere />
+        {data.after.map((item) => (
+          <Line key={item.id} item={item} base={record} isWrapped={isWrapped} />
+        ))}
+      </ol>
+      <Button
+        look="outline"
+        className="mt-1 font-sans"
+        disabled={data.after.length < after}
+        onClick={() => setAfter(after + STEP)}
+      >
+        {data.after.length < after ? 'No later lines' : 'More after'}
+      </Button>
+    </div>
+  )
+}
+
+function Line({
+  item,
+  base,
+  isWrapped,
+  isHere = false,
+}: {
+  item: LogRecord
+  base: LogRecord
+  isWrapped: boolean
+  isHere?: boolean
+}) {
+  const zone = usePreferences((state) => state.zone)
+  const element = useRef<HTMLLIElement>(null)
+  useEffect(() => {
+    if (isHere) element.current?.scrollIntoView({ block: 'center' })
+  }, [isHere])
+  const text = cut(item.message || item.action, MOST_CHARACTERS)
+  return (
+    <li
+      ref={element}
+      aria-current={isHere || undefined}
+      className={cx('flex gap-2 rounded px-1 py-0.5', isHere && 'bg-accent-wash')}
+    >
+      <a
+        href={addressOf(['record', item.id])}
+        className="shrink-0 text-ink-3 hover:text-accent hover:underline"
+        title={formatTime(item.createdAt, zone, 9)}
+      >
+        {isHere
+          ? formatTime(item.createdAt, zone).slice(11)
+          : formatOffset(base.createdAt, item.createdAt)}
+      </a>
+      <LevelTag level={item.level} />
+      <span className={cx('min-w-0 flex-1', isWrapped ? 'whitespace-pre-wrap' : 'truncate')}>
+        <Strange text={isWrapped ? unescaped(text) : text} multiline={isWrapped} />
+      </span>
+    </li>
+  )
+}

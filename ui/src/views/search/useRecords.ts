@@ -1,0 +1,71 @@
+/** Pages of records, more of them as the reader scrolls. */
+
+import { type InfiniteData, useInfiniteQuery } from '@tanstack/react-query'
+import { useCallback, useMemo } from 'react'
+import { type Order, type Question, type RecordPage, search } from '@/lib/api'
+import { type LogRecord, withoutCopies } from '@/lib/record'
+
+/** The first page is small, so that it is there at once; the others are as large as can be. */
+const FIRST_RECORDS = 200
+const NEXT_RECORDS = 1000
+
+export interface Records {
+  records: LogRecord[]
+  isLoading: boolean
+  isLoadingMore: boolean
+  isStale: boolean
+  error: unknown
+  notice: string | null
+  hasMore: boolean
+  loadMore: () => void
+  retry: () => void
+}
+
+type FetchPage = (
+  cursor: string | undefined,
+  limit: number,
+  signal: AbortSignal,
+) => Promise<RecordPage>
+
+export function useSearch(question: Question, order: Order, round: number): Records {
+  return useRecordPages(['logs', question, order, round], (cursor, limit, signal) =>
+    search(question, { order, limit, ...(cursor ? { cursor } : {}) }, signal),
+  )
+}
+
+export function useRecordPages(key: unknown[], fetchPage: FetchPage): Records {
+  const query = useInfiniteQuery({
+    queryKey: key,
+    queryFn: ({ pageParam, signal }) =>
+      fetchPage(pageParam, pageParam ? NEXT_RECORDS : FIRST_RECORDS, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page: RecordPage) => page.nextCursor ?? undefined,
+    placeholderData: (before: InfiniteData<RecordPage, string | undefined> | undefined) => before,
+  })
+  const { data, hasNextPage, isFetching, fetchNextPage, refetch } = query
+  const records = useMemo(
+    () => withoutCopies(data?.pages.flatMap((page) => page.data) ?? []),
+    [data],
+  )
+  const loadMore = useCallback(() => {
+    if (hasNextPage && !isFetching) void fetchNextPage()
+  }, [hasNextPage, isFetching, fetchNextPage])
+  return {
+    records,
+    isLoading: query.isPending,
+    isLoadingMore: query.isFetchingNextPage,
+    isStale: query.isPlaceholderData,
+    error: query.error,
+    notice: noticeOf(data?.pages ?? []),
+    hasMore: hasNextPage,
+    loadMore,
+    retry: () => void refetch(),
+  }
+}
+
+function noticeOf(pages: RecordPage[]): string | null {
+  const partial = pages.find((page) => page.partial)?.partial
+  if (partial)
+    return partial.detail ?? 'Not everything could be searched in time; the answer is not complete.'
+  return pages.find((page) => page.notice)?.notice ?? null
+}

@@ -1,0 +1,177 @@
+/** What happened to a resource, what an actor did, what belongs to one correlation: in order of time. */
+
+import { useMemo, useState } from 'react'
+import { useShortcuts } from '@/app/shortcuts'
+import { Button, buttonClass } from '@/components/button'
+import { neighbour, RecordList } from '@/components/records/RecordList'
+import { ErrorNotice, Loading, Notice } from '@/components/states'
+import { useMedium, useNarrow } from '@/components/useNarrow'
+import { addressOf, change, usePlace } from '@/lib/address'
+import { type Order, readTimeline, type TimelineOf } from '@/lib/api'
+import { plural } from '@/lib/format'
+import { quoted } from '@/lib/language'
+import { usePreferences } from '@/lib/preferences'
+import type { LogRecord } from '@/lib/record'
+import { formatLength, formatTime } from '@/lib/time'
+import { RecordPanel } from '@/views/record/RecordPanel'
+import { type Records, useRecordPages } from '@/views/search/useRecords'
+
+interface Kind {
+  of: TimelineOf
+  title: string
+  field: string
+  columns: string[]
+}
+
+const KINDS: Record<string, Kind> = {
+  resource: {
+    of: 'resource',
+    title: 'Resource',
+    field: 'resourceId',
+    columns: ['sourceModule', 'action', 'actorId'],
+  },
+  actor: {
+    of: 'actor',
+    title: 'Actor',
+    field: 'actorId',
+    columns: ['sourceModule', 'action', 'resourceId'],
+  },
+  correlation: {
+    of: 'correlation',
+    title: 'Correlation',
+    field: 'correlationId',
+    columns: ['sourceModule', 'action'],
+  },
+}
+
+export default function TimelineView({ path }: { path: string[] }) {
+  const kind = KINDS[path[1] ?? '']
+  if (!kind || !path[2]) {
+    return (
+      <Notice title="There is no such timeline">
+        A timeline is of a resource, an actor or a correlation.
+      </Notice>
+    )
+  }
+  return <Timeline key={path.join('/')} kind={kind} id={path[2]} />
+}
+
+function Timeline({ kind, id }: { kind: Kind; id: string }) {
+  const { params } = usePlace()
+  const order: Order = params.get('order') === 'desc' ? 'desc' : 'asc'
+  const resourceType = params.get('resourceType') ?? undefined
+  const [round, setRound] = useState(0)
+  const found = useRecordPages(
+    ['timeline', kind.of, id, resourceType, order, round],
+    (cursor, limit, signal) =>
+      readTimeline(kind.of, id, { resourceType, order, limit, cursor }, signal),
+  )
+  const selected = params.get('id')
+  const select = (record: LogRecord) => change({ id: record.id }, selected ? 'replace' : 'push')
+  const step = (by: number) => () => {
+    const record = neighbour(found.records, selected, (index) => index + by)
+    if (record) select(record)
+  }
+  const turn = () => change({ order: order === 'asc' ? 'desc' : null, id: null }, 'replace')
+  useShortcuts({
+    j: step(1),
+    k: step(-1),
+    o: turn,
+    r: () => setRound(round + 1),
+    Escape: () => (selected ? change({ id: null, tab: null }, 'replace') : window.history.back()),
+  })
+  return (
+    <div className="flex min-h-0 flex-1 flex-col">
+      <header className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b border-line bg-sheet px-3 py-2">
+        <h1 className="text-base font-semibold">
+          {kind.title} <span className="strange font-mono text-sm font-normal">{id}</span>
+        </h1>
+        {resourceType && <span className="rounded bg-wash px-1.5 text-ink-2">{resourceType}</span>}
+        <Summary records={found.records} hasMore={found.hasMore} />
+        <span className="flex-1" />
+        <Button look="outline" onClick={turn}>
+          {order === 'asc' ? 'Oldest first' : 'Newest first'}
+        </Button>
+        <a
+          className={buttonClass('outline')}
+          href={addressOf(['search'], { q: `${kind.field}:${quoted(id)}`, start: '-7d' })}
+        >
+          Search its records
+        </a>
+      </header>
+      <Body kind={kind} found={found} selected={selected} onSelect={select} />
+    </div>
+  )
+}
+
+function Summary({ records, hasMore }: { records: LogRecord[]; hasMore: boolean }) {
+  const zone = usePreferences((state) => state.zone)
+  const times = records.map((record) => Date.parse(record.createdAt))
+  const first = records[0]
+  const last = records.at(-1)
+  if (!first || !last) return null
+  const services = new Set(records.map((record) => record.sourceModule)).size
+  const length = Math.abs((times.at(-1) ?? 0) - (times[0] ?? 0))
+  return (
+    <p className="text-xs text-ink-2">
+      {plural(records.length, 'record')}
+      {hasMore && ' and more'} of {plural(services, 'service')} over {formatLength(length)}, from{' '}
+      {formatTime(first.createdAt, zone, 0)}
+    </p>
+  )
+}
+
+interface BodyProps {
+  kind: Kind
+  found: Records
+  selected: string | null
+  onSelect: (record: LogRecord) => void
+}
+
+function Body({ kind, found, selected, onSelect }: BodyProps) {
+  const zone = usePreferences((state) => state.zone)
+  const isNarrow = useNarrow()
+  const isMedium = useMedium()
+  const columns = useMemo(
+    () => (isNarrow ? kind.columns.slice(0, 2) : kind.columns),
+    [kind, isNarrow],
+  )
+  if (found.isLoading) return <Loading what="the timeline" />
+  if (found.error && !found.records.length)
+    return <ErrorNotice error={found.error} what="This timeline" onRetry={found.retry} />
+  if (!found.records.length)
+    return (
+      <Notice title="Nothing is known of it">
+        No record names it, or those that did are older than what is kept.
+      </Notice>
+    )
+  return (
+    <div className="flex min-h-0 flex-1">
+      {!(isMedium && selected) && (
+        <section aria-label="Timeline" className="flex min-w-0 flex-1 flex-col">
+          <RecordList
+            records={found.records}
+            label="Timeline"
+            hasMore={found.hasMore}
+            selected={selected}
+            onSelect={onSelect}
+            onNearEnd={found.loadMore}
+            columns={columns}
+            isWrapped={false}
+            isNarrow={isNarrow}
+            zone={zone}
+            terms={null}
+          />
+        </section>
+      )}
+      {selected && (
+        <RecordPanel
+          id={selected}
+          known={found.records.find((record) => record.id === selected)}
+          q=""
+          onClose={() => change({ id: null, tab: null }, 'replace')}
+        />
+      )}
+    </div>
+  )
+}
