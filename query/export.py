@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from query.compile import LeafFilter, Order, compile_wave
-from query.filters import Filter
 from query.pages import Pages, key_of, plan
-from query.resolve import resolve
+from storage.filters import Filter
 from storage.read import LeafGone, Reader, Row, Stream, Streams
+from storage.resolve import resolve
 
 PIECE_ROWS = 1000
 

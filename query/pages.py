@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from query.compile import NEWEST_SEGMENT, Key, LeafFilter, Order, compile_wave
-from query.filters import NOTHING, Filter, TimeRange, all_of
-from query.prune import Leaf, leaf_of, narrow
-from query.times import microseconds_of
 from storage.catalogue import Segment
 from storage.errors import DatabaseAway
+from storage.filters import NOTHING, Filter, TimeRange, all_of
+from storage.prune import Leaf, leaf_of, narrow
 from storage.read import LeafGone, Row, Session, Statement
+from storage.times import microseconds_of
 
 WAVE_LEAVES = 10
 """A leaf takes 7 to 12 locks and PostgreSQL has cheap ones for about ten leaves."""

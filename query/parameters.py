@@ -11,10 +11,10 @@ from uuid import UUID
 
 from config.errors import BadInput
 from config.levels import LEVEL_NAMES, Level
-from query import fields
-from query.fields import Field, FieldValue
-from query.filters import Comparison, FieldCompare, FieldEquals, FieldIn, Filter, IpIn, Or
+from storage import fields
 from storage.correlation import stored_correlation
+from storage.fields import Field, FieldValue
+from storage.filters import Comparison, FieldCompare, FieldEquals, FieldIn, Filter, IpIn, Or
 
 MAX_TEXT = 2048
 """Longest value of a parameter; no column that is searched by equality is longer in practice."""

@@ -2,8 +2,8 @@
 
 from config.access import Permission
 from query.errors import Forbidden
-from query.fields import KIND, Kind
-from query.filters import EVERYTHING, FieldIn, Filter
+from storage.fields import KIND, Kind
+from storage.filters import EVERYTHING, FieldIn, Filter
 
 _TELEMETRY = frozenset({Kind.LOG, Kind.SPAN})
 

@@ -14,10 +14,10 @@ from typing import NoReturn
 
 from config.errors import BadInput
 from query.compile import Order
-from query.fields import KIND_WORDS, Kind
-from query.filters import EVERYTHING, AttrEquals, Filter, Or, ResourceEquals, all_of, plain
 from query.parameters import FILTERS, Parameter, one_text
-from query.times import parse_time
+from storage.fields import KIND_WORDS, Kind
+from storage.filters import EVERYTHING, AttrEquals, Filter, Or, ResourceEquals, all_of, plain
+from storage.times import parse_time
 
 MAX_LIMIT = 1000
 MAX_VALUES = 200

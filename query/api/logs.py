@@ -15,17 +15,17 @@ from query.compile import Order
 from query.cursor import Cursors, Position
 from query.errors import NotFound
 from query.export import Export
-from query.fields import ID, TRACE_ID
-from query.filters import FieldEquals, Filter, TimeRange, all_of
 from query.pages import Page, Pages, Question, key_of
 from query.parameters import record_id, trace_id
 from query.render.forms import FORMS, Form
 from query.render.records import page_json, record_json, records
-from query.resolve import resolve
 from query.scope import confine, visible
 from query.search import EXPORT, SEARCH, TRACE, Search, StoredAs, parse
-from query.times import rfc3339_ns
+from storage.fields import ID, TRACE_ID
+from storage.filters import FieldEquals, Filter, TimeRange, all_of
 from storage.read import NO_STREAM, Reader, Streams
+from storage.resolve import resolve
+from storage.times import rfc3339_ns
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from query.render.records import records
-from query.times import rfc3339
 from storage.read import NO_STREAM, Row, Stream
+from storage.times import rfc3339
 
 Streams = Mapping[int, Stream]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from query.fields import KIND_OF_LETTER
-from query.times import rfc3339
+from storage.fields import KIND_OF_LETTER
 from storage.read import NO_STREAM, Row, Stream
+from storage.times import rfc3339
 
 
 def record_json(row: Row, stream: Stream) -> bytes:

@@ -7,19 +7,11 @@ from uuid import UUID
 import pytest
 
 from config.levels import Level
-from query import fields, filters
-from query.compile import (
-    Arguments,
-    Key,
-    LeafFilter,
-    Order,
-    compile_streams,
-    compile_wave,
-    condition_of,
-    is_needle,
-)
-from query.fields import Kind
-from query.filters import (
+from query.compile import Key, LeafFilter, Order, compile_wave
+from storage import fields, filters
+from storage.conditions import Arguments, compile_streams, condition_of, is_needle
+from storage.fields import Kind
+from storage.filters import (
     EVERYTHING,
     NOTHING,
     And,
@@ -38,7 +30,7 @@ from query.filters import (
     TimeRange,
     plain,
 )
-from query.prune import Leaf, narrow
+from storage.prune import Leaf, narrow
 
 TRACE = UUID("4bf92f3577b34da6a3ce929d0e0e4736")
 AT = datetime(1970, 1, 1, 0, 0, 0, 5, tzinfo=UTC)

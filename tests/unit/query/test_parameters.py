@@ -7,10 +7,12 @@ import pytest
 
 from config.errors import BadInput
 from config.levels import Level
-from query import fields
 from query.compile import Order
-from query.fields import Kind
-from query.filters import (
+from query.search import EXPORT, SEARCH, TRACE, parse
+from storage import fields
+from storage.correlation import stored_correlation
+from storage.fields import Kind
+from storage.filters import (
     EVERYTHING,
     And,
     AttrEquals,
@@ -23,8 +25,6 @@ from query.filters import (
     ResourceEquals,
     Text,
 )
-from query.search import EXPORT, SEARCH, TRACE, parse
-from storage.correlation import stored_correlation
 
 NOW_NS = 1_790_000_000_000_000_000
 

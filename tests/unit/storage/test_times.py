@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import BadInput
-from query.times import datetime_of, microseconds_of, parse_time, rfc3339_ns
+from storage.times import datetime_of, microseconds_of, parse_time, rfc3339_ns
 
 CASES = [
     ("1970-01-01T00:00:00Z", 0),

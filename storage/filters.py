@@ -1,9 +1,9 @@
 """The filter tree: what a question, a hold or a purge selects. Pure data.
 
-    parameters (search.py), and every other language  ->  Filter  ->  prune.py  ->  compile.py
+    parameters (query/search.py), other languages  ->  Filter  ->  prune.py  ->  conditions.py
 
 Whoever adds a node teaches it to prune.py (what a segment's catalogue row says about it) and to
-compile.py (its SQL); a test walks all nodes through both.
+conditions.py (its SQL); a test walks all nodes through both.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from config.levels import Level
-from query.fields import Field, FieldValue, Kind
+from storage.fields import Field, FieldValue, Kind
 
 
 class Comparison(StrEnum):

@@ -1,7 +1,7 @@
 """The fields of a record that a question may name: the closed table between API and columns.
 
 Nothing outside this table ever becomes an identifier in SQL. A new field: one line here, its
-parameter in search.py, its row in docs/reference/api.md.
+parameter in query/parameters.py, its row in docs/api.md.
 """
 
 from dataclasses import dataclass

@@ -4,9 +4,9 @@ A resource is stored once per stream, so `resource.<name>` is looked up there fi
 """
 
 from config.errors import BadInput
-from query.compile import compile_streams
-from query.fields import STREAM_ID
-from query.filters import NOTHING, And, FieldIn, Filter, Not, Or, ResourceEquals
+from storage.conditions import compile_streams
+from storage.fields import STREAM_ID
+from storage.filters import NOTHING, And, FieldIn, Filter, Not, Or, ResourceEquals
 from storage.read import Session
 
 MAX_STREAMS = 20_000

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.levels import Level
-from query.fields import ACTOR_ID, KIND, LEVEL, Kind
-from query.filters import (
+from storage.catalogue import Segment
+from storage.fields import ACTOR_ID, KIND, LEVEL, Kind
+from storage.filters import (
     EVERYTHING,
     NOTHING,
     And,
@@ -19,9 +20,8 @@ from query.filters import (
     Or,
     TimeRange,
 )
-from query.prune import FOREVER_US, leaf_of, narrow
-from query.times import microseconds_of
-from storage.catalogue import Segment
+from storage.prune import FOREVER_US, leaf_of, narrow
+from storage.times import microseconds_of
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOON_NS = microseconds_of(NOON) * 1000

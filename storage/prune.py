@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from config.levels import Level
-from query.fields import KIND, LEVEL, FieldValue, Kind
-from query.filters import (
+from storage.catalogue import Segment
+from storage.classes import AUDIT, CLASS_BY_LEVEL
+from storage.fields import KIND, LEVEL, FieldValue, Kind
+from storage.filters import (
     EVERYTHING,
     NOTHING,
     And,
@@ -23,9 +25,7 @@ from query.filters import (
     Or,
     TimeRange,
 )
-from query.times import microseconds_of
-from storage.catalogue import Segment
-from storage.classes import AUDIT, CLASS_BY_LEVEL
+from storage.times import microseconds_of
 
 FOREVER_US = 2**62
 """Beyond any time that a record can have (microseconds since 1970)."""
