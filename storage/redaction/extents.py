@@ -14,7 +14,12 @@ Skip: TypeAlias = Callable[[bytes], bool]
 """Whether the value beside this name, inside a secret-named map, is harmless."""
 
 _SPACE: Final = re.compile(rb"[ \t]*+(?:\r?\n\s*+(?=[\"'\[{]))?")
-_OPENER: Final = re.compile(rb"""(?:[bBrRuUfFNE@]{1,2})?(?:(\\*+)(["'`])|(&quot;|%22|\\u0022))""")
+_OPENER: Final = re.compile(
+    rb"""(?:[bBrRuUfFNE@]{1,2})?(?:"""
+    rb"""(?P<other>&quot;|%(?:25)*22|\\u0022|\xe2\x80\x9c|""(?=[^\s,;:}\])"]))"""
+    rb"""|(?P<slashes>\\*+)(?P<quote>["'`]))"""
+)
+_CLOSERS: Final = {b"\xe2\x80\x9c": b"\xe2\x80\x9d"}
 _BARE: Final = re.compile(
     rb"""(?x)(?:
       \$\{[^{}\n]{0,200}+\} | \{\{[^{}\n]{0,200}+\}\} | [A-Z]\w{1,16}+\[\w+\]
@@ -22,7 +27,7 @@ _BARE: Final = re.compile(
     | ,(?![\s"'\\]|\Z|[\w.\-]{1,64}\s*[=:])
     | ;(?![\s"'\\]|\Z|[\w.\- ]{1,64}=)
     | &(?!(?:amp;)?[\w.\-\[\]%]{1,64}=|\Z|quot;|lt;|gt;)
-    | \|(?![\s"']|\Z)
+    | \|(?![\s"']|\Z|[\w.\-]{1,64}[=:])
     | [)\]}>](?![\s,;:.)\]}"'&<>|\\]|\Z)
     | [({\[] | <(?!/)
     | \\(?!\\*[nrt"']|u00)
@@ -33,8 +38,13 @@ _QUERY: Final = re.compile(
     rb"""(?x)(?: \$\{[^{}\n]{0,200}+\} | [^\s"'`<>&#\\|(){}\[\],;]++
     | [,;(){}\[\]|](?![\s"'\\]|\Z|[\w.\-]{1,64}=) | \\(?!\\*[nrt"']|u00) )++"""
 )
+_ENCODED: Final = re.compile(rb"""(?:[^\s"'`<>&%|(){}\[\],;\\]|%(?!(?:25)*2[267]))++""")
+_IS_ENCODED: Final = re.compile(rb"%(?:25)*3[aAdD]\Z")
+_TYPE: Final = re.compile(
+    rb"""[ \t]*+(?:!{1,2}[\w./:\-]+[ \t]+|&?[\w.\[\]<>|? ]{1,40}?[ \t]*(?<![=!<>])=[ \t]*(?=[bruf]?["'`]))"""
+)
 _PLACEHOLDER: Final = re.compile(
-    rb"(?:\$\{|\{\{)[^{}\n\"',]{0,200}+\}{1,2}(?![\w/+$])|\{\w*\}(?![\w/+$])|\$\([^()\n]{0,200}+\)"
+    rb"(?:\$\{|\{\{)[^{}\n\"',]{0,200}+\}{1,2}(?![\w/+$])|\{\w*\}(?![\w/+$])|\$\([^()\n]{0,200}+\)|<[\w \-]{0,40}+>"
 )
 _BRACED: Final = re.compile(rb"\{([^{}\"':=\n]{1,256}+)\}(?=[\s;,\"']|\Z)")
 _LINE: Final = re.compile(rb"[^\n\r]++")
@@ -70,7 +80,8 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
     if lines is not None:
         yield from _indented(raw, key, lines.end())
         return
-    space = _SPACE.match(raw, position)
+    type_ = _TYPE.match(raw, position)
+    space = _SPACE.match(raw, type_.end() if type_ is not None else position)
     assert space is not None
     start = space.end()
     call = _CALL.match(raw, start)
@@ -92,6 +103,8 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
 def _bare(raw: bytes, key: int, start: int, wide: bool) -> Iterator[Span]:  # noqa: FBT001
     if wide:
         found = _WORDS.match(raw, start)
+    elif _IS_ENCODED.search(raw, max(0, start - 9), start):
+        found = _ENCODED.match(raw, start)
     elif raw[key - 1 : key] in {b"?", b"&"} and key:
         found = _QUERY.match(raw, start)
     elif _is_line(raw, key):
@@ -137,10 +150,11 @@ def closing(raw: bytes, position: int, opener: re.Match[bytes]) -> int:
     Text inside JSON inside JSON has 1, 3, 7 … backslashes before each of its quotes; a quote with
     more of them belongs to the value, one with fewer ends the text around it.
     """
-    if opener.group(2) is None:
-        end = raw.find(opener.group(3), position)
+    other = opener.group("other")
+    if other is not None:
+        end = raw.find(_CLOSERS.get(other, other), position)
         return end if end >= 0 else len(raw)
-    level, quote = len(opener.group(1)), opener.group(2)
+    level, quote = len(opener.group("slashes")), opener.group("quote")
     for _ in range(_MOST_INNER_QUOTES):
         end = raw.find(quote, position)
         if end < 0:

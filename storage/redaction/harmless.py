@@ -10,13 +10,13 @@ from storage.redaction.randomness import random_looking
 
 # Words that logs put where a secret would stand; a password that is one of them is no secret.
 _WORDS: Final = frozenset(
-    b"""a an absent accepted access active added all allowed an and any are array as at auth
+    b"""a an absent accepted access active added all allowed an and any are array as at auth await
     authentication authorization bad basic bearer been blank bool boolean bytes can cannot cant
     changed check checking cleared created credentials default deleted denied did digest disabled
     does doesn't don't empty enabled error exceeded exists expired expires fail failed failure
     false field file filtered for found from generated generation granted had has hash hashed have
     hidden if in incorrect input int integer invalid is issued key kerberos length less line long
-    login malformed masked match matches method mismatch missing mode more must n n/a na negotiate
+    login malformed masked match matches method mismatch missing mode more must n n/a na negotiate new
     nil no none not null number object of off ok on optional or out output parameter pass passed
     present prompt protected provided read ready received redacted refresh refreshed rejected
     removed renewed required reset reused revoked rotated sanitized scheme secret sent set should
@@ -42,7 +42,9 @@ _REFERENCE: Final = re.compile(
     rb"""(?x)
     (?:process\.env|os\.environ|os\.getenv|import\.meta\.env|env|ENV|secrets|vars|var|local|data
        |self|this|config|cfg|settings|params|request|req|args|kwargs|ctx|options|opts)
-      (?:\.[A-Za-z_]\w*)+(?:\(\)?)?
+      (?:\.[A-Za-z_]\w*)+(?:[\[(].*)?
+    | (?i:[a-z_]\w*(?:\.[a-z_]\w*)*\.\w*(?:password|passwd|token|secret|key|hash)\w*)
+    | [A-Za-z_][\w.]{0,40}\([A-Za-z_.]{1,30}(?:,.*)?\)?
     | (?:process\.env|os\.environ|ENV)\[.*
     | [A-Za-z_][\w.]*\(\)?
     | https?://[^\s@?\#]*
@@ -50,6 +52,11 @@ _REFERENCE: Final = re.compile(
     | projects/[\w-]+/secrets/[\w/-]+
     | (?:file:(?://)?)?/(?:[a-z0-9_.\-]+/)+[A-Za-z0-9_.\-]* | ~/[\w./\-]+ | [A-Za-z]:\\[\w\\ .\-]+
     """
+)
+# What a form or a validator says about a field stands where its value would.
+_PROSE: Final = re.compile(
+    rb"(?i)(?=.* ).*\b(?:required|must|cannot|can't|may not|should|invalid|too (?:short|long|common|weak"
+    rb"|similar)|does not|do not|is not|characters|at least)\b.*"
 )
 _WORDLIKE: Final = re.compile(rb"[A-Za-z]+(?:[-_ .:/][A-Za-z]+)*")
 _MEASURE: Final = re.compile(
@@ -71,6 +78,7 @@ def harmless(value: bytes) -> bool:
         or bare.lower().rstrip(b".,:;!?") in _WORDS
         or _PLACEHOLDER.fullmatch(bare) is not None
         or _REFERENCE.fullmatch(bare) is not None
+        or _PROSE.fullmatch(bare) is not None
     )
 
 

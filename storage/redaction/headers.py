@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from storage.redaction.extents import leaves
 from storage.redaction.harmless import harmless
 from storage.redaction.randomness import random_looking
 from storage.redaction.shapes import Span, each, searcher
@@ -31,9 +32,13 @@ _COOKIE: Final = re.compile(
     rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)([^\s;,"'`\\<>&]*+)\2"""
     rb"""(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""
 )
+_BRACKETS_BYTES: Final = 4
 _OPAQUE: Final = re.compile(rb"""[^\s"'`,;\\\])}<>|&=]{16,}+""")
 _COOKIE_PARAMETERS: Final = frozenset(
     b"path domain expires max-age samesite version priority comment port".split()
+)
+_COOKIE_FIELDS: Final = _COOKIE_PARAMETERS | frozenset(
+    b"name secure httponly session hostonly size maxage sourcescheme partitioned".split()
 )
 _FLAG: Final = re.compile(
     rb"(?i)(?:secure|httponly|partitioned|discard|GMT)\s*;?\s*"
@@ -79,7 +84,15 @@ def cookies(raw: bytes) -> Iterator[Span]:
     """Spans of cookie values; their names and the parameters of Set-Cookie stay."""
     for start, end in each(_COOKIES, raw):
         yield start, start
-        yield from cookie_value(raw, end)
+        bracket = raw.find(b"{", max(start, end - _BRACKETS_BYTES), end + 1)
+        if bracket >= 0:
+            yield from leaves(raw, bracket - (raw[bracket - 1 : bracket] == b"["), _is_parameter)
+        else:
+            yield from cookie_value(raw, end)
+
+
+def _is_parameter(name: bytes) -> bool:
+    return name.lower() in _COOKIE_FIELDS
 
 
 def sessions(raw: bytes) -> Iterator[Span]:

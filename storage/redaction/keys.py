@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
-_HUMPS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_a-zA-Z]+")
+_HUMPS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _GLUE: Final = re.compile(r"[\W\d_]+")
 _MEMO_ENTRIES: Final = 8192
 
@@ -88,8 +88,8 @@ class KeyNames:
         runs = {run for group in self._runs.values() for run, kind in group if kind in _PAIRED}
         joined = {r"[ _.\-]?".join(map(re.escape, run)) for run in runs}
         joined |= {re.escape(word) for word in self._glued} | {re.escape(w) for w in self._secret}
-        short = sorted(word for word in joined if len(word) <= _SHORT_WORD)
-        long = sorted((word for word in joined if len(word) > _SHORT_WORD), key=len)
+        short = sorted(word for word in joined if len(word) <= _SHORT_WORD and word.isascii())
+        long = sorted(joined.difference(short), key=len)
         humps = "|".join(word.capitalize() for word in short if word.isalpha())
         alone = rf"(?:\b|[_\d])(?:{'|'.join(short)})(?:\b|[_\d])"
         return rf"{'|'.join(long)}|{alone}|(?-i:[a-z](?:{humps})(?:\b|[A-Z_\d]))"

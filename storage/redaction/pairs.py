@@ -15,18 +15,21 @@ from storage.redaction.harmless import harmless, looks_secret
 from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Search, Span, searcher
 
-_CLOSERS: Final = r"""(?:%22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
-_SEPARATOR: Final = r"(?:=>|:=|={1,2}|::?|%3[aAdD])"
+_CLOSERS: Final = r"""(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
+_SEPARATOR: Final = r"(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|[ \t]->|→)"
 _NAME: Final = re.compile(
-    rb"(?s)(.*?)(?:%22|%5[dD]|&quot;|\\u0022|\\*[\"'`]|\])*\s*(?:=>|:=|={1,2}|::?|%3[aAdD]|[\"'\\, \t]*)\Z"
+    rb"(?s)(.*?)(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*[\"'`]|\])*\s*(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|->|\xe2\x86\x92|[\"'\\, \t]*)\Z"
 )
 _MARKER: Final = re.compile(
     rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}"
 )
 # The usual shapes of a value, found in one step; everything else goes the long way (extents.py).
 _SIMPLE: Final = re.compile(
-    rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%2[27])[\w+/=!@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)(?=[\s"]|[,;)][\s"]|\Z|&\w+=))"""
+    rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%(?:25)*2[27])[\w+/=@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)"""
+    rb"""(?=[\s"]|[,;)][\s"]|\Z|&\w+=)(?![ ]?=))"""
 )
+_PLAIN_ENDS: Final = frozenset(b"=:> ")
+_WORD: Final = re.compile(rb"[a-z]{1,12}|[A-Z]{1,12}")
 _ESCAPED: Final = frozenset((b"n", b"r", b"t"))
 _MEMO_ENTRIES: Final = 4096
 _PIN_DIGITS: Final = range(4, 9)
@@ -44,7 +47,7 @@ _VALUE_FIRST: Final = re.compile(
     \\*["']? (?:name|key|header) \\*["']? \s*[:=]\s* \\*["'] ([\w.\-]{1,128}+) \\*["']"""
 )
 _ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?=</|\Z)")
-_ARGUMENT: Final = re.compile(rb"""["'\\]*,?[ \t]*(?=\S)""")
+_ARGUMENT: Final = re.compile(rb"""\\*["']\s*,\s*(?=\\*["'])""")
 
 
 def pair_pattern(names: KeyNames) -> str:
@@ -71,7 +74,9 @@ def element_pattern(names: KeyNames) -> str:
 def named_pattern(names: KeyNames) -> str:
     """RE2 for a field that holds a secret-looking name."""
     return (
-        r"""(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
+        rf"""(?i)(?:define|set\w*|put\w*|add\w*|header|append|with\w*)\(\s*\\*["']"""
+        rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["']"""
+        r"""|(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
         rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["',;>\s]"""
     )
 
@@ -111,7 +116,7 @@ class Pairs:
                 yield start, start
                 continue
             simple = None if has_lines or label.is_wide else _SIMPLE.match(raw, position)
-            if simple is not None and raw[start - 1 : start] != b"?":
+            if simple is not None and raw[start - 1 : start] != b"?" and text[-1] in _PLAIN_ENDS:
                 spans: Iterable[Span] = (simple.span(simple.lastindex or 0),)
             else:
                 spans = extents(
@@ -119,7 +124,10 @@ class Pairs:
                 )
             yield start, start
             for begin, end in spans:
-                if is_secret(self._names, label.name, label.kind, raw[begin:end]):
+                value = raw[begin:end]
+                if label.is_awaited and raw[begin - 1 : begin] == b" " and _WORD.fullmatch(value):
+                    continue  # "token: IDENT" is what parsers say
+                if is_secret(self._names, label.name, label.kind, value):
                     yield begin, end
                     position = max(position, end)
 
@@ -232,9 +240,10 @@ class Named:
         while (found := self._search(raw, position)) is not None:
             start, position = found[0], found[1] - 1
             text = raw[start:position].rstrip(b"\\\"' \t")
-            name = re.split(rb"[=:]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")
+            name = re.split(rb"[=:(]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")
             kind = self._names.kind(name)
-            following = _VALUE_FIELD.match(raw, start + len(text))
+            is_call = b"(" in text
+            following = (_ARGUMENT if is_call else _VALUE_FIELD).match(raw, start + len(text))
             yield start, start
             if kind is Kind.PLAIN or following is None:
                 continue
