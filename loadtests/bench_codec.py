@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.redacting import RedactorLike
+from otlp_receiver.limiting import RedactorLike
 from storage.canonical import member, order_of
 from storage.record import Attribute, Hit, Value
 
@@ -171,7 +171,8 @@ def main() -> int:
     bodies = protobuf_bodies(load_tool(options.load_tool), options.bodies)
     redactor: RedactorLike = NoRedactor()
     if options.redactor:
-        from storage.redaction import HmacKeys, Redactor  # noqa: PLC0415 - only when asked for
+        from storage.redaction.redactor import Redactor  # noqa: PLC0415 - only when asked for
+        from storage.redaction.tokens import HmacKeys  # noqa: PLC0415
 
         redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
     sums = []

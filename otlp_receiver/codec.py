@@ -15,6 +15,7 @@ from config.settings import LimitSettings, MappingSettings
 from otlp_receiver.decode import ProtobufReader
 from otlp_receiver.decode_json import JsonReader
 from otlp_receiver.export import Encoding, Export, RedactedExport, Signal, Stream
+from otlp_receiver.limiting import RedactorLike
 from otlp_receiver.mapping.identity import random_bits_of
 from otlp_receiver.mapping.logs import map_logs
 from otlp_receiver.mapping.run import Note, Run
@@ -22,7 +23,7 @@ from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.spans import map_spans
 from otlp_receiver.mapping.streams import StreamFacts, facts_of
 from otlp_receiver.memos import Memos
-from otlp_receiver.redacting import Redacting, RedactorLike
+from otlp_receiver.redacting import Redacting
 from storage.record import Batch, RedactedBatch, Value
 
 

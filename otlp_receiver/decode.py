@@ -30,7 +30,7 @@ from otlp_receiver.export import (
     Stream,
 )
 from otlp_receiver.locate import where_it_breaks
-from otlp_receiver.memos import MAX_KEY_BYTES, Memos
+from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
 from otlp_receiver.wire import LENGTH, Malformed, Tally, any_value, fields, key_value
 from storage.record import Attribute
 
@@ -47,7 +47,6 @@ _fields = attrgetter(
     "body",
     "attributes",
 )
-_MAX_STREAM_KEY_BYTES = 65_536
 _UINT32 = 0xFFFF_FFFF
 
 
@@ -168,7 +167,7 @@ class ProtobufReader:
         if len(attributes) > limit:
             self._tally.cuts["attributes"] = len(attributes)
             del attributes[limit:]
-        return take(self._tally)
+        return self._tally.take()
 
     def _span(self, span: Any, where: str) -> RawSpan:
         try:
@@ -196,7 +195,7 @@ class ProtobufReader:
             dropped_links=span.dropped_links_count,
             status_code=status.code,
             status_message=status.message,
-            odd=take(self._tally) if self._tally.touched else None,
+            odd=self._tally.take() if self._tally.touched else None,
         )
 
     def _event(self, event: Any, where: str) -> RawEvent:
@@ -222,7 +221,7 @@ class ProtobufReader:
         known = self._memos.streams.find(key)
         if known is not None:
             return known
-        short = len(raw_resource) + len(raw_scope) <= _MAX_STREAM_KEY_BYTES
+        short = len(raw_resource) + len(raw_scope) <= MAX_STREAM_KEY_BYTES
         stream = RawStream(
             key if short else None,
             resource_schema_url=resource.schema_url,
@@ -237,7 +236,7 @@ class ProtobufReader:
         except Malformed as bad:
             _refuse(bad, scope_at, "scope")
         if self._tally.touched:
-            stream.odd = take(self._tally)
+            stream.odd = self._tally.take()
             stream.memo_key = None
         return stream
 
@@ -264,13 +263,6 @@ class ProtobufReader:
                 stream.scope_version = content
             elif number == 3 and len(stream.scope) < self._max_attributes:
                 stream.scope.append(key_value(content, self._tally))
-
-
-def take(tally: Tally) -> Odd:
-    """What was odd about the record just read; the tally is ready for the next one."""
-    odd = Odd(tally.replaced, tally.strindexes, tally.cuts)
-    tally.clear()
-    return odd
 
 
 def _parse(message_class: Any, body: bytes) -> Any:

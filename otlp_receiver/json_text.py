@@ -7,6 +7,7 @@ the standard library; bare NaN and whatever else is no JSON is BadPayload in bot
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -20,20 +21,31 @@ _ODD_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 _NUL = b"\\u0000"
 
 
-def parse(body: bytes) -> tuple[Any, bool, int]:
-    """(document, whether texts in it may need scrubbing, characters replaced so far)."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A body as objects."""
+
+    document: Any
+    is_dirty: bool
+    """Whether its texts may hold NULs or lone surrogates."""
+    replaced: int
+    """Characters replaced because the bytes were not UTF-8."""
+
+
+def parse(body: bytes) -> Parsed:
+    """The fast way. Raises BadPayload."""
     try:
-        return orjson.loads(body), _NUL in body, 0
+        return Parsed(orjson.loads(body), _NUL in body, 0)
     except orjson.JSONDecodeError:
         pass
     text, replaced = _text_of(body)
-    return _stdlib(text, float), True, replaced
+    return Parsed(_stdlib(text, float), is_dirty=True, replaced=replaced)
 
 
-def parse_exactly(body: bytes) -> tuple[Any, bool, int]:
-    """The same with fractions as Decimal: for integers written as 9007199254740993.0."""
+def parse_exactly(body: bytes) -> Parsed:
+    """With fractions as Decimal: for integers written as 9007199254740993.0."""
     text, replaced = _text_of(body)
-    return _stdlib(text, _decimal), True, replaced
+    return Parsed(_stdlib(text, _decimal), is_dirty=True, replaced=replaced)
 
 
 def _text_of(body: bytes) -> tuple[str, int]:

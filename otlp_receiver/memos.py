@@ -20,6 +20,9 @@ V = TypeVar("V")
 MAX_KEY_BYTES = 4096
 """Attributes longer than this are read anew each time: they rarely come twice."""
 
+MAX_STREAM_KEY_BYTES = 65_536
+"""The same for resource and scope together."""
+
 _ENTRY_BYTES = 400
 """What an entry costs besides its texts: dict slot, key and value objects."""
 

@@ -5,9 +5,9 @@ message and what is new in a record go to the redactor together, in one call.
 Texts over the limits are cut here, after redaction: half a secret is not recognised any more.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 from config.settings import LimitSettings
 from otlp_receiver.export import (
@@ -32,27 +32,12 @@ from otlp_receiver.export import (
     SpanRow,
     Stream,
 )
+from otlp_receiver.limiting import Limiter, RedactorLike
 from otlp_receiver.mapping.heads import head_of
-from otlp_receiver.mapping.texts import cut, fit
+from otlp_receiver.mapping.texts import cut
 from otlp_receiver.memos import MAX_KEY_BYTES, CleanText, Memos
 from otlp_receiver.wire import Tally, text_of
-from storage.record import Attribute, Hit, Value
-
-
-class RedactorLike(Protocol):
-    """What this stage asks of storage.redaction.Redactor."""
-
-    def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
-        """A text on its own."""
-
-    def attribute(self, key: str, value: Value) -> Attribute:
-        """A key and its value."""
-
-    def record(
-        self, text: str | None, fresh: Sequence[Pair]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
-        """A message and some attributes in one pass."""
-
+from storage.record import Attribute, Value
 
 _Told = tuple[str, Attribute, dict[str, int]]
 """Where an attribute stands, the attribute as redacted, and the sizes of what was cut from it."""
@@ -68,7 +53,7 @@ class Redacting:
         self._redactor = redactor
         self._limits = limits
         self._memos = memos
-        self._longest = min(limits.key_bytes, limits.value_bytes)
+        self._limiter = Limiter(redactor, limits)
 
     def __call__(self, export: Export) -> RedactedExport:
         """The whole request. What is new in it first, so that memos hold it for the rest."""
@@ -119,8 +104,8 @@ class Redacting:
                 made[key] = attribute
                 cuts: dict[str, int] = {}
                 size = len(attribute.json)
-                if size > self._longest:
-                    made[key] = self._shorten(attribute, cuts)
+                if size > self._limiter.least:
+                    made[key] = self._limiter.shorten(attribute, cuts)
                 if cuts or attribute.hits:
                     special[key] = (attribute, cuts)
                 if type(key) is not Once and not cuts:
@@ -166,30 +151,13 @@ class Redacting:
     ) -> tuple[Attribute, Odd | None]:
         attribute = self._redactor.attribute("body", body)
         marks.extend([("body", rule, count) for rule, count in attribute.hits])
-        if len(attribute.json) > self._longest:
+        if len(attribute.json) > self._limiter.least:
             cuts: dict[str, int] = {}
-            attribute = self._shorten(attribute, cuts)
+            attribute = self._limiter.shorten(attribute, cuts)
             if cuts:
                 odd = odd or Odd()
                 odd.cuts.update(cuts)
         return attribute, odd
-
-    def _shorten(self, attribute: Attribute, sizes: dict[str, int]) -> Attribute:
-        """The attribute within the limits; what was cut goes to `sizes`.
-
-        It is redacted, so that redacting what is left of it changes nothing.
-        """
-        limits = self._limits
-        key = attribute.key
-        size = len(key.encode())
-        if size > limits.key_bytes:
-            key = fit(key, limits.key_bytes // 4)  # characters take up to four bytes
-            sizes[f"{key} (key)"] = size
-        cuts: list[int] = []
-        value = _short(attribute.value, limits.value_bytes, cuts)
-        if cuts:
-            sizes[key] = sum(cuts)
-        return self._redactor.attribute(key, value) if sizes else attribute
 
     def _head(self, key: HeadKey) -> Head:
         head = self._memos.heads.find(key)
@@ -271,8 +239,8 @@ class Redacting:
         for attribute in self._redactor.record(None, pairs)[2]:
             for rule, count in attribute.hits:
                 hits[rule] = hits.get(rule, 0) + count
-            long = len(attribute.json) > self._longest
-            own.append(self._shorten(attribute, {}) if long else attribute)
+            long = len(attribute.json) > self._limiter.least
+            own.append(self._limiter.shorten(attribute, {}) if long else attribute)
         return tuple(own)
 
     def _span(self, raw: RawSpan, told: dict[int, list[_Told]], counts: dict[str, int]) -> SpanRow:
@@ -354,21 +322,3 @@ def _tell(told: list[_Told], marks: list[Mark], odd: Odd | None) -> Odd | None:
 def _count(marks: list[Mark], counts: dict[str, int]) -> None:
     for _, rule, count in marks:
         counts[rule] = counts.get(rule, 0) + count
-
-
-def _short(value: Value, max_bytes: int, cuts: list[int]) -> Value:
-    """`value` with each text and each byte string cut to `max_bytes`; sizes go to `cuts`."""
-    if isinstance(value, str):
-        size = len(value) if value.isascii() else len(value.encode())
-        if size > max_bytes:
-            cuts.append(size)
-            return cut(value, max_bytes)
-        return value
-    if isinstance(value, bytes) and len(value) > max_bytes:
-        cuts.append(len(value))
-        return value[:max_bytes]
-    if isinstance(value, list):
-        return [_short(item, max_bytes, cuts) for item in value]
-    if isinstance(value, dict):
-        return {key: _short(item, max_bytes, cuts) for key, item in value.items()}
-    return value

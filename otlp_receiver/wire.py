@@ -9,6 +9,7 @@ Source: protobuf.dev "Encoding"; opentelemetry-proto common.proto.
 from collections.abc import Iterator
 from struct import Struct
 
+from otlp_receiver.export import Odd
 from storage.record import Value
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
@@ -52,6 +53,12 @@ class Tally:
         """Note that something was left out because of a limit."""
         self.touched = True
         self.cuts[what] = self.cuts.get(what, 0) + 1
+
+    def take(self) -> Odd:
+        """What was odd about the record just read; ready for the next one."""
+        odd = Odd(self.replaced, self.strindexes, self.cuts)
+        self.clear()
+        return odd
 
     def strindex(self) -> None:
         """Note a reference into a string table, which logs and traces do not have."""

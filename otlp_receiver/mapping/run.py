@@ -116,6 +116,11 @@ class Run:
             self.batch.records.append(record)
             self.batch.derived += derived
         if reason and not derived:
-            self.batch.rejected[reason] = self.batch.rejected.get(reason, 0) + 1
+            self._reject(reason, record.source_module)
         if sources is not None and self.note is not None:
             self.note(record, sources, reason)
+
+    def _reject(self, reason: str, module: str) -> None:
+        rejected, by_module = self.batch.rejected, self.batch.rejected_modules
+        rejected[reason] = rejected.get(reason, 0) + 1
+        by_module[reason, module] = by_module.get((reason, module), 0) + 1

@@ -108,14 +108,17 @@ def _not_finite(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-Attributes = dict[str, Value] | list[tuple[str, Value]]
-"""A list where a key comes twice."""
+Attributes = dict[str, Value] | list[Any]
+"""A list of pairs where a key comes twice; of anything else where it is to be sent as it is."""
 
 
-def attributes_json(attributes: Attributes) -> list[dict[str, Any]]:
+def attributes_json(attributes: Attributes) -> list[Any]:
     """Attributes in OTLP/JSON."""
     pairs = attributes.items() if isinstance(attributes, dict) else attributes
-    return [{"key": key, "value": any_json(value)} for key, value in pairs]
+    return [
+        {"key": pair[0], "value": any_json(pair[1])} if isinstance(pair, tuple) else pair
+        for pair in pairs
+    ]
 
 
 def any_proto(value: Value) -> AnyValue:

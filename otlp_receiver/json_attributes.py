@@ -1,0 +1,101 @@
+"""Attributes of OTLP/JSON, remembered by (key, member, content, type)."""
+
+from collections.abc import Hashable
+
+from otlp_receiver.export import Miss, Odd, Once, Pair
+from otlp_receiver.json_fields import Object, list_of
+from otlp_receiver.json_text import scrub
+from otlp_receiver.json_values import WrongValue, key_value
+from otlp_receiver.memos import MAX_KEY_BYTES, Memos
+from otlp_receiver.wire import Tally
+from storage.record import Attribute
+
+_HASHABLE = frozenset({int, float, bool})
+
+
+class AttributeReader:
+    """Reads the attributes of one request and tallies what is odd about the record at hand."""
+
+    def __init__(self, memos: Memos, tally: Tally, max_attributes: int, *, dirty: bool) -> None:
+        self.fresh: dict[Hashable, Pair] = {}
+        self.misses: list[Miss] = []
+        self.tally = tally
+        self.dirty = dirty
+        """Whether texts may hold NULs or lone surrogates."""
+        self._memos = memos
+        self._max_attributes = max_attributes
+
+    def read(self, items: object, where: str) -> list[Attribute | None]:
+        """Attributes of a record, None where a miss waits for redaction. Hot."""
+        if type(items) is not list:
+            if items is None:
+                return []
+            raise WrongValue("not a list", where)
+        known = self._memos.attributes.young.get
+        attributes: list[Attribute | None] = []
+        append = attributes.append
+        if len(items) > self._max_attributes:
+            self.tally.touched = True
+            self.tally.cuts[where] = len(items)
+            items = items[: self._max_attributes]
+        for item in items:
+            memo_key: tuple[object, ...] | None = None
+            try:
+                # The shape that every SDK sends; anything else is for key_value.
+                ((member, content),) = item["value"].items()
+                kind = type(content)
+                if kind is str:
+                    memo_key = (item["key"], member, content)
+                elif kind in _HASHABLE:
+                    memo_key = (item["key"], member, content, kind)
+                attribute = known(memo_key)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                attribute = memo_key = None
+            append(attribute)
+            if attribute is None:
+                self._miss(item, memo_key, attributes, where)
+        return attributes
+
+    def _miss(
+        self,
+        item: object,
+        memo_key: tuple[object, ...] | None,
+        attributes: list[Attribute | None],
+        where: str,
+    ) -> None:
+        """Read the last of `attributes`, which the younger memo lacks."""
+        place = len(attributes) - 1
+        key: Hashable = memo_key
+        if memo_key is None or memo_key not in self.fresh:
+            if memo_key is not None:
+                attributes[place] = self._memos.attributes.older(memo_key)
+                if attributes[place] is not None:
+                    return
+            pair = self._pair(item, f"{where}[{place}]")
+            if memo_key is None or self.tally.touched or len(str(memo_key)) > MAX_KEY_BYTES:
+                key = Once()
+            self.fresh[key] = pair
+        self.misses.append((attributes, place, key, where))
+
+    def pairs(self, fields: Object, where: str) -> list[Pair]:
+        """Attributes of a resource or a scope, which are remembered as a whole."""
+        items = list_of(fields, "attributes", where)[: self._max_attributes]
+        return [self._pair(item, f"{where}attributes[{n}]") for n, item in enumerate(items)]
+
+    def _pair(self, item: object, where: str) -> Pair:
+        try:
+            return key_value(item, self.tally)
+        except WrongValue as wrong:
+            wrong.where = f"{where}.{wrong.where}".rstrip(".")
+            raise
+
+    def clean(self, record: Object) -> None:
+        """Replace what PostgreSQL does not take in all texts of a record, if there may be any."""
+        replaced = scrub(record) if self.dirty else 0
+        if replaced:
+            self.tally.touched = True
+            self.tally.replaced += replaced
+
+    def odd(self) -> Odd | None:
+        """What was odd about the record just read."""
+        return self.tally.take() if self.tally.touched else None
