@@ -1,4 +1,4 @@
-"""The figures of a transaction: batches, parts and counts, in the same transaction as the rows."""
+"""The figures of a transaction, in it: batches, minutes, parts, counts, entries of the ledger."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,30 +7,13 @@ import orjson
 
 from config.levels import LEVEL_NAMES
 from storage.connection import Connection
+from storage.ledger.data import data_body, marks_of
+from storage.ledger.entries import enter_data
+from storage.ledger.minutes import minutes_of
 from storage.record import Part
 from storage.spool.frame import Frame
 from storage.statements import statement
-
-
-@dataclass(slots=True)
-class StoredFrame:
-    """A frame, and what became of its rows."""
-
-    frame: Frame
-    parts: tuple[Part, ...]
-    """As stored: without rows that were refused."""
-    dead: int = 0
-    duplicate_of: int | None = None
-
-    @property
-    def stored(self) -> int:
-        """Rows stored."""
-        return sum(part.rows for part in self.parts)
-
-    @property
-    def duplicate(self) -> int:
-        """Rows not stored because another batch has them."""
-        return self.frame.rows if self.duplicate_of is not None else 0
+from storage.stored_frame import StoredFrame
 
 
 @dataclass(slots=True)
@@ -59,6 +42,15 @@ async def account(
         for part in entry.parts:
             parts.add(*_part_row(entry.frame, part, segments[part.class_name]))
     await connection.execute(statement("account_batches"), spool_id, *batches.values)
+    minutes = _Columns()
+    for row in minutes_of(frames):
+        minutes.add(*row)
+    await connection.execute(statement("account_minutes"), spool_id, *minutes.values)
+    await enter_data(
+        connection,
+        [entry.frame.batch_id for entry in frames],
+        [data_body(entry, segments) for entry in frames],
+    )
     if not parts.values:
         return
     await connection.execute(statement("account_parts"), *parts.values)
@@ -101,6 +93,7 @@ def _part_row(frame: Frame, part: Part, segment: int) -> tuple[object, ...]:
         part.max_created_us,
         part.odd_times,
         frame.received_unix_ns // 1000,
+        marks_of(part),
     )
 
 

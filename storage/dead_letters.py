@@ -13,6 +13,7 @@ from storage.copying import copy_rows
 from storage.record import Part
 from storage.spool.frame import Frame
 from storage.statements import statement
+from storage.stored_frame import DeadRow
 
 _log = logging.getLogger(__name__)
 
@@ -37,20 +38,19 @@ def is_data_error(error: BaseException) -> bool:
 
 async def store_sound_rows(
     connection: Connection, frame: Frame, part: Part, segment: int
-) -> tuple[Part, int]:
+) -> tuple[Part, list[DeadRow]]:
     """COPY what PostgreSQL takes of a part, put the rest into dead_letters.
 
-    Returns the part as stored (its digest still speaks of all rows) and the number of dead rows.
+    Returns the part as stored (its digest still speaks of all rows) and the dead rows.
     Runs inside the caller's transaction, with savepoints; cost: log2(rows) COPYs for each bad row.
     """
     bad: list[tuple[bytes, asyncpg.PostgresError]] = []
     await _copy_or_split(connection, segment, list(rows_of(part.copy_bytes)), bad)
-    for row, error in bad:
-        await _bury(connection, frame, part, row, error)
+    dead = [await _bury(connection, frame, part, row, error) for row, error in bad]
     if not bad:
-        return part, 0
+        return part, dead
     refused = {row for row, _ in bad}
-    return _without(part, [row for row in rows_of(part.copy_bytes) if row not in refused]), len(bad)
+    return _without(part, [row for row in rows_of(part.copy_bytes) if row not in refused]), dead
 
 
 async def _copy_or_split(
@@ -75,8 +75,9 @@ async def _copy_or_split(
 
 async def _bury(
     connection: Connection, frame: Frame, part: Part, row: bytes, error: asyncpg.PostgresError
-) -> None:
-    position = int.from_bytes(fields_of(row)["position"] or b"", "big")
+) -> DeadRow:
+    fields, leaf = fields_of(row), leaf_of(row)
+    position = int.from_bytes(fields["position"] or b"", "big")
     # PostgreSQL's message names the rule; its detail may quote the value, so it is left out.
     reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     _log.error(
@@ -90,11 +91,13 @@ async def _bury(
         part.class_name,
         frame.encoding_version,
         row,
-        leaf_of(row),
+        leaf,
         error.sqlstate,
         reason[:500],
         frame.received_unix_ns // 1000,
     )
+    module = (fields["source_module"] or b"").decode()
+    return DeadRow(part.class_name, position, leaf, module)
 
 
 def _without(part: Part, rows: Sequence[bytes]) -> Part:

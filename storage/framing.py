@@ -61,4 +61,5 @@ class Framing:
             rejected=batch.rejected,
             streams=tuple(batch.streams.values()),
             parts=tuple(parts),
+            rejected_modules=tuple((*key, n) for key, n in batch.rejected_modules.items()),
         )

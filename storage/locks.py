@@ -12,3 +12,5 @@ KEEPER_SPACE = 1_869_638_659
 """With 0: the one process that keeps segments rolling."""
 MIGRATION_SPACE = 1_869_638_660
 """With 0: changing the schema."""
+LEDGER_SPACE = 1_869_638_661
+"""With 0: the one process that sequences the ledger; with 1: a transaction that appends to it."""

@@ -120,6 +120,8 @@ class Batch:
     """Rows made from others (exception events of spans)."""
     rejected: dict[str, int] = field(default_factory=dict)
     """Reason to count; the reasons are a closed list (otlp_receiver/mapping/reasons.py)."""
+    rejected_modules: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(reason, source module) to count, of those among `rejected` whose module is known."""
     replaced_characters: int = 0
     """NULs, lone surrogates and invalid UTF-8 that became U+FFFD."""
     every_record_has_time: bool = True

@@ -22,7 +22,7 @@ import asyncpg
 
 from config.settings import WriterSettings
 from storage import failpoints
-from storage.accounts import StoredFrame, account
+from storage.accounts import account
 from storage.claims import claim
 from storage.connection import Connection, Pool
 from storage.copying import copy_rows
@@ -33,6 +33,7 @@ from storage.spool.files import save_identity
 from storage.spool.frame import Frame
 from storage.spool.spool import Spool, Taken
 from storage.statements import statement
+from storage.stored_frame import StoredFrame
 
 _log = logging.getLogger(__name__)
 _STREAMS_REMEMBERED = 100_000
@@ -209,7 +210,7 @@ class Writer:
             kept, dead = await store_sound_rows(
                 connection, entry.frame, part, segments[part.class_name]
             )
-            entry.dead += dead
+            entry.dead_rows += dead
             if kept.rows:
                 sound.append(kept)
         entry.parts = tuple(sound)

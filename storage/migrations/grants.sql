@@ -10,7 +10,12 @@ BEGIN
         GRANT SELECT, INSERT ON system_logs, log_streams, spools, ingest_batches, ingest_parts,
             dead_letters TO opslog_writer;
         GRANT UPDATE (state, note) ON dead_letters TO opslog_writer;             -- replay
-        GRANT SELECT, INSERT, UPDATE ON log_counts, log_counts_hourly TO opslog_writer;
+        GRANT SELECT, INSERT, UPDATE ON log_counts, log_counts_hourly, ingest_minutes
+            TO opslog_writer;
+        GRANT SELECT, INSERT ON ledger_in, audit_records TO opslog_writer;
+        GRANT SELECT ON ledger, ledger_nodes, ledger_checkpoints TO opslog_writer;
+        GRANT EXECUTE ON FUNCTION opslog_sequence(bigint, bigint[], bytea[], smallint[], bigint[],
+            bytea[], text) TO opslog_writer;
         GRANT SELECT, INSERT, UPDATE, DELETE ON ingest_requests TO opslog_writer;  -- a memory
         GRANT SELECT ON segments, ingest_keys, schema_migrations TO opslog_writer;
         GRANT UPDATE (last_used_at) ON ingest_keys TO opslog_writer;
@@ -25,6 +30,8 @@ BEGIN
         END LOOP;
     END IF;
     IF to_regrole('opslog_reader') IS NOT NULL THEN
+        GRANT SELECT ON ledger_in, ledger, ledger_nodes, ledger_checkpoints, ingest_minutes,
+            audit_records TO opslog_reader;
         GRANT SELECT ON system_logs, segments, log_streams, spools, ingest_batches, ingest_parts,
             ingest_requests, log_counts, log_counts_hourly, dead_letters, schema_migrations
             TO opslog_reader;

@@ -67,6 +67,8 @@ class Frame:
     """Every stream that the parts name, so that a replay needs nothing else."""
     parts: tuple[Part, ...]
     encoding_version: int = ENCODING_VERSION
+    rejected_modules: tuple[tuple[str, str, int], ...] = ()
+    """Reason, source module, count: of the rejected ones, those whose module is known."""
 
     @property
     def rows(self) -> int:
@@ -116,6 +118,7 @@ def encode_frame(frame: Frame) -> list[bytes]:
             "received": frame.received,
             "derived": frame.derived,
             "rejected": frame.rejected,
+            "rejected_modules": frame.rejected_modules,
             "columns": COPY_COLUMNS,
             "streams": [_stream_out(stream) for stream in frame.streams],
             "parts": [_part_out(part) for part in frame.parts],
@@ -247,6 +250,8 @@ def _frame_in(head: FrameHead, payload: bytes) -> Frame:
     raw_parts, raw_streams = header["parts"], header["streams"]
     assert isinstance(raw_parts, list)
     assert isinstance(raw_streams, list)
+    by_module = header.get("rejected_modules", [])  # absent in frames of the first builds
+    assert isinstance(by_module, list)
     parts, at = [], 0
     for raw in raw_parts:
         leaves_end = at + raw["rows"] * 32
@@ -260,6 +265,7 @@ def _frame_in(head: FrameHead, payload: bytes) -> Frame:
         streams=tuple(_stream_in(raw) for raw in raw_streams),
         parts=tuple(parts),
         encoding_version=head.encoding_version,
+        rejected_modules=tuple((str(r), str(m), int(n)) for r, m, n in by_module),
     )
 
 

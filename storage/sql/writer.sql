@@ -80,17 +80,41 @@ SELECT $1, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecon
 -- name: account_parts
 -- The rows of each batch in each segment, with their hash.
 -- Arrays in step: $1 batch ids, $2 segments, $3 classes, $4 rows, $5 bytes, $6 digests,
--- $7 least and $8 greatest created_at (microseconds, 0: none), $9 odd times, $10 received
+-- $7 least and $8 greatest created_at (microseconds, 0: none), $9 odd times, $10 received,
+-- $11 marks
 -- Uses: storage/accounts.py.
 INSERT INTO ingest_parts (batch_id, segment, class, rows, bytes, digest, min_created_at,
-       max_created_at, odd_times, received_at)
+       max_created_at, odd_times, received_at, marks)
 SELECT batch_id, segment, class, rows, bytes, digest,
        'epoch'::timestamptz + nullif(min_us, 0) * interval '1 microsecond',
        'epoch'::timestamptz + nullif(max_us, 0) * interval '1 microsecond',
-       odd_times, 'epoch'::timestamptz + received_us * interval '1 microsecond'
+       odd_times, 'epoch'::timestamptz + received_us * interval '1 microsecond', marks
   FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::integer[], $5::integer[], $6::bytea[],
-              $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[])
-       AS p (batch_id, segment, class, rows, bytes, digest, min_us, max_us, odd_times, received_us);
+              $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::bytea[])
+       AS p (batch_id, segment, class, rows, bytes, digest, min_us, max_us, odd_times, received_us,
+             marks);
+
+-- name: account_minutes
+-- Adds to the figures per minute of arrival, ingest key and source module.
+-- $1 spool_id integer, then arrays in step, one entry a key, sorted: $2 minutes since 1970,
+-- $3 keys, $4 source modules, $5 reasons, $6 received, $7 derived, $8 stored, $9 duplicate,
+-- $10 dead, $11 rejected
+-- Uses: storage/accounts.py.
+INSERT INTO ingest_minutes AS known (minute, ingest_key_id, source_module, reason, spool_id,
+       received, derived, stored, duplicate, dead, rejected)
+SELECT 'epoch'::timestamptz + minute * interval '1 minute', key_id, source_module, reason, $1,
+       received, derived, stored, duplicate, dead, rejected
+  FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+              $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+       AS m (minute, key_id, source_module, reason, received, derived, stored, duplicate, dead,
+             rejected)
+ON CONFLICT (minute, ingest_key_id, source_module, reason, spool_id) DO UPDATE
+   SET received = known.received + excluded.received,
+       derived = known.derived + excluded.derived,
+       stored = known.stored + excluded.stored,
+       duplicate = known.duplicate + excluded.duplicate,
+       dead = known.dead + excluded.dead,
+       rejected = known.rejected + excluded.rejected;
 
 -- name: account_counts
 -- Adds to the counts per minute and per hour, and tells who listens which batches have come.
