@@ -27,13 +27,15 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     # batch id and position; `parts` their number.
     "seal": ("segment", "class", "rows", "parts", "root"),
     # A segment is dropped, in the transaction of the DROP; members as of its seal (or of its last
-    # rewriting), and why: policy, by.
+    # rewriting), and why. Rows that a hold keeps: `to` is the segment that has them now, `kept`
+    # what it got: [[batch id, rows, digest], …], digests as copy_binary.part_digest makes them.
     "retire": ("segment", "class", "rows", "root", "policy"),
     # Segments are copied into one and then dropped. All parts of `from` are in `to` afterwards,
     # with the same digests; parts that were rewritten before keep their removed leaves.
     "merge": ("from", "to", "class", "rows", "root"),
-    # The same, and some rows are gone: `removed` is [[batch id, position, leaf], …]. `to` is null
-    # when nothing remained.
+    # The same, and some rows are gone: `removed` is [[batch id, position, leaf], …], so that the
+    # digests of their parts can still be checked. `to` is null when nothing remained. Where most
+    # rows go, `kept` (as in retire) says it shorter, and `removed` is empty.
     "purge": ("from", "to", "class", "rows", "root", "removed", "by", "reason"),
     # Records may not be removed; the filter in words or JSON.
     "hold": ("hold", "by", "reason"),
