@@ -23,9 +23,9 @@ _CLOSERS: Final = {b"\xe2\x80\x9c": b"\xe2\x80\x9d"}
 _BARE: Final = re.compile(
     rb"""(?x)(?:
       \$\{[^{}\n]{0,200}+\} | \{\{[^{}\n]{0,200}+\}\} | [A-Z]\w{1,16}+\[\w+\]
-    | [^\s"'`,;&<>(){}\[\]|\\]++
+    | [^\s"'`,;&<>(){}\[\]|\\]++ | (?<=\w)'(?=\w)
     | ,(?![\s"'\\]|\Z|[\w.\-]{1,64}\s*[=:])
-    | ;(?![\s"'\\]|\Z|[\w.\- ]{1,64}=)
+    | ;(?![\s"'\\]|\Z|[\w.\-]{1,64}=|[A-Z]\w{0,32}(?:[ ][A-Z]\w{0,32}){1,3}=)
     | &(?!(?:amp;)?[\w.\-\[\]%]{1,64}=|\Z|quot;|lt;|gt;)
     | \|(?![\s"']|\Z|[\w.\-]{1,64}[=:])
     | [)\]}>](?![\s,;:.)\]}"'&<>|\\]|\Z)
@@ -49,7 +49,9 @@ _PLACEHOLDER: Final = re.compile(
 _BRACED: Final = re.compile(rb"\{([^{}\"':=\n]{1,256}+)\}(?=[\s;,\"']|\Z)")
 _LINE: Final = re.compile(rb"[^\n\r]++")
 _CALL: Final = re.compile(rb"""[A-Za-z_][\w.:]*\(\s*(?=[bru]?\\*["'])|string\(\d+\)\s*(?=")""")
-_SCHEMED: Final = re.compile(rb"\{[A-Za-z0-9\-]{2,16}\}(?=[\w+/$.])")
+_CONTAINER: Final = re.compile(
+    rb"""\{\s*(?:\\*["'{\[}]|[\w.$\-]+\s*[:=])|[\[(](?=[^\])]{0,4096}[\])]|\\*["'])"""
+)
 _MARKER: Final = re.compile(rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]")
 _BLOCK: Final = re.compile(rb"[|>][+\-]?\d?[ \t]*\r?(?=\n)")
 _ITEMS: Final = re.compile(rb"[ \t]*\r?(?=\n[ \t]*-[ \t]+[^\s\-])")
@@ -93,7 +95,7 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
         yield opener.end(), closing(raw, opener.end(), opener)
     elif whole is not None:
         yield whole.span(whole.lastindex or 0)
-    elif raw[start : start + 1] in {b"[", b"{", b"("} and not _SCHEMED.match(raw, start):
+    elif _CONTAINER.match(raw, start):
         marker = _MARKER.match(raw, start)
         yield from leaves(raw, start, skip) if marker is None else _bare(raw, key, start, wide)
     else:

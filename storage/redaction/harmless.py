@@ -63,7 +63,7 @@ _MEASURE: Final = re.compile(
     rb"[+-]?\d+(?:\.\d+)?(?:%|ns|us|ms|s|m|h|d|min|sec|[kKMGT]?i?B)?"
     rb"|\d+(?::\d+)+(?:/\w+)?|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
 )
-_FIRST_WORD: Final = re.compile(rb"([A-Za-z']++)(?=[^A-Za-z0-9])")
+_FIRST_WORD: Final = re.compile(rb"([A-Za-z']{3,}+)(?=[^A-Za-z0-9])")
 _LEAST_SECRET_BYTES: Final = 6
 _LONGEST_HARMLESS_BYTES: Final = 256
 

@@ -17,19 +17,28 @@ _AFTER_NAME: Final = (
 _AUTHORIZATION: Final = searcher(
     rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}"
 )
-_SCHEME: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
+_FIRST: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
+_FIELD: Final = re.compile(rb"[\w.\-]{1,64}\s?[=:]|(?:and|for|from|in|of|on|or|to|was|with|next)\b")
+# The registry of IANA, "HTTP Authentication Schemes", and those that vendors made.
+_SCHEMES: Final = frozenset(
+    b"""apikey api-key aws aws4-ecdsa-p256-sha256 aws4-hmac-sha256 basic bearer client-token concealed
+    digest dpop geniekey gnap goog4-rsa-sha256 googlelogin hawk hoba hmac-sha256 jwt key mutual
+    negotiate ntlm oauth privatetoken pve_api_token scram-sha-1 scram-sha-256 sharedkey sharedkeylite
+    signature splunk sso-key ssws token vapid webpush wsse zoho-oauthtoken""".split()
+)
 _PARAMETERS: Final = re.compile(
     rb"""(?:[\w\-]+\s*=\s*(?:\\*"[^"\\]*+\\*"|[^\s,"'\\]++)(?:\s*,\s*(?=[\w\-]+\s*=)|))++"""
 )
 _CREDENTIALS: Final = re.compile(
-    rb"""(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[\w -]*>|[^\s"'`,;\\\])}<>|&])++"""
+    rb"""(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[\w -]*>|[^\s"'`,;\\\])}<>|&]"""
+    rb"""|[,;&|)\]}](?![\s"'`,;&|)\]}\\]|\Z|[\w.\-]{1,64}\s?[=:]))++"""
 )
 _BEARER: Final = searcher(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\-.~+/]{8,}=*)""")
 _BASIC: Final = searcher(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
 
 _COOKIES: Final = searcher(rf"(?i)cookies?2?{_AFTER_NAME}")
 _COOKIE: Final = re.compile(
-    rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)([^\s;,"'`\\<>&]*+)\2"""
+    rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)((?:[^\s;,"'`\\<>&]|,(?![\s"']|[\w.\-]{1,64}=|\Z))*+)\2"""
     rb"""(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""
 )
 _BRACKETS_BYTES: Final = 4
@@ -72,12 +81,21 @@ def basics(raw: bytes) -> Iterator[Span]:
 
 
 def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
-    """The credentials in the value of an Authorization header that begins at `position`."""
-    scheme = _SCHEME.match(raw, position)
-    start = scheme.end() if scheme else position
-    found = _PARAMETERS.match(raw, start) or _CREDENTIALS.match(raw, start)
-    if found is not None and not harmless(found.group()) and not _MARKER.match(found.group()):
-        yield found.span()
+    """The credentials in the value of an Authorization header that begins at `position`.
+
+    The name of a scheme stays; of an unknown one nobody can say that it is no credential.
+    """
+    first = _FIRST.match(raw, position)
+    start = position
+    if first is not None and first.group(1).lower() in _SCHEMES:
+        position = start = first.end()
+    elif first is not None and not _FIELD.match(raw, first.end()) and not harmless(first.group(1)):
+        position = first.end()
+    found = _PARAMETERS.match(raw, position) or _CREDENTIALS.match(raw, position)
+    if position > start and (found is None or harmless(found.group())):
+        found = _CREDENTIALS.match(raw, start)
+    if found is not None and not harmless(found.group()) and not _MARKER.match(raw, start):
+        yield start, found.end()
 
 
 def cookies(raw: bytes) -> Iterator[Span]:

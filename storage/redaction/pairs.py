@@ -46,7 +46,7 @@ _VALUE_FIRST: Final = re.compile(
     rb"""(?xi) (?:value|val) \\*["'] \s*[:=]\s* \\*["'] ([^"'\\]{1,4096}+) \\*["'] \s*,?\s*
     \\*["']? (?:name|key|header) \\*["']? \s*[:=]\s* \\*["'] ([\w.\-]{1,128}+) \\*["']"""
 )
-_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?([^<]+?)\s*(?:\]\]>)?(?=</|\Z)")
+_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?((?:[^<]|<(?!/))+?)\s*(?:\]\]>)?(?=</|\Z)")
 _ARGUMENT: Final = re.compile(rb"""\\*["']\s*,\s*(?=\\*["'])""")
 
 
@@ -58,7 +58,7 @@ def pair_pattern(names: KeyNames) -> str:
 def flag_pattern(names: KeyNames) -> str:
     """RE2 for a secret-looking flag and the first character of its value."""
     return (
-        rf"""(?i)(?:^|[\s"'`=,\[(])--?[\w.\-]*(?:{names.stems})[\w.\-]*"""
+        rf"""(?i)(?:^|[^\w\-]|\\[nrt])--?[\w.\-]*(?:{names.stems})[\w.\-]*"""
         r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-]"""
     )
 
@@ -185,7 +185,7 @@ class Flags:
         while (found := self._search(raw, position)) is not None:
             start, position = found[0], found[1] - 1
             flag = raw[start:position].rstrip(b" \t\"'\\,")
-            name = flag.decode("utf-8", "replace").lstrip(" \t\r\n\"'`=,[(-")
+            name = flag[flag.index(b"-") :].decode("utf-8", "replace").lstrip("-")
             kind = self._names.kind(name)
             yield start, start
             if kind not in _BY_NAME:

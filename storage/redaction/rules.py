@@ -18,6 +18,9 @@ from storage.redaction.validators import VALIDATORS
 REPLACEMENTS: Final = ("marker", "hmac", "last4", "drop")
 _FILES: Final = ("secrets.toml", "pii.toml")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_FIRST_EDGE: Final = re.compile(r"^(\(\?i\))?\\b")
+_WORD_EDGE: Final = r"(?:\b|\\[nrt])"
+_LEFT_EDGE: Final = r"(?:^|\\[nrtbf]|\x1b\[[0-9;]{0,12}m|[^"
 _COUNT: Final = re.compile(r"\{(\d+)(?:,\d*)?\}")
 _FILLER: Final = re.compile(r"\{([AHDU])(\d+)\}")
 _FILLERS: Final = {
@@ -96,18 +99,28 @@ def shipped() -> RuleSet:
 
 
 def _shipped_rule(table: Mapping[str, Any]) -> Rule:
-    patterns = _texts(table, "pattern", table["name"])
+    patterns = tuple(map(_with_edges, _texts(table, "pattern", table["name"])))
     return Rule(
         name=table["name"],
         what=table["what"],
         source=table["source"],
         patterns=patterns,
         finder=table.get("finder", ""),
-        triggers=_texts(table, "trigger", table["name"]) or tuple(map(trigger_of, patterns)),
+        triggers=tuple(map(_with_edges, _texts(table, "trigger", table["name"])))
+        or tuple(map(trigger_of, patterns)),
         validator=table.get("validator", "always"),
         canary="".join(map(_filled, table["canary"])),
         enabled=table.get("enabled", True),
     )
+
+
+def _with_edges(pattern: str) -> str:
+    """The pattern, with edges that know escaped line feeds and colours of terminals.
+
+    The letter of such an escape would pass for the character before a word.
+    """
+    begun = _FIRST_EDGE.sub(lambda match: (match[1] or "") + _WORD_EDGE, pattern)
+    return begun.replace("(?:^|[^", _LEFT_EDGE)
 
 
 def trigger_of(pattern: str) -> str:

@@ -12,7 +12,7 @@ from storage.redaction.shapes import Span, each, searcher
 
 _START: Final = searcher(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:\\*/){2}")
 _TOKEN: Final = re.compile(
-    rb"""(?:[^\s"'`<>\\\x00,:]|:(?!(?:\\*/){2})|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
+    rb"""(?:[^\s"'`<>\\\x00,:]|<(?!/)|'(?=[^\s"'`<>/@]{0,64}@)|\\(?!\\*[nrt"'u])|:(?!(?:\\*/){2})|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
 )
 _AUTHORITY: Final = re.compile(rb"[^/?#]*+")
 _HOST_FOLLOWS: Final = re.compile(
