@@ -48,7 +48,7 @@ export function Shell({ current, children }: { current: string; children: ReactN
     Z: () => setZone(zone === 'utc' ? 'local' : 'utc'),
   })
   return (
-    <div className="flex h-full flex-col">
+    <div className="relative flex h-full flex-col overflow-hidden">
       <button
         type="button"
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-raised focus:p-2"

@@ -101,30 +101,38 @@ function nodeOf(record: LogRecord, traceStart: bigint): SpanNode {
 }
 
 function link(nodes: Map<string, SpanNode>): SpanNode[] {
+  const ringCuts = cutRings(nodes)
   const roots: SpanNode[] = []
   for (const node of nodes.values()) {
-    const parentId = node.record.parentSpanId
-    const parent = parentId ? nodes.get(parentId) : undefined
-    if (parent && parent !== node && !leadsBack(parent, node, nodes)) parent.children.push(node)
+    const parent = parentOf(node, nodes)
+    if (parent && !ringCuts.has(node)) parent.children.push(node)
     else roots.push(node)
-    node.isOrphan = Boolean(parentId) && !parent
+    node.isOrphan = Boolean(node.record.parentSpanId) && !parent
   }
   const byStart = (left: SpanNode, right: SpanNode) => left.startNs - right.startNs
   for (const node of nodes.values()) node.children.sort(byStart)
   return roots.sort(byStart)
 }
 
-/** Whether walking up from `parent` reaches `node`: spans that are their own ancestors. */
-function leadsBack(parent: SpanNode, node: SpanNode, nodes: Map<string, SpanNode>): boolean {
-  const seen = new Set<SpanNode>()
-  let step: SpanNode | undefined = parent
-  while (step && !seen.has(step)) {
-    if (step === node) return true
-    seen.add(step)
-    step = step.record.parentSpanId ? nodes.get(step.record.parentSpanId) : undefined
+function parentOf(node: SpanNode, nodes: Map<string, SpanNode>): SpanNode | undefined {
+  return node.record.parentSpanId ? nodes.get(node.record.parentSpanId) : undefined
+}
+
+/** One span of each ring of spans that are their own ancestors: there the ring is cut. */
+function cutRings(nodes: Map<string, SpanNode>): Set<SpanNode> {
+  const cuts = new Set<SpanNode>()
+  const walked = new Set<SpanNode>()
+  for (const start of nodes.values()) {
+    const path = new Set<SpanNode>()
+    let node: SpanNode | undefined = start
+    while (node && !walked.has(node)) {
+      walked.add(node)
+      path.add(node)
+      node = parentOf(node, nodes)
+    }
+    if (node && path.has(node)) cuts.add(node)
   }
-  // A ring that does not hold this node is cut where its own members are linked.
-  return false
+  return cuts
 }
 
 function putLogs(records: LogRecord[], nodes: Map<string, SpanNode>, start: bigint): LogMark[] {

@@ -101,7 +101,7 @@ function optionsOf(wanted: Wanted): uPlot.Options {
   return {
     width,
     height,
-    padding: [6, 8, 0, 0],
+    padding: [6, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
     ...(zone === 'utc'

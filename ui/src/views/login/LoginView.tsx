@@ -20,7 +20,7 @@ export function LoginView() {
     }
   }, [state, begin])
   return (
-    <main className="grid min-h-full place-items-center p-4">
+    <main className="grid h-full place-items-center overflow-y-auto p-4">
       <div className="w-full max-w-md rounded-xl border border-line bg-sheet p-6">
         <h1 className="mb-4 flex items-center gap-2 text-base font-semibold">
           <Mark /> opslog

@@ -15,7 +15,7 @@ import { cut, unescaped } from '@/lib/text'
 import { formatOffset, formatTime } from '@/lib/time'
 
 const STEP = 20
-const MOST_CHARACTERS = 4000
+const MOST_CHARACTERS = 1500
 
 export default function Around({ record }: { record: LogRecord }) {
   const [before, setBefore] = useState(STEP)
@@ -78,7 +78,10 @@ function Line({
   const zone = usePreferences((state) => state.zone)
   const element = useRef<HTMLLIElement>(null)
   useEffect(() => {
-    if (isHere) element.current?.scrollIntoView({ block: 'center' })
+    const panel = element.current?.closest('[role="tabpanel"]')
+    if (!isHere || !element.current || !panel) return
+    const box = element.current.getBoundingClientRect()
+    panel.scrollTop += box.top - panel.getBoundingClientRect().top - panel.clientHeight / 2
   }, [isHere])
   const text = cut(item.message || item.action, MOST_CHARACTERS)
   return (

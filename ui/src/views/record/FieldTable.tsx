@@ -1,4 +1,5 @@
 import { IconButton } from '@/components/button'
+import { cx } from '@/components/class'
 import { ColumnsIcon, CopyIcon, MinusIcon, PlusIcon } from '@/components/icons'
 import { JsonTree } from '@/components/records/JsonTree'
 import { copyText } from '@/components/say'
@@ -35,7 +36,7 @@ function FieldRow({ entry, terms, ...actions }: FieldActions & { entry: FieldEnt
   const text = textOf(entry.value) ?? 'null'
   return (
     <tr className="border-t border-line align-top hover:bg-wash">
-      <th scope="row" className="strange w-[34%] py-1 pr-2 text-left font-normal text-ink-2">
+      <th scope="row" className="strange w-[30%] py-1 pr-2 text-left font-normal text-ink-2">
         {entry.label}
       </th>
       <td className="py-1 font-mono">
@@ -45,7 +46,7 @@ function FieldRow({ entry, terms, ...actions }: FieldActions & { entry: FieldEnt
           <LongText text={text} terms={terms} />
         )}
       </td>
-      <td className="w-[92px] py-0.5 text-right">
+      <td className={cx('py-0.5 text-right', actions.onFilter ? 'w-[72px]' : 'w-7')}>
         <FieldButtons entry={entry} text={text} {...actions} />
       </td>
     </tr>

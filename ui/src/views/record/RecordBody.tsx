@@ -54,7 +54,7 @@ export function RecordBody({ record, tab, onTab, ...actions }: RecordBodyProps) 
         role="tabpanel"
         aria-labelledby={`tab-${tab}`}
         tabIndex={0}
-        className="min-h-0 flex-1 overflow-y-auto p-3"
+        className="relative min-h-0 flex-1 overflow-y-auto p-3"
       >
         {tab === 'fields' && <Fields record={record} {...actions} />}
         {tab === 'json' && <AsJson record={record} />}

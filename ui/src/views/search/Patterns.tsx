@@ -6,6 +6,7 @@ import { change } from '@/lib/address'
 import { type Pattern, type Question, readPatterns } from '@/lib/api'
 import { formatCount, formatShare } from '@/lib/format'
 import { cut, ROW_CHARACTERS } from '@/lib/text'
+import { wordsOf } from './patternWords'
 
 /** Messages grouped by their shape: what is said often, and what only once. */
 export function Patterns({ question, round }: { question: Question; round: number }) {
@@ -74,19 +75,4 @@ function PatternRow({ pattern, total, q }: { pattern: Pattern; total: number; q:
       </td>
     </tr>
   )
-}
-
-const FEWEST = 3
-const MOST_PHRASES = 4
-
-/** The fixed parts of a pattern as phrases: they find its lines, and few others. */
-export function wordsOf(pattern: string): string {
-  return pattern
-    .split(/<[^<>]*>/)
-    .map((part) => part.trim())
-    .filter((part) => part.length >= FEWEST)
-    .sort((left, right) => right.length - left.length)
-    .slice(0, MOST_PHRASES)
-    .map((part) => `"${part.replace(/[\\"]/g, '\\$&')}"`)
-    .join(' ')
 }

@@ -143,6 +143,13 @@ function Lines({ search, question, found, round }: Parts) {
   const terms = useMemo(() => hitPattern(search.q), [search.q])
   if (search.show === 'patterns') return <Patterns question={question} round={round} />
   if (found.isLoading) return <Loading what="records" />
+  if (faultOf(found.error)) {
+    return (
+      <Notice title="The question cannot be read">
+        Mend it above, where it is underlined. ? shows how to ask.
+      </Notice>
+    )
+  }
   if (found.error && !found.records.length) {
     return <ErrorNotice error={found.error} what="Records" onRetry={found.retry} />
   }

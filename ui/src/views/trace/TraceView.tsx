@@ -172,9 +172,12 @@ function Head({
 function Services({ trace: { services, colours } }: { trace: Trace }) {
   if (!services.length) return null
   return (
-    <ul aria-label="Services" className="mt-1 flex flex-wrap gap-x-4 gap-y-0.5 text-xs">
+    <ul
+      aria-label="Services"
+      className="mt-1 flex gap-x-4 gap-y-0.5 overflow-x-auto text-xs sm:flex-wrap"
+    >
       {services.map(({ name, spans, errors, selfNs }) => (
-        <li key={name} className="flex items-center gap-1.5">
+        <li key={name} className="flex items-center gap-1.5 whitespace-nowrap">
           <span
             className="size-2.5 rounded-[3px]"
             style={{ background: colours.get(name) }}

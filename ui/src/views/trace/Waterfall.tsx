@@ -248,7 +248,8 @@ function Ruler({ lengthNs }: { lengthNs: number }) {
               key={tick}
               aria-hidden="true"
               className={cx(
-                'absolute',
+                'absolute whitespace-nowrap',
+                tick % 0.5 > 0 && 'max-lg:hidden',
                 tick === 1 ? '-translate-x-full' : tick > 0 && '-translate-x-1/2',
               )}
               style={{ left: `${tick * 100}%` }}

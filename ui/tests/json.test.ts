@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { ExactNumber, formatJson, type JsonObject, parseJson } from '@/lib/json'
+
+describe('numbers', () => {
+  it.each([
+    '9007199254740993',
+    '-9223372036854775808',
+    '18446744073709551615',
+    '0.12345678901234567890',
+    '123456789.123456789',
+  ])('keeps every digit of %s', (text) => {
+    const value = parseJson(`{"n": ${text}}`) as JsonObject
+
+    expect(value.n).toBeInstanceOf(ExactNumber)
+    expect(String(value.n)).toBe(text)
+    expect(formatJson(value)).toBe(`{"n":${text}}`)
+  })
+
+  it.each([
+    ['9007199254740991', 9007199254740991],
+    ['0', 0],
+    ['-12.5', -12.5],
+    ['1.50', 1.5],
+    ['1e3', 1000],
+  ])('makes a number of %s', (text, number) => {
+    expect(parseJson(`[${text}, 1234567890123456789]`)).toEqual([
+      number,
+      new ExactNumber('1234567890123456789'),
+    ])
+  })
+})
+
+describe('everything else is as JSON.parse has it', () => {
+  it.each([
+    '{}',
+    '[]',
+    'null',
+    '{"a":[1,{"b":null}],"c":true,"d":false}',
+    '"\\u00e9 \\"quoted\\" \\\\ end\\n"',
+    '{"text":"9007199254740993"}',
+    ' { "spaced" : [ ] } ',
+  ])('%s', (text) => {
+    const wrapped = `[${text},1234567890123456789]`
+
+    expect((parseJson(wrapped) as unknown[])[0]).toEqual(JSON.parse(text))
+  })
+
+  it.each(['', '{', '[1,]', '{"a" 1}', '01', '"open', '[1] 2', 'nul', "{'a':1}"])(
+    'refuses %s',
+    (text) => {
+      expect(() => parseJson(text)).toThrow(SyntaxError)
+      expect(() => parseJson(`[1234567890123456789,${text}`)).toThrow(SyntaxError)
+    },
+  )
+
+  it('does not let a key change the prototype', () => {
+    const value = parseJson('{"__proto__": {"bad": 1}, "n": 1234567890123456789}') as JsonObject
+
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
+    expect((value as { bad?: unknown }).bad).toBeUndefined()
+    expect(formatJson(value)).toContain('"__proto__":{"bad":1}')
+  })
+
+  it('refuses a depth that would overflow the stack', () => {
+    expect(() => parseJson(`${'['.repeat(5000)}1234567890123456789`)).toThrow(SyntaxError)
+  })
+})
+
+it('indents', () => {
+  expect(formatJson({ a: [1, 2], b: {}, c: [] }, 2)).toBe(
+    JSON.stringify({ a: [1, 2], b: {}, c: [] }, null, 2),
+  )
+})

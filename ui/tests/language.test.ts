@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import {
+  filterState,
+  hitPattern,
+  placeAt,
+  quoted,
+  toggleFilter,
+  tokens,
+  withoutField,
+} from '@/lib/language'
+
+describe('tokens', () => {
+  it('tell words, phrases, fields, operators and parentheses', () => {
+    const found = tokens(
+      '(level:ERROR OR -"card refused") /o-\\d+/ http.route:"/x y" -retry durationNs:>10',
+    )
+
+    expect(found.filter(({ type }) => type !== 'space').map(({ type }) => type)).toEqual([
+      'parenthesis',
+      'field',
+      'operator',
+      'phrase',
+      'parenthesis',
+      'regex',
+      'field',
+      'word',
+      'field',
+    ])
+  })
+
+  it.each(['', '"open', 'a:"open', '((', '-', ':', 'ü:ß', 'http://x/y', '"\\'])(
+    'lose nothing of %s',
+    (text) => {
+      expect(
+        tokens(text)
+          .map((token) => token.text)
+          .join(''),
+      ).toBe(text)
+    },
+  )
+})
+
+describe('a filter', () => {
+  it('is put in, turned round and taken out again', () => {
+    const withIt = toggleFilter('timeout', 'sourceModule', 'checkout', 'for')
+
+    expect(withIt).toBe('timeout sourceModule:checkout')
+    expect(filterState(withIt, 'sourceModule', 'checkout')).toBe('for')
+    expect(toggleFilter(withIt, 'sourceModule', 'checkout', 'for')).toBe('timeout')
+    expect(toggleFilter(withIt, 'sourceModule', 'checkout', 'out')).toBe(
+      'timeout -sourceModule:checkout',
+    )
+  })
+
+  it('does not change what a bare OR means', () => {
+    expect(toggleFilter('a OR b', 'level', 'ERROR', 'for')).toBe('(a OR b) level:ERROR')
+  })
+
+  it('inside parentheses is not ours to take out', () => {
+    expect(filterState('(level:ERROR OR x)', 'level', 'ERROR')).toBe('none')
+  })
+
+  it.each(['a b', 'say "hi"', 'back\\slash', '', '(x)', 'OR', 'a:b', '/path', 'ü', '{id}', '-x'])(
+    'finds the value %s again',
+    (value) => {
+      const text = toggleFilter('', 'action', value, 'for')
+
+      expect(filterState(text, 'action', value)).toBe('for')
+      expect(toggleFilter(text, 'action', value, 'for')).toBe('')
+    },
+  )
+
+  it('quotes only what needs it', () => {
+    expect(quoted('order.place')).toBe('order.place')
+    expect(quoted('NOT')).toBe('"NOT"')
+  })
+
+  it('all on a field can be taken out', () => {
+    expect(withoutField('a level:WARN -level:INFO b', 'level')).toBe('a b')
+  })
+})
+
+describe('hits', () => {
+  it('are words, phrases and message terms, but not what is excluded', () => {
+    const pattern = hitPattern('time* "card refused" -retry level:ERROR message:"a.b"')
+
+    expect('Timeout card refused retry ERROR a.b axb'.match(pattern ?? /$^/g)).toEqual([
+      'Time',
+      'card refused',
+      'a.b',
+    ])
+  })
+
+  it('are none without words', () => {
+    expect(hitPattern('level:ERROR -x')).toBeNull()
+  })
+})
+
+describe('the place at the caret', () => {
+  it('is a name before the colon', () => {
+    expect(placeAt('a sour', 6)).toMatchObject({ from: 2, to: 6, field: null, typed: 'sour' })
+  })
+
+  it('is a value behind it', () => {
+    expect(placeAt('-level:ER x', 9)).toMatchObject({
+      from: 7,
+      to: 9,
+      field: 'level',
+      typed: 'ER',
+      negated: true,
+    })
+    expect(placeAt('level:', 6)).toMatchObject({ field: 'level', typed: '' })
+  })
+
+  it('is empty between terms', () => {
+    expect(placeAt('a ', 2)).toMatchObject({ from: 2, to: 2, typed: '' })
+  })
+})
