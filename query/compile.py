@@ -60,7 +60,9 @@ _OUTER_COLUMNS = ", ".join(
     f"{_SHOWN[name]} AS {name}" if name in _SHOWN else f"q.{name}" for name in RECORD_COLUMNS
 )
 # Read in the snapshot of the rows: tells whether the catalogue's copy knew all segments.
-_NEWEST_SEGMENT = "(SELECT max(s.segment) FROM segments AS s WHERE s.state <> 'dropped')"
+_NEWEST_SEGMENT = (
+    "(SELECT max(s.segment) FROM segments AS s WHERE s.state NOT IN ('retiring', 'dropped'))"
+)
 NEWEST_SEGMENT = Statement(f"SELECT {_NEWEST_SEGMENT} AS newest_segment")
 
 

@@ -28,6 +28,14 @@ PLACES: dict[str, str] = {
     "writer.before_commit": "everything is sent, not committed",
     "writer.after_commit": "committed, the frames are not yet released",
     "segments.before_roll": "a segment is about to be rolled over",
+    "seal.after_index": "a bulk index of a closed segment is built",
+    "seal.before_commit": "everything is built and read back, the segment is not yet sealed",
+    "retire.after_mark": "segments are marked, no question goes there, their leaves are all there",
+    "retire.after_detach": "a leaf is detached, its rows are all there",
+    "retire.before_commit": "a leaf is dropped and the ledger says so, not committed",
+    "rewrite.after_copy": "rows are copied into a leaf that nobody sees yet",
+    "rewrite.before_switch": "the new leaf is indexed and compared, the old ones are in place",
+    "rewrite.after_switch": "the new leaf is in place, the old ones are still there",
 }
 
 

@@ -1,7 +1,7 @@
 """Numbers of PostgreSQL's advisory locks, all in one place so that no two things share one.
 
-Pairs (space, key) as pg_advisory_lock(int, int) takes them. migrations/0002_segments.sql holds
-GATE_SPACE and PREPARE_SPACE as literals; a test keeps them equal. Locks are per database.
+Pairs (space, key) as pg_advisory_lock(int, int) takes them. migrations/0002_segments.sql
+and 0004_retention.sql hold some of them as literals; a test keeps them equal. Locks are per database.
 """
 
 GATE_SPACE = 1_869_638_657
@@ -14,3 +14,9 @@ MIGRATION_SPACE = 1_869_638_660
 """With 0: changing the schema."""
 LEDGER_SPACE = 1_869_638_661
 """With 0: the one process that sequences the ledger; with 1: a transaction that appends to it."""
+RETENTION_SPACE = 1_869_638_664
+"""With 0: taking records away, merging, rewriting; one job at a time."""
+SEAL_SPACE = 1_869_638_662
+"""With the segment's number: sealing it."""
+HOLD_SPACE = 1_869_638_663
+"""With 0: deciding what goes, against new legal holds (migrations/0004_retention.sql)."""

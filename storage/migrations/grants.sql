@@ -18,6 +18,9 @@ BEGIN
             bytea[], text) TO opslog_writer;
         GRANT SELECT, INSERT, UPDATE, DELETE ON ingest_requests TO opslog_writer;  -- a memory
         GRANT SELECT ON segments, ingest_keys, schema_migrations TO opslog_writer;
+        -- What people ask of retention through the API; done by the owner's worker.
+        GRANT SELECT, INSERT ON holds, hold_releases, purges, purge_confirmations TO opslog_writer;
+        GRANT SELECT ON purge_results TO opslog_writer;
         GRANT UPDATE (last_used_at) ON ingest_keys TO opslog_writer;
         GRANT EXECUTE ON FUNCTION opslog_prepare_segment(text), opslog_open_segment(text),
             opslog_enter_segments(text[]), opslog_roll_segment(text, integer),
@@ -33,8 +36,11 @@ BEGIN
         GRANT SELECT ON ledger_in, ledger, ledger_nodes, ledger_checkpoints, ingest_minutes,
             audit_records TO opslog_reader;
         GRANT SELECT ON system_logs, segments, log_streams, spools, ingest_batches, ingest_parts,
-            ingest_requests, log_counts, log_counts_hourly, dead_letters, schema_migrations
-            TO opslog_reader;
+            ingest_requests, log_counts, log_counts_hourly, dead_letters, schema_migrations,
+            retention_runs, retention_steps, retention_classes, retention_clock, holds,
+            hold_releases, purge_confirmations, purge_results TO opslog_reader;
+        GRANT SELECT (purge_id, filter, shown, why, asked_by, asked_at, expires_at, plan)
+            ON purges TO opslog_reader;  -- the token is nobody's business
         GRANT SELECT (ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at,
             rotated_from, last_used_at, rights, attributes, min_level, records_per_s, bytes_per_s)
             ON ingest_keys TO opslog_reader;

@@ -91,5 +91,5 @@ SELECT s.segment AS number,
                        FROM log_counts_hourly AS h
                       WHERE h.segment = s.segment
                         AND s.rows IS NULL) AS c
- WHERE s.state <> 'dropped'
+ WHERE s.state NOT IN ('retiring', 'dropped')
  ORDER BY s.segment;

@@ -1,0 +1,98 @@
+-- Statements about one leaf of system_logs. The word LEAF stands for its name, which is made from
+-- the catalogue's integer and nothing else (storage/leaves.py); COLUMNS for those of columns.py.
+
+-- name: index_trigrams
+-- Words and parts of words in the message. OPCLASS is gin_trgm_ops in the schema where it lies.
+-- Two thirds of the work of sealing, a fifth of the bytes. Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_trigrams ON LEAF USING gin (message OPCLASS);
+
+-- name: index_metadata
+-- Attributes by name and value. Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_metadata ON LEAF USING gin (metadata jsonb_path_ops);
+
+-- name: index_module
+-- The newest of a source module. Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_module ON LEAF (source_module, created_at);
+
+-- name: index_action
+-- The newest of an action. Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_action ON LEAF (action, created_at);
+
+-- name: index_stream
+-- The newest of a resource. Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_stream ON LEAF (stream_id, created_at);
+
+-- name: index_id
+-- One record. Not unique: the same record inside of two requests is stored twice.
+-- Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_id ON LEAF (id);
+
+-- name: index_live
+-- What an open leaf has from its making (opslog_make_leaf), in bulk for one that was filled without.
+-- Uses: storage/leaves.py.
+CREATE INDEX IF NOT EXISTS LEAF_created ON LEAF (created_at);
+CREATE INDEX IF NOT EXISTS LEAF_trace ON LEAF (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS LEAF_actor ON LEAF (actor_id, created_at) WHERE actor_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS LEAF_resource ON LEAF (resource_id, created_at)
+    WHERE resource_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS LEAF_correlation ON LEAF (correlation_id)
+    WHERE correlation_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS LEAF_received ON LEAF USING brin (received_at);
+
+-- name: freeze_leaf
+-- Marks every row as old for good, and counts afterwards. Not inside a transaction. Without the
+-- truncation at the end, which would take a lock that stops readers.
+-- Uses: storage/leaves.py.
+VACUUM (FREEZE, ANALYZE, TRUNCATE false, PARALLEL 0) LEAF;
+
+-- name: leaf_facts
+-- What its rows are. Rows: rows, first and last created_at, levels. Reads the whole leaf.
+-- Uses: storage/leaves.py.
+SELECT count(*) AS rows, min(created_at) AS first_at, max(created_at) AS last_at,
+       array_agg(DISTINCT level::text) AS levels
+  FROM LEAF;
+
+-- name: add_check
+-- Lets SQL that people type be pruned by time and level. FIRST, LAST and LEVELS are quoted by the
+-- caller. NOT VALID: reads no row, but needs the leaf for itself for a moment.
+-- Uses: storage/leaves.py.
+ALTER TABLE LEAF ADD CONSTRAINT LEAF_range
+    CHECK (created_at >= FIRST AND created_at <= LAST AND level IN (LEVELS)) NOT VALID;
+
+-- name: validate_check
+-- Only then the planner uses it. Reads the leaf beside its readers. Uses: storage/leaves.py.
+ALTER TABLE LEAF VALIDATE CONSTRAINT LEAF_range;
+
+-- name: copy_out
+-- All rows of a leaf as COPY tuples, in the order in which they lie. Uses: storage/read_back.py.
+SELECT COLUMNS FROM LEAF;
+
+-- name: detach_leaf
+-- Takes a leaf out of system_logs beside readers and writers. Not inside a transaction; waits for
+-- those who were there before. Cancelled half way it is to be finished. Uses: storage/dropping.py.
+ALTER TABLE system_logs DETACH PARTITION LEAF CONCURRENTLY;
+
+-- name: finish_detaching
+-- Finishes what an interrupted detach_leaf began. Uses: storage/dropping.py.
+ALTER TABLE system_logs DETACH PARTITION LEAF FINALIZE;
+
+-- name: drop_leaf
+-- Removes a leaf that is detached, with its rows. Uses: storage/dropping.py, in the transaction
+-- that says so in the ledger.
+DROP TABLE LEAF;
+
+-- name: unplug_leaf
+-- Takes a leaf out of system_logs within a transaction. Needs system_logs for itself for a moment:
+-- with a lock_timeout of milliseconds only. Uses: storage/rewriting.py.
+ALTER TABLE system_logs DETACH PARTITION LEAF;
+
+-- name: plug_leaf
+-- Puts a leaf into system_logs. Its CHECK says what the parent wants to know, so no row is read.
+-- Uses: storage/rewriting.py. SEGMENT is its number.
+ALTER TABLE system_logs ATTACH PARTITION LEAF FOR VALUES IN (SEGMENT);
+
+-- name: fill_leaf
+-- Copies rows of another leaf, SOURCE, in order of arrival; CONDITION says which.
+-- Uses: storage/rewriting.py.
+INSERT INTO LEAF (COLUMNS) SELECT COLUMNS FROM SOURCE WHERE CONDITION
+ ORDER BY batch_id, position;
