@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.clients.guide import Workshop, blocks, text_of
+from tests.clients.guide import GUIDE, Workshop, blocks, text_of
 from tests.support.environments import node_is_here, node_workplace, python_environment
 from tests.support.product import Product
 
@@ -142,6 +142,15 @@ def test_every_block_is_run_or_says_that_it_is_not() -> None:
     used = {"file", "run", "ask", "answer", "packages", "config", "not-run"}
 
     assert {block.use for block in blocks()} == used
+
+
+def test_files_are_named_where_a_reader_sees_it() -> None:
+    guide = GUIDE.read_text()
+
+    for block in blocks():
+        if block.use == "file":
+            before = guide.partition(f" file={block.name}\n")[0]
+            assert before.rpartition("\n\n")[0].endswith(f"`{block.name}`:"), block.name
 
 
 def test_collector_configuration_is_whole() -> None:
