@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
@@ -41,6 +41,9 @@ from storage.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 from storage.spool.spool import Spool
+
+_FIRST_CONTACT_S = 10.0
+_LOOK_EVERY_S = 0.02
 
 
 def run_receiver(
@@ -141,8 +144,17 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, socket.socket(fileno=fd)).start()
+        await _first_contact(storing.spool)
         say_ready()
         await stop.wait()
+
+
+async def _first_contact(spool: Spool) -> None:
+    """Until the spool has its number, or for some seconds: without it no access is recorded."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_CONTACT_S):
+            while spool.identity.spool_id is None:  # noqa: ASYNC110 - at the start only
+                await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def _redactor(installation: Installation) -> Redactor:
