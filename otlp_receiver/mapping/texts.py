@@ -34,7 +34,7 @@ def fit(text: str, characters: int) -> str:
     """`text`, or where it is longer its beginning and a hash, so that two of them stay two.
 
     >>> fit("a" * 12, 12), fit("a" * 13, 12)
-    ('aaaaaaaaaaaa', 'aaa-91d3e2ec')
+    ('aaaaaaaaaaaa', 'aaa-a689d786')
     """
     if len(text) <= characters:
         return text

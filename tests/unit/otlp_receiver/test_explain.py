@@ -1,0 +1,188 @@
+"""POST /v1/logs:explain: what it says is what would be stored."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.levels import Level
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.explain import MAX_RECORDS, RULES, Explainer, values_of
+from otlp_receiver.export import Encoding, Signal
+from storage.classes import classify
+from tests.support.telemetry import (
+    NOW_NS,
+    SPAN_ID,
+    TRACE_ID,
+    Key,
+    log,
+    logs_json,
+    logs_proto,
+    make_codec,
+    span,
+    spans_json,
+    spans_proto,
+    stored,
+)
+from tests.unit.otlp_receiver.test_both_encodings import attributes, logs, traced
+
+
+def explained(body, signal=Signal.LOGS, encoding=Encoding.JSON, key=None):
+    """The answer as objects."""
+    explain = Explainer(make_codec(), classify, lambda: NOW_NS)
+    return json.loads(explain(signal, encoding, body, key or Key()))
+
+
+def test_each_field_has_value_source_and_rule():
+    """And the record its class, resource, scope and whole metadata."""
+    body = logs_json(
+        log(
+            {"user.id": "u-1", "http.request.method": "GET", "http.route": "/x",
+             "client.address": "10.0.0.1", "request.id": "r-1", "p": "hunter2"},
+            body="hello", severityNumber=17, traceId=TRACE_ID, spanId=SPAN_ID,
+        ),
+        resource={"service.name": "shop"},
+        scope={"name": "lib"},
+    )  # fmt: skip
+
+    answer = explained(body)
+
+    (record,) = answer["records"]
+    assert {name: (told["value"], told["from"]) for name, told in record["fields"].items()} == {
+        "id": (record["fields"]["id"]["value"], "time and place in the request"),
+        "createdAt": ("2023-11-14T22:13:19.000000000Z", "time_unix_nano"),
+        "level": ("ERROR", "severity_number"),
+        "sourceModule": ("shop", "resource.service.name"),
+        "action": ("GET /x", "http.route"),
+        "resourceType": (None, None),
+        "resourceId": (None, None),
+        "actorId": ("u-1", "user.id"),
+        "ipAddress": ("10.0.0.1", "client.address"),
+        "correlationId": ("r-1", "request.id"),
+        "traceId": (TRACE_ID, "trace_id"),
+        "spanId": (SPAN_ID, "span_id"),
+        "parentSpanId": (None, None),
+        "durationNs": (None, None),
+        "message": ("hello", "body"),
+    }
+    assert (record["stored"], record["class"], record["kind"]) == (True, "error", "log")
+    assert record["resource"] == {"service.name": "shop"}
+    assert record["scope"] == {"name": "lib", "version": ""}
+    assert record["metadata"]["redaction"] == [
+        {"rule": "password", "count": 1, "field": "attributes.p"}
+    ]
+    assert answer["redactions"] == {"password": 1}
+    assert "hunter2" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "source"),
+    [
+        (log(timeUnixNano=0, observedTimeUnixNano=5), "createdAt", "observed_time_unix_nano"),
+        (log(timeUnixNano=0), "createdAt", "the time of arrival"),
+        (log(timeUnixNano=5), "createdAt", "the record's own time"),
+        (log(severityText="warn"), "level", "severity_text"),
+        (log(), "level", "default"),
+        (log({"log.record.uid": "x"}), "id", "log.record.uid"),
+        (log({"trace_id": TRACE_ID}), "traceId", "trace_id"),
+        (log(body={"trace_id": TRACE_ID, "msg": "m"}), "traceId", "body.trace_id"),
+        (log(body={"msg": "m"}), "message", "body.msg"),
+        (log({"exception.type": "E"}), "message", "exception"),
+        (log(eventName="e"), "message", "event_name"),
+        (log({"resource.id": "7"}), "resourceId", "resource.id"),
+        (log(), "sourceModule", "default"),
+        (log({"code.function.name": "a.b"}), "sourceModule", "code.function.name"),
+    ],
+    ids=str,
+)
+def test_sources_are_named(record, field, source):
+    """By attribute or field of OTLP."""
+    (told,) = explained(logs_json(record))["records"]
+
+    assert told["fields"][field]["from"] == source
+
+
+def test_rejected_records_say_why_and_where():
+    """In their place among the others."""
+    key = Key(min_level=Level.WARN)
+    body = logs_json(
+        {"attributes": 5}, log(severityNumber=5), log(severityNumber=17), log(flags="x")
+    )
+
+    answer = explained(body, key=key)
+
+    assert [told["position"] for told in answer["records"]] == [0, 1, 2, 3]
+    assert [told["stored"] for told in answer["records"]] == [False, False, True, False]
+    assert [told.get("reason") for told in answer["records"]] == [
+        "bad_value",
+        "below_min_level",
+        None,
+        "bad_value",
+    ]
+    assert answer["records"][3]["where"].endswith("logRecords[3].flags")
+    assert "another key" in answer["records"][1]["why"]
+    assert answer["rejected"] == {"bad_value": 2, "below_min_level": 1}
+    assert answer["stored"] == 1
+
+
+def test_derived_rows_are_told_after_their_span():
+    """With the place of the event; its position is the span's."""
+    body = spans_json("x", span(events=[{"name": "a"}, {"name": "exception"}]), span())
+
+    answer = explained(body, Signal.TRACES)
+
+    assert [told["position"] for told in answer["records"]] == [0, 1, 1, 2]
+    assert answer["records"][2]["derivedFrom"] == "events[1]"
+    assert answer["records"][1]["fields"]["durationNs"]["from"] == "end_time_unix_nano"
+    assert (answer["received"], answer["derived"], answer["stored"]) == (3, 1, 3)
+
+
+def test_long_requests_are_explained_in_part():
+    """And say so."""
+    answer = explained(logs_json(*[log() for _ in range(MAX_RECORDS + 5)]))
+
+    assert (len(answer["records"]), answer["omitted"]) == (MAX_RECORDS, 5)
+
+
+def test_what_is_no_export_is_refused_as_the_export_would_be():
+    """400 with the same error."""
+    with pytest.raises(BadPayload):
+        explained(b"[]")
+
+
+def test_every_column_has_its_rule():
+    """The names of the rules are files of the mapping."""
+    from importlib.util import find_spec
+
+    record = stored(logs_json(log())).records[0]
+
+    assert set(values_of(record)) == set(RULES)
+    for rule in set(RULES.values()):
+        assert find_spec(f"otlp_receiver.mapping.{rule}") is not None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(logs, max_size=3), st.lists(traced, max_size=2), attributes)
+def test_what_is_explained_is_what_is_stored(sent_logs, sent_spans, resource):
+    """Every value of every column, and the metadata, for any telemetry."""
+    for signal, request in (
+        (Signal.LOGS, logs_proto(*[item.proto() for item in sent_logs], resource=resource)),
+        (Signal.TRACES, spans_proto(*[item.proto() for item in sent_spans])),
+    ):
+        body = request.SerializeToString()
+        batch = stored(body, signal, Encoding.PROTOBUF)
+
+        answer = explained(body, signal, Encoding.PROTOBUF)
+
+        assert len(answer["records"]) == len(batch.records)
+        for told, record in zip(answer["records"], batch.records, strict=True):
+            fields = told["fields"]
+            expected = values_of(record)
+            assert {name: fields[name]["value"] for name in fields if name != "id"} == {
+                name: value for name, value in expected.items() if name != "id"
+            }
+            assert told["metadata"] == json.loads(record.metadata)
+            for name, value in expected.items():
+                assert (value is None) == (fields[name]["from"] is None), name
+                assert fields[name]["from"] != "", name
