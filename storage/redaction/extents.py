@@ -52,6 +52,7 @@ _CALL: Final = re.compile(rb"""[A-Za-z_][\w.:]*\(\s*(?=[bru]?\\*["'])|string\(\d
 _CONTAINER: Final = re.compile(
     rb"""\{\s*(?:\\*["'{\[}]|[\w.$\-]+\s*[:=])|[\[(](?=[^\])]{0,4096}[\])]|\\*["'])"""
 )
+_GETTER: Final = re.compile(rb"(?i)(?:^|[._:])(?:get\w*|fetch\w*|lookup\w*|env|read\w*)\(")
 _MARKER: Final = re.compile(rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]")
 _BLOCK: Final = re.compile(rb"[|>][+\-]?\d?[ \t]*\r?(?=\n)")
 _ITEMS: Final = re.compile(rb"[ \t]*\r?(?=\n[ \t]*-[ \t]+[^\s\-])")
@@ -88,6 +89,8 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
     start = space.end()
     call = _CALL.match(raw, start)
     if call is not None:
+        if _GETTER.search(call.group()):
+            return
         start = call.end()
     opener = _OPENER.match(raw, start)
     whole = _PLACEHOLDER.match(raw, start) or _BRACED.match(raw, start)

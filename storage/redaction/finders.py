@@ -59,6 +59,14 @@ def arms_of(rule: Rule, names: KeyNames) -> list[tuple[str, Finder]]:
         make, pattern = _BY_NAME[rule.finder]
         triggers = (pattern(names),) if pattern is not None else rule.triggers
         return list(zip(triggers, repeat(make(names))))
+    arms: list[tuple[str, Finder]] = []
+    if rule.keys:
+        only = KeyNames.only(rule.keys)
+        arms.append((pair_pattern(only), Pairs(only)))
+    return arms + _shape_arms(rule)
+
+
+def _shape_arms(rule: Rule) -> list[tuple[str, Finder]]:
     parts = _FINDERS[rule.finder] if rule.finder else tuple(_shape_finders(rule))
     if len(parts) == len(rule.triggers):
         return list(zip(rule.triggers, parts, strict=True))

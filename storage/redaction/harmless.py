@@ -8,21 +8,25 @@ from typing import Final
 
 from storage.redaction.randomness import random_looking
 
-# Words that logs put where a secret would stand; a password that is one of them is no secret.
-_WORDS: Final = frozenset(
-    b"""a an absent accepted access active added all allowed an and any are array as at auth await
-    authentication authorization bad basic bearer been blank bool boolean bytes can cannot cant
-    changed check checking cleared created credentials default deleted denied did digest disabled
-    does doesn't don't empty enabled error exceeded exists expired expires fail failed failure
-    false field file filtered for found from generated generation granted had has hash hashed have
-    hidden if in incorrect input int integer invalid is issued key kerberos length less line long
-    login malformed masked match matches method mismatch missing mode more must n n/a na negotiate new
-    nil no none not null number object of off ok on optional or out output parameter pass passed
-    present prompt protected provided read ready received redacted refresh refreshed rejected
-    removed renewed required reset reused revoked rotated sanitized scheme secret sent set should
-    skipped str string strong success supplied text than that the to token too true type undefined
-    unchanged unexpected unknown unset unsupported unverified update updated user using valid value
-    verified verify was weak were when will with without wrong y yes yet you your""".split()
+# What logs put where a secret would stand: states and types, never anybody's password.
+_STATES: Final = frozenset(
+    b"""absent accepted array await blank bool boolean bytes changed cleared created deleted denied disabled
+    empty enabled encrypted exceeded exists expired fail failed failure false filtered generated
+    granted hashed hidden incorrect int integer invalid issued malformed masked mismatch mismatched
+    missing n/a na nil no none not null number object off ok on optional passed present protected
+    provided received redacted refreshed rejected removed renewed required reset reused revoked
+    rotated sanitized scrubbed sent set skipped str string success true undefined unchanged unexpected
+    unknown unset unsupported unverified updated valid varchar verified wrong y yes""".split()
+)
+# The next word of a sentence; only after a colon and a blank, and without quotes.
+_SENTENCE_WORDS: Final = _STATES | frozenset(
+    b"""a access active added all allowed an and any are as at auth authentication authorization await
+    bad basic be bearer been can cannot cant check checking contains credentials default did digest
+    do does doesn't don't error expires field file for found from generation good had has hash have
+    if in input is it key kerberos length less line long login match matches method mode more must new
+    negotiate object of one or out output parameter pass please prompt ready refresh return scheme
+    secret should strong supplied text than that the this to token too type typeof under update user
+    using value verify via was weak were when will with without yet you your""".split()
 )
 _PLACEHOLDER: Final = re.compile(
     rb"""(?ix)
@@ -63,7 +67,8 @@ _MEASURE: Final = re.compile(
     rb"[+-]?\d+(?:\.\d+)?(?:%|ns|us|ms|s|m|h|d|min|sec|[kKMGT]?i?B)?"
     rb"|\d+(?::\d+)+(?:/\w+)?|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
 )
-_FIRST_WORD: Final = re.compile(rb"([A-Za-z']{3,}+)(?=[^A-Za-z0-9])")
+_FIRST_WORD: Final = re.compile(rb"([A-Za-z']{2,}+)(?=[\s,:.!?()]|\Z)")
+_FIELD: Final = re.compile(rb"[A-Za-z_][\w.\-]*[=:]")
 _LEAST_SECRET_BYTES: Final = 6
 _LONGEST_HARMLESS_BYTES: Final = 256
 
@@ -75,7 +80,7 @@ def harmless(value: bytes) -> bool:
         return False
     return (
         not bare
-        or bare.lower().rstrip(b".,:;!?") in _WORDS
+        or bare.lower().rstrip(b".,:;!?") in _STATES
         or _PLACEHOLDER.fullmatch(bare) is not None
         or _REFERENCE.fullmatch(bare) is not None
         or _PROSE.fullmatch(bare) is not None
@@ -93,11 +98,13 @@ def looks_secret(value: bytes) -> bool:
 
 def spoken(value: bytes) -> bool:
     """Whether what follows a word such as "password" is a secret rather than the next word."""
-    return not harmless(value) and not _begins_with_word(value) and looks_like_password(value)
+    return not harmless(value) and not begins_with_word(value) and looks_like_password(value)
 
 
 def sentence(value: bytes) -> bool:
     """The same inside prose, where the next word is far more likely: letters and digits mixed."""
+    if _FIELD.match(value) is not None:
+        return False
     return spoken(value) and re.search(rb"\d", value) is not None and looks_secret(value)
 
 
@@ -108,6 +115,7 @@ def looks_like_password(value: bytes) -> bool:
     )
 
 
-def _begins_with_word(value: bytes) -> bool:
+def begins_with_word(value: bytes) -> bool:
+    """Whether the first word is one with which sentences go on."""
     first = _FIRST_WORD.match(value)
-    return first is not None and first.group(1).lower() in _WORDS
+    return first is not None and first.group(1).lower() in _SENTENCE_WORDS

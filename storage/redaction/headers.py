@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.redaction.extents import leaves
+from storage.redaction.harmless import begins_with_word as spelled_out
 from storage.redaction.harmless import harmless
 from storage.redaction.randomness import random_looking
 from storage.redaction.shapes import Span, each, searcher
@@ -94,7 +95,10 @@ def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
     found = _PARAMETERS.match(raw, position) or _CREDENTIALS.match(raw, position)
     if position > start and (found is None or harmless(found.group())):
         found = _CREDENTIALS.match(raw, start)
-    if found is not None and not harmless(found.group()) and not _MARKER.match(raw, start):
+    if found is None or _MARKER.match(raw, start):
+        return
+    word = found.group().lower()
+    if not harmless(word) and word not in _SCHEMES and not spelled_out(word):
         yield start, found.end()
 
 

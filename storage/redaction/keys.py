@@ -28,6 +28,8 @@ class Kind(Enum):
     """A scheme and credentials."""
     COOKIE = "cookie"
     """Pairs of names and secret values."""
+    OWN = "own"
+    """A name that a rule of the settings takes for a secret one."""
     ACTOR = "actor"
     """Somebody's id: an e-mail address in it becomes a token."""
 
@@ -40,9 +42,19 @@ class KeyNames:
     """Says of a name what kind of value it has; remembers names that it has seen."""
 
     __slots__ = (
-        "_actors", "_allow", "_beside", "_counted", "_glued", "_memo", "_not_after", "_not_before", "_runs",
-        "_secret", "_tails",
-    )  # fmt: skip
+        "_actors",
+        "_allow",
+        "_beside",
+        "_counted",
+        "_glued",
+        "_memo",
+        "_not_after",
+        "_not_before",
+        "_own",
+        "_runs",
+        "_secret",
+        "_tails",
+    )
 
     def __init__(
         self,
@@ -50,6 +62,7 @@ class KeyNames:
         *,
         allow: Iterable[str] = (),
         secret: Iterable[str] = (),
+        own: Iterable[str] = (),
     ) -> None:
         """Take the word lists of the rules and the names that the settings add.
 
@@ -58,6 +71,7 @@ class KeyNames:
                 actors, allow.
             allow: names that are never taken for secret ones.
             secret: names that always are.
+            own: names of which a rule of the settings takes care.
         """
         self._runs = _by_first(words["runs"], Kind.SECRET) | {}
         for first, runs in _by_first(words["doubtful"], Kind.DOUBTFUL).items():
@@ -75,6 +89,7 @@ class KeyNames:
         self._actors = frozenset(words["actors"])
         self._allow = frozenset(name.lower() for name in (*words["allow"], *allow))
         self._secret = frozenset(name.lower() for name in secret)
+        self._own = frozenset(name.lower() for name in own)
         self._beside = frozenset(words["beside"])
         self._memo: dict[str, Kind] = {}
 
@@ -89,10 +104,19 @@ class KeyNames:
         joined = {r"[ _.\-]?".join(map(re.escape, run)) for run in runs}
         joined |= {re.escape(word) for word in self._glued} | {re.escape(w) for w in self._secret}
         short = sorted(word for word in joined if len(word) <= _SHORT_WORD and word.isascii())
-        long = sorted(joined.difference(short), key=len)
-        humps = "|".join(word.capitalize() for word in short if word.isalpha())
-        alone = rf"(?:\b|[_\d])(?:{'|'.join(short)})(?:\b|[_\d])"
-        return rf"{'|'.join(long)}|{alone}|(?-i:[a-z](?:{humps})(?:\b|[A-Z_\d]))"
+        parts = sorted(joined.difference(short), key=len)
+        if short:
+            humps = "|".join(word.capitalize() for word in short)
+            parts.append(rf"(?:\b|[_\d])(?:{'|'.join(short)})(?:\b|[_\d])")
+            parts.append(rf"(?-i:[a-z](?:{humps})(?:\b|[A-Z_\d]))")
+        return "|".join(parts)
+
+    @classmethod
+    def only(cls, names: Iterable[str]) -> "KeyNames":
+        """Names of which these alone are secret."""
+        lists = ("runs", "doubtful", "authorization", "cookie", "glued", "counted", "not_before")
+        rest = ("not_after", "tails", "actors", "allow", "beside")
+        return cls(dict.fromkeys((*lists, *rest), ()), secret=names)
 
     def kind(self, name: str) -> Kind:
         """The kind of value that `name` announces."""
@@ -128,6 +152,8 @@ class KeyNames:
         lower = name.lower()
         if lower in self._allow:
             return Kind.PLAIN
+        if lower in self._own:
+            return Kind.OWN
         if lower in self._secret:
             return Kind.SECRET
         if lower in self._actors:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from storage.redaction.extents import extents
-from storage.redaction.harmless import harmless, looks_secret
+from storage.redaction.harmless import begins_with_word, harmless, looks_secret
 from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Search, Span, searcher
 
@@ -125,8 +125,10 @@ class Pairs:
             yield start, start
             for begin, end in spans:
                 value = raw[begin:end]
-                if label.is_awaited and raw[begin - 1 : begin] == b" " and _WORD.fullmatch(value):
-                    continue  # "token: IDENT" is what parsers say
+                if raw[begin - 2 : begin] == b": " and (
+                    begins_with_word(value) or (label.is_awaited and _WORD.fullmatch(value))
+                ):
+                    continue  # a sentence goes on; "token: IDENT" is what parsers say
                 if is_secret(self._names, label.name, label.kind, value):
                     yield begin, end
                     position = max(position, end)

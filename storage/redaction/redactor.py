@@ -4,7 +4,7 @@ Fails closed: what cannot be scanned (too long, too deep, an engine that fails) 
 marker as a whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from storage.redaction.personal import is_email
 from storage.redaction.replace import Replacements
 from storage.redaction.rules import Rule, rules_of
 from storage.redaction.scan import RuleSpan, Scanner
+from storage.redaction.shapes import Span
 from storage.redaction.tokens import HmacKeys, marker
 from storage.redaction.values import Counts, Values
 
@@ -70,6 +71,7 @@ class Redactor:
         "_keys",
         "_names",
         "_numbers",
+        "_own",
         "_replace",
         "_rules",
         "_scanner",
@@ -85,7 +87,12 @@ class Redactor:
         chosen = rules_of(settings)
         self._rules = chosen.rules
         self._hmac = hmac_keys
-        self._names = KeyNames(chosen.names, allow=settings.allow_keys, secret=settings.secret_keys)
+        self._own = {
+            key.lower(): number for number, rule in enumerate(self._rules) for key in rule.keys
+        }
+        self._names = KeyNames(
+            chosen.names, allow=settings.allow_keys, secret=settings.secret_keys, own=self._own
+        )
         self._scanner = Scanner(self._rules, self._names)
         self._replace = Replacements(self._rules, hmac_keys)
         self._numbers = {rule.name: number for number, rule in enumerate(self._rules)}
@@ -197,20 +204,33 @@ class Redactor:
         except Exception:  # noqa: BLE001 (fails closed: nothing unscanned may pass)
             return _UNSCANNED
 
-    def _hide(self, kind: Kind, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+    def _hide(self, kind: Kind, key: str, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
         """Replace a value that its name makes secret."""
+        if kind is Kind.OWN:
+            return self._replace.whole(raw, self._own[key.lower()])
         number = self._numbers.get(_KEY_RULES[kind])
         if number is None:
             return self._bytes(raw)
         if kind is Kind.ACTOR:
-            if not is_email(raw):
-                return self._bytes(raw)
-            return self._hmac.token(raw.strip().lower()).encode(), (("email", 1),)
-        spans: list[RuleSpan] = []
+            return self._actor(raw)
         if kind is Kind.AUTHORIZATION:
-            spans = [(*span, number) for span in authorization_value(raw)]
-        elif kind is Kind.COOKIE:
-            spans = [(*span, number) for span in cookie_value(raw)]
-        else:
-            return self._replace.whole(raw, number)
-        return self._replace(raw, spans) if spans else self._bytes(raw)
+            return self._parts(raw, number, authorization_value(raw))
+        if kind is Kind.COOKIE and b"=" in raw:
+            return self._parts(raw, number, cookie_value(raw))
+        return self._replace.whole(raw, number)
+
+    def _actor(self, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+        """An address becomes a token that stays joinable; an opaque id is a text like others."""
+        if not is_email(raw):
+            return self._bytes(raw)
+        return self._hmac.token(raw.strip().lower()).encode(), (("email", 1),)
+
+    def _parts(
+        self, raw: bytes, number: int, found: Iterable[Span]
+    ) -> tuple[bytes, tuple[Hit, ...]]:
+        """Replace what `found` covers and what the text rules find besides."""
+        spans: list[RuleSpan] = [(start, end, number) for start, end in found]
+        hints = self._scanner.hints(raw)
+        if hints:
+            spans.extend(self._scanner.spans(raw, hints))
+        return self._replace(raw, spans) if spans else (raw, _NO_HITS)

@@ -15,7 +15,7 @@ from storage.redaction.pairs import is_secret
 
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
 """Scans a text."""
-Hide: TypeAlias = Callable[[Kind, bytes], tuple[bytes, tuple[Hit, ...]]]
+Hide: TypeAlias = Callable[[Kind, str, bytes], tuple[bytes, tuple[Hit, ...]]]
 """Replaces a value that is secret for its name's sake."""
 Counts: TypeAlias = dict[str, int]
 
@@ -25,7 +25,10 @@ _LEAST_CARD: Final = 10**12
 _NAME_FIELDS: Final = ("name", "key", "header", "field", "Name", "Key", "k")
 _VALUE_FIELDS: Final = ("value", "val", "Value", "v", "content")
 _JWK_PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
-_INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE))
+_INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
+_JUDGED_LATER: Final = frozenset((Kind.ACTOR, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
+_NUMBERS: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL, Kind.OWN))
+_LEAST_HEADER_BYTES: Final = 16
 
 
 class Values:
@@ -60,7 +63,7 @@ class Values:
 
     def _string(self, kind: Kind, key: str, raw: bytes, counts: Counts) -> bytes:
         if kind is not Kind.PLAIN and self._is_secret(kind, key, raw):
-            raw, hits = self._hide(kind, raw)
+            raw, hits = self._hide(kind, key, raw)
         else:
             raw, hits = self._text(raw)
         for rule, count in hits:
@@ -68,17 +71,17 @@ class Values:
         return raw
 
     def _is_secret(self, kind: Kind, key: str, raw: bytes) -> bool:
-        if kind is Kind.ACTOR or kind is Kind.AUTHORIZATION or kind is Kind.COOKIE:
+        if kind in _JUDGED_LATER:
             return True
         return is_secret(self._names, key, kind, raw)
 
     def _number(self, kind: Kind, key: str, value: float, counts: Counts) -> Value:
-        by_name = kind is Kind.SECRET or kind is Kind.DOUBTFUL
+        by_name = kind in _NUMBERS
         if not by_name and abs(value) < _LEAST_CARD:
             return value
         raw = str(int(value) if isinstance(value, int) or value.is_integer() else value).encode()
-        secret = by_name and is_secret(self._names, key, kind, raw)
-        safe, hits = self._hide(Kind.SECRET, raw) if secret else self._text(raw)
+        secret = kind is Kind.OWN or (by_name and is_secret(self._names, key, kind, raw))
+        safe, hits = self._hide(kind, key, raw) if secret else self._text(raw)
         if not hits:
             return value
         for rule, count in hits:
@@ -87,18 +90,23 @@ class Values:
 
     def _list(self, kind: Kind, key: str, items: list[Value], depth: int, counts: Counts) -> Value:
         result: list[Value] = []
-        flagged = kind
+        before: Value = None
         for item in items:
-            result.append(self._any(flagged, key, item, depth, counts))
-            flagged = kind
-            if (
-                kind is Kind.PLAIN
-                and isinstance(item, str)
-                and item.startswith("-")
-                and "=" not in item
-            ):
-                flagged = self._names.kind(item.lstrip("-"))
+            own, name = kind, key
+            if kind is Kind.PLAIN and isinstance(before, str) and isinstance(item, str):
+                own, name = self._after(before, item), before
+            result.append(self._any(own, name, item, depth, counts))
+            before = item
         return result
+
+    def _after(self, before: str, item: str) -> Kind:
+        """What an item says of the next: a flag, or the name of a header."""
+        if before.startswith("-") and "=" not in before:
+            return self._names.kind(before.lstrip("-"))
+        kind = self._names.kind(before)
+        if kind is Kind.AUTHORIZATION or kind is Kind.COOKIE:
+            return kind if len(item) >= _LEAST_HEADER_BYTES else Kind.PLAIN
+        return kind if kind is Kind.SECRET and "-" in before else Kind.PLAIN
 
     def _map(self, kind: Kind, items: dict[str, Value], depth: int, counts: Counts) -> Value:
         named = self._named(items)
@@ -119,7 +127,10 @@ class Values:
             raw, hits = self._text(name.encode("utf-8", "replace"))
             for rule, count in hits:
                 counts[rule] = counts.get(rule, 0) + count
-            result[raw.decode()] = self._any(own, name, value, depth, counts)
+            safe = raw.decode()
+            if hits and safe in result:
+                safe = f"{safe} {len(result)}"
+            result[safe] = self._any(own, name, value, depth, counts)
         return result
 
     def _named(self, items: dict[str, Value]) -> Kind:
