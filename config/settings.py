@@ -155,6 +155,9 @@ class SpoolSettings(Section):
     """Below this much free disk new exports get 503, before writes start to fail."""
     file_bytes: Annotated[int, Field(ge=64 * 1024)] = 64 * MIB
     """Size at which the next spool file is begun."""
+    append_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """A request that the disk has not taken by then gets 503 with Retry-After. SDKs wait 10 s for
+    an answer and send again."""
 
     @model_validator(mode="after")
     def _files_fit(self) -> "SpoolSettings":

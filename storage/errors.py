@@ -22,6 +22,16 @@ class SpoolFailed(Unavailable):
     title = "The spool's disk refused a write"
 
 
+class SpoolSlow(Unavailable):
+    """The disk does not answer; sent again, the request is stored once (duplicate_window_s)."""
+
+    code = "spool_slow"
+    title = "The spool's disk does not answer"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the spool's disk has not answered for {timeout_s:g} s; send again")
+
+
 class SpoolNotReady(Unavailable):
     """The spool has no number yet: it gets one from the database at its very first start."""
 
@@ -77,3 +87,17 @@ class DatabaseUnfit(SetupError):
 
     code = "database_unfit"
     title = "The database does not fit"
+
+
+class EvidenceKeyWrong(SetupError):
+    """The key file that signs the ledger is missing, or is not the one that the ledger names."""
+
+    code = "evidence_key_wrong"
+    title = "The ledger cannot be signed"
+
+
+class LedgerBehind(SetupError):
+    """The ledger is shorter than a head that was published: an older database was restored."""
+
+    code = "ledger_behind"
+    title = "The ledger is older than what was published"

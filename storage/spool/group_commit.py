@@ -7,6 +7,7 @@ stays on the event loop.
 import asyncio
 import errno
 import os
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,6 +34,12 @@ class GroupCommit:
         self._running: asyncio.Task[None] | None = None
         self.pending_bytes = 0
         """Accepted by `add`, not yet durable."""
+        self._began_s: float | None = None
+
+    @property
+    def running_s(self) -> float:
+        """How long the group that is being written has taken so far; 0 when there is none."""
+        return 0.0 if self._began_s is None else time.monotonic() - self._began_s
 
     async def add(self, frame: Frame, buffers: list[bytes], size: int) -> None:
         """Return when the frame is durable.
@@ -47,10 +54,22 @@ class GroupCommit:
             self._running = asyncio.create_task(self._run())
         await done
 
+    def withdraw(self, frame: Frame) -> None:
+        """Let go of a frame whose sender has been told to come again, unless its write has begun.
+
+        A disk that hangs must not fill the memory with the same requests again and again.
+        """
+        for entry in self._waiting:
+            if entry[0] is frame:
+                self._waiting.remove(entry)
+                self.pending_bytes -= entry[2]
+                return
+
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group, self._waiting = self._waiting, []
+            self._began_s = time.monotonic()
             size = sum(entry[2] for entry in group)
             data = b"".join([piece for entry in group for piece in entry[1]])
             failure: OSError | None = None
@@ -63,6 +82,7 @@ class GroupCommit:
             with suppress(SpoolFailed):
                 await self._durable([(entry[0], entry[2]) for entry in group], failure)
             _tell([entry[3] for entry in group], failure)
+        self._began_s = None
         self._running = None
 
     def _write(self, data: bytes) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from config.settings import SpoolSettings
 from storage import failpoints
-from storage.errors import SpoolFailed, SpoolFull
+from storage.errors import SpoolFailed, SpoolFull, SpoolSlow
 from storage.spool import files
 from storage.spool.frame import (
     Frame,
@@ -128,12 +128,23 @@ class Spool:
         Raises:
             SpoolFull: the limit is reached or the disk is nearly full; nothing was kept.
             SpoolFailed: the disk refused; nothing was kept.
+            SpoolSlow: the disk does not answer; the frame may be kept all the same.
         """
+        timeout_s = self._settings.append_timeout_s
+        if self._commit.running_s > timeout_s:
+            raise SpoolSlow(timeout_s)
         buffers = encode_frame(frame)
         size = sum(map(len, buffers))
         self._check_room(size)
         failpoints.reach("spool.before_append")
-        await self._commit.add(frame, buffers, size)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._commit.add(frame, buffers, size)
+        except TimeoutError:
+            self._commit.withdraw(frame)
+            error = SpoolSlow(timeout_s)
+            self.state.failure = str(error)
+            raise error from None
 
     def _check_room(self, size: int) -> None:
         now = time.monotonic()

@@ -12,12 +12,13 @@ import pytest
 from config.errors import SetupError
 from config.settings import SpoolSettings
 from storage import failpoints
-from storage.errors import SpoolBusy, SpoolFailed, SpoolFull
+from storage.errors import SpoolBusy, SpoolFailed, SpoolFull, SpoolSlow
 from storage.spool import files
 from storage.spool import frame as frames
 from storage.spool.frame import encode_frame
 from storage.spool.spool import Spool
 from tests.support.records import make_frame, make_record
+from tests.support.waiting import until
 
 SMALL = SpoolSettings(file_bytes=64 * 1024, min_free_bytes=0, max_bytes=4 * 2**20)
 MEMORY = 2**20
@@ -330,6 +331,29 @@ async def test_a_sender_that_goes_away_leaves_its_frame(folder):
         await sending
 
     assert len(await asyncio.wait_for(spool.take(1, 1, 0), 5)) == 1
+    await spool.close()
+
+
+async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(folder):
+    spool = await opened(folder, SMALL.model_copy(update={"append_timeout_s": 0.05}))
+    failpoints.configure("spool.before_fsync=sleep:0.5@1")
+    hanging = asyncio.create_task(append(spool, 1))
+    await asyncio.sleep(0)
+
+    refused = await asyncio.gather(*[append(spool, 1) for _ in range(5)], return_exceptions=True)
+    with pytest.raises(SpoolSlow):
+        await hanging
+    with pytest.raises(SpoolSlow):  # at once: nobody else waits for what hangs
+        await append(spool, 1)
+
+    assert [type(error) for error in refused] == [SpoolSlow] * 5
+    assert not spool.has_room()
+    await until(lambda: spool.state.appended_frames)
+    assert spool.has_room()
+    await append(spool, 1)
+    assert spool.state.waiting_frames == 2  # the one that hung, and the one after
+    assert spool._commit.pending_bytes == 0
+    await drain(spool)
     await spool.close()
 
 
