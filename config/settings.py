@@ -220,6 +220,21 @@ class RetentionSettings(Section):
         return rules
 
 
+class LedgerSettings(Section):
+    """The signed ledger: how often, and who else is told its newest head."""
+
+    checkpoint_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
+    """New entries are signed this often."""
+    heartbeat_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """Without new entries a head is signed this often."""
+    publish_url: str = ""
+    """Is sent the newest head by POST. Best on another machine, under another administrator."""
+    publish_token: SecretStr | None = None
+    """Bearer token for publish_url."""
+    publish_every_s: Annotated[float, Field(ge=1, le=86400)] = 60.0
+    """Pause between two heads sent to publish_url; what is older cannot be changed unnoticed."""
+
+
 class LimitSettings(Section):
     """Limits of one record; what is longer is cut and marked, never refused."""
 
@@ -298,6 +313,7 @@ class Settings(Section):
     writer: WriterSettings = WriterSettings()
     storage: StorageSettings = StorageSettings()
     retention: RetentionSettings = RetentionSettings()
+    ledger: LedgerSettings = LedgerSettings()
     limits: LimitSettings = LimitSettings()
     mapping: MappingSettings = MappingSettings()
     redaction: RedactionSettings = RedactionSettings()

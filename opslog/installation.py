@@ -3,6 +3,7 @@
     <data_dir>/                  0700 (0711 when the servers run as another account than we)
       postgres/  valkey/         the bundled servers (servers_home says where, see there)
       spool/<process>/           one spool per receiver, one of the query server
+      heads/                     signed heads of the ledger, outside the database
       secrets/  run/  log/
       opslog.toml                optional
 
@@ -15,7 +16,7 @@ import socket
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.errors import SetupError
 from config.settings import Settings
@@ -25,6 +26,9 @@ from opslog.embedded.server import make_folder, socket_folder
 from opslog.embedded.valkey import EmbeddedValkey
 from opslog.processes import Account, account_for
 from opslog.secret_files import SecretFiles
+
+if TYPE_CHECKING:
+    from storage.ledger.keys import EvidenceKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,18 @@ class Installation:
     def secrets(self) -> SecretFiles:
         """The keys of this installation."""
         return SecretFiles(self.settings.secrets_dir or self.data_dir / "secrets")
+
+    @property
+    def heads_dir(self) -> Path:
+        """Signed heads of the ledger, one file a day; keep copies elsewhere."""
+        return self.data_dir / "heads"
+
+    def evidence_keys(self) -> "EvidenceKeys":
+        """What signs the ledger; made when it is not there."""
+        from storage.ledger.keys import EvidenceKeys  # noqa: PLC0415 - cryptography, 100 ms
+
+        self.secrets.evidence_key()
+        return EvidenceKeys(self.secrets.folder)
 
     @cached_property
     def account(self) -> Account | None:

@@ -60,6 +60,10 @@ class SecretFiles:
         """`kid` of tokens: the first 16 hex digits of the SHA-256 of the public key's DER."""
         return key_id(self.jwt_public_key())
 
+    def evidence_key(self) -> bytes:
+        """PEM of the Ed25519 key that signs the ledger (storage/ledger/keys.py)."""
+        return self._made_once("evidence.pem", _ed25519_key)
+
     def cursor_key(self) -> bytes:
         """32 bytes that sign page cursors."""
         return self._made_once("cursor.key", _key)
@@ -156,6 +160,17 @@ def _rsa_key() -> bytes:
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 
     return rsa.generate_private_key(public_exponent=65537, key_size=_JWT_BITS).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _ed25519_key() -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - 100 ms
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),

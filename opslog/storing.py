@@ -1,4 +1,4 @@
-"""The storing half of a process: spool, writer, segment keeper.
+"""The storing half of a process: spool, writer, segment keeper, sequencer of the ledger.
 
 Receivers have one, and so has the query server for its access audit.
 
@@ -20,6 +20,8 @@ from config.health import OK, Check, Finding, State
 from opslog.installation import Installation
 from storage.connection import Pool
 from storage.errors import SpoolBusy
+from storage.ledger.heads import Heads
+from storage.ledger.sequencer import Sequencer
 from storage.metrics import StorageFigures
 from storage.pool import DatabaseRole, open_pool
 from storage.segments import SegmentKeeper
@@ -40,6 +42,10 @@ class Storing:
     spool: Spool
     writer: Writer
     keeper: SegmentKeeper
+    sequencer: Sequencer
+    heads: Heads
+    heads_late_s: float
+    """A published head that is older than this is worth a word."""
     pool: Pool
     """As opslog_writer, for whoever else of the process writes (key use, replay)."""
 
@@ -68,7 +74,13 @@ class Storing:
                 installation.spool_dir(name), settings.spool, settings.writer.memory_bytes
             )
             stack.push_async_callback(spool.close)
-            storing = cls(spool, _writer(pool, spool, installation, keeper), keeper, pool)
+            heads = _heads(installation)
+            sequencer = Sequencer(
+                installation.database_dsn(), installation.evidence_keys(), heads, settings.ledger
+            )
+            writer = _writer(pool, spool, installation, keeper)
+            late_s = settings.ledger.heartbeat_s * 2
+            storing = cls(spool, writer, keeper, sequencer, heads, late_s, pool)
             tasks = [
                 asyncio.create_task(work, name=f"{name}: {what}")
                 for what, work in storing._works(installation).items()
@@ -82,6 +94,7 @@ class Storing:
         return {
             "writer": self.writer.run(),
             "segments": self.keeper.run(),
+            "ledger": self.sequencer.run(),
             "figures": self._note_figures(),
             "adoption": self._adopt(installation),
         }
@@ -128,6 +141,7 @@ class Storing:
             "spool": self._check_spool,
             "database": self._check_database,
             "segments": self._check_segments,
+            "ledger": self._check_ledger,
         }
 
     async def _check_spool(self) -> Finding:
@@ -161,6 +175,28 @@ class Storing:
 
     async def _check_segments(self) -> Finding:
         return Finding(State.DEGRADED, self.keeper.problem) if self.keeper.problem else OK
+
+    async def _check_ledger(self) -> Finding:
+        """How long ago a head left the database, whichever process of this machine signed it."""
+        if self.sequencer.problem:
+            return Finding(State.DEGRADED, self.sequencer.problem)
+        age_s = await asyncio.to_thread(self.heads.age_s)
+        if age_s is None:
+            return Finding(State.OK, "no head was published from this machine yet")
+        reason = f"the newest head was published {age_s:.0f} s ago"
+        late = age_s > self.heads_late_s
+        return Finding(State.DEGRADED if late else State.OK, reason)
+
+
+def _heads(installation: Installation) -> Heads:
+    settings = installation.settings.ledger
+    token = settings.publish_token
+    return Heads(
+        installation.heads_dir,
+        url=settings.publish_url,
+        token=token.get_secret_value() if token else "",
+        push_every_s=settings.publish_every_s,
+    )
 
 
 def _writer(pool: Pool, spool: Spool, installation: Installation, keeper: SegmentKeeper) -> Writer:

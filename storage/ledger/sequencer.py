@@ -1,0 +1,196 @@
+"""Numbers, hashes and signs what waits in ledger_in; one process of all does it at a time.
+
+    every second of activity    entries -> place, hash, subtrees; one signed head over all
+    every heartbeat when idle   a head that says: nothing more until now
+
+What is signed is committed first and published afterwards. A connection that is lost, or a commit
+whose end is not known, makes it begin anew from what the database has.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+
+import asyncpg
+
+from config.settings import LedgerSettings
+from storage.columns import ENCODING_VERSION
+from storage.errors import EvidenceKeyWrong, LedgerBehind
+from storage.ledger.chain import NO_ENTRY, entry_hash
+from storage.ledger.entries import enter
+from storage.ledger.heads import Heads
+from storage.ledger.keys import EvidenceKeys, followed_by, public_of
+from storage.ledger.merkle import Frontier, Node
+from storage.ledger.metrics import note_head
+from storage.ledger.notes import Head, public_bytes, sign, verifier_key
+from storage.ledger.tree import frontier
+from storage.locks import LEDGER_SPACE
+from storage.pool import Connection, DatabaseRole
+from storage.standing import Standing
+from storage.statements import statement
+
+_log = logging.getLogger(__name__)
+_MOST_ENTRIES = 5_000
+"""Of one transaction; what is more waits for the next, at once."""
+_TURN_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class _End:
+    """Where the ledger ends, and who signs for it."""
+
+    origin: str
+    public: bytes
+    tree: Frontier
+    last_hash: bytes
+
+
+class Sequencer:
+    """The ledger's only hand. Every writing process has one; the lock says whose turn it is."""
+
+    def __init__(
+        self, dsn: str, keys: EvidenceKeys, heads: Heads, settings: LedgerSettings
+    ) -> None:
+        self.is_leader = False
+        self._keys = keys
+        self._heads = heads
+        self._settings = settings
+        self._standing = Standing(
+            dsn, DatabaseRole.WRITER, name="opslog-ledger", task="signing the ledger"
+        )
+
+    @property
+    def problem(self) -> str:
+        """Why the ledger cannot be signed or published at present; empty when all is well."""
+        return self._standing.problem or self._heads.problem
+
+    async def run(self) -> None:
+        """Sequence until cancelled; a lost connection is made anew."""
+        try:
+            await self._standing.run(self._sequence)
+        finally:
+            await self._heads.close()
+
+    async def _sequence(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        try:
+            while not await connection.fetchval(statement("sequence_ledger"), LEDGER_SPACE):
+                self._standing.well()
+                await asyncio.sleep(_TURN_EVERY_S)
+            self.is_leader = True
+            end = await self._begin(connection)
+            signed_s = float("-inf")
+            while True:
+                began_s = time.monotonic()
+                idle = began_s - signed_s >= self._settings.heartbeat_s
+                if taken := await self._step(connection, end, even_if_idle=idle):
+                    signed_s = began_s
+                self._standing.well()
+                if taken < _MOST_ENTRIES:
+                    spent_s = time.monotonic() - began_s
+                    await asyncio.sleep(max(self._settings.checkpoint_s - spent_s, 0.01))
+        except (EvidenceKeyWrong, LedgerBehind) as error:
+            self._standing.trouble(str(error))
+        finally:
+            self.is_leader = False  # the lock goes with the connection
+
+    async def _begin(self, connection: Connection) -> _End:
+        found = await connection.fetchrow(statement("ledger_end"))
+        assert found is not None
+        if found["size"] == 0:
+            return await self._first(connection)
+        rows = await connection.fetch(statement("ledger_keys"))
+        first = json.loads(rows[0]["body"])
+        end = _End(
+            first["origin"],
+            public_of(first["key"]),
+            await frontier(connection, found["size"]),
+            found["hash"],
+        )
+        for row in rows[1:]:
+            _rotate(end, row["body"])
+        published = self._heads.newest()
+        if published and published.origin == end.origin and published.size > end.tree.size:
+            await self._acknowledged(connection, published)
+        return end
+
+    async def _first(self, connection: Connection) -> _End:
+        """A ledger without entries: its name and its key are the first."""
+        origin = f"opslog/{token_hex(8)}"
+        public = public_bytes(self._keys.current())
+        body = {
+            "origin": origin,
+            "key": verifier_key(origin, public),
+            "encoding": ENCODING_VERSION,
+        }
+        async with connection.transaction():
+            # One that was not sequenced any more, of a process that ended right here.
+            found = await connection.fetchrow(statement("waiting_entries"), 1)
+            if found is None or found["kind"] != "genesis":
+                await enter(connection, "genesis", body)
+            else:
+                body = json.loads(found["body"])
+        _log.info("the ledger begins; its public key is %s", body["key"])
+        return _End(str(body["origin"]), public_of(str(body["key"])), Frontier(), NO_ENTRY)
+
+    async def _acknowledged(self, connection: Connection, published: Head) -> None:
+        """An older database is signed again only when somebody has said that it was restored."""
+        for row in await connection.fetch(statement("restorations")):
+            if json.loads(row["body"])["head"] == published.size:
+                return
+        raise LedgerBehind(
+            f"a head of {published.size} entries was published, and the database has fewer: it is "
+            "an older copy. Put back the newer one, or say why not: opslog ledger restored"
+        )
+
+    async def _step(self, connection: Connection, end: _End, *, even_if_idle: bool) -> int:
+        """Sequence what waits; how many entries there were, and at least 1 after a heartbeat."""
+        waiting = await connection.fetch(statement("waiting_entries"), _MOST_ENTRIES)
+        if not waiting and not even_if_idle:
+            return 0
+        first = end.tree.size
+        hashes, whole = _append(end, waiting)
+        key = self._keys.signer(end.public)
+        note = sign(Head(end.origin, end.tree.size, end.tree.root(), time.time_ns() // 1000), key)
+        await connection.execute(
+            statement("append_ledger"),
+            first,
+            [row["in_id"] for row in waiting],
+            hashes,
+            [node.height for node, _ in whole],
+            [node.place for node, _ in whole],
+            [root for _, root in whole],
+            note,
+        )
+        self._heads.publish(note)
+        note_head(end.tree.size)
+        return max(len(waiting), 1)
+
+
+def _append(
+    end: _End, waiting: Sequence["asyncpg.Record"]
+) -> tuple[list[bytes], list[tuple[Node, bytes]]]:
+    """The hashes of the entries, and the subtrees that are whole with them."""
+    hashes: list[bytes] = []
+    whole: list[tuple[Node, bytes]] = []
+    for row in waiting:
+        end.last_hash = entry_hash(
+            end.tree.size, end.last_hash, row["made_us"], row["kind"], row["body"]
+        )
+        hashes.append(end.last_hash)
+        whole += end.tree.append(end.last_hash)
+        if row["kind"] == "key_rotate":
+            _rotate(end, row["body"])
+    return hashes, whole
+
+
+def _rotate(end: _End, body: str) -> None:
+    """From this entry on another key signs; an entry that is not signed by both changes nothing."""
+    new = followed_by(end.origin, end.public, json.loads(body))
+    if new is None:
+        _log.error("an entry of the ledger names a new key and is not signed by the old one")
+        return
+    end.public = new
