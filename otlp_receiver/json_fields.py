@@ -136,6 +136,19 @@ def values_of(fields: Object, readers: dict[str, Reader], where: str = "") -> li
     return values
 
 
+def at_fault(fields: Object, readers: dict[str, Reader]) -> str:
+    """Which field is wrong, where one is known to be: found by reading them once more."""
+    return next(name for name, read in readers.items() if not _reads(read, fields.get(name)))
+
+
+def _reads(read: Reader, value: object) -> bool:
+    try:
+        read(value)
+    except WrongValue:
+        return False
+    return True
+
+
 def object_of(raw: object, where: str) -> Object:
     """A message's fields; null is an empty one."""
     if raw is None:

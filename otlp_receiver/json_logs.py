@@ -10,8 +10,8 @@ from otlp_receiver.json_fields import (
     LOG_NAMES,
     SEVERITIES,
     Object,
+    at_fault,
     renamed,
-    values_of,
 )
 from otlp_receiver.json_values import WrongValue, any_value, enum, hex_id, text, uint32, uint64
 from storage.record import Value
@@ -45,8 +45,8 @@ def read_log(raw: object, attributes: AttributeReader) -> RawLog:
             own,
             attributes.odd(),
         )
-    except WrongValue:
-        values_of(fields, LOG)  # raises it again, with the path
+    except WrongValue as wrong:
+        wrong.where = at_fault(fields, LOG)
         raise
 
 

@@ -123,8 +123,6 @@ def int_value(value: object) -> Value:
     """
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
-    if value is None:
-        return None
     number = whole(value)
     if number is not None and -_INT64 <= number < _INT64:
         return number
@@ -138,11 +136,9 @@ def _is_number(value: object) -> TypeGuard[int | float | Decimal]:
 
 
 def double_value(value: object) -> Value:
-    """AnyValue.double_value: a number, its text, NaN and infinities as text; null is no value."""
+    """AnyValue.double_value: a number, its text, NaN and infinities as text."""
     if type(value) is float:
         return value
-    if value is None:
-        return None
     if type(value) is str:
         if value in _NOT_FINITE:
             return _NOT_FINITE[value]
@@ -162,22 +158,20 @@ def double_value(value: object) -> Value:
 
 def bool_value(value: object) -> Value:
     """AnyValue.bool_value."""
-    if type(value) is bool or value is None:
+    if type(value) is bool:
         return value
     raise WrongValue("neither true nor false")
 
 
 def string_value(value: object) -> Value:
-    """AnyValue.string_value; null is no value."""
-    if type(value) is str or value is None:
+    """AnyValue.string_value."""
+    if type(value) is str:
         return value
     raise WrongValue("not a string")
 
 
 def bytes_value(value: object) -> Value:
     """AnyValue.bytes_value: base64, standard or URL-safe, padded or not."""
-    if value is None:
-        return None
     if type(value) is not str:
         raise WrongValue("not base64")
     digits = value.rstrip("=").replace("-", "+").replace("_", "/")
@@ -188,7 +182,11 @@ def bytes_value(value: object) -> Value:
 
 
 def any_value(value: object, tally: Tally, depth: int = 0) -> Value:
-    """An AnyValue object; of several members the last known one that is not null."""
+    """An AnyValue object; of several members the last known one that is not null.
+
+    null is the default of every member, so one that is null says nothing: JavaScript SDKs write
+    NaN as `doubleValue: null`.
+    """
     if value is None:
         return None
     if type(value) is not dict:

@@ -48,13 +48,11 @@ def head_of(
     )
 
 
-def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes] | None) -> bytes:
-    """Metadata's `"otel": {…}` of one record."""
-    if extra:
-        members = {**head.members, **extra}
-        if observed_ns:
-            members[_OBSERVED] = b"%d" % observed_ns
-        return b'"otel": ' + sorted_object(members)
+def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes]) -> bytes:
+    """Metadata's `"otel": {…}` of a record that has more to say, or no observed time."""
+    if not extra:
+        return head.otel
+    members = {**head.members, **extra}
     if observed_ns:
-        return head.otel_before + b"%d" % observed_ns + head.otel_after
-    return head.otel
+        members[_OBSERVED] = b"%d" % observed_ns
+    return b'"otel": ' + sorted_object(members)

@@ -422,3 +422,39 @@ def test_a_stream_too_large_to_remember_is_read_each_time():
     first, again = logs(request, codec=codec), logs(request, codec=codec)
 
     assert first.streams == again.streams
+
+
+def test_more_attributes_than_the_limit_are_dropped_and_counted():
+    """Of logs, spans, events and links; those beyond the limit are not even decoded."""
+    codec = make_codec({"attributes": 128})
+    many = attributes_proto({f"k{n}": n for n in range(200)})
+    traced = Span(name="n", attributes=many)
+    traced.events.add().attributes.extend(many)
+
+    for _ in range(2):  # the second time from the memos
+        record = logs(logs_proto(LogRecord(attributes=many)), codec=codec).records[0]
+        span = traces(spans_proto(traced), codec=codec).records[0]
+
+        assert len(metadata_of(record)["attributes"]) == 128
+        assert metadata_of(record)["otel"]["cut"] == {"attributes": 200}
+        assert len(metadata_of(span)["span"]["events"][0]["attributes"]) == 128
+        assert metadata_of(span)["otel"]["cut"] == {
+            "attributes": 200,
+            "events[0].attributes": 200,
+        }
+
+
+def test_an_attribute_of_the_older_generation_is_taken_from_there():
+    """Memos turn over while a request is read."""
+    codec = make_codec()
+    request = logs_proto(*[LogRecord(attributes=attributes_proto({"a": n})) for n in range(9)])
+    first = logs(request, codec=codec)
+    attributes = codec._memos.attributes
+    attributes._old, attributes.young = attributes.young, {}
+
+    again = logs(request, codec=codec)
+
+    assert [record.metadata for record in again.records] == [
+        record.metadata for record in first.records
+    ]
+    assert len(attributes.young) == 9

@@ -83,6 +83,7 @@ INTEGERS = [
     ('"9223372036854775808"', REJECTED),  # 56: out of int64 as text
     ('"1e30"', REJECTED),
     ('"1e999999999"', REJECTED),
+    ('"1e99999999999999999999"', REJECTED),
     ("1.5", REJECTED),
     ('"1.5"', REJECTED),
     ('"word"', REJECTED),
@@ -532,7 +533,7 @@ def test_nul_in_spans_is_replaced():
     assert metadata_of(record)["attributes"] == {"a\ufffd": 1}
 
 
-@pytest.mark.parametrize("depth", [500, 20_000, 100_000])
+@pytest.mark.parametrize("depth", [65, 300, 500, 20_000, 100_000])
 def test_point_78_deep_nesting_does_not_stop_the_server(depth):
     """Refused, or stored with a mark."""
     value = '{"arrayValue": {"values": [' * depth + '{"intValue": 1}' + "]}}" * depth
@@ -544,7 +545,7 @@ def test_point_78_deep_nesting_does_not_stop_the_server(depth):
         except BadPayload:
             continue  # the test of syntax errors looks at the message
         else:
-            assert depth == 500
+            assert depth <= 500
             for record in batch.records:
                 assert "[cut: nested too deep]" in record.message
                 assert metadata_of(record)["otel"]["cut"] == {"too_deep": 1}
@@ -641,7 +642,7 @@ def test_huge_streams_are_read_each_time():
         body = json.dumps({
             "resourceLogs": [
                 {"resource": resource, "scopeLogs": [{"logRecords": [{}]}]},
-                {"resource": odd, "scopeLogs": [{"logRecords": [{"body": {"stringValue": "\0"}}]}]},
+                {"resource": odd, "scopeLogs": [{"logRecords": [{"eventName": "\ud800"}]}]},
             ]
         }).encode()  # fmt: skip
         assert len(stored(body, codec=codec).records) == 2

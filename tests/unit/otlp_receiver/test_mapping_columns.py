@@ -56,6 +56,7 @@ MODULES = [
     ({"code.function.name": "shop.Cart.add"}, {"service.name": "s"}, "", "s"),
     ({"code.function.name": "shop.Cart.add"}, {}, "scope", "scope"),
     ({"service.name": "unknown_service"}, {}, "", "unknown_service"),
+    ({"source.module": "", "code.function.name": "a.b"}, {"service.name": "s"}, "", "s"),
     ({}, {}, "", "unknown_service"),
 ]
 

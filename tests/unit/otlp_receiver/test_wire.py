@@ -153,7 +153,8 @@ MEMBERS = [
     (tag(3, 0) + b"\xff" * 9 + b"\x7f", -1),  # more than 64 bits are cut
     (tag(2, 0) + varint(2), True),  # any number but 0
     (tag(2, 0) + varint(0, 3), False),
-    (tag(4, 1) + struct.pack("<d", 2.5) + b"", 2.5),
+    (tag(4, 1) + struct.pack("<d", 2.5), 2.5),
+    (sized(99, b"x") + tag(4, 1) + struct.pack("<d", 2.5), 2.5),
     (sized(7, b"\xff"), b"\xff"),
     (sized(5, sized(1, text("a"))) + sized(5, sized(1, text("b"))), ["a", "b"]),
     (sized(5, sized(1, text("a"))) + text("x") + sized(5, sized(1, text("b"))), ["b"]),
