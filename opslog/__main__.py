@@ -12,7 +12,7 @@ import typer
 
 from config.errors import OpslogError
 from opslog import __version__
-from opslog.cli import demo, doctor, keys, migrate, processes, settings, token
+from opslog.cli import demo, doctor, keys, migrate, processes, redact, settings, token
 from opslog.cli.options import ConfigOption, loaded
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command()(settings.config)
 app.add_typer(migrate.app, name="migrate")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
+app.command()(redact.redact)
 
 
 @app.callback(invoke_without_command=True)

@@ -19,6 +19,7 @@ from config.clock import now_ns
 from config.health import Check
 from config.settings import Settings
 from opslog import __version__
+from opslog.canaries import Canaries
 from opslog.health import HealthServer, ask
 from opslog.installation import Installation
 from opslog.roles import receiver_names
@@ -83,7 +84,9 @@ async def _receive(
 ) -> None:
     installation = Installation(settings)
     installation.make_folders()
-    codec = Codec(_redactor(installation), settings.limits, settings.mapping)
+    redactor = _redactor(installation)
+    canaries = Canaries(redactor)
+    codec = Codec(redactor, settings.limits, settings.mapping)
     class_of = classifier(settings.retention)
     async with AsyncExitStack() as stack:
         storing = await stack.enter_async_context(
@@ -97,7 +100,9 @@ async def _receive(
         await stack.enter_async_context(_beside(keys.run(storing.pool)))
         sink = Ingest(codec, storing.spool, Framing(storing.spool, class_of))
         server = build_receiver(settings.otlp, sink, keys, Explainer(codec, class_of, now_ns))
-        await stack.enter_async_context(_health(installation, name, storing.checks(), health_port))
+        await stack.enter_async_context(_beside(canaries.run()))
+        checks = {**storing.checks(), "redaction": canaries.check}
+        await stack.enter_async_context(_health(installation, name, checks, health_port))
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()
         say_ready()
@@ -122,6 +127,8 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 name="opslog-query",
             )
         )
+        canaries = Canaries(redactor)
+        await stack.enter_async_context(_beside(canaries.run()))
         catalogue = Catalogue(installation.database_dsn())
         await stack.enter_async_context(_beside(catalogue.run()))
         app = build_query(
@@ -136,7 +143,7 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 keep_access=_keeper_of_accesses(storing.spool, redactor),
                 redact=lambda text: redactor.text(text)[0],
                 stored_as=lambda name, value: str(redactor.value(name, value)[0]),
-                checks=_house_checks(installation, storing),
+                checks={**_house_checks(installation, storing), "redaction": canaries.check},
                 version=__version__,
             ),
         )

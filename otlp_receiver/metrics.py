@@ -21,6 +21,7 @@ REJECTED = Counter(
 REPLACED_CHARACTERS = Counter(
     "opslog_otlp_replaced_characters", "Characters that cannot be stored and became U+FFFD."
 )
+REDACTIONS = Counter("opslog_redactions", "Secrets hidden in what was received, by rule.", ["rule"])
 WIRE_BYTES = Counter("opslog_otlp_wire_bytes", "Bytes of bodies as they came.")
 BODY_BYTES = Counter("opslog_otlp_body_bytes", "Bytes of bodies after decompression.")
 INFLIGHT_BYTES = Gauge(

@@ -15,6 +15,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 
+from otlp_receiver import metrics
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KeyInfo
@@ -68,6 +69,8 @@ class Ingest:
                 request_hash=_request_hash(signal, key, body) if _may_recur(batch) else NO_HASH,
             )
             await self._spool.append(frame)
+        for rule, count in batch.redactions.items():
+            metrics.REDACTIONS.labels(rule).inc(count)
         failpoints.reach("ack.sent")
         return Receipt(batch.received, batch.rejected, batch.replaced_characters)
 
