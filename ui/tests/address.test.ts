@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { stack } from '@/components/figures/stack'
 import { addressOf, changed, readPlace, writePlace } from '@/lib/address'
 import { queryText } from '@/lib/api'
-import { type LogRecord, withoutCopies } from '@/lib/record'
+import { type LogRecord, RecordPages } from '@/lib/record'
 import { wordsOf } from '@/views/search/patternWords'
 import { readSearch } from '@/views/search/place'
 
@@ -64,13 +64,18 @@ it('a query has no empty parameters', () => {
   expect(queryText({})).toBe('')
 })
 
-it('a record that came twice is shown once', () => {
-  const record = (id: string) => ({ id }) as LogRecord
+it('a record that came twice is shown once, and pages are joined as they come', () => {
+  const page = (...ids: string[]) => ids.map((id) => ({ id }) as LogRecord)
+  const first = page('a', 'b', 'a')
+  const second = page('b', 'c')
+  const pages = new RecordPages()
+  const ids = (records: LogRecord[]) => records.map(({ id }) => id).join('')
 
-  expect(withoutCopies([record('a'), record('b'), record('a')]).map(({ id }) => id)).toEqual([
-    'a',
-    'b',
-  ])
+  expect(ids(pages.join([first]))).toBe('ab')
+  expect(ids(pages.join([first, second]))).toBe('abc')
+  expect(pages.join([first, second])).toBe(pages.join([first, second]))
+  expect(ids(pages.join([second]))).toBe('bc')
+  expect(pages.join([])).toEqual([])
 })
 
 it('bars are stacked, with the gaps that the server left out', () => {

@@ -66,6 +66,15 @@ describe('everything else is as JSON.parse has it', () => {
   })
 })
 
+it.each([
+  '{"a":"x:1234567890123456789, y","n":1234567890123456789}',
+  '{"a":"[1234567890123456789]","n":[1234567890123456789]}',
+  '{"a\\":1234567890123456789,\\"b":1,"n":1234567890123456789}',
+  '{"a":"#abc:1","n":1234567890123456789}',
+])('tells numbers from digits inside strings: %s', (text) => {
+  expect(formatJson(parseJson(text))).toBe(text)
+})
+
 it('indents', () => {
   expect(formatJson({ a: [1, 2], b: {}, c: [] }, 2)).toBe(
     JSON.stringify({ a: [1, 2], b: {}, c: [] }, null, 2),

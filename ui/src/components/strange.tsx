@@ -24,6 +24,11 @@ export function Strange({
   return <span className={cx('strange', className)}>{pieces.map(shown)}</span>
 }
 
+/** The same without an element of its own, for rows; what holds it has the class `strange`. */
+export function strangeParts(text: string, terms: RegExp | null = null, multiline = false) {
+  return highlighted(visible(text, multiline), terms).map(shown)
+}
+
 function shown(piece: Piece, index: number) {
   if (piece.mark) {
     return (

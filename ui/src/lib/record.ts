@@ -80,8 +80,31 @@ export function textOf(value: Json | undefined): string | null {
   return String(value)
 }
 
-/** First records of each id: a record that came in two batches is shown once. */
-export function withoutCopies(records: LogRecord[]): LogRecord[] {
-  const seen = new Set<string>()
-  return records.filter((record) => !seen.has(record.id) && seen.add(record.id))
+/**
+ * Pages of records as one list, in which a record that came in two batches is there once. It grows
+ * with its pages, so that the hundredth page costs no more than the second.
+ */
+export class RecordPages {
+  private pages: readonly LogRecord[][] = []
+  private records: LogRecord[] = []
+  private seen = new Set<string>()
+
+  join(pages: readonly LogRecord[][]): LogRecord[] {
+    const isMore = this.pages.every((page, index) => page === pages[index])
+    if (!isMore) {
+      this.records = []
+      this.seen = new Set()
+    }
+    const fresh = pages.slice(isMore ? this.pages.length : 0).flat()
+    this.pages = pages
+    if (fresh.length)
+      this.records = this.records.concat(fresh.filter((record) => this.isNew(record)))
+    return this.records
+  }
+
+  private isNew({ id }: LogRecord): boolean {
+    if (this.seen.has(id)) return false
+    this.seen.add(id)
+    return true
+  }
 }

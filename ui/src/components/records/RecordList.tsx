@@ -3,7 +3,7 @@
  * The grid has the focus, and names its active row to screen readers.
  */
 
-import { useVirtualizer } from '@tanstack/react-virtual'
+import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual'
 import {
   type CSSProperties,
   type KeyboardEvent,
@@ -20,6 +20,8 @@ import { RecordRow, type RowLook } from './RecordRow'
 const ROW_PX = 26
 const NARROW_ROW_PX = 46
 const OVERSCAN = 12
+/** More rows than a screen shows: elements are used again for the rows that come into view. */
+const POOL_ROWS = 256
 /** Rows left below when the next page is asked for. */
 const LOAD_AHEAD = 400
 
@@ -44,7 +46,6 @@ export function RecordList(props: RecordListProps) {
     getScrollElement: () => scroller.current,
     estimateSize: () => (isNarrow ? NARROW_ROW_PX : ROW_PX),
     overscan: OVERSCAN,
-    getItemKey: (index) => records[index]?.id ?? index,
   })
   const rows = virtualizer.getVirtualItems()
   const last = rows.at(-1)?.index ?? 0
@@ -63,9 +64,8 @@ export function RecordList(props: RecordListProps) {
       aria-label={label}
       aria-rowcount={hasMore ? -1 : records.length}
       aria-colcount={columns.length + 3}
-      aria-activedescendant={
-        selected && records.some((record) => record.id === selected) ? rowId(selected) : undefined
-      }
+      aria-activedescendant={activeRow(rows, records, selected)}
+      style={{ '--row-grid': gridOf(columns, isNarrow) } as CSSProperties}
       tabIndex={0}
       className="min-h-0 flex-1 overflow-auto overscroll-contain bg-sheet font-mono text-xs contain-strict focus-visible:outline-offset-[-2px]"
       onKeyDown={(event) => onGridKey(event, props)}
@@ -78,7 +78,7 @@ export function RecordList(props: RecordListProps) {
           if (!record) return null
           return (
             <div
-              key={row.key}
+              key={isMeasured ? row.index : row.index % POOL_ROWS}
               ref={isMeasured ? virtualizer.measureElement : undefined}
               data-index={row.index}
               id={rowId(record.id)}
@@ -86,7 +86,7 @@ export function RecordList(props: RecordListProps) {
               aria-rowindex={row.index + 1}
               aria-selected={record.id === selected}
               className={cx('row', isNarrow && 'row-narrow', isWrapped && 'row-wrapped')}
-              style={{ ...gridOf(columns, isNarrow), transform: `translateY(${row.start}px)` }}
+              style={{ transform: `translateY(${row.start}px)` }}
               onClick={(event) => onRowClick(event, record, props.onSelect)}
             >
               <RecordRow {...lookOf(props)} record={record} isSelected={record.id === selected} />
@@ -103,22 +103,27 @@ function lookOf({ columns, isWrapped, isNarrow, zone, terms, onFilter }: RecordL
   return { columns, isWrapped, isNarrow, zone, terms, onFilter }
 }
 
+/** The selected row's element, where it is in the document. */
+function activeRow(rows: VirtualItem[], records: LogRecord[], selected: string | null) {
+  const isShown = selected && rows.some(({ index }) => records[index]?.id === selected)
+  return isShown ? rowId(selected) : undefined
+}
+
 function rowId(id: string): string {
   return `row-${id}`
 }
 
-function gridOf(columns: string[], isNarrow: boolean): CSSProperties {
-  if (isNarrow)
-    return { gridTemplateColumns: `13ch 3ch ${'minmax(0,1fr) '.repeat(columns.length)}` }
+function gridOf(columns: string[], isNarrow: boolean): string {
+  if (isNarrow) return `13ch 3ch ${'minmax(0,1fr) '.repeat(columns.length)}`
   const chosen = columns.map(() => 'minmax(8ch,15ch)').join(' ')
-  return { gridTemplateColumns: `19ch 3ch ${chosen} minmax(24ch,1fr)` }
+  return `19ch 3ch ${chosen} minmax(24ch,1fr)`
 }
 
 function ColumnHeads({ columns, isNarrow }: { columns: string[]; isNarrow: boolean }) {
   const names = ['Time', 'Level', ...columns.map(labelOf), 'Message']
   return (
     <div role="rowgroup" className={isNarrow ? 'sr-only' : 'row-heads'}>
-      <div role="row" className="grid gap-x-3 px-3" style={gridOf(columns, isNarrow)}>
+      <div role="row" className="row-grid gap-x-3 px-3">
         {names.map((name) => (
           <span
             key={name}

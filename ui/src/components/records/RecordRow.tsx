@@ -1,7 +1,7 @@
 import { type MouseEvent, memo } from 'react'
 import { cx } from '@/components/class'
-import { LevelTag } from '@/components/level'
-import { Strange } from '@/components/strange'
+import { strangeParts } from '@/components/strange'
+import { LEVEL_LOOK } from '@/lib/levels'
 import { fieldText, type LogRecord, labelOf } from '@/lib/record'
 import { cut, ROW_CHARACTERS } from '@/lib/text'
 import { formatDuration, formatTime, type Zone } from '@/lib/time'
@@ -23,25 +23,25 @@ export interface RecordRowProps extends RowLook {
   isSelected: boolean
 }
 
-/** One line: when, how bad, the chosen columns, what. */
+/** One line: when, how bad, the chosen columns, what. Few elements: it is drawn while scrolling. */
 export const RecordRow = memo(function RecordRow(props: RecordRowProps) {
   const { record, columns, zone, isNarrow, isWrapped } = props
+  const wrap = isWrapped ? 'whitespace-pre-wrap' : 'truncate'
   return (
     <>
       <time className="row-time" dateTime={record.createdAt} role="gridcell">
         {shownTime(record.createdAt, zone, isNarrow)}
       </time>
-      <span role="gridcell">
-        <LevelTag level={record.level} />
-      </span>
-      {columns.map((name) => (
-        <Value key={name} name={name} {...props} />
-      ))}
       <span
         role="gridcell"
-        className={cx('row-message', isWrapped ? 'whitespace-pre-wrap' : 'truncate')}
+        aria-label={record.level}
+        className={cx('row-level', LEVEL_LOOK[record.level].row)}
       >
-        <Message {...props} />
+        {LEVEL_LOOK[record.level].letter}
+      </span>
+      {columns.map((name) => value(name, props))}
+      <span role="gridcell" className={cx('row-message strange', wrap)}>
+        {message(props)}
       </span>
     </>
   )
@@ -52,58 +52,51 @@ function shownTime(text: string, zone: Zone, isNarrow: boolean): string {
   return isNarrow ? whole.slice(11) : whole.slice(5)
 }
 
-function Message({ record, terms, isWrapped }: RecordRowProps) {
-  const text = record.message || record.action
+const BADGE = 'mr-2 rounded px-1 font-sans text-2xs'
+
+function message({ record, terms, isWrapped }: RecordRowProps) {
+  const text = cut(record.message || record.action, isWrapped ? WRAPPED_CHARACTERS : ROW_CHARACTERS)
+  const parts = strangeParts(text, terms, isWrapped)
+  if (record.kind === 'log') return parts
   return (
     <>
-      {record.kind === 'span' && (
-        <span className="mr-2 rounded bg-wash px-1 font-sans text-2xs text-ink-2">
+      {record.kind === 'span' ? (
+        <span className={cx(BADGE, 'bg-wash text-ink-2')}>
           span {formatDuration(Number(record.durationNs ?? 0))}
         </span>
+      ) : (
+        <span className={cx(BADGE, 'bg-accent-wash text-accent')}>audit</span>
       )}
-      {record.kind === 'audit' && (
-        <span className="mr-2 rounded bg-accent-wash px-1 font-sans text-2xs text-accent">
-          audit
-        </span>
-      )}
-      <Strange
-        text={cut(text, isWrapped ? WRAPPED_CHARACTERS : ROW_CHARACTERS)}
-        terms={terms}
-        multiline={isWrapped}
-      />
+      {parts}
     </>
   )
 }
 
 /** A column's value; a click filters for it, with Shift against it. The record's page has buttons. */
-function Value({ name, record, onFilter }: RecordRowProps & { name: string }) {
-  const value = fieldText(record, name)
-  if (value === null || value === '') {
+function value(name: string, { record, onFilter }: RecordRowProps) {
+  const text = cut(fieldText(record, name) ?? '', 200)
+  if (!text || !onFilter) {
     return (
-      <span role="gridcell" className="text-ink-3">
-        –
+      <span key={name} role="gridcell" className="strange truncate">
+        {text ? strangeParts(text) : '–'}
       </span>
     )
   }
   const onClick = (event: MouseEvent) => {
     event.stopPropagation()
-    onFilter?.(name, value, event.shiftKey ? 'out' : 'for')
+    onFilter(name, fieldText(record, name) ?? '', event.shiftKey ? 'out' : 'for')
   }
   return (
-    <span role="gridcell" className="truncate">
-      {onFilter ? (
-        <button
-          type="button"
-          tabIndex={-1}
-          className="max-w-full truncate hover:text-accent hover:underline"
-          title={`${labelOf(name)}: ${cut(value, 300)}\nClick: filter for it. Shift and click: filter it out.`}
-          onClick={onClick}
-        >
-          <Strange text={cut(value, 200)} />
-        </button>
-      ) : (
-        <Strange text={cut(value, 200)} />
-      )}
+    <span key={name} role="gridcell" className="flex min-w-0">
+      <button
+        type="button"
+        tabIndex={-1}
+        className="row-value strange truncate"
+        title={`${labelOf(name)}: click to filter for it, with Shift to filter it out`}
+        onClick={onClick}
+      >
+        {strangeParts(text)}
+      </button>
     </span>
   )
 }

@@ -1,9 +1,9 @@
 /** Pages of records, more of them as the reader scrolls. */
 
 import { type InfiniteData, useInfiniteQuery } from '@tanstack/react-query'
-import { useCallback, useMemo } from 'react'
+import { useCallback, useMemo, useState } from 'react'
 import { type Order, type Question, type RecordPage, search } from '@/lib/api'
-import { type LogRecord, withoutCopies } from '@/lib/record'
+import { type LogRecord, RecordPages } from '@/lib/record'
 
 /** The first page is small, so that it is there at once; the others are as large as can be. */
 const FIRST_RECORDS = 200
@@ -43,9 +43,10 @@ export function useRecordPages(key: unknown[], fetchPage: FetchPage): Records {
     placeholderData: (before: InfiniteData<RecordPage, string | undefined> | undefined) => before,
   })
   const { data, hasNextPage, isFetching, fetchNextPage, refetch } = query
+  const [joined] = useState(() => new RecordPages())
   const records = useMemo(
-    () => withoutCopies(data?.pages.flatMap((page) => page.data) ?? []),
-    [data],
+    () => joined.join(data?.pages.map((page) => page.data) ?? []),
+    [data, joined],
   )
   const loadMore = useCallback(() => {
     if (hasNextPage && !isFetching) void fetchNextPage()
