@@ -22,6 +22,9 @@ _ZSTD_STEP_BYTES = 512
 (RFC 8878 section 3.1.1.2), so a step of 512 bytes can become 16 MiB and no more."""
 _ZSTD_WINDOW_BYTES = 8 * 2**20
 """RFC 9659: a content coding uses windows of at most 8 MiB."""
+_ZSTD_HEADER_BYTES = 18
+"""Longest head of a frame (RFC 8878 section 3.1.1.1); it may say how much the frame holds."""
+_UNSAID = -1
 _GZIP, _ZLIB = 31, 15
 _IsalError = cast("type[Exception]", isal_zlib.error)
 
@@ -84,22 +87,27 @@ class _Zstd:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
         self._frames = 0
         self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._head = b""
+        self._size = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         for start in range(0, len(chunk), _ZSTD_STEP_BYTES):
             step = chunk[start : start + _ZSTD_STEP_BYTES]
             while step:
                 frame = self._frame or self._next_frame()
+                if len(self._head) < _ZSTD_HEADER_BYTES:
+                    self._head += step[:_ZSTD_HEADER_BYTES]
                 try:
                     piece = frame.decompress(step)
                 except zstandard.ZstdError as error:
                     raise BadCompression("the body is not valid zstd") from error
                 if piece:
+                    self._size += len(piece)
                     yield piece
                 step = b""
                 if frame.eof:
                     step = frame.unused_data
-                    self._frame = None
+                    self._end_frame()
 
     def finish(self) -> None:
         if self._frame is not None or not self._frames:
@@ -110,7 +118,14 @@ class _Zstd:
         if self._frames > MAX_MEMBERS:
             raise BadCompression(f"more than {MAX_MEMBERS} zstd frames in the body")
         self._frame = self._decompressor.decompressobj()
+        self._head, self._size = b"", 0
         return self._frame
+
+    def _end_frame(self) -> None:
+        """The library does not compare when an empty last block comes in a step of its own."""
+        self._frame = None
+        if zstandard.frame_content_size(self._head) not in {_UNSAID, self._size}:
+            raise BadCompression("the zstd data is cut off")
 
 
 CODINGS: dict[str, Callable[[], Inflater] | None] = {

@@ -39,16 +39,9 @@ def main() -> int:
             place.mkdir(parents=True, exist_ok=True)
         _write_inputs(begin)
         common = [sys.executable, "-P", "-m", "tests.fuzz.run", "--worker", _again(folder)]
-        done = subprocess.run(
-            [
-                *common,
-                f"-max_total_time={arguments.seconds}",
-                f"-artifact_prefix={folder}/broken-",
-                grown,
-                begin,
-            ],
-            check=False,
-        )
+        common.append(f"-artifact_prefix={folder}/broken-")
+        limit = f"-max_total_time={arguments.seconds}"
+        done = subprocess.run([*common, limit, grown, begin], check=False)
         subprocess.run([*common, "-merge=1", small, grown, begin], check=False)
         _keep(small)
     return done.returncode

@@ -106,3 +106,12 @@ def test_skippable_frames_of_zstd_are_skipped():
     skippable = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
 
     assert inflated("zstd", [skippable + PACKERS["zstd"](b"x") + skippable]) == b"x"
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 100])
+def test_a_zstd_frame_that_holds_less_than_it_says_is_told(step):
+    """Found by fuzzing: 255 bytes said, an empty last block, however it is cut."""
+    body = bytes.fromhex("28b52ffd20ff010000")
+
+    with pytest.raises(BadCompression):
+        inflated("zstd", [body[at : at + step] for at in range(0, len(body), step)])
