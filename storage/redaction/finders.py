@@ -85,8 +85,11 @@ def cost_of(rule: Rule) -> int:
 def _shape_finders(rule: Rule) -> Iterator[Finder]:
     """Finders for the patterns of a rule, with its validator."""
     valid = VALIDATORS[rule.validator]
+    strong = VALIDATORS["always"] if rule.weak else valid
     allowed = [re2.compile(pattern, options=options()) for pattern in rule.allow]
     for pattern in rule.patterns:
+        yield _shape_finder(searcher(pattern), strong, allowed)
+    for pattern in rule.weak:
         yield _shape_finder(searcher(pattern), valid, allowed)
 
 

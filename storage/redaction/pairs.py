@@ -148,9 +148,10 @@ class Pairs:
 
     @staticmethod
     def _is_other(raw: bytes, start: int, end: int, label: _Label) -> bool:
-        """Whether it is no field: a scope (`a::b`), a user in a URI, a parser's complaint."""
+        """Whether it is no field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
         return (
             raw.startswith(b":", end)
+            or raw.endswith(b"[REDACTED:", 0, start)
             or (start > 1 and raw.startswith(b"//", start - 2))
             or (label.is_awaited and _AWAITED.search(raw, max(0, start - 12), start) is not None)
         )

@@ -30,7 +30,7 @@ _GOES_ON: Final = re.compile(rb"[A-Za-z0-9]|-[A-Za-z0-9]")
 _GIT_REMOTE: Final = re.compile(
     rb"git@|[a-z_][\w\-]{0,31}@[A-Za-z0-9.\-]+:(?!\d+(?:\D|\Z)|//)[\w~/.\-]*/"
 )
-_AUTHORITY_BEFORE: Final = re.compile(rb".*:(?:\\*/){2}[^\s/?#\"'`<>]*+\Z", re.DOTALL)
+_AUTHORITY_BEFORE: Final = re.compile(rb".*[A-Za-z0-9]:(?:\\*/){2}[^\s/?#\"'`<>]*+\Z", re.DOTALL)
 _AUTHORITY_AFTER: Final = re.compile(rb"[^\s/?#\"'`<>@]{0,300}@")
 _LOOK_BACK_BYTES: Final = 300
 _ESCAPED: Final = frozenset(b"nrt")

@@ -98,9 +98,7 @@ class Redactor:
         self._numbers = {rule.name: number for number, rule in enumerate(self._rules)}
         self._values = Values(self._names, self._bytes, self._hide)
         self._keys: dict[str, _Key] = {}
-        failures = self.self_test()
-        if failures:
-            raise SetupError(f"redaction rule {failures[0].rule!r} {failures[0].reason}")
+        self.require_healthy()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -176,9 +174,19 @@ class Redactor:
             if rule.canary and not self._finds(number, rule.canary.encode())
         ]
 
+    def require_healthy(self) -> None:
+        """Raise SetupError when a rule does not find its own canary."""
+        failures = self.self_test()
+        if failures:
+            raise SetupError(f"redaction rule {failures[0].rule!r} {failures[0].reason}")
+
     def _finds(self, number: int, canary: bytes) -> bool:
-        spans = self._scanner.spans(canary, self._scanner.hints(canary))
-        return any(rule == number for _, _, rule in spans) and self._bytes(canary)[0] != canary
+        try:
+            hints = self._scanner.hints(canary)
+            found = any(rule == number for _, _, rule in self._scanner.spans(canary, hints))
+        except Exception:  # noqa: BLE001 (a failure of the engine is a failed canary)
+            return False
+        return found and self._bytes(canary)[0] != canary
 
     def _learn(self, key: str) -> _Key:
         """Judge a name once; names are few, and a flood of them only empties the memory."""

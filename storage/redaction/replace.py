@@ -1,5 +1,7 @@
 """Spans become markers: overlaps are joined, the rule of highest precedence names the result."""
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
@@ -10,6 +12,11 @@ from storage.redaction.scan import TOO_DENSE, RuleSpan
 from storage.redaction.tokens import HmacKeys, marker
 
 Replacer: TypeAlias = Callable[[bytes], bytes]
+
+_DONE: Final = re.compile(
+    rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}(?![0-9a-f])"
+)
+_LETTER: Final = re.compile(rb"[A-Za-z0-9\x80-\xff]")
 
 DENSE: Final = "too_dense"
 """Marker of a text in which more is secret than can be told apart in bounded time."""
@@ -44,6 +51,8 @@ class Replacements:
 
     def __call__(self, raw: bytes, spans: list[RuleSpan]) -> tuple[bytes, tuple[Hit, ...]]:
         """`raw` without what `spans` cover, and which rules did it how often."""
+        if b"[REDACTED:" in raw or b"hmac:" in raw:
+            spans = _undone(raw, spans)
         parts: list[bytes] = []
         counts: dict[str, int] = {}
         position = 0
@@ -59,6 +68,27 @@ class Replacements:
     def whole(self, raw: bytes, number: int) -> tuple[bytes, tuple[Hit, ...]]:
         """The replacement for a value that is secret as a whole."""
         return self._make[number](raw), ((self.names[number], 1),)
+
+
+def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
+    """The spans in which something is left to hide besides our own markers and tokens.
+
+    So a second pass changes nothing. A span that cuts a marker takes all of it.
+    """
+    done = [match.span() for match in _DONE.finditer(raw)]
+    starts = [start for start, _ in done]
+    kept = []
+    for start, end, number in spans:
+        first = bisect_right(starts, start)
+        first -= first > 0 and done[first - 1][1] > start
+        position, left = start, b""
+        for at, stop in done[first : bisect_left(starts, end)]:
+            left += raw[position:at]
+            start, position = min(start, at), max(position, stop)
+        end = max(end, position)
+        if _LETTER.search(left + raw[position:end]):
+            kept.append((start, end, number))
+    return kept
 
 
 def joined(spans: list[RuleSpan]) -> list[RuleSpan]:

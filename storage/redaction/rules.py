@@ -62,6 +62,8 @@ class Rule:
     source: str = ""
     patterns: tuple[str, ...] = ()
     """RE2; empty where a finder of our own does the work, or only names are known."""
+    weak: tuple[str, ...] = ()
+    """Further patterns, which count only when the validator agrees."""
     finder: str = ""
     triggers: tuple[str, ...] = ()
     """Patterns of the first pass; the rule runs only where one of them matches."""
@@ -100,14 +102,16 @@ def shipped() -> RuleSet:
 
 def _shipped_rule(table: Mapping[str, Any]) -> Rule:
     patterns = tuple(map(_with_edges, _texts(table, "pattern", table["name"])))
+    weak = tuple(map(_with_edges, _texts(table, "weak", table["name"])))
     return Rule(
         name=table["name"],
         what=table["what"],
         source=table["source"],
         patterns=patterns,
+        weak=weak,
         finder=table.get("finder", ""),
         triggers=tuple(map(_with_edges, _texts(table, "trigger", table["name"])))
-        or tuple(map(trigger_of, patterns)),
+        or tuple(map(trigger_of, (*patterns, *weak))),
         validator=table.get("validator", "always"),
         canary="".join(map(_filled, table["canary"])),
         enabled=table.get("enabled", True),

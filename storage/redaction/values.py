@@ -59,7 +59,7 @@ class Values:
             return TOO_DEEP
         if isinstance(value, list):
             return self._list(kind, key, value, depth + 1, counts)
-        return self._map(kind, value, depth + 1, counts)
+        return self._map(kind, key, value, depth + 1, counts)
 
     def _string(self, kind: Kind, key: str, raw: bytes, counts: Counts) -> bytes:
         if kind is not Kind.PLAIN and self._is_secret(kind, key, raw):
@@ -108,18 +108,20 @@ class Values:
             return kind if len(item) >= _LEAST_HEADER_BYTES else Kind.PLAIN
         return kind if kind is Kind.SECRET and "-" in before else Kind.PLAIN
 
-    def _map(self, kind: Kind, items: dict[str, Value], depth: int, counts: Counts) -> Value:
+    def _map(
+        self, kind: Kind, key: str, items: dict[str, Value], depth: int, counts: Counts
+    ) -> Value:
         named = self._named(items)
         is_jwk = "kty" in items
         result: dict[str, Value] = {}
         for name, value in items.items():
-            own = self._names.kind(name)
+            own, label = self._names.kind(name), name
             if (
                 own is Kind.PLAIN
                 and kind in _INHERITED
                 and not self._names.is_beside(name.encode())
             ):
-                own = kind
+                own, label = kind, key
             if named is not Kind.PLAIN and name in _VALUE_FIELDS:
                 own = named
             if is_jwk and name in _JWK_PRIVATE:
@@ -130,7 +132,7 @@ class Values:
             safe = raw.decode()
             if hits and safe in result:
                 safe = f"{safe} {len(result)}"
-            result[safe] = self._any(own, name, value, depth, counts)
+            result[safe] = self._any(own, label, value, depth, counts)
         return result
 
     def _named(self, items: dict[str, Value]) -> Kind:

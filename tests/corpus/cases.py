@@ -41,7 +41,9 @@ def cases() -> list[Case]:
     for file in sorted(HERE.glob("*.txt")):
         for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
             if line and not line.startswith("# "):
-                found.append(_case(f"{file.stem}:{number}", line, attributes=file.stem == "attributes"))
+                found.append(
+                    _case(f"{file.stem}:{number}", line, attributes=file.stem == "attributes")
+                )
     return found
 
 
@@ -66,4 +68,6 @@ def _case(name: str, line: str, *, attributes: bool) -> Case:
     keep.append(marked[position:])
     pattern += re.escape(marked[position:])
     value = json.loads(plain) if attributes else plain
-    return Case(name, key, value, tuple(hide), tuple(filter(None, keep)), re.compile(pattern, re.DOTALL))
+    return Case(
+        name, key, value, tuple(hide), tuple(filter(None, keep)), re.compile(pattern, re.DOTALL)
+    )

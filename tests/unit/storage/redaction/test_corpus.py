@@ -1,0 +1,73 @@
+"""The corpus: everything marked goes, everything else stays, byte for byte."""
+
+import json
+import re
+
+import pytest
+from tests.corpus.cases import ANSWER, Case, cases
+
+from storage.redaction.redactor import Redactor
+
+CASES = cases()
+
+
+def answer_of(redactor: Redactor, case: Case) -> str:
+    """What comes back: the text, or the attribute's value as JSON."""
+    if not case.key:
+        return redactor.text(str(case.value))[0]
+    value, _ = redactor.value(case.key, case.value)  # type: ignore[arg-type]
+    return json.dumps(value, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_what_is_marked_goes_and_the_rest_stays(redactor: Redactor, case: Case) -> None:
+    """Each line of tests/corpus, to the byte."""
+    answer = answer_of(redactor, case)
+
+    assert case.answer.fullmatch(answer), answer
+
+
+def test_the_corpus_is_large_on_both_sides() -> None:
+    """At least 300 cases; those that must stay weigh as much as those that must go."""
+    hidden = sum(bool(case.hide) for case in CASES)
+
+    assert hidden >= 300
+    assert len(CASES) - hidden >= 300
+
+
+def test_the_score(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> None:
+    """Prints what the corpus says, so that a fall is seen before it is a failure."""
+    secrets = kept = clean = strings = with_secrets = 0
+    for case in CASES:
+        answer = answer_of(redactor, case)
+        bare = re.sub(ANSWER, "", answer)
+        gone = [
+            bare.count(secret) <= sum(piece.count(secret) for piece in case.keep)
+            for secret in case.hide
+        ]
+        stayed = [piece in answer for piece in case.keep]
+        secrets += len(gone)
+        strings += len(stayed)
+        kept += sum(stayed)
+        with_secrets += bool(gone)
+        clean += bool(gone) and all(gone)
+
+    with capsys.disabled():
+        print(
+            f"\nredaction corpus: {len(CASES)} cases, {secrets} secrets; records wholly clean "
+            f"{clean}/{with_secrets} ({100 * clean / with_secrets:.1f} %), strings kept "
+            f"{kept}/{strings} ({100 * kept / strings:.2f} %)"
+        )
+    assert clean == with_secrets
+    assert kept >= 0.995 * strings
+
+
+def test_the_second_pass_changes_nothing(redactor: Redactor) -> None:
+    """What comes out goes through once more unchanged, so stored records can be scanned again."""
+    for case in CASES:
+        if not case.key:
+            once, _ = redactor.text(str(case.value))
+            assert redactor.text(once) == (once, ()), case.name
+        else:
+            once_value, _ = redactor.value(case.key, case.value)  # type: ignore[arg-type]
+            assert redactor.value(case.key, once_value)[0] == once_value, case.name

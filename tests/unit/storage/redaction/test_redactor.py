@@ -1,0 +1,176 @@
+"""The redactor: values of every kind, actors, the hot call, and what it does when it cannot scan."""
+
+from collections.abc import Callable
+
+import pytest
+
+from config.errors import SetupError
+from storage.canonical import object_of
+from storage.record import Value
+from storage.redaction.redactor import CanaryFailure, Redactor
+from storage.redaction.tokens import HmacKeys
+
+Make = Callable[..., Redactor]
+MARK = "[REDACTED:secret_field]"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "safe"),
+    [
+        ("password", 12345, MARK),
+        ("password", 1.5, MARK),
+        ("password", True, True),
+        ("password", None, None),
+        ("pin", 4821, MARK),
+        ("pin", 13, 13),
+        ("tokens", 512, 512),
+        ("card", 4111111111111111, "[REDACTED:credit_card]"),
+        ("card", 4111111111111111.0, "[REDACTED:credit_card]"),
+        ("card", 4111111111111112, 4111111111111112),
+        ("ratio", 1e300, 1e300),
+        ("ratio", float("inf"), float("inf")),
+        ("body", b"password=hunter2x9", b"password=" + MARK.encode()),
+        ("body", b"\xff\xfe token=a1b2c3d4e5 \xff", b"\xff\xfe token=" + MARK.encode() + b" \xff"),
+        ("body", b"\xff\x00\x01", b"\xff\x00\x01"),
+        ("password", b"\xff\x00\x01", MARK.encode()),
+        ("auth", "basic", "basic"),
+        ("auth", "dXNlcjpwYXNzd29yZA==", MARK),
+        ("credentials", {"username": "bob", "port": 1, "x": "y1"}, {"username": "bob", "port": 1, "x": MARK}),
+        ("cookies", {"sid": "abc", "path": "/"}, {"sid": "[REDACTED:cookie]", "path": "/"}),
+        ("http.request.header.cookie", ["a=b; c=d"], ["a=[REDACTED:cookie]; c=[REDACTED:cookie]"]),
+        ("authorization", ["Bearer abcdef123456"], ["Bearer [REDACTED:authorization]"]),
+        ("authorization", "none", "none"),
+        ("argv", ["x", "--token", "abc123", "--token=abc123"], ["x", "--token", MARK, f"--token={MARK}"]),
+        ("argv", ["x", "-v", "abc123"], ["x", "-v", "abc123"]),
+        ("raw", ["Host", "x", "Authorization", "Bearer abcdef123456"], ["Host", "x", "Authorization", "Bearer [REDACTED:authorization]"]),
+        ("raw", ["authorization", "cookie", "x-api-key", "abc1"], ["authorization", "cookie", "x-api-key", MARK]),
+        ("raw", ["password", "username"], ["password", "username"]),
+        ("raw", [1, "abc", None], [1, "abc", None]),
+        ("env", [{"name": "DB_PASSWORD", "value": "x1y2"}], [{"name": "DB_PASSWORD", "value": MARK}]),
+        ("env", [{"name": "DB_HOST", "value": "h"}], [{"name": "DB_HOST", "value": "h"}]),
+        ("env", {"name": "DB_PASSWORD"}, {"name": "DB_PASSWORD"}),
+        ("m", {"a@b.example": 1, "c@d.example": 2}, {"[REDACTED:email]": 1, "[REDACTED:email] 1": 2}),
+        ("jwk", {"kty": "oct", "k": "abc"}, {"kty": "oct", "k": MARK}),
+        ("PWD", "/home/app", "/home/app"),
+    ],
+)  # fmt: skip
+def test_values(redactor: Redactor, key: str, value: Value, safe: Value) -> None:
+    """By type, by name, by what stands beside them."""
+    assert redactor.value(key, value)[0] == safe
+
+
+def test_an_actor_stays_joinable(redactor: Redactor) -> None:
+    """An address becomes the same token wherever it acts; an opaque id stays."""
+    first, hits = redactor.value("user.id", "Ada@Example.com ")
+    second, _ = redactor.value("enduser.id", "ada@example.com")
+
+    assert first == second
+    assert str(first).startswith("hmac:k1:")
+    assert hits == (("email", 1),)
+    assert redactor.value("user.id", "u-42") == ("u-42", ())
+    assert redactor.value("user.name", "Ada <ada@example.com>")[0] == "Ada <[REDACTED:email]>"
+    assert redactor.value("user.id", str(first)) == (first, ())
+
+
+def test_an_attribute_is_safe_in_key_and_value(redactor: Redactor) -> None:
+    """With its canonical JSON, which is what is stored."""
+    attribute = redactor.attribute("mail to a@b.example", {"password": "x1"})
+
+    assert attribute.key == "mail to [REDACTED:email]"
+    assert attribute.hits == (("email", 1), ("secret_field", 1))
+    assert object_of([attribute]) == (
+        b'{"mail to [REDACTED:email]": {"password": "[REDACTED:secret_field]"}}'
+    )
+
+
+def test_the_hot_call_does_what_the_single_calls_do(redactor: Redactor) -> None:
+    """One pass over message and attributes; what it says is what text and attribute say."""
+    fresh: list[tuple[str, Value]] = [
+        ("a", "plain"),
+        ("b", "mail a@b.example"),
+        ("password", "x1"),
+        ("n", 3),
+        ("m", {"x": "c@d.example"}),
+    ]
+
+    text, hits, attributes = redactor.record("token=abc123def4", fresh)
+    assert (text, hits) == redactor.text("token=abc123def4")
+    for attribute, (key, value) in zip(attributes, fresh, strict=True):
+        assert attribute.json == redactor.attribute(key, value).json
+
+    assert redactor.record("all quiet", [("a", "plain")])[:2] == ("all quiet", ())
+    assert redactor.record(None, [("b", "mail a@b.example")])[0] is None
+    assert redactor.record(None, [("b", "mail a@b.example")])[2][0].hits == (("email", 1),)
+    assert redactor.record("quiet", []) == ("quiet", (), [])
+
+
+def test_what_is_too_long_or_too_deep_is_not_stored(redactor: Redactor) -> None:
+    """It fails closed: a marker for the whole."""
+    deep: Value = "password=hunter2x9"
+    for _ in range(300):
+        deep = [deep]
+
+    assert redactor.text("a" * (9 * 2**20))[0] == "[REDACTED:unscanned]"
+    safe, hits = redactor.value("x", deep)
+    assert "hunter2x9" not in str(safe)
+    assert hits == (("unscanned", 1),)
+
+
+def test_an_engine_that_fails_lets_nothing_pass(make: Make) -> None:
+    """Whatever goes wrong inside, the text is replaced as a whole."""
+    redactor = make()
+
+    class Broken:
+        def hints(self, raw: bytes) -> list[int]:
+            raise RuntimeError("out of memory")
+
+    redactor._scanner = Broken()
+
+    assert redactor.text("hello")[0] == "[REDACTED:unscanned]"
+    assert redactor.value("x", "hello")[0] == "[REDACTED:unscanned]"
+    assert redactor.value("x", {1: 2})[0] == "[REDACTED:unscanned]"  # no such value by type
+    with pytest.raises(SetupError):
+        redactor.require_healthy()
+    assert {failure.rule for failure in redactor.self_test()} == {
+        rule.name for rule in redactor.rules
+    }
+
+
+def test_what_is_too_dense_is_hidden_from_there_on(redactor: Redactor) -> None:
+    """More secrets than can be told apart in bounded time: the rest goes with them."""
+    text, hits = redactor.text("pwd=a1b2 " * 20_000)
+
+    assert text.endswith("[REDACTED:too_dense]")
+    assert dict(hits)["too_dense"] == 1
+
+
+def test_every_canary_is_found(redactor: Redactor) -> None:
+    """At start, hourly, and in the readiness check."""
+    assert redactor.self_test() == []
+    redactor.require_healthy()
+    assert CanaryFailure("x", "y").rule == "x"
+
+
+def test_a_trial_keeps_nothing_and_says_what_it_did(redactor: Redactor) -> None:
+    """For the API and the command line."""
+    trial = redactor.test("to a@b.example")
+    assert (trial.result, trial.hits) == ("to [REDACTED:email]", (("email", 1),))
+    assert redactor.test({"password": "x1"}).result == {"password": MARK}
+
+
+def test_names_are_remembered_within_bounds(make: Make) -> None:
+    """A flood of different names empties the memory, nothing more."""
+    redactor = make()
+
+    for number in range(9000):
+        redactor.attribute(f"name{number}", 1)
+        redactor.text(f"x{number}token=abc123")
+
+    assert len(redactor._keys) <= 8192
+    assert redactor.attribute("password", "x1").value == MARK
+
+
+def test_no_secret_in_any_repr(redactor: Redactor) -> None:
+    """Keys are named, never shown."""
+    assert "0123456789" not in repr(HmacKeys({"k1": b"0123456789abcdef"}, current="k1"))
+    assert "0123456789" not in repr(redactor)
