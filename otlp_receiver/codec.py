@@ -122,5 +122,5 @@ class Codec:
 def _counted(export: RedactedExport) -> dict[str, int]:
     counts: dict[str, int] = {}
     for reject in export.rejects:
-        counts[reject.reason] = counts.get(reject.reason, 0) + 1
+        counts[reject.reason] = counts.get(reject.reason, 0) + reject.count
     return counts

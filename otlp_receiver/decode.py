@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from google.protobuf.message import DecodeError
 
 from config.settings import LimitSettings
+from otlp_receiver.bombs import refuse_protobuf_bomb
 from otlp_receiver.descriptors import LogsRequest, TracesRequest
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import (
@@ -26,10 +27,12 @@ from otlp_receiver.export import (
     RawLog,
     RawSpan,
     RawStream,
+    Reject,
     Signal,
     Stream,
 )
 from otlp_receiver.locate import where_it_breaks
+from otlp_receiver.mapping.reasons import TOO_MANY
 from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
 from otlp_receiver.wire import LENGTH, Malformed, Tally, any_value, fields, key_value
 from storage.record import Attribute
@@ -56,6 +59,7 @@ class ProtobufReader:
     def __init__(self, memos: Memos, limits: LimitSettings) -> None:
         self._memos = memos
         self._max_attributes = limits.attributes
+        self._room = limits.request_rows
         self._tally = Tally(limits.depth)
         self._fresh: dict[Hashable, Pair] = {}
         self._misses: list[Miss] = []
@@ -67,9 +71,9 @@ class ProtobufReader:
             at = f"resource_logs[{i}]"
             for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
                 scope_at = f"{at}.scope_logs[{j}]"
-                rows = self._log_rows(scope.log_records, scope_at)
-                if rows:
-                    export.received += len(rows)
+                records = self._admit(scope.log_records, export, f"{scope_at}.log_records")
+                if records:
+                    rows = self._log_rows(records, scope_at)
                     export.logs.append(Group(self._stream(resource, scope, at, scope_at), rows))
         return export
 
@@ -80,13 +84,32 @@ class ProtobufReader:
             at = f"resource_spans[{i}]"
             for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
                 scope_at = f"{at}.scope_spans[{j}]"
-                rows = [
-                    self._span(span, f"{scope_at}.spans[{n}]") for n, span in enumerate(scope.spans)
-                ]
-                if rows:
-                    export.received += len(rows)
+                spans = self._admit(scope.spans, export, f"{scope_at}.spans")
+                if spans:
+                    rows = [
+                        self._span(span, f"{scope_at}.spans[{n}]") for n, span in enumerate(spans)
+                    ]
                     export.spans.append(Group(self._stream(resource, scope, at, scope_at), rows))
         return export
+
+    def _admit(self, records: Any, export: Export, where: str) -> Any:
+        """Those records that the request still has room for; the others are rejected."""
+        sent, taken = len(records), min(len(records), self._room)
+        self._room -= taken
+        if taken < sent:
+            first = export.received + taken
+            export.rejects.append(Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken))
+        export.received += sent
+        return records if taken == sent else records[:taken]
+
+    def _some(self, items: Any, where: str) -> Any:
+        """As many span events or links as an attribute list may have, and the request has room."""
+        taken = min(len(items), self._max_attributes, self._room)
+        self._room -= taken
+        if taken < len(items):
+            self._tally.touched = True
+            self._tally.cuts[where] = len(items)
+        return items[:taken]
 
     def _log_rows(self, records: Iterable[Any], where: str) -> list[RawLog]:
         """The hot loop (loadtests/bench_codec.py). A memo's None: not seen lately."""
@@ -172,8 +195,14 @@ class ProtobufReader:
     def _span(self, span: Any, where: str) -> RawSpan:
         try:
             attributes = self._attributes(span.attributes, "attributes")
-            events = [self._event(event, f"events[{n}]") for n, event in enumerate(span.events)]
-            links = [self._link(link, f"links[{n}]") for n, link in enumerate(span.links)]
+            events = [
+                self._event(event, f"events[{n}]")
+                for n, event in enumerate(self._some(span.events, "events"))
+            ]
+            links = [
+                self._link(link, f"links[{n}]")
+                for n, link in enumerate(self._some(span.links, "links"))
+            ]
         except Malformed as bad:
             _refuse(bad, where, "attributes")
         status = span.status
@@ -266,6 +295,7 @@ class ProtobufReader:
 
 
 def _parse(message_class: Any, body: bytes) -> Any:
+    refuse_protobuf_bomb(body)
     try:
         return message_class.FromString(body)
     except DecodeError:

@@ -20,9 +20,8 @@ from otlp_receiver.json_logs import read_log
 from otlp_receiver.json_spans import read_span
 from otlp_receiver.json_text import Parsed, parse, parse_exactly, scrub
 from otlp_receiver.json_values import NeedsExactNumbers, WrongValue, text
-from otlp_receiver.mapping.reasons import BAD_VALUE
+from otlp_receiver.mapping.reasons import BAD_VALUE, TOO_MANY
 from otlp_receiver.memos import MAX_STREAM_KEY_BYTES, Memos
-from otlp_receiver.wire import Tally
 
 Row = TypeVar("Row")
 ReadRow = Callable[[object, AttributeReader], Row]
@@ -67,12 +66,7 @@ class JsonReader:
     def _envelopes(self, signal: Signal, parsed: Parsed) -> "_Envelopes":
         if type(parsed.document) is not dict:
             raise BadPayload("the body is JSON, but not an object")
-        attributes = AttributeReader(
-            self._memos,
-            Tally(self._limits.depth),
-            self._limits.attributes,
-            dirty=parsed.is_dirty,
-        )
+        attributes = AttributeReader(self._memos, self._limits, dirty=parsed.is_dirty)
         export = Export(
             signal,
             fresh=attributes.fresh,
@@ -104,15 +98,16 @@ class _Envelopes:
             for j, scope in enumerate(_items(fields, scopes, f"{at}.")):
                 scope_at = f"{at}.{scopes}[{j}]"
                 scope_fields = _message(scope, scope_at)
-                raw_rows = _items(scope_fields, records, f"{scope_at}.")
+                first = self.export.received
+                raw_rows = self._admit(
+                    _items(scope_fields, records, f"{scope_at}."), f"{scope_at}.{records}"
+                )
                 if not raw_rows:
                     continue
-                first = self.export.received
-                self.export.received += len(raw_rows)
                 try:
                     stream = self._stream((fields, f"{at}."), (scope_fields, f"{scope_at}."))
                 except WrongValue as wrong:
-                    self._reject(range(first, first + len(raw_rows)), wrong.where)
+                    self._reject(first, wrong.where, len(raw_rows))
                     continue
                 rows = self._rows(raw_rows, read_row, first, f"{scope_at}.{records}")
                 groups.append(Group(stream, rows))
@@ -125,12 +120,23 @@ class _Envelopes:
             try:
                 rows.append(read_row(raw, self._attributes))
             except WrongValue as wrong:
-                self._reject([first + n], f"{where}[{n}].{wrong.where}".rstrip("."))
+                self._reject(first + n, f"{where}[{n}].{wrong.where}".rstrip("."))
         return rows
 
-    def _reject(self, positions: "range | list[int]", where: str) -> None:
+    def _admit(self, raw_rows: list[object], where: str) -> list[object]:
+        """Those records that the request still has room for; the others are rejected."""
+        sent, taken = len(raw_rows), min(len(raw_rows), self._attributes.room)
+        self._attributes.room -= taken
+        if taken < sent:
+            first = self.export.received + taken
+            reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
+            self.export.rejects.append(reject)
+        self.export.received += sent
+        return raw_rows[:taken]
+
+    def _reject(self, position: int, where: str, count: int = 1) -> None:
         self._attributes.tally.clear()
-        self.export.rejects.extend([Reject(position, BAD_VALUE, where) for position in positions])
+        self.export.rejects.append(Reject(position, BAD_VALUE, where, count))
 
     def _stream(
         self, resource: tuple[Object, str], scope: tuple[Object, str]

@@ -90,13 +90,14 @@ class Explainer:
     def _answer(
         self, redacted: RedactedExport, batch: RedactedBatch, noted: "list[_Noted]"
     ) -> dict[str, Any]:
-        rejected = {
+        rejected: dict[int, dict[str, Any]] = {
             reject.position: {
                 "position": reject.position,
                 "stored": False,
                 "reason": reject.reason,
                 "why": REASONS[reject.reason],
                 "where": reject.where,
+                "count": reject.count,
             }
             for reject in redacted.rejects
         }
@@ -104,12 +105,13 @@ class Explainer:
         position = 0
         for item in noted:
             while position in rejected:
-                records.append(rejected.pop(position))
-                position += 1
+                left_out = rejected.pop(position)
+                records.append(left_out)
+                position += left_out["count"]
             derived = "derivedFrom" in item.sources
             records.append(self._explained(position - derived, item, batch.streams))
             position += not derived
-        records.extend(rejected[left] for left in sorted(rejected))
+        records.extend(rejected[place] for place in sorted(rejected))
         return {
             "received": batch.received,
             "stored": len(batch.records),

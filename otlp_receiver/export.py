@@ -248,6 +248,8 @@ class Reject:
     """One of mapping/reasons.py."""
     where: str
     """Field path, without any content."""
+    count: int = 1
+    """This record and so many less one after it."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 
+from config.settings import LimitSettings
 from otlp_receiver.export import Miss, Odd, Once, Pair
 from otlp_receiver.json_fields import Object, list_of
 from otlp_receiver.json_text import scrub
@@ -16,14 +17,16 @@ _HASHABLE = frozenset({int, float, bool})
 class AttributeReader:
     """Reads the attributes of one request and tallies what is odd about the record at hand."""
 
-    def __init__(self, memos: Memos, tally: Tally, max_attributes: int, *, dirty: bool) -> None:
+    def __init__(self, memos: Memos, limits: LimitSettings, *, dirty: bool) -> None:
         self.fresh: dict[Hashable, Pair] = {}
         self.misses: list[Miss] = []
-        self.tally = tally
+        self.tally = Tally(limits.depth)
+        self.room = limits.request_rows
+        """Records, span events and links that the request may still have."""
         self.dirty = dirty
         """Whether texts may hold NULs or lone surrogates."""
         self._memos = memos
-        self._max_attributes = max_attributes
+        self._max_attributes = limits.attributes
 
     def read(self, items: object, where: str) -> list[Attribute | None]:
         """Attributes of a record, None where a miss waits for redaction. Hot."""
@@ -88,6 +91,15 @@ class AttributeReader:
         except WrongValue as wrong:
             wrong.where = f"{where}.{wrong.where}".rstrip(".")
             raise
+
+    def some(self, items: list[object], where: str) -> list[object]:
+        """As many span events or links as an attribute list may have, and the request has room."""
+        taken = min(len(items), self._max_attributes, self.room)
+        self.room -= taken
+        if taken < len(items):
+            self.tally.touched = True
+            self.tally.cuts[where] = len(items)
+        return items[:taken]
 
     def clean(self, record: Object) -> None:
         """Replace what PostgreSQL does not take in all texts of a record, if there may be any."""

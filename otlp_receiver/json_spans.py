@@ -15,10 +15,11 @@ def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
     own = attributes.read(fields.get("attributes"), "attributes")
     events = [
         _event(event, f"events[{n}]", attributes)
-        for n, event in enumerate(list_of(fields, "events"))
+        for n, event in enumerate(attributes.some(list_of(fields, "events"), "events"))
     ]
     links = [
-        _link(link, f"links[{n}]", attributes) for n, link in enumerate(list_of(fields, "links"))
+        _link(link, f"links[{n}]", attributes)
+        for n, link in enumerate(attributes.some(list_of(fields, "links"), "links"))
     ]
     code, message = values_of(object_of(fields.get("status"), "status"), STATUS, "status.")
     (

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from otlp_receiver.bombs import refuse_json_bomb
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.wire import REPLACEMENT
 
@@ -34,6 +35,7 @@ class Parsed:
 
 def parse(body: bytes) -> Parsed:
     """The fast way. Raises BadPayload."""
+    refuse_json_bomb(body)
     try:
         return Parsed(orjson.loads(body), _NUL in body, 0)
     except orjson.JSONDecodeError:
