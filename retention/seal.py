@@ -16,6 +16,7 @@ from config.settings import StorageSettings
 from retention.load import Yielding, step_back
 from retention.locks import held
 from storage import failpoints
+from storage.conditions import leaf_table
 from storage.connection import Connection
 from storage.leaves import (
     BULK,
@@ -24,7 +25,6 @@ from storage.leaves import (
     constrain,
     facts_of,
     freeze,
-    leaf_table,
     trigram_opclass,
 )
 from storage.ledger.entries import enter

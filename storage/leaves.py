@@ -12,6 +12,7 @@ from datetime import datetime
 import asyncpg
 
 from storage.columns import COPY_COLUMNS
+from storage.conditions import leaf_table
 from storage.connection import Connection
 from storage.statements import statement
 
@@ -33,15 +34,6 @@ class Facts:
     first_at: datetime | None
     last_at: datetime | None
     levels: tuple[str, ...]
-
-
-def leaf_table(segment: int) -> str:
-    """The table of a segment; only an integer of the catalogue gets into its name.
-
-    >>> leaf_table(7)
-    'system_logs_s7'
-    """
-    return f"system_logs_s{int(segment)}"
 
 
 def leaf_statement(name: str, segment: int, **words: str) -> str:

@@ -96,3 +96,41 @@ ALTER TABLE system_logs ATTACH PARTITION LEAF FOR VALUES IN (SEGMENT);
 -- Uses: storage/rewriting.py.
 INSERT INTO LEAF (COLUMNS) SELECT COLUMNS FROM SOURCE WHERE CONDITION
  ORDER BY batch_id, position;
+
+-- name: rewritten_facts
+-- The catalogue's figures of a leaf, as the writers would have summed them.
+-- Rows: rows, min_created_at, max_created_at, odd_times, min_received_at, max_received_at.
+-- Uses: storage/rewriting.py. The plausible range is that of the mapping.
+SELECT count(*) AS rows,
+       min(created_at) FILTER (WHERE is_plausible) AS min_created_at,
+       max(created_at) FILTER (WHERE is_plausible) AS max_created_at,
+       count(*) FILTER (WHERE NOT is_plausible) AS odd_times,
+       min(received_at) AS min_received_at,
+       max(received_at) AS max_received_at
+  FROM (SELECT created_at, received_at,
+               created_at BETWEEN received_at - interval '400 days'
+                              AND received_at + interval '1 day' AS is_plausible
+          FROM LEAF) AS r;
+
+-- name: recount_leaf
+-- Counts per minute and hour of a leaf that got some rows of another one.
+-- $1 class     text
+-- $2 size      double precision   mean COPY bytes of a row: rows are exact, bytes are not
+-- Uses: storage/rewriting.py. SEGMENT is its number; spool 0 is nobody's.
+WITH minutes AS (
+    INSERT INTO log_counts (segment, minute, level, kind, source_module, class, spool_id, rows,
+           bytes)
+    SELECT SEGMENT, date_bin('1 minute', created_at, 'epoch'), level, kind, source_module, $1, 0,
+           count(*), round(count(*) * $2)
+      FROM LEAF GROUP BY 2, 3, 4, 5
+    RETURNING minute, level, kind, source_module, rows, bytes
+)
+INSERT INTO log_counts_hourly (segment, hour, level, kind, source_module, class, spool_id, rows,
+       bytes)
+SELECT SEGMENT, date_bin('1 hour', minute, 'epoch'), level, kind, source_module, $1, 0, sum(rows),
+       sum(bytes)
+  FROM minutes GROUP BY 2, 3, 4, 5;
+
+-- name: count_matching
+-- Uses: retention/holds.py, retention/purge.py. CONDITION is a compiled filter.
+SELECT count(*) FROM LEAF WHERE CONDITION;

@@ -93,3 +93,206 @@ SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
        count(*) FILTER (WHERE s.damage IS NOT NULL) AS damaged
   FROM segments AS s
  WHERE s.state IN ('closed', 'sealed');
+
+-- name: detaching
+-- $1 table     text
+-- Rows: whether the leaf is on its way out of system_logs; none: it is not in it any more.
+-- Uses: storage/dropping.py.
+SELECT inhdetachpending FROM pg_inherits
+ WHERE inhrelid = to_regclass($1) AND inhparent = 'system_logs'::regclass;
+
+-- name: half_detached
+-- Leaves that an interrupted DETACH left half way.
+-- Rows: segment. Uses: storage/dropping.py.
+SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
+  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+ WHERE i.inhparent = 'system_logs'::regclass AND i.inhdetachpending;
+
+-- name: in_the_way
+-- Who may be in the way: whoever has a lock on system_logs or a part of it, oldest first as far as
+-- we may see (other roles' times are shown to members of pg_read_all_stats only).
+-- Rows: pid, usename, application_name, age_s (NULL: not shown). Uses: storage/dropping.py.
+SELECT a.pid, a.usename, a.application_name,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age_s
+  FROM pg_locks AS l
+  JOIN pg_stat_activity AS a USING (pid)
+  JOIN pg_class AS c ON c.oid = l.relation
+ WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.granted AND l.pid <> pg_backend_pid()
+   AND c.relname ~ '^system_logs' AND c.relkind IN ('r', 'p')
+ ORDER BY a.xact_start NULLS FIRST, a.backend_start
+ LIMIT 1;
+
+-- name: read_clock
+-- What is known of the time, locked until the transaction ends; makes the row at the first look.
+-- Rows: state (JSON text, NULL at the first look). Uses: retention/clock.py.
+INSERT INTO retention_clock (state) VALUES ('null')
+ON CONFLICT (only_one) DO UPDATE SET observed_at = clock_timestamp()
+RETURNING nullif(state, 'null')::text AS state;
+
+-- name: keep_clock
+-- $1 state     text      JSON
+-- Uses: retention/clock.py, after read_clock.
+UPDATE retention_clock SET state = $1::jsonb;
+
+-- name: stored_segments
+-- Every segment that has, or may get, records. Of one that is open: its first arrival.
+-- Rows: the columns of retention.plan.Stored, by number. Uses: retention/catalogue.py.
+SELECT s.segment,
+       s.class AS class_name,
+       s.state,
+       coalesce(s.rows, c.rows, 0)::bigint AS rows,
+       coalesce(s.bytes, c.bytes, 0)::bigint AS size,
+       s.disk_bytes,
+       coalesce(s.min_received_at, p.oldest) AS oldest,
+       s.max_received_at AS newest,
+       s.closed_at,
+       s.digest,
+       s.is_hold
+  FROM segments AS s
+ CROSS JOIN LATERAL (SELECT sum(h.rows) AS rows, sum(h.bytes) AS bytes
+                       FROM log_counts_hourly AS h
+                      WHERE h.segment = s.segment AND s.rows IS NULL) AS c
+ CROSS JOIN LATERAL (SELECT min(i.received_at) AS oldest
+                       FROM ingest_parts AS i
+                      WHERE i.segment = s.segment AND s.state = 'open') AS p
+ WHERE s.state IN ('open', 'closed', 'sealed', 'cold')
+   AND (s.state = 'open' OR s.rows IS NOT NULL)
+ ORDER BY s.segment;
+
+-- name: recorded_policies
+-- The rules that were last in force. Rows: class, rule, keep, floor. Uses: retention/catalogue.py.
+SELECT class, rule, keep, floor FROM retention_classes ORDER BY class;
+
+-- name: record_policy
+-- $1 class     text
+-- $2 rule      text
+-- $3 keep      interval
+-- $4 floor     interval
+-- Rows: none where nothing has changed. Uses: retention/catalogue.py.
+INSERT INTO retention_classes AS known (class, rule, keep, floor) VALUES ($1, $2, $3, $4)
+ON CONFLICT (class) DO UPDATE
+   SET rule = excluded.rule, keep = excluded.keep, floor = excluded.floor,
+       since = clock_timestamp()
+ WHERE (known.rule, known.keep, known.floor)
+       IS DISTINCT FROM (excluded.rule, excluded.keep, excluded.floor)
+RETURNING class;
+
+-- name: begin_run
+-- $1 kind      text      expire, limit, merge, purge
+-- $2 asked by  text      schedule, or who
+-- $3 policy    text      JSON: class -> rule and times in force
+-- Rows: run_id. Uses: retention/record.py.
+INSERT INTO retention_runs (kind, asked_by, policy) VALUES ($1, $2, $3::jsonb) RETURNING run_id;
+
+-- name: end_run
+-- $1 run_id    bigint
+-- $2 outcome   text      done, stopped
+-- $3 note      text
+-- Uses: retention/record.py.
+UPDATE retention_runs SET outcome = $2, note = $3, ended_at = clock_timestamp() WHERE run_id = $1;
+
+-- name: end_broken_runs
+-- Runs whose process was killed; the caller holds the lock that a running one has.
+-- Uses: retention/record.py.
+UPDATE retention_runs
+   SET outcome = 'stopped', note = 'its process ended; the next run went on',
+       ended_at = clock_timestamp()
+ WHERE outcome = 'running';
+
+-- name: mark_retiring
+-- From here on no question goes there.
+-- $1 segments  integer[]
+-- Uses: retention/run.py.
+UPDATE segments SET state = 'retiring'
+ WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'cold');
+
+-- name: retiring_segments
+-- What a run has begun to take away, oldest first.
+-- Rows: the columns of retention.plan.Stored, replaced_by, may_go: a leaf whose rows are elsewhere
+-- stays an hour, for those who were reading it. Uses: retention/run.py.
+SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
+       coalesce(s.bytes, 0) AS size, s.disk_bytes, s.min_received_at AS oldest,
+       s.max_received_at AS newest, s.closed_at, s.digest, s.is_hold, s.replaced_by,
+       coalesce(r.sealed_at < clock_timestamp() - interval '1 hour', true) AS may_go
+  FROM segments AS s
+  LEFT JOIN segments AS r ON r.segment = s.replaced_by AND r.segment <> s.segment
+ WHERE s.state = 'retiring'
+ ORDER BY s.max_received_at, s.segment;
+
+-- name: mark_dropped
+-- The end of a segment: its counts and its parts go with it.
+-- $1 segment   integer
+-- Uses: retention/run.py, storage/rewriting.py, in the transaction of the DROP.
+WITH counts AS (DELETE FROM log_counts WHERE segment = $1),
+     hours AS (DELETE FROM log_counts_hourly WHERE segment = $1),
+     parts AS (DELETE FROM ingest_parts WHERE segment = $1)
+UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segment = $1;
+
+-- name: add_step
+-- $1 run_id, $2 segment, $3 class, $4 action, $5 rule, $6 rows, $7 bytes, $8 root, $9 to_segment,
+-- $10 kept_rows, $11 newest
+-- Uses: retention/record.py, in the transaction of what it says.
+INSERT INTO retention_steps (run_id, segment, class, action, rule, rows, bytes, root, to_segment,
+       kept_rows, newest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: forget_batches
+-- Batches none of whose rows are left, a piece at a time; what came is in ingest_minutes.
+-- $1 before    timestamptz   received; before the first arrival of every segment that is left
+-- $2 most      integer
+-- Uses: retention/run.py.
+DELETE FROM ingest_batches WHERE batch_id IN (
+    SELECT batch_id FROM ingest_batches WHERE received_at < $1 LIMIT $2);
+
+-- name: forget_dead_letters
+-- Refused rows live as long as their class.
+-- $1 class     text
+-- $2 before    timestamptz   received
+-- Uses: retention/run.py.
+DELETE FROM dead_letters WHERE class = $1 AND received_at < $2;
+
+-- name: last_run
+-- $1 kind      text
+-- Rows: began_at, outcome of the last one that was done. Uses: retention/status.py, retention/tend.py.
+SELECT began_at, outcome FROM retention_runs
+ WHERE kind = $1 AND outcome = 'done' ORDER BY began_at DESC LIMIT 1;
+
+-- name: runs
+-- $1 most      integer
+-- $2 before    bigint    run_id of the last one shown; NULL: from the newest
+-- Rows: one a run, with the sums of its steps. Uses: retention/history.py.
+SELECT r.run_id, r.kind, r.asked_by, r.began_at, r.ended_at, r.outcome, r.note,
+       count(s.segment) AS segments, coalesce(sum(s.rows), 0)::bigint AS rows,
+       coalesce(sum(s.bytes), 0)::bigint AS size
+  FROM retention_runs AS r LEFT JOIN retention_steps AS s USING (run_id)
+ WHERE $2::bigint IS NULL OR r.run_id < $2
+ GROUP BY r.run_id
+ ORDER BY r.run_id DESC
+ LIMIT $1;
+
+-- name: steps
+-- $1 runs      bigint[]
+-- Rows: what these runs did to each segment. Uses: retention/history.py.
+SELECT run_id, segment, class AS class_name, action, rule, rows, bytes AS size, root, to_segment,
+       kept_rows, newest, at
+  FROM retention_steps WHERE run_id = ANY ($1) ORDER BY run_id DESC, at, segment;
+
+-- name: add_hold
+-- $1 name text, $2 filter text (JSON), $3 shown text, $4 why text, $5 made by text, $6 ends timestamptz
+-- Rows: hold_id. Waits for a run that is deciding. Uses: retention/holds.py.
+INSERT INTO holds (name, filter, shown, why, made_by, ends_at)
+VALUES ($1, $2::jsonb, $3, $4, $5, $6) RETURNING hold_id;
+
+-- name: release_hold
+-- $1 hold_id integer, $2 why text, $3 by text
+-- Uses: retention/holds.py.
+INSERT INTO hold_releases (hold_id, why, released_by) VALUES ($1, $2, $3);
+
+-- name: holds
+-- All holds that were ever made, newest first. Rows: as retention.holds.Hold.
+-- Uses: retention/holds.py.
+SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.released_at,
+       r.released_by, r.why AS released_why, h.filter::text AS filter
+  FROM holds AS h LEFT JOIN hold_releases AS r USING (hold_id)
+ ORDER BY h.hold_id DESC;

@@ -14,6 +14,7 @@ from storage.spool.frame import NO_HASH, Frame
 from tests.support.records import STREAM, make_batch, make_record
 
 _IDS = BatchIds(1)
+_DEFAULT = RetentionSettings()
 
 
 def ns_of(moment: datetime) -> int:
@@ -21,7 +22,7 @@ def ns_of(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000) * 1000
 
 
-async def keep(conn, *records, at: datetime | None = None, rules=RetentionSettings()):
+async def keep(conn, *records, at: datetime | None = None, rules=_DEFAULT):
     """Store the records as one request that arrived then; class name to segment."""
     at = at or datetime.now(UTC)
     batch = make_batch(list(records))

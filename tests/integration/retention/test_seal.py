@@ -8,7 +8,6 @@ import pytest
 from config.settings import StorageSettings
 from retention.seal import seal_all
 from storage.locks import SEAL_SPACE
-from tests.support.databases import statement
 from tests.support.keeping import close, keep, keep_many, no_pause
 from tests.support.records import make_record
 
@@ -33,12 +32,6 @@ async def indexes_of(pool, segment: int) -> set[str]:
     return {row["indexname"].removeprefix(f"system_logs_s{segment}_") for row in rows}
 
 
-@pytest.fixture(autouse=True)
-async def may_install_extensions(database):
-    """What migrating grants; a copied database has lost it."""
-    await statement(database.dsn, f"GRANT CREATE ON DATABASE {database.name} TO opslog_owner")
-
-
 @pytest.fixture
 async def closed(writer_pool) -> int:
     """A closed segment of class info with 120 rows."""
@@ -53,7 +46,9 @@ async def test_a_closed_segment_gets_every_index_is_frozen_and_proved(database, 
     row = await row_of(owner_pool, closed)
     assert (done.segments, done.rows, done.failed) == (1, 120, 0)
     assert (row["state"], row["rows"], row["damage"]) == ("sealed", 120, None)
-    assert row["sealed_at"] and row["finished_at"] and row["disk_bytes"] > 0
+    assert row["sealed_at"]
+    assert row["finished_at"]
+    assert row["disk_bytes"] > 0
     assert len(row["digest"]) == 32
     assert await indexes_of(owner_pool, closed) >= {
         *("created", "trace", "actor", "resource", "correlation", "received"),

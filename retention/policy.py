@@ -1,0 +1,64 @@
+"""Settings -> how long each class is kept, and from when on its segments may go. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from config.retention import AUDIT, AUDIT_FLOOR, DEFAULT_KEEP
+from config.settings import RetentionSettings
+
+DEFAULT_RULE = "default"
+NO_FLOOR = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for one retention class."""
+
+    class_name: str
+    rule: str
+    """The rule's name; `default` where no rule says anything."""
+    keep: timedelta
+    floor: timedelta = NO_FLOOR
+    is_former: bool = False
+    """Its rule is not in the settings any more; what was last in force holds on."""
+
+    def due_at(self, newest: datetime) -> datetime:
+        """When a segment whose newest record arrived then may go."""
+        return newest + self.keep
+
+
+def policies(settings: RetentionSettings) -> dict[str, Policy]:
+    """Class to policy, for every class that these settings know."""
+    found = {
+        name: Policy(name, DEFAULT_RULE, keep, _least(name)) for name, keep in DEFAULT_KEEP.items()
+    }
+    for rule in reversed(settings.rules):  # the first rule decides, so it comes last
+        for name in rule.classes:
+            found[name] = Policy(name, rule.name, rule.keep, max(rule.floor, _least(name)))
+    return found
+
+
+def _least(class_name: str) -> timedelta:
+    return AUDIT_FLOOR if class_name == AUDIT else NO_FLOOR
+
+
+def with_former(
+    current: Mapping[str, Policy], recorded: Iterable[Policy], classes: Iterable[str]
+) -> dict[str, Policy]:
+    """The policies of all `classes` that have records: a removed rule holds on for its own.
+
+    A class that nobody remembers is left out, and nothing of it ever goes.
+    """
+    known = {policy.class_name: policy for policy in recorded}
+    found = dict(current)
+    for name in classes:
+        if name not in found and name in known:
+            was = known[name]
+            found[name] = Policy(name, was.rule, was.keep, was.floor, is_former=True)
+    return found
+
+
+def longest_keep(found: Mapping[str, Policy]) -> timedelta:
+    """Of all classes."""
+    return max(policy.keep for policy in found.values())

@@ -1,0 +1,73 @@
+"""The record of runs: what a job took away or moved, by which rule, for `retention history`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from retention.catalogue import policies_text
+from retention.policy import Policy
+from storage.connection import Connection
+from storage.statements import statement
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done to one segment."""
+
+    segment: int
+    class_name: str
+    action: str
+    """retire, merge or purge."""
+    rule: str
+    rows: int
+    size: int
+    root: bytes | None
+    newest: datetime | None
+    to_segment: int | None = None
+    kept_rows: int = 0
+
+
+class Run:
+    """One run of a job, from its first row in retention_runs to its last word."""
+
+    def __init__(self, connection: Connection, run_id: int) -> None:
+        self._connection = connection
+        self.run_id = run_id
+        self.segments = 0
+        self.rows = 0
+        self.size = 0
+
+    @classmethod
+    async def begin(
+        cls, connection: Connection, kind: str, asked_by: str, found: Mapping[str, Policy]
+    ) -> "Run":
+        """The caller holds the lock of retention, so a run that seems to be on has broken off."""
+        await connection.execute(statement("end_broken_runs"))
+        run_id: int = await connection.fetchval(
+            statement("begin_run"), kind, asked_by, policies_text(found)
+        )
+        return cls(connection, run_id)
+
+    async def add(self, done: Done) -> None:
+        """Within the transaction of what it says."""
+        await self._connection.execute(
+            statement("add_step"),
+            self.run_id,
+            done.segment,
+            done.class_name,
+            done.action,
+            done.rule,
+            done.rows,
+            done.size,
+            done.root,
+            done.to_segment,
+            done.kept_rows,
+            done.newest,
+        )
+        self.segments += 1
+        self.rows += done.rows
+        self.size += done.size
+
+    async def end(self, outcome: str, note: str = "") -> None:
+        """`done`, or `stopped` with the reason."""
+        await self._connection.execute(statement("end_run"), self.run_id, outcome, note)

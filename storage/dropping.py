@@ -1,0 +1,88 @@
+"""Taking a leaf out of system_logs and away, beside readers and writers.
+
+detach      DETACH PARTITION … CONCURRENTLY: waits for those who were there before, and holds
+            nobody up; interrupted, it is finished by the next attempt
+drop        DROP TABLE of a detached leaf, in the transaction that says so
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from storage.conditions import leaf_table
+from storage.connection import Connection
+from storage.leaves import MOMENT_MS, leaf_statement
+from storage.statements import statement
+
+_ATTEMPT_S = 5.0
+"""One attempt to detach; the next one finishes what it began."""
+_RETRY_S = 0.05
+
+
+class InTheWay(Exception):
+    """Somebody's transaction did not let go of the tables; the message says whose."""
+
+
+async def detach(connection: Connection, segment: int, *, deadline_s: float) -> None:
+    """Detach a leaf, or finish an interrupted detaching. Nothing where it is detached already.
+
+    `deadline_s` is a time.monotonic(). Raises InTheWay.
+    """
+    while True:
+        pending = await connection.fetchval(statement("detaching"), leaf_table(segment))
+        if pending is None:
+            return
+        name = "finish_detaching" if pending else "detach_leaf"
+        await connection.execute(f"SET statement_timeout = '{round(_ATTEMPT_S * 1000)}ms'")
+        try:
+            await connection.execute(leaf_statement(name, segment))
+        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError):
+            await _or_give_up(connection, deadline_s)
+        finally:
+            if not connection.is_closed():
+                await connection.execute("RESET statement_timeout")
+
+
+async def finish_all(connection: Connection, *, deadline_s: float) -> None:
+    """Finish what was interrupted: only one leaf may be on its way out at a time."""
+    for row in await connection.fetch(statement("half_detached")):
+        await detach(connection, row["segment"], deadline_s=deadline_s)
+
+
+async def drop(
+    connection: Connection,
+    segment: int,
+    saying: Callable[[], Awaitable[None]],
+    *,
+    deadline_s: float,
+) -> None:
+    """Drop a detached leaf; `saying` writes what is to be true with it, in the same transaction.
+
+    Raises InTheWay when somebody reads it until the deadline.
+    """
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
+                await connection.execute(leaf_statement("drop_leaf", segment))
+                await saying()
+        except asyncpg.LockNotAvailableError:
+            await _or_give_up(connection, deadline_s)
+        else:
+            return
+
+
+async def _or_give_up(connection: Connection, deadline_s: float) -> None:
+    if time.monotonic() < deadline_s:
+        await asyncio.sleep(_RETRY_S)
+        return
+    row = await connection.fetchrow(statement("in_the_way"))
+    if row is None:
+        raise InTheWay("the tables are in use")
+    since = "" if row["age_s"] is None else f" since {row['age_s']:.0f} s"
+    raise InTheWay(
+        f"process {row['pid']} ({row['application_name'] or 'no name'}, {row['usename']}) has "
+        f"system_logs in use{since}"
+    )

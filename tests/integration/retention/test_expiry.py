@@ -1,0 +1,339 @@
+"""Expiry: what goes, what stays, what is written down, and who may not be held up by it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from config.retention import RetentionRule
+from config.settings import RetentionSettings, Settings, StorageSettings
+from retention.clock import Now
+from retention.history import runs
+from retention.run import expire
+from retention.seal import seal_all
+from retention.status import status_of
+from storage.locks import RETENTION_SPACE
+from tests.support.keeping import close, keep, keep_many, no_pause
+from tests.support.records import make_record
+from tests.support.waiting import until
+
+DAY = timedelta(days=1)
+
+
+def settings(*rules: RetentionRule) -> Settings:
+    """Settings with these retention rules."""
+    return Settings(retention=RetentionSettings(rules=list(rules)))
+
+
+def ago(**period) -> datetime:
+    """That long before now."""
+    return datetime.now(UTC) - timedelta(**period)
+
+
+async def run(database, chosen=None, *, at=None, **more):
+    """One run, at another time when one is given."""
+    clock = None if at is None else (lambda _: _at(at))
+    return await expire(database.dsn, chosen or settings(), asked_by="test", clock=clock, **more)
+
+
+async def _at(moment: datetime) -> Now:
+    return Now(moment)
+
+
+async def states(pool) -> dict[int, str]:
+    """Segment to state, of those that had records."""
+    rows = await pool.fetch("SELECT segment, state FROM segments WHERE state <> 'ready' ORDER BY 1")
+    return {row["segment"]: row["state"] for row in rows}
+
+
+async def leaves(pool) -> set[int]:
+    """The segments that have a table."""
+    rows = await pool.fetch(
+        "SELECT replace(relname, 'system_logs_s', '')::int AS n FROM pg_class"
+        " WHERE relname ~ '^system_logs_s[0-9]+$' AND relkind = 'r'"
+    )
+    return {row["n"] for row in rows}
+
+
+async def closed(pool, *, level: int = 1, at: datetime, rows: int = 20) -> int:
+    """A closed segment with records of that level which arrived then."""
+    async with pool.acquire() as conn:
+        segment = await keep_many(conn, rows, level=level, at=at)
+        names = ("debug", "info", "warn", "error", "critical")
+        assert await close(conn, names[level]) == segment
+    return segment
+
+
+@pytest.mark.parametrize(("level", "keep"), [(0, 7), (1, 30), (2, 90), (3, 180), (4, 365)])
+async def test_each_level_goes_after_its_time_and_not_before(
+    database, owner_pool, writer_pool, level, keep
+):
+    arrived = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    segment = await closed(writer_pool, level=level, at=arrived)
+
+    await run(database, at=arrived + keep * DAY - timedelta(seconds=1))
+    assert (await states(owner_pool))[segment] == "closed"
+
+    await run(database, at=arrived + keep * DAY)
+    assert (await states(owner_pool))[segment] == "dropped"
+    assert segment not in await leaves(owner_pool)
+
+
+async def test_a_segment_waits_for_its_newest_record(database, owner_pool, writer_pool):
+    async with writer_pool.acquire() as conn:
+        await keep_many(conn, 10, level=0, at=ago(days=9))
+        segment = await keep_many(conn, 10, level=0, at=ago(days=6))
+        await close(conn, "debug")
+
+    await run(database)
+
+    assert (await states(owner_pool))[segment] == "closed"
+
+
+async def test_open_segments_and_audit_records_of_a_year_stay(database, owner_pool, writer_pool):
+    async with writer_pool.acquire() as conn:
+        await keep_many(conn, 10, level=0, at=ago(days=9))
+        await keep(conn, make_record(kind="audit"), at=ago(days=364))
+        audit = await close(conn, "audit")
+
+    report = await run(database)
+
+    assert report.segments == 0
+    assert (await states(owner_pool))[audit] == "closed"
+
+
+async def test_everything_of_the_segment_goes_with_it(database, owner_pool, writer_pool):
+    gone = await closed(writer_pool, level=0, at=ago(days=8), rows=120)
+    stays = await closed(writer_pool, level=1, at=ago(days=8), rows=30)
+
+    await run(database)
+
+    for table in ("log_counts", "log_counts_hourly", "ingest_parts"):
+        rows = await owner_pool.fetch(f"SELECT DISTINCT segment FROM {table}")
+        assert [row["segment"] for row in rows] == [stays], table
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 30
+    assert await owner_pool.fetchval("SELECT sum(rows) FROM log_counts") == 30
+    assert gone not in await leaves(owner_pool)
+
+
+async def test_a_run_leaves_a_record_of_what_went(database, owner_pool, writer_pool):
+    segment = await closed(writer_pool, level=0, at=ago(days=8), rows=120)
+    await seal_all(database.dsn, StorageSettings(), pause=no_pause)
+    root = await owner_pool.fetchval("SELECT digest FROM segments WHERE segment = $1", segment)
+
+    report = await run(database)
+
+    async with owner_pool.acquire() as conn:
+        (past,) = await runs(conn)
+    (step,) = past.steps
+    assert (past.kind, past.asked_by, past.outcome) == ("expire", "test", "done")
+    assert (past.segments, past.rows, past.run_id) == (1, 120, report.run_id)
+    assert (step.segment, step.rule, step.rows) == (segment, "default", 120)
+    assert step.root == root is not None
+    assert step.size > 120 * 100
+    entry = await owner_pool.fetchval(
+        "SELECT body::jsonb ->> 'root' FROM ledger_in WHERE kind = 'retire'"
+    )
+    assert entry == root.hex()
+
+
+async def test_the_record_cannot_be_changed(database, owner_pool, writer_pool):
+    await closed(writer_pool, level=0, at=ago(days=8))
+    await run(database)
+
+    for change in ("DELETE FROM retention_steps", "UPDATE retention_steps SET rows = 0"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="refused"):
+            await owner_pool.execute(change)
+
+
+async def test_a_shorter_rule_acts_on_what_is_stored(database, owner_pool, writer_pool):
+    segment = await closed(writer_pool, level=3, at=ago(days=10))
+    await run(database)
+    assert (await states(owner_pool))[segment] == "closed"
+
+    await run(database, settings(RetentionRule(name="short", keep="9d", level="ERROR")))
+
+    assert (await states(owner_pool))[segment] == "dropped"
+    async with owner_pool.acquire() as conn:
+        assert (await runs(conn))[0].steps[0].rule == "short"
+    changes = await owner_pool.fetchval("SELECT count(*) FROM ledger_in WHERE kind = 'policy'")
+    assert changes == 2  # the first one, and the shorter one
+
+
+async def test_a_removed_rule_holds_on_for_what_it_has_stored(database, owner_pool, writer_pool):
+    rules = settings(RetentionRule(name="payments", keep="3y", source_module="payments"))
+    async with writer_pool.acquire() as conn:
+        segments = await keep(
+            conn,
+            make_record(level=0, source_module="payments"),
+            at=ago(days=800),
+            rules=rules.retention,
+        )
+        segment = segments["payments"]
+        assert await close(conn, "payments") == segment
+    await run(database, rules)
+
+    await run(database, settings())
+    assert (await states(owner_pool))[segment] == "closed"
+
+    await run(database, settings(), at=datetime.now(UTC) + timedelta(days=3 * 365 - 799))
+    assert (await states(owner_pool))[segment] == "dropped"
+
+
+async def test_a_class_that_no_rule_ever_spoke_of_stays_and_is_told(
+    database, owner_pool, writer_pool
+):
+    rules = settings(RetentionRule(name="payments", keep="1d", source_module="payments"))
+    async with writer_pool.acquire() as conn:
+        await keep(
+            conn, make_record(source_module="payments"), at=ago(days=9), rules=rules.retention
+        )
+        segment = await close(conn, "payments")
+
+    report = await run(database, settings())
+
+    assert (await states(owner_pool))[segment] == "closed"
+    assert "no rule speaks of payments" in report.note
+    async with owner_pool.acquire() as conn:
+        found = await status_of(conn, settings(), datetime.now(UTC))
+    assert found.problems == ["no retention rule speaks of class payments: it grows for ever"]
+
+
+async def test_two_runs_at_once_are_one(database, owner_pool, writer_pool):
+    segment = await closed(writer_pool, level=0, at=ago(days=8))
+
+    reports = await asyncio.gather(*(run(database) for _ in range(3)))
+
+    assert sorted(report.outcome for report in reports) == ["done", "skipped", "skipped"]
+    assert (await states(owner_pool))[segment] == "dropped"
+
+
+async def test_what_an_interrupted_run_left_is_finished(database, owner_pool, writer_pool):
+    marked = await closed(writer_pool, level=0, at=ago(days=8))
+    detached = await closed(writer_pool, level=0, at=ago(days=8))
+    half = await closed(writer_pool, level=0, at=ago(days=8))
+    await owner_pool.execute(
+        "UPDATE segments SET state = 'retiring' WHERE segment = ANY ($1)", [marked, detached, half]
+    )
+    await owner_pool.execute(
+        f"ALTER TABLE system_logs DETACH PARTITION system_logs_s{detached} CONCURRENTLY"
+    )
+    await _half_detach(database, half)
+
+    report = await run(database)
+
+    assert (report.outcome, report.segments) == ("done", 3)
+    assert {(await states(owner_pool))[n] for n in (marked, detached, half)} == {"dropped"}
+    assert not {marked, detached, half} & await leaves(owner_pool)
+
+
+async def _half_detach(database, segment: int) -> None:
+    """Cancel a DETACH CONCURRENTLY that waits for a reader."""
+    reader = await asyncpg.connect(database.dsn)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.execute("SELECT count(*) FROM system_logs")
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("SET statement_timeout = '100ms'")
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await owner.execute(
+            f"ALTER TABLE system_logs DETACH PARTITION system_logs_s{segment} CONCURRENTLY"
+        )
+    pending = await owner.fetchval("SELECT count(*) FROM pg_inherits WHERE inhdetachpending")
+    assert pending == 1
+    await reading.rollback()
+    await reader.close()
+    await owner.close()
+
+
+async def test_a_long_read_delays_a_run_and_the_next_one_goes_on(
+    database, owner_pool, writer_pool, monkeypatch
+):
+    monkeypatch.setattr("storage.dropping._ATTEMPT_S", 0.1)
+    segment = await closed(writer_pool, level=0, at=ago(days=8))
+    reader = await asyncpg.connect(database.dsn, server_settings={"application_name": "dump"})
+    pid = reader.get_server_pid()
+    reading = reader.transaction(isolation="repeatable_read")
+    await reading.start()
+    await reader.execute("SELECT count(*) FROM system_logs")
+
+    report = await run(database, patience_s=0.3)
+
+    assert report.outcome == "stopped"
+    assert report.note.startswith(f"process {pid} (dump, opslog) has system_logs in use")
+    assert (await states(owner_pool))[segment] == "retiring"
+    assert await reader.fetchval("SELECT count(*) FROM system_logs") == 20  # it reads on
+    await reading.rollback()
+    await reader.close()
+    assert (await run(database)).outcome == "done"
+    assert (await states(owner_pool))[segment] == "dropped"
+
+
+async def test_writers_and_readers_do_not_wait_for_a_run(
+    database, owner_pool, writer_pool, reader_pool
+):
+    for _ in range(6):
+        await closed(writer_pool, level=0, at=ago(days=8))
+    waits: list[float] = []
+    stop = asyncio.Event()
+
+    async def go(work) -> None:
+        while not stop.is_set():
+            began = asyncio.get_running_loop().time()
+            await work()
+            waits.append(asyncio.get_running_loop().time() - began)
+
+    async def write() -> None:
+        async with writer_pool.acquire() as conn:
+            await keep(conn, make_record(), make_record(level=0))
+
+    async def read() -> None:
+        await reader_pool.fetch("SELECT count(*) FROM system_logs WHERE level = 'INFO'")
+
+    tasks = [asyncio.create_task(go(write)), asyncio.create_task(go(read))]
+    await until(lambda: len(waits) > 20)
+    report = await run(database)
+    stop.set()
+    await asyncio.gather(*tasks)
+
+    assert report.segments == 6
+    assert max(waits) < 1.0
+
+
+async def test_a_lock_that_somebody_holds_skips_the_run(database, owner_pool):
+    conn = await asyncpg.connect(database.dsn)
+    await conn.execute("SELECT pg_advisory_lock($1, 0)", RETENTION_SPACE)
+
+    assert (await run(database)).outcome == "skipped"
+    await conn.close()
+
+
+async def test_batches_and_refused_rows_go_in_their_time(database, owner_pool, writer_pool):
+    old = await closed(writer_pool, level=0, at=ago(days=500))
+    await closed(writer_pool, level=1, at=ago(days=2))
+    for days in (8, 6):
+        await owner_pool.execute(
+            "INSERT INTO dead_letters (batch_id, position, class, encoding_version, row_bytes, leaf,"
+            " sqlstate, reason, received_at) VALUES (1, 1, 'debug', 1, '', '', '22000', 'x', $1)",
+            ago(days=days),
+        )
+
+    await run(database)
+
+    assert (await states(owner_pool))[old] == "dropped"
+    assert await owner_pool.fetchval("SELECT count(*) FROM ingest_batches") == 1
+    assert await owner_pool.fetchval("SELECT count(*) FROM dead_letters") == 1
+
+
+async def test_overdue_records_are_told_with_their_hours(database, owner_pool, writer_pool):
+    await closed(writer_pool, level=0, at=ago(days=12))
+    async with owner_pool.acquire() as conn:
+        before = await status_of(conn, settings(), datetime.now(UTC))
+        await run(database)
+        after = await status_of(conn, settings(), datetime.now(UTC))
+
+    assert before.problems == ["class debug: records are 71 h overdue"]
+    assert before.backlog.rows == 20
+    assert after.problems == []
+    assert after.last_run is not None
