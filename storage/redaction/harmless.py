@@ -30,7 +30,7 @@ _SENTENCE_WORDS: Final = _STATES | frozenset(
 )
 _PLACEHOLDER: Final = re.compile(
     rb"""(?ix)
-    [*x.\-_\#?~]+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | \.{2,}
+    [*.\-_\#?~]+ | x{3,} | x+\*+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | \.{2,}
     | \$\{\{[^{}]*\}\} | \$\{[^{}:]*\} | \$\([^()]*\) | \$[a-z_]\w* | \$\d+ | %[a-z_]\w*% | %[sdvqr@]
     | \{\{[^{}]*\}\} | \{\w*\} | \#\{[^{}]*\} | %\(\w+\)[sdr] | %\{\w+\}
     | <[a-z][a-z_\ \-./:]*> | \((?:null|none|hidden|redacted|masked|not\ set|empty)\)

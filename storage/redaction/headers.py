@@ -59,7 +59,6 @@ _SESSION: Final = searcher(
     r"|laravel_session|_session_id|__Secure-[\w.\-]{1,64}|__Host-[\w.\-]{1,64})="
     r"(?P<secret>[^\s;,\"'`\\<>&]+)"
 )
-_MARKER: Final = re.compile(rb"\[REDACTED:[a-z0-9_]*\]?|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}")
 
 
 def authorizations(raw: bytes) -> Iterator[Span]:
@@ -95,7 +94,7 @@ def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
     found = _PARAMETERS.match(raw, position) or _CREDENTIALS.match(raw, position)
     if position > start and (found is None or harmless(found.group())):
         found = _CREDENTIALS.match(raw, start)
-    if found is None or _MARKER.match(raw, start):
+    if found is None:
         return
     word = found.group().lower()
     if not harmless(word) and word not in _SCHEMES and not spelled_out(word):
@@ -119,16 +118,14 @@ def _is_parameter(name: bytes) -> bool:
 
 def sessions(raw: bytes) -> Iterator[Span]:
     """Spans of the values of well-known session cookies, wherever they stand."""
-    for start, end in each(_SESSION, raw):
-        yield start, start if _MARKER.match(raw, start) else end
+    yield from each(_SESSION, raw)
 
 
 def cookie_value(raw: bytes, position: int = 0) -> Iterator[Span]:
     """The values in a Cookie or Set-Cookie header that begins at `position`."""
     opaque = _OPAQUE.match(raw, position)
     if opaque is not None and raw[opaque.end() : opaque.end() + 1] != b"=":
-        if not _MARKER.match(opaque.group()):
-            yield opaque.span()
+        yield opaque.span()
         return
     while (found := _FLAG.match(raw, position) or _COOKIE.match(raw, position)) is not None:
         position = found.end()
@@ -136,6 +133,5 @@ def cookie_value(raw: bytes, position: int = 0) -> Iterator[Span]:
             found.re is _COOKIE
             and found.group(1).lower() not in _COOKIE_PARAMETERS
             and found.group(3)
-            and not _MARKER.match(found.group(3))
         ):
             yield found.span(3)

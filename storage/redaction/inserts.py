@@ -49,8 +49,7 @@ def _fields(raw: bytes, row: re.Match[bytes], secret: set[int]) -> Iterator[Span
     position = row.start(1)
     for place in range(max(secret) + 1):
         field = _FIELD.match(raw, position, row.end(1))
-        if field is None:
-            return
+        assert field is not None
         position = field.end()
         if place in secret and field.group("quote") and not harmless(field.group("text")):
             yield field.span("text")

@@ -22,7 +22,7 @@ class Kind(Enum):
     """Nothing known: the text rules decide."""
     DOUBTFUL = "doubtful"
     """A secret if it looks like one."""
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 (a kind, not a secret)
     """A secret unless it plainly is none (null, a mask, a placeholder)."""
     AUTHORIZATION = "authorization"
     """A scheme and credentials."""
@@ -42,18 +42,16 @@ class KeyNames:
     """Says of a name what kind of value it has; remembers names that it has seen."""
 
     __slots__ = (
-        "_actors",
-        "_allow",
         "_beside",
         "_counted",
         "_glued",
         "_memo",
         "_not_after",
         "_not_before",
-        "_own",
         "_runs",
         "_secret",
         "_tails",
+        "_whole",
     )
 
     def __init__(
@@ -86,10 +84,11 @@ class KeyNames:
         self._not_before = frozenset(words["not_before"])
         self._not_after = frozenset(words["not_after"])
         self._tails = frozenset(words["tails"])
-        self._actors = frozenset(words["actors"])
-        self._allow = frozenset(name.lower() for name in (*words["allow"], *allow))
         self._secret = frozenset(name.lower() for name in secret)
-        self._own = frozenset(name.lower() for name in own)
+        self._whole = dict.fromkeys(words["actors"], Kind.ACTOR)
+        self._whole |= dict.fromkeys(self._secret, Kind.SECRET)
+        self._whole |= dict.fromkeys(map(str.lower, own), Kind.OWN)
+        self._whole |= dict.fromkeys(map(str.lower, (*words["allow"], *allow)), Kind.PLAIN)
         self._beside = frozenset(words["beside"])
         self._memo: dict[str, Kind] = {}
 
@@ -150,14 +149,8 @@ class KeyNames:
 
     def _judge(self, name: str) -> Kind:
         lower = name.lower()
-        if lower in self._allow:
-            return Kind.PLAIN
-        if lower in self._own:
-            return Kind.OWN
-        if lower in self._secret:
-            return Kind.SECRET
-        if lower in self._actors:
-            return Kind.ACTOR
+        if lower in self._whole:
+            return self._whole[lower]
         words = words_of(name)
         found = Kind.PLAIN
         for start, word in enumerate(words):

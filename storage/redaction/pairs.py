@@ -1,5 +1,6 @@
-"""Values of secret-named fields inside text: `key=value`, `key: value`, JSON at any depth of
-escaping, YAML, flags, elements, and names that stand in a sibling.
+"""Values of secret-named fields inside text.
+
+`key=value`, `key: value`, JSON at any depth of escaping, YAML, flags, elements, names in a sibling.
 
 RE2 finds a key word with its separator; the name is judged whole (keys.py), the value is delimited
 by extents.py. Every step moves forward.
@@ -151,6 +152,7 @@ class Pairs:
         """Whether it is no field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
         return (
             raw.startswith(b":", end)
+            or (raw.endswith(b"::", start, end) and raw[end : end + 1] != b" ")
             or raw.endswith(b"[REDACTED:", 0, start)
             or (start > 1 and raw.startswith(b"//", start - 2))
             or (label.is_awaited and _AWAITED.search(raw, max(0, start - 12), start) is not None)

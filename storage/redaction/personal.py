@@ -33,7 +33,8 @@ _GIT_REMOTE: Final = re.compile(
 _AUTHORITY_BEFORE: Final = re.compile(rb".*[A-Za-z0-9]:(?:\\*/){2}[^\s/?#\"'`<>]*+\Z", re.DOTALL)
 _AUTHORITY_AFTER: Final = re.compile(rb"[^\s/?#\"'`<>@]{0,300}@")
 _LOOK_BACK_BYTES: Final = 300
-_ESCAPED: Final = frozenset(b"nrt")
+# The letters of an escape pass for the first letters of an address after it.
+_ESCAPE: Final = re.compile(rb"[nrt]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}")
 _BACKSLASH: Final = 0x5C
 
 _GUARD_BYTES: Final = 2
@@ -51,8 +52,9 @@ def emails(raw: bytes) -> Iterator[Span]:
     """Spans of addresses; versions, git remotes and the user part of a URI are none."""
     has_uri = b"//" in raw
     for start, end in each(_EMAIL, raw):
-        if raw[start - 1] == _BACKSLASH and start and raw[start] in _ESCAPED:
-            start += 1  # noqa: PLW2901 (the rest of an escaped line feed)
+        if start and raw[start - 1] == _BACKSLASH:
+            escape = _ESCAPE.match(raw, start)
+            start = escape.end() if escape is not None else start  # noqa: PLW2901
         if _is_address(raw, start, end) and not (has_uri and _is_userinfo(raw, start, end)):
             yield start, end
         else:

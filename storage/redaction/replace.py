@@ -78,16 +78,15 @@ def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
     done = [match.span() for match in _DONE.finditer(raw)]
     starts = [start for start, _ in done]
     kept = []
-    for start, end, number in spans:
-        first = bisect_right(starts, start)
-        first -= first > 0 and done[first - 1][1] > start
-        position, left = start, b""
+    for begin, end, number in spans:
+        first = bisect_right(starts, begin)
+        first -= first > 0 and done[first - 1][1] > begin
+        start, position, left = begin, begin, b""
         for at, stop in done[first : bisect_left(starts, end)]:
             left += raw[position:at]
             start, position = min(start, at), max(position, stop)
-        end = max(end, position)
         if _LETTER.search(left + raw[position:end]):
-            kept.append((start, end, number))
+            kept.append((start, max(end, position), number))
     return kept
 
 

@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 
 import re2
 
-from config.errors import SetupError
 from storage.redaction.finders import Finder, arms_of, cost_of
 from storage.redaction.keys import KeyNames
 from storage.redaction.rules import Rule

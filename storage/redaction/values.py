@@ -47,19 +47,21 @@ class Values:
 
     def _any(self, kind: Kind, key: str, value: Value, depth: int, counts: Counts) -> Value:
         if isinstance(value, str):
-            return self._string(kind, key, value.encode("utf-8", "replace"), counts).decode()
-        if isinstance(value, bytes):
-            return self._string(kind, key, value, counts)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, (int, float)):
-            return self._number(kind, key, value, counts)
-        if depth >= _DEEPEST:
+            safe: Value = self._string(kind, key, value.encode("utf-8", "replace"), counts).decode()
+        elif isinstance(value, bytes):
+            safe = self._string(kind, key, value, counts)
+        elif value is None or isinstance(value, bool):
+            safe = value
+        elif isinstance(value, (int, float)):
+            safe = self._number(kind, key, value, counts)
+        elif depth >= _DEEPEST:
             counts["unscanned"] = counts.get("unscanned", 0) + 1
-            return TOO_DEEP
-        if isinstance(value, list):
-            return self._list(kind, key, value, depth + 1, counts)
-        return self._map(kind, key, value, depth + 1, counts)
+            safe = TOO_DEEP
+        elif isinstance(value, list):
+            safe = self._list(kind, key, value, depth + 1, counts)
+        else:
+            safe = self._map(kind, key, value, depth + 1, counts)
+        return safe
 
     def _string(self, kind: Kind, key: str, raw: bytes, counts: Counts) -> bytes:
         if kind is not Kind.PLAIN and self._is_secret(kind, key, raw):

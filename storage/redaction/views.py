@@ -1,8 +1,8 @@
-"""The same text with its escapes undone, so that a secret cannot pass in another spelling.
+r"""The same text with its escapes undone, so that a secret cannot pass in another spelling.
 
-Percent escapes (RFC 3986), \\u and \\x escapes (JSON, JavaScript), character references (HTML),
+Percent escapes (RFC 3986), \u and \x escapes (JSON, JavaScript), character references (HTML),
 full-width letters and characters without width. Spans found in such a view are mapped back to the
-bytes that were written. Only escapes of printable ASCII are undone: a secret's marks are ASCII.
+bytes that were written.
 """
 
 import re
@@ -16,13 +16,13 @@ from unicodedata import normalize
 from storage.redaction.shapes import Span
 
 TRIGGER: Final = (
-    r"%[2-7][0-9A-Fa-f]|\\(?:u00[2-7][0-9A-Fa-f]|x[2-7][0-9A-Fa-f]|/)"
+    r"%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|x[2-7][0-9A-Fa-f]|/)"
     r"|&(?:#\d{2,4}|#[xX][0-9A-Fa-f]{2,4}|quot|amp|lt|gt|apos|commat|colon|equals);"
     r"|\x{200b}|\x{200c}|\x{200d}|\x{2060}|\x{feff}|\x{ad}|[\x{ff01}-\x{ff5e}]"
 )
 _ESCAPE: Final = re.compile(
-    rb"(%[2-7][0-9A-Fa-f]"
-    rb"|\\{1,8}(?:u00[2-7][0-9A-Fa-f]|x[2-7][0-9A-Fa-f]|/)"
+    rb"(%[0-9A-Fa-f]{2}"
+    rb"|\\{1,8}(?:u[0-9A-Fa-f]{4}|x[2-7][0-9A-Fa-f]|/)"
     rb"|&(?:#\d{2,4}|#[xX][0-9A-Fa-f]{2,4}|quot|amp|lt|gt|apos|commat|colon|equals);"
     rb"|\xe2\x80[\x8b-\x8d]|\xe2\x81\xa0|\xef\xbb\xbf|\xc2\xad"
     rb"|\xef(?:\xbc[\x81-\xbf]|\xbd[\x80-\x9e]))"
@@ -63,7 +63,8 @@ def _decoded(escape: bytes) -> bytes:
     if escape.startswith(b"%"):
         return bytes.fromhex(escape[1:].decode())
     if escape.startswith(b"\\"):
-        return b"/" if escape.endswith(b"/") else bytes.fromhex(escape[-2:].decode())
+        digits = escape.lstrip(b"\\ux")
+        return chr(int(digits, 16)).encode("utf-8", "replace") if digits != b"/" else digits
     if escape.startswith(b"&"):
         return unescape(escape.decode()).encode("utf-8", "replace")
     wide = escape.startswith((b"\xef\xbc", b"\xef\xbd"))

@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from tests.corpus.cases import ANSWER, Case, cases
 
 from storage.redaction.redactor import Redactor
+from tests.corpus.cases import ANSWER, Case, cases
 
 CASES = cases()
 

