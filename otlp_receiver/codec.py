@@ -56,6 +56,10 @@ class Codec:
         self._redacting = Redacting(redactor, limits, self._memos)
         self._make_shape = ShapeMaker(mapping)
 
+    def twin(self) -> "Codec":
+        """Another with memos of its own, for another thread."""
+        return Codec(self._redactor, self._limits, self._mapping)
+
     def decode(self, signal: Signal, encoding: Encoding, body: bytes) -> Export:
         """What the body says. Raises BadPayload for a body that is not what it should be."""
         reader: ProtobufReader | JsonReader

@@ -146,7 +146,7 @@ class ProtobufReader:
 
     def _miss(self, attributes: list[Attribute | None], raws: Any, where: str) -> None:
         """Decode those that the younger memo lacks and this request did not have yet."""
-        fresh, misses = self._fresh, self._misses
+        fresh, misses, tally = self._fresh, self._misses, self._tally
         for place, known in enumerate(attributes):
             if known is not None:
                 continue
@@ -154,24 +154,19 @@ class ProtobufReader:
                 break  # the rest will be cut
             raw = key = raws[place]
             if raw not in fresh:
-                attributes[place] = self._memos.attributes.older(raw)
-                if attributes[place] is not None:
+                older = attributes[place] = self._memos.attributes.older(raw)
+                if older is not None:
                     continue
-                key = self._decode(raw, place, where)
+                try:
+                    pair = key_value(raw, tally)
+                except Malformed as bad:
+                    bad.where = f"{where}[{place}]"
+                    raise
+                # What was replaced has to be counted each time it comes: never remembered.
+                if tally.touched or len(raw) > MAX_KEY_BYTES:
+                    key = Once()
+                fresh[key] = pair
             misses.append((attributes, place, key, where))
-
-    def _decode(self, raw: bytes, place: int, where: str) -> Hashable:
-        """Put an attribute into `fresh`; its key there."""
-        tally = self._tally
-        try:
-            pair = key_value(raw, tally)
-        except Malformed as bad:
-            bad.where = f"{where}[{place}]"
-            raise
-        # What was replaced has to be counted each time it comes: never remembered.
-        key: Hashable = Once() if tally.touched or len(raw) > MAX_KEY_BYTES else raw
-        self._fresh[key] = pair
-        return key
 
     def _attributes(self, raws: Any, where: str) -> list[Attribute | None]:
         """Attributes of a span, an event or a link."""

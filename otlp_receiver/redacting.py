@@ -42,6 +42,9 @@ from storage.record import Attribute, Value
 _Told = tuple[str, Attribute, dict[str, int]]
 """Where an attribute stands, the attribute as redacted, and the sizes of what was cut from it."""
 
+_Special = dict[Hashable, tuple[Attribute, dict[str, int]]]
+"""The attributes of which there is something to tell, with the sizes of what was cut."""
+
 _AT_ONCE = 8
 """Attributes in one call of the redactor: where one of them has a secret, all are looked at."""
 
@@ -86,10 +89,10 @@ class Redacting:
 
     def _redact_fresh(
         self, fresh: dict[Hashable, Pair]
-    ) -> tuple[dict[Hashable, Attribute], dict[Hashable, tuple[Attribute, dict[str, int]]]]:
+    ) -> tuple[dict[Hashable, Attribute], _Special]:
         """The attributes by key; of those with something to tell also as redacted, and the cuts."""
         made: dict[Hashable, Attribute] = {}
-        special: dict[Hashable, tuple[Attribute, dict[str, int]]] = {}
+        special: _Special = {}
         memos, redact = self._memos, self._redactor.record
         for key in fresh if len(memos.marked) else ():
             known = memos.marked.find(key)
@@ -97,22 +100,33 @@ class Redacting:
                 made[key] = known
                 special[key] = (known, {})
         keys = [key for key in fresh if key not in made] if made else list(fresh)
+        least = self._limiter.least
         for first in range(0, len(keys), _AT_ONCE):
             some = keys[first : first + _AT_ONCE]
             _, _, attributes = redact(None, [fresh[key] for key in some])
+            plain = dict(zip(some, attributes, strict=True))
+            made.update(plain)
+            size = 0
             for key, attribute in zip(some, attributes, strict=True):
-                made[key] = attribute
-                cuts: dict[str, int] = {}
-                size = len(attribute.json)
-                if size > self._limiter.least:
-                    made[key] = self._limiter.shorten(attribute, cuts)
-                if cuts or attribute.hits:
-                    special[key] = (attribute, cuts)
-                if type(key) is not Once and not cuts:
-                    (memos.marked if attribute.hits else memos.attributes).add(
-                        key, attribute, 3 * size
-                    )
+                size += len(attribute.json)
+                if attribute.hits or len(attribute.json) > least or type(key) is Once:
+                    del plain[key]
+                    made[key] = self._settle(key, attribute, special)
+            memos.attributes.add_all(plain, 3 * size)
         return made, special
+
+    def _settle(self, key: Hashable, attribute: Attribute, special: _Special) -> Attribute:
+        """One that is long, or in which something was hidden, or that is not to be remembered."""
+        cuts: dict[str, int] = {}
+        kept = attribute
+        if len(attribute.json) > self._limiter.least:
+            kept = self._limiter.shorten(attribute, cuts)
+        if cuts or attribute.hits:
+            special[key] = (attribute, cuts)
+        if type(key) is not Once and not cuts:
+            memo = self._memos.marked if attribute.hits else self._memos.attributes
+            memo.add(key, attribute, 3 * len(attribute.json))
+        return kept
 
     def _log_rows(
         self, raw_rows: list[RawLog], told: dict[int, list[_Told]], counts: dict[str, int]

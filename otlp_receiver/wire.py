@@ -94,18 +94,22 @@ def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
     if size > 3 and raw[0] == 0x0A and (at := raw[1] + 2) < size - 1 and raw[at] == 0x12:
         value_size = raw[at + 1]
         if value_size < 0x80 and at < 0x82 and at + 2 + value_size == size:
-            return text_of(raw[2:at], tally), any_value(raw[at + 2 :], tally, depth)
-    key = b""
+            key = text_of(raw[2:at], tally)
+            # And of these shapes the usual one: a short text.
+            if value_size > 1 and raw[at + 2] == _FLAT_STRING and raw[at + 3] == value_size - 2:
+                return key, text_of(raw[at + 4 :], tally)
+            return key, any_value(raw[at + 2 :], tally, depth)
+    raw_key = b""
     values: list[bytes] = []
     for number, wire_type, content in fields(raw):
         if wire_type == LENGTH and isinstance(content, bytes):
             if number == 1:
-                key = content
+                raw_key = content
             elif number == 2:
                 values.append(content)
         elif number == 3 and wire_type == VARINT:
             tally.strindex()
-    return text_of(key, tally), any_value(b"".join(values), tally, depth)
+    return text_of(raw_key, tally), any_value(b"".join(values), tally, depth)
 
 
 def any_value(  # noqa: PLR0911 - the hot path

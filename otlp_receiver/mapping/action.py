@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from otlp_receiver.mapping.module import last_separator
 from otlp_receiver.mapping.texts import Places, words
-from storage.record import Attribute, Value
+from storage.record import Attribute
 
 CHARACTERS = 100
 EVENT_KEYS = ("event.name", "logrecord.event.name", "audit.action", "event.action")
@@ -66,18 +66,14 @@ def action_of(
     if action is None and span_name:
         action, source = templated(span_name), "span.name"
     if action is None and http is not None:
-        action, source = _request(attributes[http[0]].value, attributes[http[1]].value)
+        method, route = attributes[http[0]].value, attributes[http[1]].value
+        if type(method) is str and type(route) is str and method and route:
+            action, source = f"{method} {route}", ROUTE_KEY
     if action is None and has_exception:
         action, source = OF_EXCEPTIONS, "exception"
     if action is None and functions:
         action, source = _function(attributes, functions)
     return (otherwise, "default") if action is None else (action, source)
-
-
-def _request(method: Value, route: Value) -> tuple[str | None, str]:
-    if type(method) is str and type(route) is str and method and route:
-        return f"{method} {route}", ROUTE_KEY
-    return _NONE
 
 
 def _function(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:

@@ -33,17 +33,23 @@ def map_logs(groups: list[Group[Stream, LogRow]], run: Run) -> None:
         facts = run.facts_of(group.stream)
         run.batch.streams[facts.definition.id] = facts.definition
         run.batch.replaced_characters += group.stream.replaced
+        records = run.batch.records
         for row in group.rows:
-            _map_log(row, facts, run)
+            sources: Sources | None = None if run.note is None else {}
+            record = _map_log(row, facts, run, sources)
+            if run.is_plain and run.room_bytes > 0:
+                run.room_bytes -= len(record.metadata)
+                records.append(record)
+            else:
+                run.take(record, sources)
 
 
 def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
-    row: LogRow, facts: StreamFacts, run: Run
-) -> None:
+    row: LogRow, facts: StreamFacts, run: Run, sources: Sources | None
+) -> Record:
     head, time_ns, observed_ns, trace_id, span_id, text, body, attributes, marks, odd = row
     keys = tuple([attribute.key for attribute in attributes])
     shape = run.shapes.get(keys) or run.shape_of(keys)
-    sources: Sources | None = None if run.note is None else {}
     full: dict[str, bytes] = {}
     value = None if body is None else body.value
     record = Record()
@@ -125,7 +131,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
             ipAddress=address_source,
             message=message_source,
         )
-    run.take(record, sources)
+    return record
 
 
 def _level(head: Head, body: Value, attributes: list[Attribute], shape: Shape) -> tuple[int, str]:

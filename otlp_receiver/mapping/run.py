@@ -60,9 +60,14 @@ class Run:
     """Characters up to which a message fits for certain: each takes up to four bytes."""
     earliest_ns: int = field(init=False)
     latest_ns: int = field(init=False)
-    metadata_bytes: int = 0
+    room_bytes: int = field(init=False)
+    """Metadata that the request may still have."""
+    is_plain: bool = field(init=False)
+    """Whether every record is taken as long as there is room, and nobody is told."""
 
     def __post_init__(self) -> None:
+        self.room_bytes = MAX_METADATA_BYTES
+        self.is_plain = self.min_level is None and self.note is None
         self.short_message = self.max_message_bytes // 4
         self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
 
@@ -107,12 +112,12 @@ class Run:
     def take(self, record: Record, sources: Sources | None, *, derived: bool = False) -> None:
         """The record is part of the batch, unless it is below the key's level or one too many."""
         reason = ""
-        self.metadata_bytes += len(record.metadata)
         if self.min_level is not None and record.level < self.min_level:
             reason = BELOW_MIN_LEVEL
-        elif self.metadata_bytes > MAX_METADATA_BYTES:
+        elif self.room_bytes <= 0:
             reason = TOO_MUCH
         else:
+            self.room_bytes -= len(record.metadata)
             self.batch.records.append(record)
             self.batch.derived += derived
         if reason and not derived:

@@ -8,7 +8,7 @@ import pytest
 from config.levels import Level
 from otlp_receiver.export import Signal
 from otlp_receiver.mapping.identity import id_of
-from otlp_receiver.mapping.run import MAX_METADATA_BYTES, Run
+from otlp_receiver.mapping.run import MAX_METADATA_BYTES
 from storage.canonical import canonical
 from storage.correlation import stored_correlation
 from tests.support.telemetry import (
@@ -301,13 +301,13 @@ def test_a_minimum_level_rejects_what_is_below():
     assert batch.received == 4
 
 
-def test_records_that_would_fill_the_memory_are_rejected(monkeypatch):
+@pytest.mark.parametrize("key", [Key(), Key(min_level=Level.DEBUG)], ids=["plain", "level"])
+def test_records_that_would_fill_the_memory_are_rejected(monkeypatch, key):
     """A double of 1e308 is nine bytes on the wire and 310 in jsonb."""
     assert MAX_METADATA_BYTES == 512 * 2**20
     monkeypatch.setattr("otlp_receiver.mapping.run.MAX_METADATA_BYTES", 1000)
 
-    batch = stored(logs_json(*[log({"n": 1e308}) for _ in range(9)]))
+    batch = stored(logs_json(*[log({"n": 1e308}) for _ in range(9)]), key=key)
 
-    assert len(batch.records) == 2
-    assert batch.rejected == {"too_much": 7}
-    assert Run.__slots__
+    assert len(batch.records) == 3
+    assert batch.rejected == {"too_much": 6}
