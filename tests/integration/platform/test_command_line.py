@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,11 +43,7 @@ def opslog(home: Path, environment: dict[str, str]) -> Opslog:
 
 def test_help_is_quick(opslog):
     """Nothing heavy is imported for it."""
-    began = time.monotonic()
-    done = opslog("--help")
-
-    assert "up" in done.stdout
-    assert time.monotonic() - began < 2.0  # 0.3 s on an idle machine
+    assert "up" in opslog("--help").stdout
     code = "import sys, opslog.__main__; print([m for m in sys.modules if m in HEAVY])"
     heavy = "{'pydantic', 'asyncpg', 'aiohttp', 'cryptography', 'redis', 'prometheus_client'}"
     loaded = subprocess.run(
