@@ -22,7 +22,7 @@ from storage.redaction.pairs import (
 from storage.redaction.pem import private_keys
 from storage.redaction.personal import cards, emails
 from storage.redaction.rules import Rule
-from storage.redaction.shapes import Search, Span, each, options, searcher
+from storage.redaction.shapes import Shape, Span, options
 from storage.redaction.uris import go_passwords, oracle_passwords, uri_passwords
 from storage.redaction.validators import VALIDATORS, Validator
 
@@ -88,14 +88,14 @@ def _shape_finders(rule: Rule) -> Iterator[Finder]:
     strong = VALIDATORS["always"] if rule.weak else valid
     allowed = [re2.compile(pattern, options=options()) for pattern in rule.allow]
     for pattern in rule.patterns:
-        yield _shape_finder(searcher(pattern), strong, allowed)
+        yield _shape_finder(Shape(pattern), strong, allowed)
     for pattern in rule.weak:
-        yield _shape_finder(searcher(pattern), valid, allowed)
+        yield _shape_finder(Shape(pattern), valid, allowed)
 
 
-def _shape_finder(search: Search, valid: Validator, allowed: Sequence[_Allowed]) -> Finder:
+def _shape_finder(shape: Shape, valid: Validator, allowed: Sequence[_Allowed]) -> Finder:
     def find(raw: bytes) -> Iterator[Span]:
-        for start, end in each(search, raw):
+        for start, end in shape.each(raw):
             match = raw[start:end]
             passes = not valid(match) or any(pattern.fullmatch(match) for pattern in allowed)
             yield start, start if passes else end

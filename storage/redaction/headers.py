@@ -8,16 +8,14 @@ from storage.redaction.extents import leaves
 from storage.redaction.harmless import begins_with_word as spelled_out
 from storage.redaction.harmless import harmless
 from storage.redaction.randomness import random_looking
-from storage.redaction.shapes import Span, each, searcher
+from storage.redaction.shapes import Shape, Span
 from storage.redaction.validators import basic
 
 _AFTER_NAME: Final = (
     r"""(?:%22|%5[dD]|&quot;|\\*["'`]|[\])])*\s*(?:=>|[:=]|%3[aAdD])"""
     r"""\s*[\[({]?\s*(?:%22|&quot;|[bur]?\\*["'`])?"""
 )
-_AUTHORIZATION: Final = searcher(
-    rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}"
-)
+_AUTHORIZATION: Final = Shape(rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}")
 _FIRST: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
 _FIELD: Final = re.compile(rb"[\w.\-]{1,64}\s?[=:]|(?:and|for|from|in|of|on|or|to|was|with|next)\b")
 # The registry of IANA, "HTTP Authentication Schemes", and those that vendors made.
@@ -34,10 +32,10 @@ _CREDENTIALS: Final = re.compile(
     rb"""(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[\w -]*>|[^\s"'`,;\\\])}<>|&]"""
     rb"""|[,;&|)\]}](?![\s"'`,;&|)\]}\\]|\Z|[\w.\-]{1,64}\s?[=:]))++"""
 )
-_BEARER: Final = searcher(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\-.~+/]{8,}=*)""")
-_BASIC: Final = searcher(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
+_BEARER: Final = Shape(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\-.~+/]{8,}=*)""")
+_BASIC: Final = Shape(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
 
-_COOKIES: Final = searcher(rf"(?i)cookies?2?{_AFTER_NAME}")
+_COOKIES: Final = Shape(rf"(?i)cookies?2?{_AFTER_NAME}")
 _COOKIE: Final = re.compile(
     rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)((?:[^\s;,"'`\\<>&]|,(?![\s"']|[\w.\-]{1,64}=|\Z))*+)\2"""
     rb"""(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""
@@ -54,7 +52,7 @@ _FLAG: Final = re.compile(
     rb"(?i)(?:secure|httponly|partitioned|discard|GMT)\s*;?\s*"
     rb"|\d\d[ -]\w{3}[ -]\d{2,4} [\d:]{8} GMT\s*;?\s*"
 )
-_SESSION: Final = searcher(
+_SESSION: Final = Shape(
     r"(?i)(?:JSESSIONID|PHPSESSID|ASP\.NET_SessionId|ASPSESSIONID\w{0,16}|connect\.sid"
     r"|laravel_session|_session_id|__Secure-[\w.\-]{1,64}|__Host-[\w.\-]{1,64})="
     r"(?P<secret>[^\s;,\"'`\\<>&]+)"
@@ -63,20 +61,20 @@ _SESSION: Final = searcher(
 
 def authorizations(raw: bytes) -> Iterator[Span]:
     """Spans of the credentials in Authorization headers; the scheme's name stays."""
-    for start, end in each(_AUTHORIZATION, raw):
+    for start, end in _AUTHORIZATION.each(raw):
         yield start, start
         yield from authorization_value(raw, end)
 
 
 def bearers(raw: bytes) -> Iterator[Span]:
     """Spans of tokens after the word Bearer."""
-    for start, end in each(_BEARER, raw):
+    for start, end in _BEARER.each(raw):
         yield start, end if random_looking(raw[start:end]) else start
 
 
 def basics(raw: bytes) -> Iterator[Span]:
     """Spans of user and password in base64 after the word Basic."""
-    for start, end in each(_BASIC, raw):
+    for start, end in _BASIC.each(raw):
         yield start, end if basic(raw[start:end]) else start
 
 
@@ -103,7 +101,7 @@ def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
 
 def cookies(raw: bytes) -> Iterator[Span]:
     """Spans of cookie values; their names and the parameters of Set-Cookie stay."""
-    for start, end in each(_COOKIES, raw):
+    for start, end in _COOKIES.each(raw):
         yield start, start
         bracket = raw.find(b"{", max(start, end - _BRACKETS_BYTES), end + 1)
         if bracket >= 0:
@@ -118,7 +116,7 @@ def _is_parameter(name: bytes) -> bool:
 
 def sessions(raw: bytes) -> Iterator[Span]:
     """Spans of the values of well-known session cookies, wherever they stand."""
-    yield from each(_SESSION, raw)
+    yield from _SESSION.each(raw)
 
 
 def cookie_value(raw: bytes, position: int = 0) -> Iterator[Span]:

@@ -14,7 +14,7 @@ from typing import Final
 from storage.redaction.extents import extents
 from storage.redaction.harmless import begins_with_word, harmless, looks_secret
 from storage.redaction.keys import KeyNames, Kind, words_of
-from storage.redaction.shapes import Search, Span, searcher
+from storage.redaction.shapes import Shape, Span
 
 _CLOSERS: Final = r"""(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
 _SEPARATOR: Final = r"(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|[ \t]->|→)"
@@ -95,17 +95,17 @@ class _Label:
 class Pairs:
     """The finder for names followed by a separator."""
 
-    __slots__ = ("_labels", "_names", "_search")
+    __slots__ = ("_labels", "_names", "_shape")
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search = searcher(pair_pattern(names))
+        self._shape = Shape(pair_pattern(names))
         self._labels: dict[bytes, _Label] = {}
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of secret values, left to right; an empty span is a value that was let pass."""
         position = 0
-        search, labels = self._search, self._labels
+        search, labels = self._shape.search, self._labels
         has_lines = b"\n" in raw
         while (found := search(raw, position)) is not None:
             start, position = found
@@ -178,16 +178,16 @@ def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
 class Flags:
     """The finder for command lines: `--password x`, `["--token", "x"]`."""
 
-    __slots__ = ("_names", "_search")
+    __slots__ = ("_names", "_shape")
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(flag_pattern(names))
+        self._shape = Shape(flag_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the values of secret-named flags."""
         position = 0
-        while (found := self._search(raw, position)) is not None:
+        while (found := self._shape.search(raw, position)) is not None:
             start, position = found[0], found[1] - 1
             flag = raw[start:position].rstrip(b" \t\"'\\,")
             name = flag[flag.index(b"-") :].decode("utf-8", "replace").lstrip("-")
@@ -205,16 +205,16 @@ class Flags:
 class Elements:
     """The finder for XML and HTML: the text of secret-named elements."""
 
-    __slots__ = ("_names", "_search")
+    __slots__ = ("_names", "_shape")
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(element_pattern(names))
+        self._shape = Shape(element_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the text of secret-named elements."""
         position = 0
-        while (found := self._search(raw, position)) is not None:
+        while (found := self._shape.search(raw, position)) is not None:
             start, position = found
             tag_end = raw.index(b">", start) + 1
             name = re.split(rb"[\s>]", raw[start + 1 : tag_end], maxsplit=1)[0].rpartition(b":")[2]
@@ -233,16 +233,16 @@ class Elements:
 class Named:
     """The finder for names in a sibling: `"name": "DB_PASSWORD", "value": …`, forms, multipart."""
 
-    __slots__ = ("_names", "_search")
+    __slots__ = ("_names", "_shape")
 
     def __init__(self, names: KeyNames) -> None:
         self._names = names
-        self._search: Search = searcher(named_pattern(names))
+        self._shape = Shape(named_pattern(names))
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
         """Spans of the values beside secret names."""
         position = 0
-        while (found := self._search(raw, position)) is not None:
+        while (found := self._shape.search(raw, position)) is not None:
             start, position = found[0], found[1] - 1
             text = raw[start:position].rstrip(b"\\\"' \t")
             name = re.split(rb"[=:(]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from storage.redaction.shapes import Span, each, searcher
+from storage.redaction.shapes import Shape, Span
 
 _BREAK: Final = (
     rb"""(?:\s|\\++[nrt]|%0[aAdD]|%20|&\#1[03];|\\*+["'],?\s*+(?:\+|\.|\\)?\s*+\\*+["'])"""
 )
 _KIND: Final = r"(?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?"
-_BEGIN: Final = searcher(rf"-{{4,5}}[ +]?BEGIN[ +]{_KIND}[ +]?-{{4,5}}")
-_END: Final = searcher(rf"-{{4,5}}[ +]?END[ +]{_KIND}[ +]?-{{4,5}}")
+_BEGIN: Final = Shape(rf"-{{4,5}}[ +]?BEGIN[ +]{_KIND}[ +]?-{{4,5}}")
+_END: Final = Shape(rf"-{{4,5}}[ +]?END[ +]{_KIND}[ +]?-{{4,5}}")
 _BODY: Final = re.compile(
     rb"(?x)(?:"
     + _BREAK
@@ -33,7 +33,7 @@ _BODY_BACKWARDS: Final = re.compile(
     rb"(?:=*+[A-Za-z0-9+/]{16,}+(?:\s|\\|[\"',])*+)*+"
 )
 _LONGEST_KEY_BYTES: Final = 32 * 1024
-_PUTTY_HEAD: Final = searcher(r"Private-Lines: ?\d{1,4}")
+_PUTTY_HEAD: Final = Shape(r"Private-Lines: ?\d{1,4}")
 _PUTTY_BODY: Final = re.compile(
     rb"(?x)(?:" + _BREAK + rb"*+(?: [A-Za-z0-9+/=]{16,}+ | Private-(?:MAC|Hash):[ ]?[0-9a-fA-F]*+"
     rb" | [A-Za-z0-9+/=]++(?=" + _BREAK + rb"*+(?:Private-|\Z)) ))*+"
@@ -42,8 +42,8 @@ _PUTTY_BODY: Final = re.compile(
 
 def private_keys(raw: bytes) -> Iterator[Span]:
     """Spans of private keys, left to right."""
-    begins = list(each(_BEGIN, raw))
-    ends = list(each(_END, raw))
+    begins = list(_BEGIN.each(raw))
+    ends = list(_END.each(raw))
     closed = set()
     number = 0
     for place, (start, head) in enumerate(begins):
@@ -62,7 +62,7 @@ def private_keys(raw: bytes) -> Iterator[Span]:
             lines = _BODY_BACKWARDS.match(before)
             assert lines is not None
             yield start - len(lines.group().rstrip(b"\\\"', \t\r\n")), end
-    for start, head in each(_PUTTY_HEAD, raw):
+    for start, head in _PUTTY_HEAD.each(raw):
         body = _PUTTY_BODY.match(raw, head)
         assert body is not None
         yield start, body.end()

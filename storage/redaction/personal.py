@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from storage.redaction.shapes import Span, each, searcher
+from storage.redaction.shapes import Shape, Span
 from storage.redaction.validators import card
 
 # Letters that are written with blanks between words; scripts without blanks would swallow the
@@ -12,7 +12,7 @@ from storage.redaction.validators import card
 _LETTERS: Final = r"\x{c0}-\x{24f}\x{370}-\x{52f}"
 _WIDE: Final = r"\x{e00}-\x{fff}\x{3040}-\x{d7a3}"
 _LABEL: Final = rf"[A-Za-z0-9{_LETTERS}\-]"
-_EMAIL: Final = searcher(
+_EMAIL: Final = Shape(
     rf"(?:\b[oOdD]')?[A-Za-z0-9._%+\-{_LETTERS}]+@(?:{_LABEL}+\.)+"
     rf"(?:xn--[a-z0-9\-]{{2,59}}|[A-Za-z{_LETTERS}]{{2,24}})"
     rf"|[{_WIDE}]{{1,32}}@(?:[A-Za-z0-9{_WIDE}\-]+\.)+(?:[A-Za-z]{{2,24}}|[{_WIDE}]{{2,24}})"
@@ -38,7 +38,7 @@ _ESCAPE: Final = re.compile(rb"[nrt]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}")
 _BACKSLASH: Final = 0x5C
 
 _GUARD_BYTES: Final = 2
-_DIGITS: Final = searcher(r"\d(?:(?:[ .+\-]|%20|\x{a0})?\d){12,}")
+_DIGITS: Final = Shape(r"\d(?:(?:[ .+\-]|%20|\x{a0})?\d){12,}")
 _CARD: Final = re.compile(
     rb"(?:(?<![0-9A-Za-z])|(?<=%B)|(?<=%20)|(?<=[0-9;]m)|(?<=\\[nrt]))(?<![0-9][.\-])(?=4|5[0-8]|2[2-7]|3[0-9]|6)(?:"
     rb"\d{13,19}"
@@ -51,7 +51,7 @@ _CARD: Final = re.compile(
 def emails(raw: bytes) -> Iterator[Span]:
     """Spans of addresses; versions, git remotes and the user part of a URI are none."""
     has_uri = b"//" in raw
-    for start, end in each(_EMAIL, raw):
+    for start, end in _EMAIL.each(raw):
         if start and raw[start - 1] == _BACKSLASH:
             escape = _ESCAPE.match(raw, start)
             start = escape.end() if escape is not None else start  # noqa: PLW2901
@@ -84,7 +84,7 @@ def _is_userinfo(raw: bytes, start: int, end: int) -> bool:
 
 def cards(raw: bytes) -> Iterator[Span]:
     """Spans of card numbers."""
-    for start, end in each(_DIGITS, raw):
+    for start, end in _DIGITS.each(raw):
         position = start
         while (match := _CARD.search(raw, position, end + _GUARD_BYTES)) is not None:
             if card(match.group()):

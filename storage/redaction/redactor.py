@@ -58,7 +58,7 @@ class _Key:
     """What is known of an attribute's name."""
 
     safe: str
-    kind: Kind
+    is_plain: bool
     order: bytes
     hits: tuple[Hit, ...]
 
@@ -139,17 +139,18 @@ class Redactor:
 
         This is the hot path: loadtests/bench_redaction.py pays for its shape.
         """
+        hints_of = self._scanner.hints
         strings = [value for _, value in fresh if value.__class__ is str]
         if text is not None:
             strings.append(text)
-        hints = self._scanner.hints("\0".join(strings).encode("utf-8", "replace"))
+        hints = hints_of("\0".join(strings).encode("utf-8", "replace"))
         attributes = []
         for key, value in fresh:
             known = self._keys.get(key) or self._learn(key)
             if (
                 value.__class__ is str
-                and known.kind is Kind.PLAIN
-                and not (hints and self._scanner.hints(value.encode("utf-8", "replace")))
+                and known.is_plain
+                and not (hints and hints_of(value.encode("utf-8", "replace")))
             ):
                 attributes.append(
                     Attribute(known.safe, value, member(known.safe, value), known.order, known.hits)
@@ -193,7 +194,8 @@ class Redactor:
         safe, hits = self.text(key)
         if len(self._keys) >= _MEMO_ENTRIES:
             self._keys.clear()
-        known = _Key(safe, self._names.kind(key), order_of(safe), hits)
+        is_plain = self._names.kind(key) is Kind.PLAIN
+        known = _Key(safe, is_plain, order_of(safe), hits)
         self._keys[key] = known
         return known
 

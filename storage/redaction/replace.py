@@ -53,6 +53,10 @@ class Replacements:
         """`raw` without what `spans` cover, and which rules did it how often."""
         if b"[REDACTED:" in raw or b"hmac:" in raw:
             spans = _undone(raw, spans)
+        if len(spans) == 1:
+            start, end, number = spans[0]
+            safe = raw[:start] + self._make[number](raw[start:end]) + raw[end:]
+            return safe, ((self.names[number], 1),)
         parts: list[bytes] = []
         counts: dict[str, int] = {}
         position = 0
@@ -92,8 +96,6 @@ def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
 
 def joined(spans: list[RuleSpan]) -> list[RuleSpan]:
     """Spans in order and apart; overlapping ones become one, with the rule that comes first."""
-    if len(spans) == 1:
-        return spans
     spans.sort(key=itemgetter(0))
     result: list[RuleSpan] = []
     last_start, last_end, last_rule = -1, -1, TOO_DENSE

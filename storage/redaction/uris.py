@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from storage.redaction.shapes import Span, each, searcher
+from storage.redaction.shapes import Shape, Span
 
-_START: Final = searcher(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:\\*/){2}")
+_START: Final = Shape(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:\\*/){2}")
 _TOKEN: Final = re.compile(
     rb"""(?:[^\s"'`<>\\\x00,:]|<(?!/)|'(?=[^\s"'`<>/@]{0,64}@)|\\(?!\\*[nrt"'u])|:(?!(?:\\*/){2})|\\(?=[/@:])|,(?![A-Za-z][\w+.\-]{0,40}:(?:\\*/){2}))++"""
 )
@@ -19,8 +19,8 @@ _HOST_FOLLOWS: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.%]{2,64}\]|[A-Za-z0-9_\x80-\xff][\w.\-\x80-\xff]*+|\$?\{[^{}]*\}|%2[fF][^/]*+)"
     rb"(?::\d{0,5}|:\$?\{[^{}]*\})?(?:,[\w.\-:\[\]]+)*(?=[/?#,;)}\]|.:!]|\\|\Z)"
 )
-_GO: Final = searcher(r"""[\w.\-]+:(?P<secret>[^\s"'`]{1,256}?)@(?:tcp6?|unix|udp)\(""")
-_ORACLE: Final = searcher(
+_GO: Final = Shape(r"""[\w.\-]+:(?P<secret>[^\s"'`]{1,256}?)@(?:tcp6?|unix|udp)\(""")
+_ORACLE: Final = Shape(
     r"""(?i)jdbc:oracle:[a-z0-9]{1,8}:[\w.$#\-]{1,128}/(?P<secret>[^\s"'`/]{1,256}?)@"""
 )
 _MASK: Final = re.compile(
@@ -33,7 +33,7 @@ _MOST_TRIES: Final = 16
 def uri_passwords(raw: bytes) -> Iterator[Span]:
     """Spans of passwords, left to right within each way of writing."""
     position = 0
-    while (start := _START(raw, position)) is not None:
+    while (start := _START.search(raw, position)) is not None:
         position = start[1]
         token = _TOKEN.match(raw, position, position + _LONGEST_BYTES)
         scheme = raw[start[0] : raw.index(b":", start[0])].lower()
@@ -47,13 +47,13 @@ def uri_passwords(raw: bytes) -> Iterator[Span]:
 
 def go_passwords(raw: bytes) -> Iterator[Span]:
     """Spans of passwords in data source names of Go: `user:password@tcp(host)/database`."""
-    for span in each(_GO, raw):
+    for span in _GO.each(raw):
         yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
 
 
 def oracle_passwords(raw: bytes) -> Iterator[Span]:
     """Spans of passwords in JDBC addresses of Oracle: `jdbc:oracle:thin:user/password@host`."""
-    for span in each(_ORACLE, raw):
+    for span in _ORACLE.each(raw):
         yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
 
 
