@@ -13,17 +13,21 @@ CODE := $(PACKAGES) tests loadtests
 # Test processes; each has its own PostgreSQL. WORKERS=0 runs all in one.
 WORKERS ?= 2
 
+# How long `make fuzz` runs.
+SECONDS ?= 60
+
 # An environment is complete when its stamp is newer than what it was made from.
 RUNTIME := $(VENV)/.stamp-runtime
 TESTING := $(VENV)/.stamp-testing
 LOADING := $(VENV)/.stamp-loading
+FUZZING := $(VENV)/.stamp-fuzzing
 RECIPE := pyproject.toml scripts/environment
 
 export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit suite fix docs load bench bench-latency clean
+	unit suite fix docs load bench bench-latency fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -40,6 +44,10 @@ $(TESTING): $(RECIPE)
 $(LOADING): $(RECIPE)
 	@scripts/environment speed,demo load
 	@touch $@ $(RUNTIME)
+
+$(FUZZING): $(RECIPE)
+	@scripts/environment speed,demo test fuzz
+	@touch $@ $(RUNTIME) $(TESTING)
 
 install: $(RUNTIME) ## Make .venv with the opslog command in it
 
@@ -99,6 +107,9 @@ bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp
 
 bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
+
+fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps what it finds
+	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
 
 clean: ## Remove .venv and everything that can be made again (never data)
 	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
