@@ -23,7 +23,7 @@ export function Menu({
   return (
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
+      <DropdownMenu.Portal container={document.getElementById('main')}>
         <DropdownMenu.Content align={align} sideOffset={4} className={FLOAT} aria-label={label}>
           {children}
         </DropdownMenu.Content>

@@ -47,6 +47,11 @@ export const useSession = create<SessionState>()((set) => ({
   },
 }))
 
+// A link with a token may also be opened where the page is open already.
+window.addEventListener('hashchange', () => {
+  if (TOKEN_LINK.test(window.location.hash)) void useSession.getState().begin()
+})
+
 whenUnauthorized(() => {
   const { state } = useSession.getState()
   if (state === 'in') {
@@ -54,9 +59,11 @@ whenUnauthorized(() => {
   }
 })
 
+const TOKEN_LINK = /^#token=([^&]+)(?:&go=(.*))?$/
+
 /** The token of `#token=…`; it leaves the address before anything else happens. */
 function takeTokenFromAddress(): string | null {
-  const found = /^#token=([^&]+)(?:&go=(.*))?$/.exec(window.location.hash)
+  const found = TOKEN_LINK.exec(window.location.hash)
   if (!found) return null
   const next = found[2] ? `#${decodeURIComponent(found[2])}` : '#/search'
   window.history.replaceState(null, '', next)

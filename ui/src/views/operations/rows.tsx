@@ -64,7 +64,7 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
   const zone = usePreferences((state) => state.zone)
   const shown = columnsOf(rows, columns)
   return (
-    <div className="overflow-x-auto rounded-lg border border-line bg-sheet">
+    <div tabIndex={0} className="overflow-x-auto rounded-lg border border-line bg-sheet">
       <table className="w-full text-xs">
         <caption className="sr-only">{caption}</caption>
         <thead className="text-left text-ink-3">

@@ -174,6 +174,7 @@ function Services({ trace: { services, colours } }: { trace: Trace }) {
   return (
     <ul
       aria-label="Services"
+      tabIndex={0}
       className="mt-1 flex gap-x-4 gap-y-0.5 overflow-x-auto text-xs sm:flex-wrap"
     >
       {services.map(({ name, spans, errors, selfNs }) => (

@@ -1,0 +1,1 @@
+"""The viewer in a real browser, on the real product with records that came over OTLP."""

@@ -1,0 +1,69 @@
+"""Messages of attackers are text and nothing else, on every way to show them."""
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import expect
+
+from tests.browser.viewer import Viewer
+
+
+INLINE_SCRIPT = """() => { try {
+    const script = document.createElement('script')
+    script.textContent = 'window.inline = 1'
+    document.body.append(script)
+} catch { } }"""
+
+
+@pytest.mark.parametrize("place", ["/search?q=onerror", "/search?q=onerror&wrap=1"])
+def test_markup_and_control_characters_are_shown_as_what_they_are(page: Viewer, place: str) -> None:
+    page.open(place)
+    row = page.rows.first
+    expect(row).to_contain_text('<img src=x onerror="window.hacked=1">')
+    row.click()
+    expect(page.record).to_contain_text("<b>key</b>")
+    for mark in ("ESC", "RLO", "BEL", "ZWSP", "LS"):
+        expect(page.record.locator(".mark", has_text=re.compile(f"^{mark}$")).first).to_be_visible()
+    for tab in ("JSON", "Around it"):
+        page.record.get_by_role("tab", name=tab).click()
+        expect(page.record).to_contain_text("the end of it")
+
+    assert page.page.evaluate("window.hacked") is None
+    assert page.page.locator("main img, main script, main iframe").count() == 0
+    assert "\u202e" not in page.page.inner_text("main")
+
+
+def test_a_line_of_a_megabyte_does_not_stop_the_page(page: Viewer) -> None:
+    page.open("/search?q=sourceModule%3Aoddities%20level%3AWARN")
+    page.rows.first.click()
+    show_all = page.record.get_by_role("button", name=re.compile("Show all"))
+
+    expect(show_all).to_be_visible()
+    assert len(page.rows.first.inner_text()) < 2000
+    show_all.click()
+    expect(show_all).to_have_count(0)
+    page.press("Escape")
+    expect(page.record).to_have_count(0)
+
+
+@pytest.mark.parametrize("place", ["/nowhere", "/record/<script>", "/trace/%00", "/timeline/x/y"])
+def test_strange_addresses_are_answered_with_words(page: Viewer, place: str) -> None:
+    page.open(place)
+
+    expect(page.page.get_by_role("main")).to_contain_text(
+        re.compile("no such|not found|does not understand|Nothing was received", re.IGNORECASE)
+    )
+
+
+def test_the_page_runs_under_its_strict_policy(page: Viewer) -> None:
+    page.open()
+    expect(page.rows.first).to_be_visible()
+    policy = page.page.request.get(page.product.api_url).headers["content-security-policy"]
+
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    page.page.evaluate(INLINE_SCRIPT)
+    assert page.page.evaluate("window.inline") is None
+    page.faults.clear()  # the browser's word about the script that was just blocked
