@@ -13,6 +13,8 @@ from otlp_receiver.tls import TlsContext
 DRAIN_GRACE_S = 10.0
 """How long requests that were begun may take when the process ends."""
 _NO_DESCRIPTORS_PAUSE_S = 0.5
+_MOST_AT_ONCE = 100
+"""As asyncio's own server: its backlog."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,22 +66,34 @@ class Listener:
                 ACCEPT_PAUSES.inc()
                 await self._server.room.wait()
             try:
-                accepted, address = await loop.sock_accept(self._sock)
+                self._take(*await loop.sock_accept(self._sock))
+                self._take_waiting()
             except ConnectionError:
                 continue  # gone before it was accepted
             except OSError as error:
                 _log.warning("no connection can be accepted: %s", error.strerror)
                 ACCEPT_PAUSES.inc()
                 await asyncio.sleep(_NO_DESCRIPTORS_PAUSE_S)
-                continue
-            peer = str(address[0])
-            if not self._server.on_accepted(peer):
-                accepted.close()
-                PEER_REFUSALS.inc()
-                continue
-            task = loop.create_task(self._connect(accepted, peer))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+
+    def _take_waiting(self) -> None:
+        """Accept those that are there already: under load, a turn of the event loop takes long."""
+        with suppress(BlockingIOError):
+            for _ in range(_MOST_AT_ONCE):
+                if not self._server.room.is_set():
+                    return
+                accepted, address = self._sock.accept()
+                accepted.setblocking(False)
+                self._take(accepted, address)
+
+    def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        peer = str(address[0])
+        if not self._server.on_accepted(peer):
+            accepted.close()
+            PEER_REFUSALS.inc()
+            return
+        task = asyncio.get_running_loop().create_task(self._connect(accepted, peer))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
     async def _connect(self, accepted: socket.socket, peer: str) -> None:
         context = None if self._tls is None else self._tls.current

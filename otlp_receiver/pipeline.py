@@ -6,24 +6,34 @@
     encode   RedactedBatch      -> Frame            storage/framing.py, copy_binary.py
     append   Frame              -> on disk          storage/spool/   (fdatasync)
 
-Stages are plain functions; only `append` waits. Redaction comes before mapping, so that nothing
-derived from a value (message, actor, an error text, a dead letter) can hold a secret. The return
-of `ingest` is the promise: what it says was received is on disk.
+Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are worked on by the event
+loop, larger ones by a thread with memos of its own, so that nobody waits through them. Redaction
+comes before mapping, so that nothing derived from a value (message, actor, an error text, a dead
+letter) can hold a secret. The return of `ingest` is the promise: what it says was received is on
+disk.
 """
 
+import asyncio
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from otlp_receiver import metrics
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KeyInfo
+from otlp_receiver.turns import Turns
 from storage import failpoints
 from storage.framing import Framing
 from storage.record import RedactedBatch
-from storage.spool.frame import NO_HASH
+from storage.spool.frame import NO_HASH, Frame
 from storage.spool.spool import Spool
+
+LARGE_BYTES = 2**20
+"""A body of this size takes about 100 ms; SDKs and Collectors send less."""
+MAX_WAIT_S = 3.0
+"""For the processor; together with spool.append_timeout_s within the 10 s that SDKs wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +49,16 @@ class Receipt:
 class Ingest:
     """The pipeline of one receiver process; `receive.Sink` is what it looks like from HTTP."""
 
-    def __init__(self, codec: Codec, spool: Spool, framing: Framing) -> None:
+    def __init__(
+        self, codec: Codec, spool: Spool, framing: Framing, *, max_wait_s: float = MAX_WAIT_S
+    ) -> None:
         self._codec = codec
         self._spool = spool
         self._framing = framing
+        self._turns = Turns(max_wait_s)
+        self._large_codec = codec.twin()
+        self._large_turns = Turns(max_wait_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-bodies")
 
     async def ingest(
         self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
@@ -54,25 +70,58 @@ class Ingest:
             Unavailable: nothing was kept, the same request may be sent again.
         """
         failpoints.reach("recv.body")
-        received_unix_ns = time.time_ns()
-        batch_id = self._framing.next_batch_id(received_unix_ns)
-        export = self._codec.decode(signal, encoding, body)
-        redacted = self._codec.redact(export)
-        batch = self._codec.map(redacted, received_unix_ns=received_unix_ns, key=key)
-        if batch.received:
-            frame = self._framing.frame(
-                batch,
-                batch_id=batch_id,
-                received_unix_ns=received_unix_ns,
-                signal=signal.value,
-                ingest_key_id=key.id,
-                request_hash=_request_hash(signal, key, body) if _may_recur(batch) else NO_HASH,
-            )
+        if len(body) < LARGE_BYTES:
+            async with self._turns:
+                batch, frame = self._frame(
+                    self._codec, self._arrival(), (signal, encoding), body, key
+                )
+        else:
+            async with self._large_turns:
+                batch, frame = await asyncio.get_running_loop().run_in_executor(
+                    self._thread,
+                    self._frame,
+                    self._large_codec,
+                    self._arrival(),
+                    (signal, encoding),
+                    body,
+                    key,
+                )
+        if frame is not None:
             await self._spool.append(frame)
         for rule, count in batch.redactions.items():
             metrics.REDACTIONS.labels(rule).inc(count)
         failpoints.reach("ack.sent")
         return Receipt(batch.received, batch.rejected, batch.replaced_characters)
+
+    def _arrival(self) -> tuple[int, int]:
+        """Now, and the batch id that belongs to it."""
+        received_unix_ns = time.time_ns()
+        return received_unix_ns, self._framing.next_batch_id(received_unix_ns)
+
+    def _frame(
+        self,
+        codec: Codec,
+        arrival: tuple[int, int],
+        kind: tuple[Signal, Encoding],
+        body: bytes,
+        key: KeyInfo,
+    ) -> tuple[RedactedBatch, Frame | None]:
+        """The frame of a body; None when it holds no record."""
+        received_unix_ns, batch_id = arrival
+        signal, encoding = kind
+        export = codec.decode(signal, encoding, body)
+        redacted = codec.redact(export)
+        batch = codec.map(redacted, received_unix_ns=received_unix_ns, key=key)
+        if not batch.received:
+            return batch, None
+        return batch, self._framing.frame(
+            batch,
+            batch_id=batch_id,
+            received_unix_ns=received_unix_ns,
+            signal=signal.value,
+            ingest_key_id=key.id,
+            request_hash=_request_hash(signal, key, body) if _may_recur(batch) else NO_HASH,
+        )
 
 
 def _may_recur(batch: RedactedBatch) -> bool:

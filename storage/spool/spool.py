@@ -34,6 +34,8 @@ from storage.spool.group_commit import GroupCommit
 _log = logging.getLogger(__name__)
 _FREE_CHECK_EVERY_S = 0.2
 _READ_AT_LEAST = 1 << 20
+_SLOW_DISK_BYTES_PER_S = 16 * 2**20
+"""A disk that writes this fast is slow, not hanging: large requests are given the time."""
 
 
 @dataclass(slots=True)
@@ -130,11 +132,13 @@ class Spool:
             SpoolFailed: the disk refused; nothing was kept.
             SpoolSlow: the disk does not answer; the frame may be kept all the same.
         """
-        timeout_s = self._settings.append_timeout_s
-        if self._commit.running_s > timeout_s:
-            raise SpoolSlow(timeout_s)
         buffers = encode_frame(frame)
         size = sum(map(len, buffers))
+        waiting_bytes = self._commit.pending_bytes
+        timeout_s = self._settings.append_timeout_s + waiting_bytes / _SLOW_DISK_BYTES_PER_S
+        if self._commit.running_s > timeout_s:
+            raise SpoolSlow(timeout_s)
+        timeout_s += size / _SLOW_DISK_BYTES_PER_S
         self._check_room(size)
         failpoints.reach("spool.before_append")
         try:
