@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
 from opslog.cli.options import ConfigOption, loaded
 
@@ -59,6 +58,8 @@ def _rows(found: "Loaded") -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """As JSON can hold it."""
+    from pydantic import BaseModel
+
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, BaseModel):
