@@ -140,3 +140,15 @@ def test_the_load_tool_s_records_are_far_from_the_limits():
     """64 MiB of ordinary records: 110,000 of them, twelve messages and 28 objects each."""
     assert bombs.MAX_MESSAGES > 64 * 2**20 / 600 * 12
     assert bombs.MAX_CONTAINERS > 64 * 2**20 / 900 * 28
+
+
+@pytest.mark.parametrize("pair", [b"\x32\x00", b"\x32\x01\x00", b"\x12\x00"])
+def test_a_dense_body_is_noticed_whatever_its_period(pair, monkeypatch):
+    """Every time: a stride of two would see every second byte only."""
+    monkeypatch.setattr(bombs, "MAX_MESSAGES", 20_000)
+    inner = pair * 30_000
+    body = sized(1, sized(2, sized(2, inner)))
+
+    for _ in range(50):
+        with pytest.raises(BadPayload, match="messages"):
+            bombs.refuse_protobuf_bomb(body)
