@@ -104,19 +104,37 @@ async def _expire(
 
 
 async def decide(connection: Connection, found: Mapping[str, Policy], now: datetime) -> Plan:
-    """Plan, and mark what goes as a whole, so that no hold is overlooked that was there before."""
+    """Plan, and mark what goes as a whole."""
+    plan: Plan | None = None
+
+    async def choose(holds: Holds) -> list[int]:
+        nonlocal plan
+        plan = await plan_with(connection, found, holds, now)
+        return [step.stored.segment for step in plan.steps if step.action is Action.DROP]
+
+    await mark(connection, now, choose)
+    assert plan is not None
+    return plan
+
+
+async def mark(
+    connection: Connection, now: datetime, choose: Callable[[Holds], Awaitable[list[int]]]
+) -> list[int]:
+    """Mark the segments that `choose` says under the holds in force; none is overlooked.
+
+    Raises InTheWay when holds are made faster than segments can be looked at.
+    """
     for _ in range(_MARK_TRIES):
         holds = await Holds.active(connection, now)
-        plan = await plan_with(connection, found, holds, now)
+        going = await choose(holds)
         async with connection.transaction():
             # New holds wait here until the marks are committed, or were there before we looked.
             await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", HOLD_SPACE)
             if (await Holds.active(connection, now)).ids != holds.ids:
                 continue
-            going = [step.stored.segment for step in plan.steps if step.action is Action.DROP]
             await connection.execute(statement("mark_retiring"), going)
         failpoints.reach("retire.after_mark")
-        return plan
+        return going
     raise InTheWay("holds are made faster than segments can be looked at")
 
 
@@ -130,9 +148,17 @@ async def plan_with(
 
 
 async def go_on(
-    connection: Connection, run: Run, found: Mapping[str, Policy], *, deadline_s: float
+    connection: Connection,
+    run: Run,
+    found: Mapping[str, Policy],
+    *,
+    deadline_s: float,
+    rule: str = "",
 ) -> None:
-    """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay."""
+    """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay.
+
+    `rule`: what it goes by, where that is not the policy of its class.
+    """
     await finish_all(connection, deadline_s=deadline_s)
     for row in await connection.fetch(statement("retiring_segments")):
         replaced_by = row["replaced_by"]
@@ -140,8 +166,9 @@ async def go_on(
         await detach(connection, stored.segment, deadline_s=deadline_s)
         failpoints.reach("retire.after_detach")
         if replaced_by is None:
-            rule = found[stored.class_name].rule if stored.class_name in found else "removed rule"
-            await _retire(connection, run, stored, rule, deadline_s)
+            policy = found.get(stored.class_name)
+            by = rule or (policy.rule if policy else "a removed rule")
+            await _retire(connection, run, stored, by, deadline_s)
         elif row["may_go"]:
             await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
 

@@ -192,7 +192,7 @@ async def compare(
     connection: Connection, segment: int, class_name: str, parts: dict[int, ReadPart]
 ) -> str | None:
     """What differs between the parts as received and as read back; None when nothing does."""
-    known = await connection.fetch(statement("parts_of_segment"), segment)
+    known = await connection.fetch(statement("received_parts"), segment)
     missing = [row["batch_id"] for row in known if row["batch_id"] not in parts]
     foreign = parts.keys() - {row["batch_id"] for row in known}
     changed = [

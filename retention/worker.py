@@ -1,29 +1,34 @@
-"""The RQ worker and the scheduler: who carries out jobs, and who puts them into the queue."""
+"""The RQ worker: carries out tasks in a process of their own, one at a time."""
 
-import logging
+import signal
 from collections.abc import Callable
+from types import FrameType
 
 import redis
-from rq import Queue, Worker
-from rq_scheduler import Scheduler
+from rq import Worker
+from rq.serializers import JSONSerializer
 
-QUEUE = "opslog"
-SCHEDULE_EVERY_S = 30
+from retention.queue import TaskJob, queue_of
 
-_log = logging.getLogger(__name__)
+
+class TaskWorker(Worker):
+    """A worker whose jobs may be interrupted anywhere: on SIGTERM it does not wait for them."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """End the running job first: it cancels its statement, and the next run goes on there."""
+        if self.horse_pid:
+            self.kill_horse(signal.Signals(signum))
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 def work(redis_url: str, say_ready: Callable[[], None]) -> None:
-    """Carry out jobs until SIGTERM; a job that runs then is finished first."""
+    """Carry out jobs until SIGTERM."""
     connection = redis.Redis.from_url(redis_url)
-    worker = Worker([Queue(QUEUE, connection=connection)], connection=connection)
+    worker = TaskWorker(
+        [queue_of(connection)],
+        connection=connection,
+        job_class=TaskJob,
+        serializer=JSONSerializer,
+    )
     say_ready()
     worker.work(logging_level="WARNING")
-
-
-def schedule(redis_url: str, say_ready: Callable[[], None]) -> None:
-    """Put jobs into the queue when their time comes, until SIGTERM."""
-    connection = redis.Redis.from_url(redis_url)
-    scheduler = Scheduler(queue_name=QUEUE, connection=connection, interval=SCHEDULE_EVERY_S)
-    say_ready()
-    scheduler.run()

@@ -141,7 +141,7 @@ async def copy(
 
 async def _as_received(connection: Connection, source: int, class_name: str) -> dict[int, ReadPart]:
     parts = await read_back(connection, source)
-    known = await connection.fetch(statement("parts_of_segment"), source)
+    known = await connection.fetch(statement("received_parts"), source)
     digests = {row["batch_id"]: row["digest"] for row in known}
     if digests != {batch_id: part.digest(class_name) for batch_id, part in parts.items()}:
         raise NotTheSame(f"segment {source} is not what was received; it is left as it is")

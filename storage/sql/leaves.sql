@@ -134,3 +134,11 @@ SELECT SEGMENT, date_bin('1 hour', minute, 'epoch'), level, kind, source_module,
 -- name: count_matching
 -- Uses: retention/holds.py, retention/purge.py. CONDITION is a compiled filter.
 SELECT count(*) FROM LEAF WHERE CONDITION;
+
+-- name: count_purge
+-- What a purge means, what of it is held, and what goes. Uses: retention/purge.py. MATCHING, ONHOLD
+-- and GOING are compiled conditions.
+SELECT count(*) AS matching,
+       count(*) FILTER (WHERE ONHOLD) AS held,
+       count(*) FILTER (WHERE GOING) AS going
+  FROM LEAF WHERE MATCHING;

@@ -57,7 +57,7 @@ SELECT segment, class, state, rows
 -- Rows: class, state, rows, is_hold. Uses: retention/seal.py.
 SELECT class, state, rows, is_hold FROM segments WHERE segment = $1;
 
--- name: parts_of_segment
+-- name: received_parts
 -- What was to be in a segment, by the hashes taken before the database saw the rows.
 -- $1 segment   integer
 -- Rows: batch_id, rows, digest. Uses: retention/seal.py, storage/rewriting.py.
@@ -254,7 +254,7 @@ DELETE FROM dead_letters WHERE class = $1 AND received_at < $2;
 
 -- name: last_run
 -- $1 kind      text
--- Rows: began_at, outcome of the last one that was done. Uses: retention/status.py, retention/tend.py.
+-- Rows: began_at, outcome of the last one that was done. Uses: retention/status.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = $1 AND outcome = 'done' ORDER BY began_at DESC LIMIT 1;
 
@@ -296,3 +296,67 @@ SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.rel
        r.released_by, r.why AS released_why, h.filter::text AS filter
   FROM holds AS h LEFT JOIN hold_releases AS r USING (hold_id)
  ORDER BY h.hold_id DESC;
+
+-- name: newest_expiry
+-- The newest run that is over, however it ended. Rows: began_at, outcome. Uses: retention/tend.py.
+SELECT began_at, outcome FROM retention_runs
+ WHERE kind = 'expire' AND outcome <> 'running' ORDER BY run_id DESC LIMIT 1;
+
+-- name: leaf_sizes
+-- Bytes of every leaf with its indexes. Rows: segment, size. Uses: retention/limit.py.
+SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
+       pg_total_relation_size(c.oid) AS size
+  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+ WHERE i.inhparent = 'system_logs'::regclass;
+
+-- name: ask_purge
+-- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 asked by text,
+-- $6 asked at timestamptz, $7 expires at timestamptz, $8 plan text (JSON)
+-- Rows: purge_id, expires_at. Uses: retention/purge.py.
+INSERT INTO purges (token_hash, filter, shown, why, asked_by, asked_at, expires_at, plan)
+VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, $8::jsonb) RETURNING purge_id, expires_at;
+
+-- name: confirm_purge
+-- $1 token's hash bytea, $2 filter text (JSON), $3 by text
+-- Rows: purge_id; none: no such token, or not any more, or for another filter.
+-- Uses: retention/purge.py.
+INSERT INTO purge_confirmations (purge_id, confirmed_by)
+SELECT purge_id, $3 FROM purges
+ WHERE token_hash = $1 AND filter = $2::jsonb AND expires_at > clock_timestamp()
+RETURNING purge_id;
+
+-- name: confirmed_purges
+-- Purges that are to be done. Rows: purge_id, filter, why, asked_at, confirmed_by.
+-- Uses: retention/purge.py.
+SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at, c.confirmed_by
+  FROM purges AS p
+  JOIN purge_confirmations AS c USING (purge_id)
+  LEFT JOIN purge_results AS r USING (purge_id)
+ WHERE r.done_at IS NULL
+ ORDER BY p.purge_id;
+
+-- name: begin_purge
+-- $1 purge_id bigint, $2 run_id bigint
+-- Uses: retention/purge.py; again after an interruption.
+INSERT INTO purge_results AS known (purge_id, run_id) VALUES ($1, $2)
+ON CONFLICT (purge_id) DO UPDATE SET run_id = excluded.run_id;
+
+-- name: note_purged
+-- $1 purge_id bigint, $2 rows bigint, $3 bytes bigint
+-- Uses: retention/purge.py, in the transaction that removes them.
+UPDATE purge_results SET rows = rows + $2, bytes = bytes + $3 WHERE purge_id = $1;
+
+-- name: end_purge
+-- $1 purge_id bigint
+-- Uses: retention/purge.py.
+UPDATE purge_results SET done_at = clock_timestamp() WHERE purge_id = $1;
+
+-- name: purge_state
+-- $1 purge_id bigint
+-- Rows: as retention.purge.PurgeState. Uses: retention/purge.py.
+SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.done_at,
+       coalesce(r.rows, 0) AS rows
+  FROM purges AS p
+  LEFT JOIN purge_confirmations AS c USING (purge_id)
+  LEFT JOIN purge_results AS r USING (purge_id)
+ WHERE p.purge_id = $1;

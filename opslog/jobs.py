@@ -1,0 +1,62 @@
+"""The jobs by the names that live in Redis (retention/queue.py); each is a few lines, no logic.
+
+They run in a process of their own that the worker forked. SIGTERM cancels what is being done:
+PostgreSQL is told to stop its statement, and the next job goes on from there.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from config.load import load
+from opslog.installation import Installation
+from retention.merge import merge_all
+from retention.run import expire
+from retention.tend import tend as tend_once
+
+SCHEDULE = "schedule"
+
+_log = logging.getLogger(__name__)
+
+
+def prune() -> str:
+    """Drop expired segments: once a day."""
+    installation = _installation()
+    work = expire(installation.database_dsn(), installation.settings, asked_by=SCHEDULE)
+    return _run(work)
+
+
+def tend() -> str:
+    """Seal, finish what was begun, catch up: every half minute."""
+    installation = _installation()
+    return _run(tend_once(installation.database_dsn(), installation.settings))
+
+
+def merge() -> str:
+    """Merge small segments: some times a day."""
+    installation = _installation()
+    work = merge_all(installation.database_dsn(), installation.settings, asked_by=SCHEDULE)
+    return _run(work)
+
+
+def _installation() -> Installation:
+    return Installation(load(os.environ).settings)
+
+
+def _run(work: Coroutine[Any, Any, object]) -> str:
+    """Its outcome in words, which is what RQ keeps of it."""
+
+    async def cancellable() -> object:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return str(asyncio.run(cancellable()))
+    except asyncio.CancelledError:
+        _log.info("interrupted; the next job goes on")
+        return "interrupted"

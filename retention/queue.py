@@ -1,0 +1,101 @@
+"""The queue between scheduler and worker: JSON instead of pickle, and a closed list of jobs.
+
+Whoever can write to Redis puts jobs into the queue, so a job may only name one of TASKS: no
+arguments, no callbacks, no webhooks, nothing that would be imported by a name from Redis. Redis
+itself is on a private socket or behind a password besides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+QUEUE = "opslog"
+DAY_S = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that is done again and again."""
+
+    name: str
+    function: str
+    """Where a worker finds it; the names live in Redis, so they are those of the installed box."""
+    every_s: int | None
+    """Interval; None: once a day at retention.at."""
+    timeout_s: int
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("prune", "opslog.jobs.prune", None, 3600),
+        Task("tend", "opslog.jobs.tend", 30, 7200),
+        Task("merge", "opslog.jobs.merge", 6 * 3600, 7200),
+    )
+}
+_FUNCTIONS = frozenset(task.function for task in TASKS.values())
+
+
+class JobRefused(Exception):
+    """A job in the queue is not one of ours."""
+
+
+class TaskJob(Job):
+    """A job of the closed list, as JSON, whatever a library passes along."""
+
+    def __init__(
+        self,
+        id: str | None = None,  # noqa: A002 - the library's name
+        connection: Any = None,
+        serializer: object = None,  # noqa: ARG002 - rq-scheduler knows of none: it means pickle
+    ) -> None:
+        super().__init__(id, connection=connection, serializer=JSONSerializer)
+
+    def restore(self, raw_data: Any) -> None:
+        """Read it from Redis; what it would call back is not even looked at."""
+        forbidden = ("success_callback_name", "failure_callback_name", "stopped_callback_name")
+        allowed = {
+            name: value
+            for name, value in raw_data.items()
+            if name.decode() not in {*forbidden, "webhooks"}
+        }
+        super().restore(allowed)
+
+    @property
+    def func(self) -> Callable[[], object]:
+        """The function of the task. Raises JobRefused for anything else."""
+        if self.func_name not in _FUNCTIONS or self.instance or self.args or self.kwargs:
+            raise JobRefused(f"job {self.id} is none of {', '.join(sorted(_FUNCTIONS))}")
+        function: Callable[[], object] = super().func
+        return function
+
+
+def queue_of(connection: "redis.Redis") -> Queue:
+    """The queue as both sides see it."""
+    return Queue(QUEUE, connection=connection, job_class=TaskJob, serializer=JSONSerializer)
+
+
+def put(connection: "redis.Redis", task: Task, mark: str) -> bool:
+    """Queue a task for the occasion `mark`, once, whoever asks how often; whether it was put.
+
+    Nothing is put while the same task waits already: what it would do is done by that one.
+    """
+    job_id = f"{task.name}-{mark}"
+    queue = queue_of(connection)
+    if any(waiting.startswith(f"{task.name}-") for waiting in queue.job_ids):
+        return False
+    if not connection.set(f"opslog:claimed:{job_id}", 1, nx=True, ex=2 * DAY_S):
+        return False
+    queue.enqueue_call(
+        task.function,
+        job_id=job_id,
+        timeout=task.timeout_s,
+        result_ttl=DAY_S,
+        failure_ttl=7 * DAY_S,
+    )
+    return True
