@@ -10,7 +10,7 @@ from storage.redaction.randomness import random_looking
 
 # What logs put where a secret would stand: states and types, never anybody's password.
 _STATES: Final = frozenset(
-    b"""absent accepted array await blank bool boolean bytes changed cleared created deleted denied disabled
+    b"""absent accepted array await basic bearer blank bool boolean bytes changed cleared created deleted denied disabled
     empty enabled encrypted exceeded exists expired fail failed failure false filtered generated
     granted hashed hidden incorrect int integer invalid issued malformed masked mismatch mismatched
     missing n/a na nil no none not null number object off ok on optional passed present protected

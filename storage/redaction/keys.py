@@ -36,6 +36,8 @@ class Kind(Enum):
 
 _PAIRED: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
 _SHORT_WORD: Final = 4
+_HEADERS: Final = frozenset((Kind.AUTHORIZATION, Kind.COOKIE))
+_HEADER_TAILS: Final = frozenset(("header", "headers", "value", "values"))
 
 
 class KeyNames:
@@ -170,6 +172,8 @@ class KeyNames:
         if start and words[start - 1] in self._not_before:
             return Kind.PLAIN
         after = words[end:]
+        if kind in _HEADERS:
+            return kind if set(after) <= _HEADER_TAILS else Kind.PLAIN
         if not after or set(after) <= self._tails:
             return kind
         if set(after) & self._not_after:

@@ -13,6 +13,7 @@ from typing import Final
 
 from storage.redaction.extents import extents
 from storage.redaction.harmless import begins_with_word, harmless, looks_secret
+from storage.redaction.headers import authorization_value, cookie_value
 from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Shape, Span
 
@@ -78,7 +79,7 @@ def named_pattern(names: KeyNames) -> str:
         rf"""(?i)(?:define|set\w*|put\w*|add\w*|header|append|with\w*)\(\s*\\*["']"""
         rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["']"""
         r"""|(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
-        rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["',;>\s]"""
+        rf"""[\w.\-]*(?:{names.stems}|authorization|cookie)[\w.\-]*\\*["',;>\s]"""
     )
 
 
@@ -253,9 +254,9 @@ class Named:
             if kind is Kind.PLAIN or following is None:
                 continue
             for span in self._values(raw, start, following):
-                if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
-                    yield span
-                    position = max(position, span[1])
+                for hidden in _in_value(self._names, name, kind, raw, span):
+                    yield hidden
+                    position = max(position, hidden[1])
         for match in _VALUE_FIRST.finditer(raw):
             yield match.start(), match.start()
             name = match.group(2).decode("utf-8", "replace")
@@ -282,6 +283,19 @@ class Named:
             yield following.end(), end
         else:
             yield from extents(raw, start, following.end(), skip=_never, wide=False)
+
+
+def _in_value(names: KeyNames, name: str, kind: Kind, raw: bytes, span: Span) -> Iterator[Span]:
+    """What is secret in a value: the credentials of a header, or all of it."""
+    begin, end = span
+    value = raw[begin:end]
+    if kind in _BY_NAME:
+        if is_secret(names, name, kind, value):
+            yield span
+        return
+    read = authorization_value if kind is Kind.AUTHORIZATION else cookie_value
+    for start, stop in read(value):
+        yield begin + start, begin + stop
 
 
 def _never(name: bytes) -> bool:
