@@ -62,3 +62,73 @@ SELECT size, note, made_at FROM ledger_checkpoints ORDER BY minute DESC LIMIT 1;
 SELECT body FROM ledger_in WHERE kind = 'restore'
  UNION ALL
 SELECT body FROM ledger WHERE kind = 'restore' AND kind <> 'data';
+
+-- name: all_checkpoints
+-- Every signed head that the database has. Rows: note. Uses: storage/ledger/export.py.
+SELECT note FROM ledger_checkpoints ORDER BY size, minute;
+
+-- name: all_entries
+-- The whole ledger in order. Rows: seq, made_us, kind, body, hash (hex).
+-- Uses: storage/ledger/export.py.
+SELECT seq, (extract(epoch FROM made_at) * 1000000)::bigint AS made_us, kind, body,
+       encode(hash, 'hex') AS hash
+  FROM ledger ORDER BY seq;
+
+-- name: all_waiting
+-- Entries that no head covers yet. Rows: age in whole seconds, kind, body.
+-- Uses: storage/ledger/export.py.
+SELECT extract(epoch FROM clock_timestamp() - made_at)::bigint AS age_s, kind, body
+  FROM ledger_in ORDER BY in_id;
+
+-- name: all_segments
+-- Segments of the catalogue, and tables that look like one. `there`: 1 its rows are to be checked,
+-- 0 no table, -1 a table that is not part of system_logs.
+-- Rows: segment, class, state, rows, there. Uses: storage/ledger/export.py.
+WITH leaves AS (
+    SELECT substr(c.relname, 14)::integer AS segment,
+           EXISTS (SELECT FROM pg_inherits AS i
+                    WHERE i.inhrelid = c.oid AND i.inhparent = 'system_logs'::regclass) AS attached
+      FROM pg_class AS c
+     WHERE c.relname ~ '^system_logs_s[0-9]{1,9}$' AND c.relkind = 'r'
+       AND c.relnamespace = (SELECT p.relnamespace FROM pg_class AS p
+                              WHERE p.oid = 'system_logs'::regclass)
+)
+SELECT segment, coalesce(s.class, '') AS class, coalesce(s.state, 'unknown') AS state, s.rows,
+       CASE WHEN l.attached IS NULL THEN 0
+            WHEN l.attached OR s.state = 'retiring' AND s.replaced_by IS NULL THEN 1
+            ELSE -1 END AS there
+  FROM segments AS s FULL JOIN leaves AS l USING (segment)
+ ORDER BY segment;
+
+-- name: parts_of_segment
+-- $1 segment. Rows: batch_id, rows, marks (base64). Uses: storage/ledger/export.py.
+SELECT batch_id, rows, translate(encode(marks, 'base64'), E'\n', '') AS marks
+  FROM ingest_parts WHERE segment = $1;
+
+-- name: counts_of_segment
+-- $1 segment. Rows: minute since 1970, level, kind, source module, rows.
+-- Uses: storage/ledger/export.py.
+SELECT (extract(epoch FROM minute) / 60)::bigint AS minute, level::text AS level,
+       kind::text AS kind, source_module, sum(rows)::bigint AS rows
+  FROM log_counts WHERE segment = $1 GROUP BY 1, 2, 3, 4;
+
+-- name: minute_facts
+-- Rows: minute since 1970, key, six figures. Uses: storage/ledger/export.py.
+SELECT (extract(epoch FROM minute) / 60)::bigint AS minute, ingest_key_id,
+       sum(received)::bigint, sum(derived)::bigint, sum(stored)::bigint, sum(duplicate)::bigint,
+       sum(dead)::bigint, sum(rejected)::bigint
+  FROM ingest_minutes GROUP BY 1, 2;
+
+-- name: batch_facts
+-- Rows: batch_id, five figures, rejected (JSON). Uses: storage/ledger/export.py.
+SELECT batch_id, received, derived, stored, duplicate, dead, rejected::text AS rejected
+  FROM ingest_batches;
+
+-- name: stream_facts
+-- Rows: stream_id, resource, scope, their schema URLs. Uses: storage/ledger/export.py.
+SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema_url
+  FROM log_streams;
+
+-- name: dead_letter_facts
+-- Rows: batch_id, position, row_bytes. Uses: storage/ledger/export.py.
+SELECT batch_id, position, row_bytes FROM dead_letters;

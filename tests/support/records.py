@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from hashlib import sha256
 
 from storage.batch_ids import BatchIds
 from storage.classes import classify
@@ -12,14 +13,16 @@ from storage.spool.frame import NO_HASH, Frame
 
 _IDS = BatchIds(1)
 
-STREAM = StreamDef(
-    id=-42,
-    digest=b"d" * 32,
-    resource=b'{"service.name": "checkout"}',
-    scope=b'{"name": "shop"}',
-    resource_schema_url="",
-    scope_schema_url="",
-)
+
+def make_stream(resource: bytes, scope: bytes = b'{"name": "shop"}') -> StreamDef:
+    """A stream as the mapping makes it: its id and digest follow from the texts."""
+    texts = (resource, scope, b"", b"")
+    digest = sha256(b"".join(len(text).to_bytes(8, "big") + text for text in texts)).digest()
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    return StreamDef(number, digest, resource, scope, "", "")
+
+
+STREAM = make_stream(b'{"service.name": "checkout"}')
 
 
 def make_record(**fields) -> Record:
