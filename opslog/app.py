@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
-from config import logs
 from config.clock import now_ns
 from config.health import Check
 from config.settings import Settings
@@ -35,6 +34,7 @@ from query.access_audit import AccessEvent, Keep
 from query.access_records import batch_of
 from query.api.app import Parts
 from query.api.app import build_app as build_query
+from storage.batches import Batches
 from storage.catalogue import Catalogue
 from storage.classes import AUDIT, classes_of, classifier, classify
 from storage.framing import Framing
@@ -65,18 +65,16 @@ def run_query(settings: Settings, *, fd: int) -> None:
 
 def run_worker(settings: Settings, *, health_port: int | None = None) -> None:
     """The RQ worker, until it is told to end."""
-    from retention.worker import work  # noqa: PLC0415 - rq is slow to import, receivers do without
+    from opslog import working  # noqa: PLC0415 - rq is slow to import, receivers do without
 
-    logs.set_up(settings.log)
-    work(Installation(settings).redis_url(), say_ready)
+    working.run_worker(settings, health_port, say_ready)
 
 
 def run_scheduler(settings: Settings, *, health_port: int | None = None) -> None:
     """The scheduler, until it is told to end."""
-    from retention.worker import schedule  # noqa: PLC0415 - as above
+    from opslog import working  # noqa: PLC0415 - as above
 
-    logs.set_up(settings.log)
-    schedule(Installation(settings).redis_url(), say_ready)
+    working.run_scheduler(settings, health_port, say_ready)
 
 
 async def _receive(
@@ -131,6 +129,13 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         await stack.enter_async_context(_beside(canaries.run()))
         catalogue = Catalogue(installation.database_dsn())
         await stack.enter_async_context(_beside(catalogue.run()))
+        batches = Batches(installation.database_dsn())
+        await stack.enter_async_context(_beside(batches.run()))
+        changes = await stack.enter_async_context(
+            await open_pool(
+                installation.database_dsn(), DatabaseRole.OWNER, size=2, name="opslog-changes"
+            )
+        )
         app = build_query(
             settings,
             Parts(
@@ -143,6 +148,9 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 keep_access=_keeper_of_accesses(storing.spool, redactor),
                 redact=lambda text: redactor.text(text)[0],
                 stored_as=lambda name, value: str(redactor.value(name, value)[0]),
+                news=batches,
+                changes=changes,
+                trial=redactor.test,
                 checks={**_house_checks(installation, storing), "redaction": canaries.check},
                 version=__version__,
             ),
@@ -190,7 +198,7 @@ def _house_checks(installation: Installation, storing: Storing) -> dict[str, Che
     """Our own spool, and what the other processes of this house say of themselves."""
     checks = {f"audit {name}": check for name, check in storing.checks().items()}
     if os.environ.get("OPSLOG_PROCESS"):
-        for name in receiver_names(installation.settings):
+        for name in (*receiver_names(installation.settings), "worker", "scheduler"):
             checks[name] = ask(name, installation.health_socket(name))
     return checks
 
