@@ -133,6 +133,8 @@ class AuthSettings(Section):
     """Claim that holds the role; dots descend into objects."""
     role_map: dict[str, str] = {}
     """Their role name to ours, for instance `{"ops": "NOC"}`."""
+    modules_claim: str = "source_modules"
+    """Claim with the list of source modules whose records a token may see; without it, all."""
     jwks_url: str = ""
     """Where a foreign issuer publishes its keys (https, or http on loopback)."""
     public_key_file: Path | None = None

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from config.errors import OpslogError
 from query.errors import AuditNotWritten
 from query.metrics import ACCESSES_NOT_RECORDED
-from query.search import StoredAs
+from query.terms import StoredAs
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from storage.conditions import Arguments, condition_of, is_needle, leaf_table
+from storage.conditions import Arguments, attribute_text, condition_of, is_needle, leaf_table
 from storage.filters import Filter
 from storage.prune import Leaf
 from storage.read import Statement
@@ -55,10 +55,40 @@ _SHOWN = {
     "kind": "q.kind::text",
     "metadata": f"('{_EMPTY_METADATA}'::jsonb || q.metadata)::text",
 }
-_LEAF_COLUMNS = ", ".join(RECORD_COLUMNS)
-_OUTER_COLUMNS = ", ".join(
-    f"{_SHOWN[name]} AS {name}" if name in _SHOWN else f"q.{name}" for name in RECORD_COLUMNS
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is read of each record: columns, and attributes as text, named a0, a1 and so on."""
+
+    names: tuple[str, ...] = RECORD_COLUMNS
+    attributes: tuple[str, ...] = ()
+
+    def inner(self, arguments: "Arguments") -> str:
+        """The list of a leaf's sub-select."""
+        texts = [
+            f"{attribute_text(name, arguments)} AS a{number}"
+            for number, name in enumerate(self.attributes)
+        ]
+        return ", ".join([*self.names, *texts])
+
+    def outer(self) -> str:
+        """The list of the whole statement, over `q`."""
+        shown = [
+            f"{_SHOWN[name]} AS {name}" if name in _SHOWN else f"q.{name}" for name in self.names
+        ]
+        return ", ".join([*shown, *(f"q.a{number}" for number in range(len(self.attributes)))])
+
+
+RECORD = Columns()
+
+
+def key_and(*names: str, attributes: Sequence[str] = ()) -> Columns:
+    """A record's key and these columns."""
+    rest = [name for name in dict.fromkeys(names) if name not in KEY_COLUMNS]
+    return Columns((*KEY_COLUMNS, *rest), tuple(attributes))
+
+
 # Read in the snapshot of the rows: tells whether the catalogue's copy knew all segments.
 _NEWEST_SEGMENT = (
     "(SELECT max(s.segment) FROM segments AS s WHERE s.state NOT IN ('retiring', 'dropped'))"
@@ -75,10 +105,17 @@ class LeafFilter:
     """Narrowed to the leaf (storage/prune.py)."""
     is_walked: bool = False
     """Known to select many rows, so that walking in order of time beats every other index."""
+    is_fenced: bool = False
+    """Known to walk for too long, so that the filter is planned without the order."""
 
 
 def compile_wave(
-    parts: Sequence[LeafFilter], *, order: Order, limit: int, after: Key | None = None
+    parts: Sequence[LeafFilter],
+    *,
+    order: Order,
+    limit: int,
+    after: Key | None = None,
+    columns: Columns = RECORD,
 ) -> Statement:
     """The first `limit` records of these leaves in order, those after the key `after` only."""
     arguments = Arguments()
@@ -86,23 +123,27 @@ def compile_wave(
     ordering = ", ".join(f"{column} {direction}" for column in KEY_COLUMNS)
     rows = arguments.add(limit, "bigint")
     leaves = "\nUNION ALL\n".join(
-        f"({_select(part, arguments, order, after)} ORDER BY {ordering} LIMIT {rows})"
+        f"({_select(part, arguments, order, after, columns)} ORDER BY {ordering} LIMIT {rows})"
         for part in parts
     )
     text = (
-        f"SELECT {_OUTER_COLUMNS}, {_NEWEST_SEGMENT} AS newest_segment\n"  # noqa: S608
+        f"SELECT {columns.outer()}, {_NEWEST_SEGMENT} AS newest_segment\n"  # noqa: S608
         f"FROM (SELECT * FROM (\n{leaves}\n) AS u ORDER BY {ordering} LIMIT {rows}) AS q"
     )
     return Statement(text, arguments.values())
 
 
-def _select(part: LeafFilter, arguments: Arguments, order: Order, after: Key | None) -> str:
+def _select(
+    part: LeafFilter, arguments: Arguments, order: Order, after: Key | None, columns: Columns
+) -> str:
     conditions = [condition_of(part.condition, arguments)]
     if after is not None:
         conditions.append(_beyond(after, arguments, order))
     source = leaf_table(part.leaf.segment)
-    select = f"SELECT {_LEAF_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
-    if part.leaf.is_sealed and not part.is_walked and is_needle(part.condition):
+    what = columns.inner(arguments)
+    select = f"SELECT {what} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
+    is_fenced = part.is_fenced or (not part.is_walked and is_needle(part.condition))
+    if part.leaf.is_sealed and is_fenced:
         # Some values make the planner walk created_at for minutes instead of using the GIN index;
         # OFFSET 0 keeps it from seeing the ORDER BY while it plans the filter.
         return f"SELECT * FROM ({select} OFFSET 0) AS fenced"  # noqa: S608

@@ -36,6 +36,18 @@ class BadRequest(BadInput):
     title = "The request cannot be understood"
 
 
+class BadQuery(BadInput):
+    """The text of a question cannot be understood; says at which character."""
+
+    code = "bad_query"
+    title = "The question cannot be understood"
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message, where="q")
+        self.position = position
+        """Characters (code points) from the start of the text."""
+
+
 class Unauthorized(OpslogError):
     """No token, or one that is not believed; the reason is in opslog's own log."""
 

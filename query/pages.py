@@ -13,14 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from query.compile import NEWEST_SEGMENT, Key, LeafFilter, Order, compile_wave
+from query.compile import NEWEST_SEGMENT, RECORD, Columns, Key, LeafFilter, Order, compile_wave
+from query.cost import is_open_text, is_reading_unsealed
 from storage.catalogue import Segment
 from storage.errors import DatabaseAway
 from storage.filters import NOTHING, Filter, TimeRange, all_of
 from storage.prune import Leaf, leaf_of, narrow
-from storage.read import LeafGone, Row, Session, Statement
+from storage.read import LeafGone, QuestionTooSlow, Row, Session, Statement
 from storage.times import microseconds_of
 
+UNSEALED_BUDGET_ROWS = 4_000_000
+"""Records without an index on their text that one question reads: some two seconds."""
+FIRST_TRY_S = 1.0
+"""Longest for words in order of time; then their own index is asked, whatever the order."""
 WAVE_LEAVES = 10
 """A leaf takes 7 to 12 locks and PostgreSQL has cheap ones for about ten leaves."""
 TRIES = 3
@@ -47,6 +52,17 @@ class Question:
     order: Order
     limit: int
     after: Key | None = None
+    columns: Columns = RECORD
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What of the store a question did not look at."""
+
+    detail: str
+    segments: int
+    rows: int
+    """About as many records lie there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,7 @@ class Page:
 
     rows: list[Row]
     has_more: bool
+    missing: Missing | None = None
 
 
 def key_of(row: Row) -> Key:
@@ -133,24 +150,82 @@ class Pages:
     async def _try(self, session: Session, question: Question) -> Page | None:
         """The page, or None when there are segments that the catalogue's copy does not know."""
         leaves = self._known()
-        asked = plan(leaves, question.where, question.order)
+        asked, missing = within_budget(plan(leaves, question.where, question.order))
         wanted = question.limit + 1
         first, later = asked[:WAVE_LEAVES], asked[WAVE_LEAVES:]
-        found = await session.rows(_statement(first, question, [])) if first else []
+        found = await _ask(session, first, question, []) if first else []
         if _is_behind(leaves, found[0] if found else (await session.rows(NEWEST_SEGMENT))[0]):
             return None
         for begin in range(0, len(later), WAVE_LEAVES):
             wave = later[begin : begin + WAVE_LEAVES]
             if len(found) >= wanted and not _can_improve(wave[0].leaf, found, question.order):
                 break
-            rows = await session.rows(_statement(wave, question, found))
+            try:
+                rows = await _ask(session, wave, question, found)
+            except QuestionTooSlow:
+                return _cut(found, later[begin:], question)
             found = _merge(found, rows, question.order)[:wanted]
-        return Page(found[: question.limit], has_more=len(found) > question.limit)
+        return Page(found[: question.limit], len(found) > question.limit, missing)
 
 
 def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
     """Whether there are segments beyond these, as a row tells that was read just now."""
     return (row["newest_segment"] or 0) > max((leaf.segment for leaf in leaves), default=0)
+
+
+def within_budget(
+    asked: Sequence[LeafFilter], missing: Missing | None = None
+) -> tuple[list[LeafFilter], Missing | None]:
+    """The leaves that can be read in time; of those without indexes the first ones in order.
+
+    `missing` is what was missing before.
+    """
+    taken, left, rows = [], [], 0
+    for part in asked:
+        if not part.leaf.is_sealed and is_reading_unsealed(part.condition):
+            rows += part.leaf.rows
+            if rows > UNSEALED_BUDGET_ROWS:
+                left.append(part)
+                continue
+        taken.append(part)
+    if not left:
+        return taken, missing
+    return taken, missing_of(left, "records that have no index on their text yet are too many")
+
+
+def missing_of(parts: Sequence[LeafFilter], why: str) -> Missing:
+    """That these leaves were not asked, and why."""
+    rows = sum(part.leaf.rows for part in parts)
+    detail = f"not everything was searched: {why}; give a time range or a field to search by"
+    return Missing(detail, len(parts), rows)
+
+
+def _cut(found: list[Row], left: Sequence[LeafFilter], question: Question) -> Page:
+    """What is certain when time ran out: the rows before all that the leaves left could hold."""
+    certain = found
+    while certain and _can_improve(left[0].leaf, certain, question.order):
+        certain = certain[:-1]
+    if not certain:
+        raise QuestionTooSlow
+    rows = certain[: question.limit]
+    return Page(rows, has_more=True, missing=missing_of(left, "the rest took too long"))
+
+
+async def _ask(
+    session: Session, wave: Sequence[LeafFilter], question: Question, found: list[Row]
+) -> list[Row]:
+    """The rows of a wave. Words are asked for in order of time first, then by their own index.
+
+    The order finds frequent words at once and rare ones never, and the planner cannot always
+    tell which are which (storage/conditions.py, is_needle).
+    """
+    if not any(part.leaf.is_sealed and is_open_text(part.condition) for part in wave):
+        return await session.rows(_statement(wave, question, found))
+    try:
+        return await session.rows(_statement(wave, question, found), limit_s=FIRST_TRY_S)
+    except QuestionTooSlow:
+        fenced = [replace(part, is_fenced=is_open_text(part.condition)) for part in wave]
+        return await session.rows(_statement(fenced, question, found))
 
 
 def _statement(wave: Sequence[LeafFilter], question: Question, found: list[Row]) -> Statement:
@@ -160,7 +235,13 @@ def _statement(wave: Sequence[LeafFilter], question: Question, found: list[Row])
         last_us = microseconds_of(found[-1]["created_at"])
         span = _NOT_WORSE[question.order](last_us)
         wave = [replace(part, condition=all_of(part.condition, span)) for part in wave]
-    return compile_wave(wave, order=question.order, limit=wanted, after=question.after)
+    return compile_wave(
+        wave,
+        order=question.order,
+        limit=wanted,
+        after=question.after,
+        columns=question.columns,
+    )
 
 
 _NOT_WORSE: dict[Order, Callable[[int], TimeRange]] = {

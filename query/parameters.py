@@ -17,7 +17,8 @@ from storage.fields import Field, FieldValue
 from storage.filters import Comparison, FieldCompare, FieldEquals, FieldIn, Filter, IpIn, Or
 
 MAX_TEXT = 2048
-"""Longest value of a parameter; no column that is searched by equality is longer in practice."""
+"""Longest value of a parameter; no column that is searched by equality is longer in practice.
+Also of a question in the search language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def _correlation(name: str, value: str) -> str:  # noqa: ARG001 - as above
     return stored_correlation(value)
 
 
-def _level(name: str, value: str) -> Level:
+def one_level(name: str, value: str) -> Level:
+    """A level by its name, in any case."""
     try:
         return Level[value.upper()]
     except KeyError as error:
@@ -91,7 +93,7 @@ def _level(name: str, value: str) -> Level:
 
 def _level_at_least(name: str, values: tuple[str, ...]) -> Filter:
     return FieldCompare(
-        fields.LEVEL, Comparison.GREATER_OR_EQUAL, _level(name, one_text(name, values))
+        fields.LEVEL, Comparison.GREATER_OR_EQUAL, one_level(name, one_text(name, values))
     )
 
 
@@ -107,7 +109,8 @@ def trace_id(name: str, value: str) -> UUID:
     return UUID(hex=digits)
 
 
-def _span_id(name: str, value: str) -> bytes:
+def span_id(name: str, value: str) -> bytes:
+    """A W3C span id: 16 hex digits."""
     if not _SPAN_ID.fullmatch(value.lower()):
         raise BadInput(f"{name} is 16 hex digits", where=name)
     return bytes.fromhex(value)
@@ -146,7 +149,7 @@ FILTERS: dict[str, FilterParameter] = {
             "level",
             "level of the record",
             {"enum": list(LEVEL_NAMES)},
-            condition=_values(fields.LEVEL, _level),
+            condition=_values(fields.LEVEL, one_level),
         ),
         FilterParameter(
             "minLevel",
@@ -185,6 +188,6 @@ FILTERS: dict[str, FilterParameter] = {
         FilterParameter(
             "traceId", "32 hex digits", {}, condition=_values(fields.TRACE_ID, trace_id)
         ),
-        FilterParameter("spanId", "16 hex digits", {}, condition=_values(fields.SPAN_ID, _span_id)),
+        FilterParameter("spanId", "16 hex digits", {}, condition=_values(fields.SPAN_ID, span_id)),
     )
 }

@@ -13,11 +13,16 @@ from config.levels import Level
 from storage.fields import FieldValue, Kind, ValueType
 from storage.filters import (
     And,
+    AttrCompare,
     AttrEquals,
+    AttrPrefix,
+    AttrPresent,
+    AttrRegex,
     FieldCompare,
     FieldEquals,
     FieldIn,
     FieldPrefix,
+    FieldPresent,
     Filter,
     IpIn,
     Not,
@@ -113,9 +118,14 @@ def _text(condition: Text, arguments: Arguments) -> str:
     return f"message {operator} {arguments.add(f'%{_like(condition.text)}%', 'text')}"
 
 
+def _present(condition: FieldPresent, _: Arguments) -> str:
+    field = condition.field
+    return f"{field.column} IS NOT NULL" if field.is_nullable else "TRUE"
+
+
 def _regex(condition: Regex, arguments: Arguments) -> str:
     operator = "~*" if condition.ignores_case else "~"
-    return f"message {operator} {arguments.add(condition.pattern, 'text')}"
+    return f"{condition.field.column} {operator} {arguments.add(condition.pattern, 'text')}"
 
 
 def _typed(value: FieldValue, kind: ValueType, arguments: Arguments) -> str:
@@ -144,7 +154,7 @@ def _in_network(condition: IpIn, arguments: Arguments) -> str:
 
 
 # Long digits would be slow to convert and huge exponents are out of numeric's range.
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,63})(\.\d{1,64})?([eE][+-]?\d{1,2})?", re.ASCII)
+NUMBER = re.compile(r"-?(0|[1-9]\d{0,63})(\.\d{1,64})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 def _attribute(condition: AttrEquals, arguments: Arguments) -> str:
@@ -152,6 +162,34 @@ def _attribute(condition: AttrEquals, arguments: Arguments) -> str:
         f'{{"attributes": {member}}}' for member in _members(condition.name, condition.value)
     ]
     return _contains("metadata", documents, arguments)
+
+
+def attribute_text(name: str, arguments: Arguments) -> str:
+    """The SQL of an attribute's value as text; NULL where a record lacks it."""
+    return f"(metadata -> 'attributes' ->> {arguments.add(name, 'text')})"
+
+
+def _attribute_compare(condition: AttrCompare, arguments: Arguments) -> str:
+    # A path, so that text that is no number is no error: @@ is then NULL.
+    path = f"$.attributes.{json.dumps(condition.name)}.double()"
+    value = f"{path} {condition.comparison.value} {condition.number}"
+    return f"metadata @@ {arguments.add(value, 'jsonpath')}"
+
+
+def _attribute_prefix(condition: AttrPrefix, arguments: Arguments) -> str:
+    value = attribute_text(condition.name, arguments)
+    return f"{value} LIKE {arguments.add(f'{_like(condition.prefix)}%', 'text')}"
+
+
+def _attribute_regex(condition: AttrRegex, arguments: Arguments) -> str:
+    operator = "~*" if condition.ignores_case else "~"
+    value = attribute_text(condition.name, arguments)
+    return f"{value} {operator} {arguments.add(condition.pattern, 'text')}"
+
+
+def _attribute_present(condition: AttrPresent, arguments: Arguments) -> str:
+    name = arguments.add(condition.name, "text")
+    return f"jsonb_exists(metadata -> 'attributes', {name})"
 
 
 def compile_streams(condition: ResourceEquals, *, most: int) -> Statement:
@@ -166,7 +204,7 @@ def compile_streams(condition: ResourceEquals, *, most: int) -> Statement:
 def _members(name: str, value: str) -> list[str]:
     """JSON objects with this member: as text, and as the number or truth value it spells."""
     spellings = [json.dumps(value, ensure_ascii=False)]
-    if _NUMBER.fullmatch(value) or value in {"true", "false"}:
+    if NUMBER.fullmatch(value) or value in {"true", "false"}:
         spellings.append(value)
     key = json.dumps(name, ensure_ascii=False)
     return [f"{{{key}: {spelling}}}" for spelling in spellings]
@@ -201,9 +239,14 @@ _WRITERS: dict[type[Filter], Callable[[Any, Arguments], str]] = {
     FieldIn: _in,
     FieldCompare: _compare,
     FieldPrefix: _prefix,
+    FieldPresent: _present,
     Text: _text,
     Regex: _regex,
     AttrEquals: _attribute,
+    AttrCompare: _attribute_compare,
+    AttrPrefix: _attribute_prefix,
+    AttrRegex: _attribute_regex,
+    AttrPresent: _attribute_present,
     IpIn: _in_network,
     TimeRange: _in_time,
 }

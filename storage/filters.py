@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from config.levels import Level
-from storage.fields import Field, FieldValue, Kind
+from storage.fields import MESSAGE, Field, FieldValue, Kind
 
 
 class Comparison(StrEnum):
@@ -82,6 +82,13 @@ class FieldPrefix:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldPresent:
+    """The field has a value."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """The message contains this, letter by letter: a word, a phrase, a needle."""
 
@@ -91,10 +98,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """The message matches this regular expression of PostgreSQL, anywhere."""
+    """A text field matches this regular expression of PostgreSQL, anywhere."""
 
     pattern: str
     ignores_case: bool = False
+    field: Field = MESSAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,40 @@ class AttrEquals:
 
     name: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttrCompare:
+    """The record's attribute is a number, or the text of one, before or after this number."""
+
+    name: str
+    comparison: Comparison
+    number: str
+    """In digits, as PostgreSQL reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttrPrefix:
+    """The record's attribute, as text, begins with this."""
+
+    name: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttrRegex:
+    """The record's attribute, as text, matches this regular expression, anywhere."""
+
+    name: str
+    pattern: str
+    ignores_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttrPresent:
+    """The record has this attribute."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +178,14 @@ Filter: TypeAlias = (
     | FieldIn
     | FieldCompare
     | FieldPrefix
+    | FieldPresent
     | Text
     | Regex
     | AttrEquals
+    | AttrCompare
+    | AttrPrefix
+    | AttrRegex
+    | AttrPresent
     | ResourceEquals
     | IpIn
     | TimeRange

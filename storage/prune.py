@@ -54,6 +54,8 @@ class Leaf:
     kinds: frozenset[Kind] | None
     spans_us: tuple[tuple[int, int], ...]
     """Closed intervals of `created_at` in which all of its rows lie."""
+    rows: int = 0
+    """How many it has, roughly."""
 
     @property
     def latest_us(self) -> int:
@@ -76,6 +78,7 @@ def leaf_of(segment: Segment) -> Leaf:
         levels=_LEVEL_CLASSES.get(name),
         kinds=_TELEMETRY if name in _LEVEL_CLASSES else kinds,
         spans_us=_spans(segment),
+        rows=segment.rows_estimate if segment.rows is None else segment.rows,
     )
 
 

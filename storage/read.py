@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from config.errors import BadInput, OpslogError, Unavailable
+from storage.connection import Connection
 from storage.errors import DatabaseAway
 
 if TYPE_CHECKING:
@@ -36,10 +37,9 @@ class QuestionTooSlow(Unavailable):
     title = "The question took longer than it may"
     retry_after_s = 1
 
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(
-            f"stopped after {limit_s:g} s; narrow the time range or add a field to search by"
-        )
+    def __init__(self, limit_s: float | None = None) -> None:
+        after = "" if limit_s is None else f" after {limit_s:g} s"
+        super().__init__(f"stopped{after}; narrow the time range or add a field to search by")
 
 
 class DatabaseBusy(Unavailable):
@@ -75,16 +75,18 @@ class Statement:
 class Session:
     """One question's connection and what is left of its time."""
 
-    def __init__(self, connection: "PoolConnectionProxy[asyncpg.Record]", limit_s: float) -> None:
+    def __init__(self, connection: Connection, limit_s: float) -> None:
         self._connection = connection
         self._limit_s = limit_s
         self._deadline_s = time.monotonic() + limit_s
 
-    async def rows(self, statement: Statement) -> list[Row]:
-        """All rows of the statement."""
+    async def rows(self, statement: Statement, *, limit_s: float | None = None) -> list[Row]:
+        """All rows of the statement, which may take `limit_s` of the time that is left."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise QuestionTooSlow(self._limit_s)
+        if limit_s is not None:
+            left_s = min(left_s, limit_s)
         with _translated(self._limit_s):
             return await self._connection.fetch(
                 statement.text, *statement.arguments, timeout=left_s

@@ -1,6 +1,7 @@
 """The HTTP application of the query server, put together from what it is given."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,17 +11,29 @@ from config.clock import now_ns
 from config.health import Check
 from config.settings import Settings
 from query.access_audit import AccessAudit, Keep, Redact
+from query.api.asking import Asking, Sources
 from query.api.call import ClientAddresses
 from query.api.door import Door
 from query.api.edge import edge, put_headers
+from query.api.exports import Exports
+from query.api.figures import Figures
 from query.api.health import Health, check_database, check_migrations
-from query.api.logs import Logs, Sources
-from query.api.routes import routes
+from query.api.keys import KeyRoutes
+from query.api.logs import Logs
+from query.api.openapi import Description
+from query.api.page import PageFiles, static_files
+from query.api.routes import Handlers, routes
+from query.api.sessions import SessionRoutes
+from query.api.tailing import Tailing
+from query.api.traces import Traces
+from query.api.trial import RedactionTrial, Try
 from query.auth.keys import keys_from
+from query.auth.sessions import Sessions
 from query.auth.tokens import Verifier
 from query.cursor import Cursors
+from query.live import Live, News
 from query.pages import Catalogue, Pages
-from query.search import StoredAs
+from query.terms import StoredAs
 from storage.pool import Pool
 from storage.read import Reader, Streams
 
@@ -46,6 +59,12 @@ class Parts:
     """Hides secrets in a text, by the same rules as records."""
     stored_as: StoredAs
     """(attribute name, value) as typed -> value as redaction would have stored it."""
+    news: News
+    """Tells of batches that were stored, for the live tail."""
+    changes: Pool
+    """Connections that may change ingest keys."""
+    trial: Try
+    """What redaction would make of a payload."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """Further checks of /readyz; the database's own is always there."""
     version: str
@@ -60,11 +79,34 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     """
     reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s)
     audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
-    logs = Logs(
+    sessions = Sessions(parts.cursor_key)
+    handlers, live = _handlers(parts, reader, audit, sessions)
+    table = routes(handlers)
+    door = Door(
+        Verifier(settings.auth, keys_from(settings.auth, parts.token_keys)),
+        audit,
+        ClientAddresses(settings.api.trusted_proxies),
+        sessions,
+        questions_at_a_time=settings.api.user_concurrency,
+    )
+    app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
+    app[ROUTES] = table
+    app.on_response_prepare.append(put_headers)
+    app.cleanup_ctx.append(partial(_beside, live))
+    for route in table:
+        app.router.add_route(route.method, route.path, door.guard(route))
+    return app
+
+
+def _handlers(
+    parts: Parts, reader: Reader, audit: AccessAudit, sessions: Sessions
+) -> tuple[Handlers, Live]:
+    streams = Streams()
+    asking = Asking(
         Sources(
             reader=reader,
             pages=Pages(parts.catalogue),
-            streams=Streams(),
+            streams=streams,
             cursors=Cursors(parts.cursor_key),
             audit=audit,
             stored_as=parts.stored_as,
@@ -76,17 +118,26 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
         "migrations": partial(check_migrations, parts.pool),
         **parts.checks,
     }
-    table = routes(logs, Health(checks, parts.version))
-    keys = keys_from(settings.auth, parts.token_keys)
-    door = Door(
-        Verifier(settings.auth, keys),
-        audit,
-        ClientAddresses(settings.api.trusted_proxies),
-        questions_at_a_time=settings.api.user_concurrency,
+    live = Live(reader, parts.catalogue, streams, parts.news)
+    handlers = Handlers(
+        logs=Logs(asking),
+        exports=Exports(asking),
+        traces=Traces(asking),
+        figures=Figures(asking),
+        tailing=Tailing(asking, live),
+        sessions=SessionRoutes(sessions),
+        keys=KeyRoutes(parts.changes, audit),
+        trial=RedactionTrial(parts.trial),
+        health=Health(checks, parts.version),
+        page=PageFiles(static_files()),
+        description=Description(parts.version),
     )
-    app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
-    app[ROUTES] = table
-    app.on_response_prepare.append(put_headers)
-    for route in table:
-        app.router.add_route(route.method, route.path, door.guard(route))
-    return app
+    return handlers, live
+
+
+async def _beside(live: Live, _: web.Application) -> AsyncIterator[None]:
+    """Runs the live tail's looking while the application runs."""
+    task = asyncio.create_task(live.run(), name="query: live tail")
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

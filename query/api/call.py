@@ -29,14 +29,26 @@ class Route:
     handler: Handler
     permission: Permission | None
     """What the asker needs; None: open to everybody (health only)."""
+    needs_token: bool = False
+    """Where `permission` is None: any believed token is let in, whatever its role."""
     audit_permission: Permission | None = None
     """Suffices as well; the handler then gives out audit records only (scope.py)."""
     action: str = ""
     """Name of the access in the audit, object.verb; "": not recorded."""
+    is_slow: bool = False
+    """Stays for as long as the asker likes, and so takes none of the asker's slots."""
+    tag: str = ""
+    """Its chapter in the description of the API."""
     summary: str
     parameters: Shape | None = None
+    body: type[BaseModel] | None = None
+    """Model of the request's JSON body."""
     answer: type[BaseModel] | None = None
     """Model of a JSON answer; None: not JSON."""
+    status: int = 200
+    """Of the answer when all goes well."""
+    media: tuple[str, ...] = ()
+    """Types of an answer that is not JSON."""
 
 
 @dataclass(slots=True)
@@ -47,9 +59,15 @@ class Call:
     request: web.Request
     request_id: str
     client_address: str | None
+    is_secure: bool = False
+    """Whether the client speaks TLS with us, or with a proxy that we trust."""
     principal: Principal = NOBODY
     rows: int | None = None
     """Records given out; the handler sets it."""
+    said: str = ""
+    """What a body asked for, in words; the handler sets it."""
+    is_recorded: bool = False
+    """Whether the access has its record already."""
 
     @property
     def question(self) -> str:
@@ -58,7 +76,7 @@ class Call:
         query = [
             f"{name}={value}" for name, value in self.request.query.items() if name != "cursor"
         ]
-        return "&".join([*path, *query])
+        return "&".join([*path, *query, *([self.said] if self.said else [])])
 
     def event(self, outcome: Outcome, error: str = "") -> AccessEvent:
         """This access, as of now."""
@@ -96,6 +114,16 @@ class ClientAddresses:
         while address is not None and self._is_trusted(address) and hops and hops[-1].strip():
             address = _address(hops.pop().strip())
         return None if address is None else str(address)
+
+    def is_secure(self, request: web.Request) -> bool:
+        """Whether TLS protects the way to the client, as far as we can know."""
+        if request.secure:
+            return True
+        peer = _address(request.remote or "")
+        if peer is None or not self._is_trusted(peer):
+            return False
+        said = request.headers.getall("X-Forwarded-Proto", [""])[-1]
+        return said.rpartition(",")[2].strip().lower() == "https"
 
     def _is_trusted(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return any(address in network for network in self._trusted)

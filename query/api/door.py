@@ -5,16 +5,19 @@ Every handler is reached through `Door.guard` and through nothing else (app.py).
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from aiohttp import web
 
 from config.errors import OpslogError
 from query.access_audit import AccessAudit, Outcome
 from query.api.call import Call, ClientAddresses, Route
+from query.auth.sessions import Sessions
 from query.auth.tokens import Principal, Verifier
 from query.errors import Forbidden, TooManyQuestions, Unauthorized
 
+VIEWER_HEADER = "X-Opslog-Viewer"
+_SAFE = frozenset({"GET", "HEAD"})
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -26,9 +29,11 @@ class Door:
         verifier: Verifier,
         audit: AccessAudit,
         addresses: ClientAddresses,
+        sessions: Sessions,
         *,
         questions_at_a_time: int,
     ) -> None:
+        self._sessions = sessions
         self._verifier = verifier
         self._audit = audit
         self._addresses = addresses
@@ -43,11 +48,24 @@ class Door:
 
         async def checked(request: web.Request) -> web.StreamResponse:
             call = self._call(route, request)
-            call.principal = await self._verifier.verify(_bearer(request))
-            with self._slot(call.principal):
+            call.principal = await self._principal(call)
+            with nullcontext() if route.is_slow else self._slot(call.principal):
                 return await self._audited(call)
 
-        return open_to_all if route.permission is None else checked
+        is_open = route.permission is None and not route.needs_token
+        return open_to_all if is_open else checked
+
+    async def _principal(self, call: Call) -> Principal:
+        """Who asks: by the token of the header, else by the cookie of the page."""
+        request = call.request
+        cookie = request.cookies.get(cookie_name(is_secure=call.is_secure), "")
+        if "Authorization" in request.headers or not cookie:
+            return await self._verifier.verify(_bearer(request))
+        _check_same_site(request)
+        found = self._sessions.find(cookie)
+        if found is None:
+            raise Unauthorized("the session is over; log in again")
+        return found
 
     def _call(self, route: Route, request: web.Request) -> Call:
         return Call(
@@ -55,6 +73,7 @@ class Door:
             request=request,
             request_id=request[REQUEST_ID],
             client_address=self._addresses.of(request),
+            is_secure=self._addresses.is_secure(request),
         )
 
     @contextmanager
@@ -80,13 +99,36 @@ class Door:
                 await self._audit.note(call.event(outcome, error.code))
             raise
         # A stream has recorded itself before its first byte.
-        if call.route.action and not answer.prepared:
+        if call.route.action and not answer.prepared and not call.is_recorded:
             await self._audit.note(call.event(Outcome.SUCCESS))
         return answer
 
 
+def cookie_name(*, is_secure: bool) -> str:
+    """The session's cookie; browsers take `__Host-` over TLS only, and for this host alone."""
+    return "__Host-opslog" if is_secure else "opslog"
+
+
+def _check_same_site(request: web.Request) -> None:
+    """A cookie counts only where no other site can have made the request.
+
+    Beside SameSite=Strict: browsers say where a request comes from, and a header of our own
+    cannot be sent across sites without our leave, which nobody gets. Downloads are plain links.
+    """
+    fetched_from = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    if fetched_from not in {"same-origin", "none"}:
+        raise Forbidden("requests of other sites are not taken")
+    if origin is not None and origin.partition("://")[2] != request.host:
+        raise Forbidden("requests of other sites are not taken")
+    if request.method not in _SAFE and VIEWER_HEADER not in request.headers:
+        raise Forbidden(f"send the header {VIEWER_HEADER}")
+
+
 def _check_permission(call: Call) -> None:
     held, route = call.principal.permissions, call.route
+    if route.permission is None:
+        return
     if route.permission in held or (route.audit_permission and route.audit_permission in held):
         return
     raise Forbidden(f"this needs {route.permission}")

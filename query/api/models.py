@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """What answers have in common: names in the API's spelling, nothing unknown."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, use_attribute_docstrings=True
     )
@@ -45,7 +47,7 @@ class Metadata(BaseModel):
     """What was hidden where; never the value."""
 
 
-class LogRecord(_Model):
+class LogRecord(Model):
     """One log record, span or audit record. All members are always there."""
 
     id: UUID
@@ -69,22 +71,37 @@ class LogRecord(_Model):
     metadata: Metadata
 
 
-class LogPage(_Model):
+class Partial(Model):
+    """What of the store a question did not look at."""
+
+    detail: str
+    segments: int
+    rows: int
+    """About as many records lie there."""
+
+
+class LogPage(Model):
     """A page of records."""
 
     data: list[LogRecord]
     next_cursor: str | None
     """Send it as `cursor`, with the same parameters, for the next page; null on the last one."""
+    notice: str = ""
+    """What was decided for the asker, such as a range; only when there is something to say."""
+    partial: Partial | None = None
+    """What was not searched; only when something was not."""
 
 
-class ProblemParameter(_Model):
+class ProblemParameter(Model):
     """The parameter that is at fault."""
 
     parameter: str
     detail: str
+    position: int | None = None
+    """Of a fault in `q`: characters from its start, counted from 0."""
 
 
-class Problem(_Model):
+class Problem(Model):
     """An error, RFC 9457."""
 
     type: str
@@ -94,6 +111,20 @@ class Problem(_Model):
     request_id: str
     errors: list[ProblemParameter] = []
     retryable: bool = False
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: Literal["ok"]
+
+
+class AnyObject(BaseModel):
+    """Any JSON object."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class CheckModel(BaseModel):

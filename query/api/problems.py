@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 from config.errors import BadInput, OpslogError
+from query.errors import BadQuery
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -20,7 +21,10 @@ def problem(error: OpslogError, request_id: str) -> web.Response:
         "requestId": request_id,
     }
     if isinstance(error, BadInput) and error.where:
-        document["errors"] = [{"parameter": error.where, "detail": str(error)}]
+        fault: dict[str, object] = {"parameter": error.where, "detail": str(error)}
+        if isinstance(error, BadQuery):
+            fault["position"] = error.position
+        document["errors"] = [fault]
     if error.retryable:
         document["retryable"] = True
     answer = web.Response(

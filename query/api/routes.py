@@ -1,99 +1,295 @@
 """The one table of routes: method, path, handler, permission, name in the audit, models.
 
-A route that is not here does not exist (app.py); a test walks all of it with every role.
+A route that is not here does not exist (app.py); a test walks all of it with every role, and
+query/api/openapi.py describes it. A new group of routes: a file with a function like those below,
+one line in `routes`.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
 from config.access import Permission
-from query.api.call import Route
+from query.api import models, models_more
+from query.api.call import Handler, Route
+from query.api.exports import Exports
+from query.api.figures import Figures
 from query.api.health import Health
+from query.api.keys import KeyRoutes, NewKey, Rotation
 from query.api.logs import Logs
-from query.api.models import LogPage, LogRecord, Readiness, Version
-from query.search import EXPORT, SEARCH, TRACE
+from query.api.openapi import Description
+from query.api.page import PageFiles
+from query.api.sessions import SessionRoutes
+from query.api.tailing import Tailing
+from query.api.traces import Traces
+from query.api.trial import Payload, RedactionTrial
+from query.search import (
+    CONTEXT,
+    EXPORT,
+    FACETS,
+    PATTERNS,
+    SEARCH,
+    STATS,
+    TAIL,
+    TIMELINE,
+    TRACE,
+    TRACES,
+    Shape,
+)
 
 PREFIX = "/api/v1"
 
 
-def routes(logs: Logs, health: Health) -> tuple[Route, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """All handlers of the query server."""
+
+    logs: Logs
+    exports: Exports
+    traces: Traces
+    figures: Figures
+    tailing: Tailing
+    sessions: SessionRoutes
+    keys: KeyRoutes
+    trial: RedactionTrial
+    health: Health
+    page: PageFiles
+    description: Description
+
+
+def routes(given: Handlers) -> tuple[Route, ...]:
     """All routes. Fixed paths stand before those with a placeholder at the same place."""
-    return (
-        Route(
+    table = (
+        *_health(given.health),
+        *_page(given.page),
+        *_records(given),
+        *_sessions(given.sessions),
+        *_keys(given.keys),
+        *_redaction(given.trial),
+        *_description(given.description),
+    )
+    given.description.of(table)
+    return table
+
+
+def _health(health: Health) -> Iterable[Route]:
+    for path, handler, answer, summary in (
+        ("/livez", health.livez, models.Alive, "Whether the process is alive"),
+        ("/readyz", health.readyz, models.Readiness, "Whether it can do its work, by checks"),
+        ("/healthz", health.readyz, models.Readiness, "The same as /readyz"),
+    ):
+        yield Route(
             method="GET",
-            path="/livez",
-            handler=health.livez,
+            path=path,
+            handler=handler,
             permission=None,
-            summary="Whether the process is alive",
-        ),
-        Route(
+            tag="health",
+            summary=summary,
+            answer=answer,
+        )
+    yield Route(
+        method="GET",
+        path="/metrics",
+        handler=health.metrics,
+        permission=Permission.OPERATIONS_READ,
+        tag="health",
+        summary="Metrics in the text format of Prometheus",
+        media=("text/plain",),
+    )
+    yield Route(
+        method="GET",
+        path="/version",
+        handler=health.version,
+        permission=Permission.LOGS_READ,
+        audit_permission=Permission.AUDIT_READ,
+        tag="health",
+        summary="Which opslog this is",
+        answer=models.Version,
+    )
+
+
+def _page(page: PageFiles) -> Iterable[Route]:
+    for path, handler, summary, media in (
+        ("/", page.index, "The page", "text/html"),
+        ("/favicon.svg", page.icon, "Its icon", "image/svg+xml"),
+        ("/assets/{name}", page.asset, "Its files", "*/*"),
+    ):
+        yield Route(
             method="GET",
-            path="/readyz",
-            handler=health.readyz,
+            path=path,
+            handler=handler,
             permission=None,
-            summary="Whether the process can do its work, check by check",
-            answer=Readiness,
+            tag="page",
+            summary=summary,
+            media=(media,),
+        )
+
+
+def _records(given: Handlers) -> Iterable[Route]:
+    logs, figures, traces = given.logs, given.figures, given.traces
+    yield _read("/logs", logs.search, "logs.search", SEARCH, models.LogPage, "Search records")
+    yield Route(
+        method="GET",
+        path=f"{PREFIX}/logs/export",
+        handler=given.exports.export,
+        permission=Permission.LOGS_EXPORT,
+        action="logs.export",
+        is_slow=True,
+        tag="records",
+        summary="Export records as NDJSON, JSON, CSV or OTLP",
+        parameters=EXPORT,
+        media=("application/x-ndjson", "application/json", "text/csv"),
+    )
+    yield Route(
+        method="GET",
+        path=f"{PREFIX}/logs/tail",
+        handler=given.tailing.tail,
+        permission=Permission.LOGS_READ,
+        audit_permission=Permission.AUDIT_READ,
+        action="logs.tail",
+        is_slow=True,
+        tag="records",
+        summary="Records as they are stored, as server-sent events",
+        parameters=TAIL,
+        media=("text/event-stream",),
+    )
+    for path, handler, action, shape, answer, summary in (
+        ("/logs/stats", figures.stats, "logs.stats", STATS, models_more.Stats, "Count records"),
+        ("/logs/facets", figures.facets, "logs.facets", FACETS, models_more.Facets, "Top values"),
+        (
+            *("/logs/patterns", figures.patterns, "logs.patterns"),
+            *(PATTERNS, models_more.Patterns, "Messages by their shape"),
         ),
-        Route(
-            method="GET",
-            path="/healthz",
-            handler=health.readyz,
+        (
+            *("/logs/trace/{traceId}", traces.one, "logs.trace"),
+            *(TRACE, models_more.TracePage, "Spans and logs of a trace, oldest first"),
+        ),
+        (
+            *("/logs/resource/{id}", logs.resource, "logs.resource"),
+            *(TIMELINE, models.LogPage, "What happened to a thing, in every service"),
+        ),
+        (
+            *("/logs/correlation/{id}", logs.correlation, "logs.correlation"),
+            *(TIMELINE, models.LogPage, "Records of a request, by its id or its trace's"),
+        ),
+        (
+            *("/logs/actor/{id}", logs.actor, "logs.actor"),
+            *(TIMELINE, models.LogPage, "What somebody did"),
+        ),
+        ("/logs/{id}", logs.one, "logs.read", None, models.LogRecord, "One record by its id"),
+        (
+            *("/logs/{id}/context", logs.context, "logs.context"),
+            *(CONTEXT, models_more.Context, "What its service said around a record"),
+        ),
+        ("/traces", traces.search, "traces.search", TRACES, models_more.FoundTraces, "Find traces"),
+    ):
+        yield _read(path, handler, action, shape, answer, summary)
+
+
+def _read(  # noqa: PLR0917 - the columns of the table above
+    path: str,
+    handler: Handler,
+    action: str,
+    shape: Shape | None,
+    answer: type[BaseModel],
+    summary: str,
+) -> Route:
+    """A question about records."""
+    return Route(
+        method="GET",
+        path=f"{PREFIX}{path}",
+        handler=handler,
+        permission=Permission.LOGS_READ,
+        audit_permission=Permission.AUDIT_READ,
+        action=action,
+        tag="records",
+        summary=summary,
+        parameters=shape,
+        answer=answer,
+    )
+
+
+def _sessions(sessions: SessionRoutes) -> Iterable[Route]:
+    for method, handler, summary, answer, status in (
+        ("POST", sessions.begin, "Exchange the token for a cookie", models_more.Session, 200),
+        ("GET", sessions.show, "Who asks, and what they may do", models_more.Session, 200),
+        ("DELETE", sessions.end, "End the session", None, 204),
+    ):
+        yield Route(
+            method=method,
+            path=f"{PREFIX}/session",
+            handler=handler,
             permission=None,
-            summary="The same as /readyz",
-            answer=Readiness,
+            needs_token=True,
+            action={"POST": "session.begin", "DELETE": "session.end"}.get(method, ""),
+            tag="session",
+            summary=summary,
+            answer=answer,
+            status=status,
+        )
+
+
+def _keys(keys: KeyRoutes) -> Iterable[Route]:
+    for method, path, handler, action, summary, body, answer, status in (
+        ("GET", "", keys.list, "keys.list", "Ingest keys", None, models_more.Keys, 200),
+        (
+            *("POST", "", keys.create, "keys.create", "Make an ingest key", NewKey),
+            *(models_more.NewKeyAnswer, 201),
         ),
-        Route(
-            method="GET",
-            path="/metrics",
-            handler=health.metrics,
-            permission=Permission.OPERATIONS_READ,
-            summary="Metrics in the text format of Prometheus",
+        (
+            *("POST", "/{name}/rotate", keys.rotate, "keys.rotate", "Renew a key", Rotation),
+            *(models_more.NewKeyAnswer, 201),
         ),
-        Route(
-            method="GET",
-            path="/version",
-            handler=health.version,
-            permission=Permission.LOGS_READ,
-            audit_permission=Permission.AUDIT_READ,
-            summary="Which opslog this is",
-            answer=Version,
+        (
+            *("DELETE", "/{name}", keys.revoke, "keys.revoke", "End a key at once", None),
+            *(models_more.Revoked, 200),
         ),
-        Route(
-            method="GET",
-            path=f"{PREFIX}/logs",
-            handler=logs.search,
-            permission=Permission.LOGS_READ,
-            audit_permission=Permission.AUDIT_READ,
-            action="logs.search",
-            summary="Search records",
-            parameters=SEARCH,
-            answer=LogPage,
-        ),
-        Route(
-            method="GET",
-            path=f"{PREFIX}/logs/export",
-            handler=logs.export,
-            permission=Permission.LOGS_EXPORT,
-            action="logs.export",
-            summary="Export records as NDJSON, JSON or CSV",
-            parameters=EXPORT,
-        ),
-        Route(
-            method="GET",
-            path=f"{PREFIX}/logs/trace/{{traceId}}",
-            handler=logs.trace,
-            permission=Permission.LOGS_READ,
-            audit_permission=Permission.AUDIT_READ,
-            action="logs.trace",
-            summary="Spans and logs of a trace, oldest first",
-            parameters=TRACE,
-            answer=LogPage,
-        ),
-        Route(
-            method="GET",
-            path=f"{PREFIX}/logs/{{id}}",
-            handler=logs.one,
-            permission=Permission.LOGS_READ,
-            audit_permission=Permission.AUDIT_READ,
-            action="logs.read",
-            summary="One record by its id",
-            answer=LogRecord,
-        ),
+    ):
+        yield Route(
+            method=method,
+            path=f"{PREFIX}/ingest/keys{path}",
+            handler=handler,
+            permission=Permission.KEYS_MANAGE,
+            action=action,
+            tag="ingest keys",
+            summary=summary,
+            body=body,
+            answer=answer,
+            status=status,
+        )
+
+
+def _redaction(trial: RedactionTrial) -> Iterable[Route]:
+    yield Route(
+        method="POST",
+        path=f"{PREFIX}/redaction/test",
+        handler=trial.test,
+        permission=Permission.REDACTION_TEST,
+        action="redaction.test",
+        tag="redaction",
+        summary="What redaction would make of a payload; nothing is kept",
+        body=Payload,
+        answer=models_more.TrialResult,
+    )
+
+
+def _description(description: Description) -> Iterable[Route]:
+    yield Route(
+        method="GET",
+        path="/api/openapi.json",
+        handler=description.document,
+        permission=None,
+        tag="description",
+        summary="This API as an OpenAPI document",
+        answer=models.AnyObject,
+    )
+    yield Route(
+        method="GET",
+        path="/api/docs",
+        handler=description.page,
+        permission=None,
+        tag="description",
+        summary="This API for people",
+        media=("text/html",),
     )

@@ -26,6 +26,7 @@ MAX_LIFETIME_S = 24 * 3600
 MAX_TOKEN_BYTES = 8192
 """Header lines end there too (aiohttp's limit)."""
 MAX_KEPT = 10_000
+_MAX_MODULES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Principal:
     """Seconds since 1970 at which the token ends, leeway included."""
     token: str
     """First hex digits of the token's SHA-256: tells tokens apart without showing any."""
+    modules: tuple[str, ...] | None = None
+    """Source modules whose records it may see; None: all."""
 
 
 class Keys(Protocol):
@@ -109,6 +112,7 @@ class Verifier:
             permissions=permissions_of(role),
             expires_s=expires_s + self._settings.leeway_s,
             token=digest,
+            modules=_modules(claims.get(self._settings.modules_claim)),
         )
 
 
@@ -116,6 +120,15 @@ def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise jwt.DecodeError("a time is not a number")
     return float(value)
+
+
+def _modules(claimed: object) -> tuple[str, ...] | None:
+    """The source modules of a claim; a claim that cannot be understood allows none."""
+    if claimed is None:
+        return None
+    if not isinstance(claimed, list) or not all(isinstance(name, str) for name in claimed):
+        return ()
+    return tuple(claimed[:_MAX_MODULES])
 
 
 def _claim(claims: Mapping[str, object], path: str) -> str:

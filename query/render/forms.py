@@ -2,9 +2,12 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from config.errors import BadInput
+from query.render.otlp import otlp_lines
 from query.render.records import records
 from storage.read import NO_STREAM, Row, Stream
 from storage.times import rfc3339
@@ -17,6 +20,8 @@ class Form:
     """How records are written one after another."""
 
     name: str
+    suffix: str
+    """Of the file's name."""
     content_type: str
     head: bytes
     write: Callable[[Sequence[Row], Streams], bytes]
@@ -24,14 +29,28 @@ class Form:
     between: bytes
     """Between two pieces."""
     tail: bytes
+    narrowed: Callable[[frozenset[str]], "Form"] | None = None
+    """The same with these members of the record only; None: the form is whole or nothing."""
+
+    def only(self, names: frozenset[str]) -> "Form":
+        """The form with these members. Raises BadInput where it has no such choice."""
+        if self.narrowed is None:
+            raise BadInput(f"{self.name} has no choice of fields", where="fields")
+        return self.narrowed(names)
 
 
-def _ndjson(rows: Sequence[Row], streams: Streams) -> bytes:
-    return b"\n".join(records(rows, streams)) + b"\n"
+def _ndjson(names: frozenset[str] | None = None) -> Form:
+    def write(rows: Sequence[Row], streams: Streams) -> bytes:
+        return b"\n".join(records(rows, streams, names)) + b"\n"
+
+    return Form("ndjson", "ndjson", "application/x-ndjson", b"", write, b"", b"", _ndjson)
 
 
-def _json(rows: Sequence[Row], streams: Streams) -> bytes:
-    return b",\n".join(records(rows, streams))
+def _json(names: frozenset[str] | None = None) -> Form:
+    def write(rows: Sequence[Row], streams: Streams) -> bytes:
+        return b",\n".join(records(rows, streams, names))
+
+    return Form("json", "json", "application/json", b"[", write, b",\n", b"]\n", _json)
 
 
 _CSV_COLUMNS = (
@@ -43,13 +62,24 @@ _CSV_COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
-def _csv(rows: Sequence[Row], streams: Streams) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    for row in rows:
-        stream = streams.get(row["stream_id"], NO_STREAM)
-        writer.writerow([_cell(value) for value in _csv_values(row, stream)])
-    return buffer.getvalue().encode()
+def _csv(names: frozenset[str] | None = None) -> Form:
+    if names is not None and "metadata" in names:
+        names |= {"resource", "scope"}
+    chosen = [names is None or name in names for name in _CSV_COLUMNS]
+
+    def line(values: Iterable[object]) -> list[str]:
+        return [_cell(value) for value in itertools.compress(values, chosen)]
+
+    def write(rows: Sequence[Row], streams: Streams) -> bytes:
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        for row in rows:
+            writer.writerow(line(_csv_values(row, streams.get(row["stream_id"], NO_STREAM))))
+        return buffer.getvalue().encode()
+
+    head = (",".join(itertools.compress(_CSV_COLUMNS, chosen)) + "\r\n").encode()
+    content_type = "text/csv; charset=utf-8; header=present"
+    return Form("csv", "csv", content_type, head, write, b"", b"", _csv)
 
 
 def _csv_values(row: Row, stream: Stream) -> tuple[object, ...]:
@@ -79,15 +109,9 @@ def _cell(value: object) -> str:
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("ndjson", "application/x-ndjson", b"", _ndjson, b"", b""),
-        Form("json", "application/json", b"[", _json, b",\n", b"]\n"),
-        Form(
-            "csv",
-            "text/csv; charset=utf-8; header=present",
-            (",".join(_CSV_COLUMNS) + "\r\n").encode(),
-            _csv,
-            b"",
-            b"",
-        ),
+        _ndjson(),
+        _json(),
+        _csv(),
+        Form("otlp", "otlp.jsonl", "application/x-ndjson", b"", otlp_lines, b"", b""),
     )
 }

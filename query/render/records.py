@@ -12,45 +12,70 @@ from storage.fields import KIND_OF_LETTER
 from storage.read import NO_STREAM, Row, Stream
 from storage.times import rfc3339
 
+MEMBERS = (
+    *("id", "kind", "level", "sourceModule", "action", "resourceId", "resourceType", "actorId"),
+    *("ipAddress", "correlationId", "traceId", "spanId", "parentSpanId", "message", "createdAt"),
+    *("receivedAt", "durationNs", "metadata"),
+)
+"""The members of a record, in their order."""
 
-def record_json(row: Row, stream: Stream) -> bytes:
-    """One record as a JSON object (design section 5), without a line break."""
-    head = orjson.dumps(
-        {
-            "id": str(row["id"]),
-            "kind": KIND_OF_LETTER[row["kind"].encode()].word,
-            "level": row["level"],
-            "sourceModule": row["source_module"],
-            "action": row["action"],
-            "resourceId": row["resource_id"],
-            "resourceType": row["resource_type"],
-            "actorId": row["actor_id"],
-            "ipAddress": row["ip_address"],
-            "correlationId": row["correlation_id"],
-            "traceId": _hex(row["trace_id"].bytes if row["trace_id"] else None),
-            "spanId": _hex(row["span_id"]),
-            "parentSpanId": _hex(row["parent_span_id"]),
-            "message": row["message"],
-            "createdAt": rfc3339(row["created_at"], row["created_ns"]),
-            "receivedAt": rfc3339(row["received_at"]),
-            "durationNs": row["duration_ns"],
-        }
-    )
-    # Neither object is ever empty: the metadata has all its default members.
+
+def record_json(row: Row, stream: Stream, names: frozenset[str] | None = None) -> bytes:
+    """One record as a JSON object (design section 5), without a line break.
+
+    `names` are the members that are wanted; None: all.
+    """
+    values = _values(row)
+    if names is not None:
+        values = {name: value for name, value in values.items() if name in names}
+        if "metadata" not in names:
+            return orjson.dumps(values)
+    # Never empty: the metadata has all its default members.
     metadata = (
         f'{row["metadata"][:-1]}, "resource": {stream.resource}, "scope": {stream.scope}}}'
     ).encode()
-    return b'%s,"metadata":%s}' % (head[:-1], metadata)
+    if not values:
+        return b'{"metadata":%s}' % metadata
+    return b'%s,"metadata":%s}' % (orjson.dumps(values)[:-1], metadata)
 
 
-def records(rows: Iterable[Row], streams: Mapping[int, Stream]) -> list[bytes]:
+def _values(row: Row) -> dict[str, object]:
+    """All members but the metadata, in the order of MEMBERS."""
+    return {
+        "id": str(row["id"]),
+        "kind": KIND_OF_LETTER[row["kind"].encode()].word,
+        "level": row["level"],
+        "sourceModule": row["source_module"],
+        "action": row["action"],
+        "resourceId": row["resource_id"],
+        "resourceType": row["resource_type"],
+        "actorId": row["actor_id"],
+        "ipAddress": row["ip_address"],
+        "correlationId": row["correlation_id"],
+        "traceId": _hex(row["trace_id"].bytes if row["trace_id"] else None),
+        "spanId": _hex(row["span_id"]),
+        "parentSpanId": _hex(row["parent_span_id"]),
+        "message": row["message"],
+        "createdAt": rfc3339(row["created_at"], row["created_ns"]),
+        "receivedAt": rfc3339(row["received_at"]),
+        "durationNs": row["duration_ns"],
+    }
+
+
+def records(
+    rows: Iterable[Row], streams: Mapping[int, Stream], names: frozenset[str] | None = None
+) -> list[bytes]:
     """All rows as JSON objects."""
-    return [record_json(row, streams.get(row["stream_id"], NO_STREAM)) for row in rows]
+    return [record_json(row, streams.get(row["stream_id"], NO_STREAM), names) for row in rows]
 
 
-def page_json(objects: Iterable[bytes], next_cursor: str | None) -> bytes:
-    """A collection: `{"data": […], "nextCursor": …}`."""
-    return b'{"data":[%s],"nextCursor":%s}' % (b",".join(objects), orjson.dumps(next_cursor))
+def page_json(
+    objects: Iterable[bytes], next_cursor: str | None, notes: Mapping[str, object] | None = None
+) -> bytes:
+    """A collection: `{"data": […], "nextCursor": …}`, and what there is to say besides."""
+    more = b"," + orjson.dumps(notes)[1:-1] if notes else b""
+    cursor = orjson.dumps(next_cursor)
+    return b'{"data":[%s],"nextCursor":%s%s}' % (b",".join(objects), cursor, more)
 
 
 def _hex(raw: bytes | None) -> str | None:

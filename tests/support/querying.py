@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass, field
+from functools import cache
 
 import jwt
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,11 +13,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from config.errors import Unavailable
-from config.settings import Settings, SpoolSettings, WriterSettings
+from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSettings
 from query.access_audit import AccessEvent
 from query.api.app import Parts, build_app
 from storage.batch_ids import BatchIds
+from storage.batches import Batches
 from storage.catalogue import Catalogue
+from storage.pool import DatabaseRole, open_pool
+from storage.redaction.redactor import Redactor
+from storage.redaction.tokens import HmacKeys
 from storage.spool.spool import Spool
 from storage.writer import Writer
 from tests.support.records import make_frame
@@ -56,6 +61,12 @@ def make_token(role: str = "SUPER_ADMIN", *, key=OWN_KEY, headers=None, **claims
     header = {"kid": KEY_ID} if headers is None else headers
     # Not jwt.encode, which refuses to make some of the bad ones.
     return jwt.api_jws.encode(json.dumps(said).encode(), key, "RS256", headers=header)
+
+
+@cache
+def redactor() -> Redactor:
+    """With the rules as shipped."""
+    return Redactor(RedactionSettings(), HmacKeys({"test": b"k" * 32}, current="test"))
 
 
 class Storehouse:
@@ -145,8 +156,9 @@ class Switches:
 @contextlib.asynccontextmanager
 async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None):
     """The query server on a database."""
-    catalogue = Catalogue(dsn)
-    following = asyncio.create_task(catalogue.run())
+    catalogue, news = Catalogue(dsn), Batches(dsn)
+    following = asyncio.gather(catalogue.run(), news.run())
+    changes = await open_pool(dsn, DatabaseRole.OWNER, size=2)
     await catalogue.refresh()
     accesses, switches = [], Switches()
 
@@ -165,6 +177,9 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
             keep_access=keep,
             redact=lambda text: text.replace("hunter2", "[REDACTED]"),
             stored_as=lambda name, value: f"hmac:{name}" if "@" in value else value,
+            news=news,
+            changes=changes,
+            trial=redactor().test,
             checks=checks or {},
             version="1.2.3",
             now_ns=now_ns,
@@ -174,3 +189,4 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
         yield QueryServer(client, catalogue, accesses, switches)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+    await changes.close()

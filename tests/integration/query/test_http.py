@@ -28,13 +28,20 @@ SAFE = {
 }
 
 
+PAGE = {"/", "/favicon.svg"}
+OWN = {"Content-Security-Policy": {*PAGE, "/api/docs"}, "Cache-Control": PAGE}
+"""Headers that some answers have in a form of their own."""
+
+
 async def test_every_answer_has_the_safe_headers_and_its_own_request_id(server):
     paths = [route.path.replace("{", "").replace("}", "") for route in server.client.app[ROUTES]]
     seen = set()
     for path in [*paths, "/nowhere", "/api/v1/logs?colour=red"]:
         for token in ("", None):
             answer = await server.get(path, token=token)
-            assert {name: answer.headers.get(name) for name in SAFE} == SAFE, path
+            answer.close()
+            safe = {name: text for name, text in SAFE.items() if path not in OWN.get(name, ())}
+            assert {name: answer.headers.get(name) for name in safe} == safe, path
             assert "Access-Control-Allow-Origin" not in answer.headers
             seen.add(answer.headers["X-Request-Id"])
     assert len(seen) == 2 * (len(paths) + 2)
@@ -94,7 +101,6 @@ async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog
 
 
 async def test_a_statement_that_the_database_refuses_shows_nothing_of_itself(server, monkeypatch):
-    monkeypatch.setattr("query.compile._LEAF_COLUMNS", "secret_column")
     monkeypatch.setattr("query.pages.NEWEST_SEGMENT", _bad_statement())
 
     answer = await server.get("/api/v1/logs")

@@ -104,7 +104,7 @@ def test_kinds_are_kept_apart_because_rights_depend_on_them():
 BAD = [
     ([("colour", "red")], "colour"),
     ([("sourcemodule", "x")], "sourcemodule"),
-    ([("q", "x")], "q"),
+    ([("q", "(x")], "q"),
     ([("offset", "10")], "offset"),
     ([("level", "LOUD")], "level"),
     ([("level", "")], "level"),

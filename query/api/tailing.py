@@ -1,0 +1,53 @@
+"""The handler of the live tail: server-sent events."""
+
+import time
+
+from aiohttp import web
+
+from query.access_audit import Outcome
+from query.api.asking import Asking
+from query.api.call import Call
+from query.live import Live, Place, Watcher
+from query.search import TAIL
+
+HEARTBEAT_S = 15.0
+_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+
+
+class Tailing:
+    """Streams records as they are stored."""
+
+    def __init__(self, asking: Asking, live: Live) -> None:
+        self._asking = asking
+        self._live = live
+        self.heartbeat_s = HEARTBEAT_S
+
+    async def tail(self, call: Call) -> web.StreamResponse:
+        """GET /api/v1/logs/tail."""
+        search = self._asking.search(call, TAIL)
+        asked = self._asking.asked(call, search)
+        watcher = self._live.watch(asked.untimed, call.principal.token)
+        try:
+            await self._asking.sources.audit.note(call.event(Outcome.SUCCESS))
+            answer = web.StreamResponse(headers=_HEADERS)
+            await answer.prepare(call.request)
+            await answer.write(b"retry: 2000\n\n")
+            last = Place.read(call.request.headers.get("Last-Event-ID", ""))
+            if last is not None:
+                await self._live.replay(watcher, last)
+            await self._stream(call, answer, watcher)
+        finally:
+            self._live.leave(watcher)
+        return answer
+
+    async def _stream(self, call: Call, answer: web.StreamResponse, watcher: Watcher) -> None:
+        """Until the reader goes away, or its token ends."""
+        while time.time() < call.principal.expires_s:
+            lines, missed = await watcher.take(self.heartbeat_s)
+            text = b"".join(
+                b"id: %s\nevent: record\ndata: %s\n\n" % (str(line.place).encode(), line.body)
+                for line in lines
+            )
+            if missed:
+                text += b'event: missed\ndata: {"count":%d}\n\n' % missed
+            await answer.write(text or b": \n\n")

@@ -1,0 +1,60 @@
+"""Which questions have to read records, and which have an index that finds them. Pure."""
+
+from query.language import conjuncts
+from storage.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
+from storage.filters import (
+    And,
+    AttrCompare,
+    AttrEquals,
+    AttrPrefix,
+    AttrPresent,
+    AttrRegex,
+    FieldEquals,
+    FieldIn,
+    Filter,
+    Not,
+    Or,
+    Regex,
+    Text,
+)
+
+_INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
+_WORDS = Text | Regex | AttrRegex | AttrPrefix
+_UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
+
+
+def is_reading(where: Filter) -> bool:
+    """Whether records are read for their text, with nothing that finds them at once."""
+    return _has(where, _WORDS) and not any(map(_finds, conjuncts(where)))
+
+
+def is_reading_unsealed(where: Filter) -> bool:
+    """The same in a segment that has no index on texts and attributes yet."""
+    return _has(where, _UNSEALED) and not any(map(_finds, conjuncts(where)))
+
+
+def is_open_text(where: Filter) -> bool:
+    """Whether only words of the message select: for rare ones the planner may walk for ever."""
+    return any(isinstance(item, Text | Regex) for item in conjuncts(where))
+
+
+def _has(condition: Filter, kinds: object) -> bool:
+    match condition:
+        case And(of) | Or(of):
+            return any(_has(item, kinds) for item in of)
+        case Not(of):
+            return _has(of, kinds)
+        case _:
+            return isinstance(condition, kinds)  # type: ignore[arg-type]
+
+
+def _finds(condition: Filter) -> bool:
+    match condition:
+        case FieldEquals(field) | FieldIn(field):
+            return field in _INDEXED
+        case Or(of):
+            return bool(of) and all(map(_finds, of))
+        case And(of):
+            return any(map(_finds, of))
+        case _:
+            return False

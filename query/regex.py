@@ -1,0 +1,104 @@
+"""Regular expressions of users: RE2's language, as far as PostgreSQL's engine means the same. Pure.
+
+RE2 refuses what can run for ever (references back, looking around) and what grows too large;
+what is left is translated to PostgreSQL's dialect. Its engine is not linear, so length and size
+are bounded here and its time by the statement's limit.
+"""
+
+import re
+from dataclasses import dataclass
+
+import re2
+
+MAX_PATTERN = 256
+"""Longest pattern in characters."""
+_MAX_PROGRAM_BYTES = 64 * 1024
+"""RE2's budget: `a{1,255}` twenty times over is beyond it."""
+
+_FLAGS = re.compile(r"\(\?i\)")
+_CLASSES = "dDwWsS"
+_SAME = frozenset("nrtfv" + _CLASSES)
+_TRANSLATED = {"b": r"\y", "B": r"\Y", "A": r"\A", "z": r"\Z", "a": r"\u0007"}
+
+
+class Refused(ValueError):
+    """A pattern that is not taken."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
+        """Characters from the pattern's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern as PostgreSQL reads it."""
+
+    text: str
+    ignores_case: bool
+
+
+def translated(pattern: str) -> Pattern:
+    """The pattern in PostgreSQL's dialect. Raises Refused.
+
+    >>> translated("(?i)order [0-9]+")
+    Pattern(text='order [0-9]+', ignores_case=True)
+    """
+    if len(pattern) > MAX_PATTERN:
+        raise Refused(f"a regular expression has at most {MAX_PATTERN} characters", MAX_PATTERN)
+    _check(pattern)
+    flags = _FLAGS.match(pattern)
+    start = flags.end() if flags else 0
+    out: list[str] = []
+    at = start
+    is_inside_set = False
+    while at < len(pattern):
+        piece, at, is_inside_set = _step(pattern, at, is_inside_set=is_inside_set)
+        out.append(piece)
+    return Pattern("".join(out), ignores_case=flags is not None)
+
+
+def _check(pattern: str) -> None:
+    options = re2.Options()
+    options.max_mem = _MAX_PROGRAM_BYTES
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise Refused(f"not a regular expression that is taken here: {text}", 0) from error
+
+
+def _step(pattern: str, at: int, *, is_inside_set: bool) -> tuple[str, int, bool]:
+    """One element of the pattern: its translation, what comes next, whether a set is open."""
+    character = pattern[at]
+    if character == "\\":
+        return *_escape(pattern, at, is_inside_set=is_inside_set), is_inside_set
+    if is_inside_set:
+        if pattern.startswith("[:", at) and (end := pattern.find(":]", at)) > 0:
+            return pattern[at : end + 2], end + 2, True
+        # PostgreSQL gives an opening bracket inside a set a meaning of its own.
+        return (r"\[" if character == "[" else character), at + 1, character != "]"
+    if character == "[":
+        end = at + 1 + pattern.startswith("^", at + 1)
+        if pattern.startswith("]", end):  # the first one stands for itself
+            return pattern[at:end] + r"\]", end + 1, True
+        return pattern[at:end], end, True
+    if pattern.startswith("(?", at) and not pattern.startswith("(?:", at):
+        raise Refused("of the groups that begin with (? only (?: and a leading (?i) are taken", at)
+    return character, at + 1, False
+
+
+def _escape(pattern: str, at: int, *, is_inside_set: bool) -> tuple[str, int]:
+    letter = pattern[at + 1 : at + 2]
+    if not letter.isalnum():
+        return pattern[at : at + 2], at + 2
+    if letter == "x" and re.fullmatch(r"[0-9a-fA-F]{2}", pattern[at + 2 : at + 4]):
+        return rf"\u00{pattern[at + 2 : at + 4]}", at + 4
+    if letter in _SAME and not (is_inside_set and letter in "DWS"):
+        return f"\\{letter}", at + 2
+    if letter in _TRANSLATED and not is_inside_set:
+        return _TRANSLATED[letter], at + 2
+    raise Refused(f"\\{letter} is not taken here", at)
