@@ -91,9 +91,10 @@ class Head:
     """metadata.otel without the observed time."""
     otel: bytes
     """`"otel": {…}` of a record without an observed time; b"" when there is nothing to say."""
-    otel_before: bytes
-    """The same with an observed time: what comes before its digits and after them."""
-    otel_after: bytes
+    before: bytes
+    """Metadata of a record with an observed time and attributes, and nothing else: what comes
+    before the digits of that time, and what between them and the attributes."""
+    between: bytes
     marks: tuple[Mark, ...] = ()
     replaced: int = 0
 

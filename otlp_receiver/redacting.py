@@ -154,7 +154,7 @@ class Redacting:
                 marks.extend(head.marks)
             if marks:
                 _count(marks, counts)
-            attributes = cast("list[Attribute]", raw_attributes)
+            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # no misses left
             rows.append(
                 (head, time, observed, trace, span, text, structured, attributes, marks, odd)
             )

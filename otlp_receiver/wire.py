@@ -128,7 +128,7 @@ def any_value(  # noqa: PLR0911 - the hot path
     if first == _FLAT_STRING and size > 1:
         if raw[1] == size - 2 < 0x80:
             return text_of(raw[2:], tally)
-        if size > 130 and raw[2] < 0x80 and (raw[1] & 0x7F | raw[2] << 7) == size - 3 > 0x7F:
+        if size > 130 and raw[2] < 0x80 and (raw[1] & 0x7F | raw[2] << 7) == size - 3:
             return text_of(raw[3:], tally)
     elif first == _FLAT_INT and size == 2 and raw[1] < 0x80:
         return raw[1]

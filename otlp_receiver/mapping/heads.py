@@ -41,16 +41,16 @@ def head_of(
         level=level_by_number(severity_number),
         members=members,
         otel=b'"otel": ' + sorted_object(members),
-        otel_before=b'"otel": ' + before + _HOLE,
-        otel_after=after,
+        before=b'{"otel": ' + before + _HOLE,
+        between=after + b', "attributes": {',
         marks=marks,
         replaced=replaced,
     )
 
 
 def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes]) -> bytes:
-    """Metadata's `"otel": {…}` of a record that has more to say, or no observed time."""
-    if not extra:
+    """Metadata's `"otel": {…}` of one record, with what else there is to say (`extra`)."""
+    if not extra and not observed_ns:
         return head.otel
     members = {**head.members, **extra}
     if observed_ns:

@@ -7,7 +7,7 @@ mapping.
 """
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
-from otlp_receiver.mapping import action
+from otlp_receiver.mapping.action import CHARACTERS, action_of
 from otlp_receiver.mapping.address import address_of
 from otlp_receiver.mapping.association import set_ids
 from otlp_receiver.mapping.audit import audit_member
@@ -71,10 +71,10 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
     record.level, record.severity_number = level, head.severity_number
 
     fill_subject(record, attributes, shape, facts, full, sources)
-    name, action_source = action.action_of(attributes, shape.action, head.event_name)
-    if len(name) > action.CHARACTERS:
+    name, action_source = action_of(attributes, shape.action, head.event_name)
+    if len(name) > CHARACTERS:
         full["action"] = canonical(name)
-        name = fit(name, action.CHARACTERS)
+        name = fit(name, CHARACTERS)
     record.action = name
     record.ip_address, address_source = (
         address_of(attributes, shape.address) if shape.address else (None, "")
@@ -105,18 +105,18 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         run.note_odd(odd, head.replaced, extra)
     if full:
         extra["full"] = sorted_object(full)
-    if extra or not observed_ns:
-        otel = otel_member(head, observed_ns, extra)
-    else:
-        otel = head.otel_before + b"%d" % observed_ns + head.otel_after
     inside = b", ".join(shape.arrange([attribute.json for attribute in attributes]))
-    if inside and not (body or marks or quality or level_source or shape.special or text == ""):
-        record.metadata = b"{" + otel + b', "attributes": {' + inside + b"}}"
+    if (
+        inside
+        and observed_ns
+        and not (body or marks or quality or level_source or extra or shape.special or text == "")
+    ):
+        record.metadata = b"".join((head.before, b"%d" % observed_ns, head.between, inside, b"}}"))
     else:
         record.metadata = assembled(
             attributes=inside,
             body=body.json if body else (b'"body": ""' if text == "" else b""),
-            otel=otel,
+            otel=otel_member(head, observed_ns, extra),
             audit=audit_member(attributes, shape.audit) if shape.audit else b"",
             exception=exception_member(attributes, shape.exception) if shape.exception else b"",
             marks=marks,

@@ -6,9 +6,10 @@ never merged into one map. What does not fit its column is returned in full, for
 
 from typing import Protocol
 
-from otlp_receiver.mapping import module
 from otlp_receiver.mapping.actor import actor_of
 from otlp_receiver.mapping.correlation import correlation_of
+from otlp_receiver.mapping.module import CHARACTERS as MODULE_CHARACTERS
+from otlp_receiver.mapping.module import Rank, module_of
 from otlp_receiver.mapping.resource import TYPE_CHARACTERS, resource_of
 from otlp_receiver.mapping.run import Sources
 from otlp_receiver.mapping.shapes import Shape
@@ -23,7 +24,7 @@ class Parent(Protocol):
     """What stands above a record. Each: the value, and where it came from."""
 
     @property
-    def module(self) -> tuple[module.Rank, str, str]:
+    def module(self) -> tuple[Rank, str, str]:
         """How good the name is, the name, its source."""
 
     @property
@@ -46,13 +47,13 @@ def fill_subject(  # noqa: PLR0917 - hot: names cost
     """Set source_module, actor_id, correlation_id, resource_type and resource_id."""
     rank, name, source = parent.module
     if shape.module and shape.module[0][0] <= rank:
-        name, source = module.module_of(attributes, shape.module, parent.module)
-    if len(name) > module.CHARACTERS:
+        name, source = module_of(attributes, shape.module, parent.module)
+    if len(name) > MODULE_CHARACTERS:
         full["source_module"] = canonical(name)
-        name = fit(name, module.CHARACTERS)
+        name = fit(name, MODULE_CHARACTERS)
     record.source_module = name
 
-    who, who_source = actor_of(attributes, shape.actor) if shape.actor else NOTHING
+    who, who_source = actor_of(attributes, shape.actor) if shape.actor else parent.actor
     if who is None:
         who, who_source = parent.actor
     if who is not None and len(who) > ID_CHARACTERS:
@@ -61,7 +62,7 @@ def fill_subject(  # noqa: PLR0917 - hot: names cost
     record.actor_id = who
 
     tie, tie_source = (
-        correlation_of(attributes, shape.correlation) if shape.correlation else NOTHING
+        correlation_of(attributes, shape.correlation) if shape.correlation else parent.correlation
     )
     if tie is None:
         tie, tie_source = parent.correlation
@@ -95,6 +96,3 @@ def _fill_resource(
     record.resource_type, record.resource_id = kind, name
     if sources is not None:
         sources.update(resourceType=source, resourceId=source)
-
-
-NOTHING: tuple[None, str] = (None, "")
