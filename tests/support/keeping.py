@@ -11,6 +11,7 @@ from storage.copy_binary import encode
 from storage.copying import copy_rows
 from storage.segments import enter_segments, open_segment
 from storage.spool.frame import NO_HASH, Frame
+from storage.statements import statement
 from tests.support.records import STREAM, make_batch, make_record
 
 _IDS = BatchIds(1)
@@ -53,6 +54,10 @@ async def keep(conn, *records, at: datetime | None = None, rules=_DEFAULT):
     for name in classes:
         await open_segment(conn, name)
     async with conn.transaction():
+        await conn.execute(
+            statement("add_streams"), [STREAM.id], [STREAM.digest], [STREAM.resource.decode()],
+            [STREAM.scope.decode()], [""], [""],
+        )  # fmt: skip
         segments = await enter_segments(conn, classes)
         for part in parts:
             await copy_rows(conn, segments[part.class_name], [part.copy_bytes])

@@ -1,0 +1,110 @@
+"""The size limit: what goes first, what never, and that it is said."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from config.retention import RetentionRule
+from config.settings import RetentionSettings, Settings, StorageSettings
+from retention.history import runs
+from retention.holds import Wish, add
+from retention.limit import RULE, candidates, enough, keep_within
+from retention.plan import Stored
+from retention.policy import policies
+from storage.fields import ACTOR_ID
+from storage.filters import FieldEquals
+from tests.integration.retention.test_expiry import ago, closed, states
+from tests.support.keeping import close, keep
+from tests.support.records import make_record
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def limited(most: int, *rules: RetentionRule) -> Settings:
+    """Settings with a size limit."""
+    return Settings(
+        storage=StorageSettings(max_bytes=most), retention=RetentionSettings(rules=list(rules))
+    )
+
+
+def stored(segment: int, class_name: str, days: float, **more) -> Stored:
+    """A sealed segment of that age."""
+    at = NOON - timedelta(days=days)
+    values = {
+        "segment": segment, "class_name": class_name, "state": "sealed", "rows": 10, "size": 100,
+        "disk_bytes": 200, "oldest": at, "newest": at, "closed_at": at,
+    }  # fmt: skip
+    return Stored(**(values | more))
+
+
+def test_the_lowest_level_goes_first_and_of_it_the_oldest() -> None:
+    rules = RetentionSettings(
+        rules=[
+            RetentionRule(name="noise", keep="30d", level="INFO", source_module="noise"),
+            RetentionRule(name="payments", keep="3y", floor="30d", source_module="payments"),
+        ]
+    )
+    segments = [
+        stored(1, "error", 50), stored(2, "debug", 1), stored(3, "debug", 5), stored(4, "info", 9),
+        stored(5, "audit", 300), stored(6, "audit", 400), stored(7, "payments", 20),
+        stored(8, "payments", 40), stored(9, "noise", 10), stored(10, "debug", 6, is_hold=True),
+        stored(11, "info", 2, state="open"), stored(12, "mystery", 900),
+    ]  # fmt: skip
+
+    order = candidates(segments, policies(rules), rules, NOON)
+
+    assert [each.segment for each in order] == [3, 2, 9, 4, 1, 8, 6]
+
+
+def test_no_more_goes_than_has_to() -> None:
+    assert enough([1, 2, 3], {1: 10, 2: 10, 3: 10}, 15) == [1, 2]
+    assert enough([1, 2, 3], {1: 10, 2: 10, 3: 10}, 0) == []
+
+
+async def total(pool) -> int:
+    """Bytes of all leaves."""
+    return await pool.fetchval(
+        "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits"
+        " WHERE inhparent = 'system_logs'::regclass"
+    )
+
+
+async def test_without_a_limit_or_below_it_nothing_happens(database, owner_pool, writer_pool):
+    await closed(writer_pool, level=0, at=ago(days=1))
+
+    assert await keep_within(database.dsn, limited(0)) is None
+    assert await keep_within(database.dsn, limited(2**40)) is None
+
+
+async def test_what_is_beyond_goes_and_is_said(database, owner_pool, writer_pool, caplog):
+    debug = await closed(writer_pool, level=0, at=ago(days=1), rows=100)
+    error = await closed(writer_pool, level=3, at=ago(days=9), rows=100)
+
+    report = await keep_within(database.dsn, limited(await total(owner_pool) - 1000))
+
+    now = await states(owner_pool)
+    assert (report.outcome, report.rows) == ("done", 100)
+    assert (now[debug], now[error]) == ("dropped", "closed")
+    async with owner_pool.acquire() as conn:
+        (past,) = await runs(conn)
+    assert (past.kind, past.steps[0].rule) == ("limit", RULE)
+    assert "100 rows went before their time" in past.note
+    assert "size limit" in caplog.text
+
+
+@pytest.mark.parametrize("reason", ["held", "floor"])
+async def test_held_records_and_floors_are_respected(
+    database, owner_pool, writer_pool, reason, caplog
+):
+    async with writer_pool.acquire() as conn:
+        await keep(conn, make_record(level=0, actor_id="u-1"), at=ago(days=1))
+        segment = await close(conn, "debug")
+        if reason == "held":
+            await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+    rules = [RetentionRule(name="floor", keep="7d", floor="2d", level="DEBUG")]
+
+    report = await keep_within(database.dsn, limited(1, *(rules if reason == "floor" else [])))
+
+    assert report is None
+    assert (await states(owner_pool))[segment] == "closed"
+    assert "nothing may go" in caplog.text

@@ -1,0 +1,223 @@
+"""Purge: two steps, and what may never go by it."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from config.retention import RetentionRule
+from retention.errors import NothingSelected, PurgeTokenInvalid
+from retention.holds import Wish, add
+from retention.purge import PurgeWish, ask, confirm, estimate, state_of
+from retention.purging import carry_out_confirmed
+from retention.seal import compare
+from storage.fields import ACTOR_ID, KIND, Kind
+from storage.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
+from storage.read_back import read_back
+from tests.integration.retention.test_expiry import ago, leaves, settings, states
+from tests.support.keeping import close, keep
+from tests.support.records import make_record
+
+LEAK = AttrEquals("leak", "yes")
+
+
+def wish(condition: Filter = LEAK) -> PurgeWish:
+    """What somebody wants gone."""
+    return PurgeWish(condition, "attr.leak=yes", "a password in the message", "root@example")
+
+
+async def ask_for(database_pools, condition: Filter = LEAK, chosen=None):
+    """The first step."""
+    reader, writer = database_pools
+    async with reader.acquire() as reading, writer.acquire() as writing:
+        return await ask(reading, writing, chosen or settings(), wish(condition))
+
+
+async def purge(database, pools, condition: Filter = LEAK, chosen=None):
+    """Both steps, and what follows."""
+    asked = await ask_for(pools, condition, chosen)
+    async with pools[1].acquire() as conn:
+        await confirm(conn, condition, asked.token, by="root@example")
+    (report,) = await carry_out_confirmed(database.dsn, chosen or settings())
+    return asked, report
+
+
+@pytest.fixture
+def pools(reader_pool, writer_pool):
+    """Who asks, and who writes it down."""
+    return reader_pool, writer_pool
+
+
+@pytest.fixture
+async def leaked(writer_pool) -> dict[str, int]:
+    """Closed and open segments with 4 leaked records among 40."""
+    async with writer_pool.acquire() as conn:
+        for days in (3, 2):
+            records = [
+                make_record(
+                    level=level,
+                    actor_id=f"u-{n}",
+                    metadata=b'{"attributes": {"leak": "yes"}}' if n == 7 else b"{}",
+                    message="the password is hunter2" if n == 7 else "nothing",
+                )
+                for n in range(10)
+                for level in (1, 3)
+            ]
+            segments = await keep(conn, *records, at=ago(days=days))
+        await close(conn, "info")
+        return segments
+
+
+async def messages(pool) -> int:
+    """Leaked records that are stored."""
+    return await pool.fetchval("SELECT count(*) FROM system_logs WHERE message LIKE '%hunter2%'")
+
+
+async def test_the_first_step_counts_and_touches_nothing(pools, owner_pool, leaked):
+    asked = await ask_for(pools)
+
+    found = asked.estimate
+    assert (found.rows, found.segments, found.held_rows, found.protected_rows) == (4, 2, 0, 0)
+    assert found.size > 4 * 100
+    assert await messages(owner_pool) == 4
+    left = asked.expires_at - datetime.now(UTC)
+    assert 590 < left.total_seconds() < 601
+
+
+async def test_the_second_step_removes_exactly_these(database, pools, owner_pool, leaked):
+    _, report = await purge(database, pools)
+
+    assert (report.outcome, report.segments, report.rows) == ("done", 2, 4)
+    assert await messages(owner_pool) == 0
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 36
+    assert await owner_pool.fetchval("SELECT sum(rows) FROM log_counts") == 36
+    now = await states(owner_pool)
+    assert not {leaked["info"], leaked["error"]} & await leaves(owner_pool)
+    assert [state for state in now.values() if state == "sealed"] == ["sealed"] * 2
+    for segment in (n for n, state in now.items() if state == "sealed"):
+        async with owner_pool.acquire() as conn:
+            name = await conn.fetchval("SELECT class FROM segments WHERE segment = $1", segment)
+            assert await compare(conn, segment, name, await read_back(conn, segment)) is None
+
+
+async def test_the_ledger_names_what_was_removed(database, pools, owner_pool, leaked):
+    async with owner_pool.acquire() as conn:
+        before = await read_back(conn, leaked["info"])
+    await purge(database, pools)
+
+    entries = await owner_pool.fetch(
+        "SELECT body::jsonb -> 'removed' AS removed, body::jsonb ->> 'by' AS by,"
+        " body::jsonb ->> 'reason' AS reason FROM ledger_in WHERE kind = 'purge'"
+        " AND body::jsonb ->> 'class' = 'info'"
+    )
+    (entry,) = entries
+    removed = json.loads(entry["removed"])
+    assert (entry["by"], entry["reason"]) == ("root@example", "a password in the message")
+    assert len(removed) == 2
+    for batch_id, position, leaf in removed:
+        part = before[batch_id]
+        assert part.leaves[part.positions.index(position)].hex() == leaf
+
+
+async def test_held_and_audit_records_and_those_under_a_floor_stay(
+    database, pools, owner_pool, writer_pool
+):
+    rules = settings(
+        RetentionRule(name="payments", keep="3y", floor="1y", source_module="payments")
+    )
+    leak = b'{"attributes": {"leak": "yes"}}'
+    async with writer_pool.acquire() as conn:
+        await keep(
+            conn,
+            make_record(metadata=leak, message="hunter2 plain"),
+            make_record(metadata=leak, message="hunter2 held", actor_id="u-1"),
+            make_record(metadata=leak, message="hunter2 audit", kind="audit"),
+            make_record(metadata=leak, message="hunter2 payments", source_module="payments"),
+            at=ago(days=1),
+            rules=rules.retention,
+        )
+        await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+
+    asked, report = await purge(database, pools, chosen=rules)
+
+    rows = await owner_pool.fetch("SELECT message FROM system_logs ORDER BY 1")
+    assert (asked.estimate.rows, report.rows) == (1, 1)
+    assert (asked.estimate.held_rows, asked.estimate.protected_rows) == (1, 1)
+    assert [row["message"] for row in rows] == ["hunter2 audit", "hunter2 held", "hunter2 payments"]
+
+
+async def test_asking_for_audit_records_finds_none(pools, owner_pool, writer_pool):
+    async with writer_pool.acquire() as conn:
+        await keep(conn, make_record(kind="audit"))
+
+    asked = await ask_for(pools, FieldIn(KIND, (Kind.AUDIT,)))
+
+    assert asked.estimate.rows == 0
+
+
+async def test_what_arrived_after_it_was_asked_for_stays(
+    database, pools, owner_pool, writer_pool, leaked
+):
+    asked = await ask_for(pools)
+    async with writer_pool.acquire() as conn:
+        await keep(
+            conn, make_record(metadata=b'{"attributes": {"leak": "yes"}}', message="hunter2 again")
+        )
+        await confirm(conn, LEAK, asked.token, by="root@example")
+    (report,) = await carry_out_confirmed(database.dsn, settings())
+
+    assert report.rows == 4
+    assert await messages(owner_pool) == 1
+
+
+async def test_a_token_holds_once_for_its_filter_and_for_ten_minutes(
+    pools, owner_pool, writer_pool, leaked
+):
+    asked = await ask_for(pools)
+    async with writer_pool.acquire() as conn:
+        for condition, token in ((LEAK, "guess"), (FieldEquals(ACTOR_ID, "u-1"), asked.token)):
+            with pytest.raises(PurgeTokenInvalid):
+                await confirm(conn, condition, token, by="root@example")
+        await confirm(conn, LEAK, asked.token, by="root@example")
+        with pytest.raises(PurgeTokenInvalid, match="confirmed before"):
+            await confirm(conn, LEAK, asked.token, by="root@example")
+
+    late = await ask_for(pools)
+    await owner_pool.execute("UPDATE purges SET expires_at = now() - interval '1 second'")
+    async with writer_pool.acquire() as conn:
+        with pytest.raises(PurgeTokenInvalid):
+            await confirm(conn, LEAK, late.token, by="root@example")
+
+
+async def test_without_a_filter_nothing_is_counted(pools):
+    async with pools[0].acquire() as conn:
+        with pytest.raises(NothingSelected):
+            await estimate(conn, settings(), EVERYTHING, datetime.now(UTC))
+
+
+async def test_a_segment_that_loses_all_of_its_rows_goes(database, pools, owner_pool, writer_pool):
+    async with writer_pool.acquire() as conn:
+        segments = await keep(conn, *[make_record(actor_id="u-1") for _ in range(5)])
+
+    _, report = await purge(database, pools, FieldEquals(ACTOR_ID, "u-1"))
+
+    assert report.rows == 5
+    assert (await states(owner_pool))[segments["info"]] == "dropped"
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
+    assert await owner_pool.fetchval("SELECT count(*) FROM log_counts") == 0
+
+
+async def test_how_far_it_has_come_can_be_asked(database, pools, owner_pool, writer_pool, leaked):
+    asked = await ask_for(pools)
+    async with owner_pool.acquire() as conn:
+        before = await state_of(conn, asked.purge_id)
+    async with writer_pool.acquire() as conn:
+        await confirm(conn, LEAK, asked.token, by="root@example")
+    await carry_out_confirmed(database.dsn, settings())
+    async with owner_pool.acquire() as conn:
+        after = await state_of(conn, asked.purge_id)
+        assert await state_of(conn, 99) is None
+
+    assert (before.confirmed_at, before.done_at, before.rows) == (None, None, 0)
+    assert after.done_at is not None
+    assert after.rows == 4
