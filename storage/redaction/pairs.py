@@ -30,10 +30,12 @@ _SIMPLE: Final = re.compile(
     rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%(?:25)*2[27])[\w+/=@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)"""
     rb"""(?=[\s"]|[,;)][\s"]|\Z|&\w+=)(?![ ]?=))"""
 )
+_LINE_ENDS: Final = frozenset((b"", b"\n", b"\r"))
 _PLAIN_ENDS: Final = frozenset(b"=:> ")
 _WORD: Final = re.compile(rb"[a-z]{1,12}|[A-Z]{1,12}")
 _ESCAPED: Final = frozenset((b"n", b"r", b"t"))
 _MEMO_ENTRIES: Final = 4096
+_DIGIT: Final = re.compile(rb"[0-9]")
 _PIN_DIGITS: Final = range(4, 9)
 _AWAITED: Final = re.compile(
     rb"(?i)(?:unexpected|expected|illegal|next|unknown|invalid|current)[ _]?\Z"
@@ -90,7 +92,13 @@ class _Label:
     name: str
     kind: Kind
     is_wide: bool
+    """Its value may have blanks in it."""
     is_awaited: bool
+    """Parsers say it of what they found: token."""
+    is_scope: bool
+    """It ends with two colons, as in C++."""
+    is_plain: bool
+    """Its separator is not escaped, and its value has no blanks in it without quotes."""
 
 
 class Pairs:
@@ -110,21 +118,27 @@ class Pairs:
         has_lines = b"\n" in raw
         while (found := search(raw, position)) is not None:
             start, position = found
-            if raw[start - 1 : start] == b"\\" and raw[start : start + 1] in _ESCAPED and start:
+            before = raw[start - 2 : start] if start > 1 else raw[:start]
+            if before[-1:] == b"\\" and raw[start : start + 1] in _ESCAPED:
                 start += 1
             text = raw[start:position]
             label = labels.get(text) or self._learn(text)
-            if label.kind not in _BY_NAME or self._is_other(raw, start, position, label):
-                yield start, start
+            yield start, start
+            if label.kind not in _BY_NAME or self._is_other(raw, start, position, label, before):
                 continue
-            simple = None if has_lines or label.is_wide else _SIMPLE.match(raw, position)
-            if simple is not None and raw[start - 1 : start] != b"?" and text[-1] in _PLAIN_ENDS:
+            simple = _SIMPLE.match(raw, position) if label.is_plain else None
+            if simple is not None and (
+                simple.start(1) >= 0
+                or not has_lines
+                or raw[simple.end() : simple.end() + 1] in _LINE_ENDS
+            ):
                 spans: Iterable[Span] = (simple.span(simple.lastindex or 0),)
             else:
+                yield start, start  # the long way costs twice as much
+                yield start, start
                 spans = extents(
                     raw, start, position, skip=self._names.is_beside, wide=label.is_wide
                 )
-            yield start, start
             for begin, end in spans:
                 value = raw[begin:end]
                 if raw[begin - 2 : begin] == b": " and (
@@ -141,7 +155,12 @@ class Pairs:
         name = match.group(1).decode("utf-8", "replace").lstrip("$-. ")
         words = words_of(name)
         label = _Label(
-            name, self._names.kind(name), not _WIDE.isdisjoint(words), words == ["token"]
+            name,
+            self._names.kind(name),
+            is_wide=not _WIDE.isdisjoint(words),
+            is_awaited=words == ["token"],
+            is_scope=text.endswith(b"::"),
+            is_plain=text[-1] in _PLAIN_ENDS and _WIDE.isdisjoint(words),
         )
         if len(self._labels) >= _MEMO_ENTRIES:
             self._labels.clear()
@@ -149,13 +168,13 @@ class Pairs:
         return label
 
     @staticmethod
-    def _is_other(raw: bytes, start: int, end: int, label: _Label) -> bool:
+    def _is_other(raw: bytes, start: int, end: int, label: _Label, before: bytes) -> bool:
         """Whether it is no field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
         return (
-            raw.startswith(b":", end)
-            or (raw.endswith(b"::", start, end) and raw[end : end + 1] != b" ")
-            or raw.endswith(b"[REDACTED:", 0, start)
-            or (start > 1 and raw.startswith(b"//", start - 2))
+            before == b"//"
+            or raw[end : end + 1] == b":"
+            or (label.is_scope and raw[end : end + 1] != b" ")
+            or (before == b"D:" and raw.endswith(b"[REDACTED:", 0, start))
             or (label.is_awaited and _AWAITED.search(raw, max(0, start - 12), start) is not None)
         )
 
@@ -165,6 +184,8 @@ _BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
 
 def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
     """Whether a value under a name of this kind is to be hidden."""
+    if kind is Kind.SECRET and value.isalnum() and not value.isdigit() and _DIGIT.search(value):
+        return True  # most are like this, and nothing harmless is
     if harmless(value) or _MARKER.fullmatch(value):
         return False
     if names.is_directory(name) and _PATH.fullmatch(value):

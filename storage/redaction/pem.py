@@ -56,12 +56,14 @@ def private_keys(raw: bytes) -> Iterator[Span]:
             yield start, stop[1]
         else:
             yield start, _end_of_body(raw, head)
+    previous = 0
     for number, (start, end) in enumerate(ends):
         if number not in closed:
-            before = raw[max(0, start - _LONGEST_KEY_BYTES) : start][::-1]
+            before = raw[max(previous, start - _LONGEST_KEY_BYTES) : start][::-1]
             lines = _BODY_BACKWARDS.match(before)
             assert lines is not None
             yield start - len(lines.group().rstrip(b"\\\"', \t\r\n")), end
+        previous = end
     for start, head in _PUTTY_HEAD.each(raw):
         body = _PUTTY_BODY.match(raw, head)
         assert body is not None

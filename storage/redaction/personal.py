@@ -19,14 +19,15 @@ _EMAIL: Final = Shape(
     r"|\"[^\"\\\r\n@]{1,64}\"@(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2,24}"
     r"|[A-Za-z0-9._%+\-]+@\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
-# After the @: versions, pictures for dense screens, names of SSH algorithms; at the end: file
-# names, units of systemd, and words of pre-releases.
-_NO_DOMAIN: Final = re.compile(
-    rb"(?i)v?\d+\.\d|\dx\.|(?:openssh\.com|libssh\.org|lysator\.liu\.se)\Z"
-    rb"|.*\.(?:service|socket|timer|mount|target|slice|device|png|jpe?g|gif|svg|webp|js|mjs|ts|css"
-    rb"|json|ya?ml|tgz|tar|gz|zip|jar|whl|rc|beta|alpha|dev|final|snapshot|local-\w+)\Z"
+# What stands after an @ without being a domain: versions, pictures for dense screens, names of SSH
+# algorithms, units of systemd, file names, words of pre-releases.
+_VERSION: Final = re.compile(rb"v?\d+\.\d|\dx\.")
+_VERSION_BEGINS: Final = frozenset(b"v0123456789")
+_NO_DOMAINS: Final = frozenset((b"openssh.com", b"libssh.org", b"lysator.liu.se"))
+_NO_TLDS: Final = frozenset(
+    b"""alpha beta css dev device final gif gz jar jpeg jpg js json mjs mount png rc service slice
+    snapshot socket svg tar target tgz timer ts webp whl yaml yml zip""".split()
 )
-_GOES_ON: Final = re.compile(rb"[A-Za-z0-9]|-[A-Za-z0-9]")
 _GIT_REMOTE: Final = re.compile(
     rb"git@|[a-z_][\w\-]{0,31}@[A-Za-z0-9.\-]+:(?!\d+(?:\D|\Z)|//)[\w~/.\-]*/"
 )
@@ -63,11 +64,16 @@ def emails(raw: bytes) -> Iterator[Span]:
 
 def _is_address(raw: bytes, start: int, end: int) -> bool:
     domain = raw.rindex(b"@", start, end) + 1
-    return (
-        _NO_DOMAIN.match(raw, domain, end) is None
-        and _GOES_ON.match(raw, end) is None
-        and _GIT_REMOTE.match(raw, start) is None
-    )
+    after = raw[end : end + 2]
+    if after[:1].isalnum() or (after[:1] == b"-" and after[1:].isalnum()):
+        return False
+    if raw[raw.rfind(b".", domain, end) + 1 : end].lower() in _NO_TLDS:
+        return False
+    if raw[domain] in _VERSION_BEGINS and _VERSION.match(raw, domain):
+        return False
+    if after[:1] == b":" or raw.startswith(b"git@", start):
+        return _GIT_REMOTE.match(raw, start) is None
+    return raw[domain:end].lower() not in _NO_DOMAINS
 
 
 def is_email(raw: bytes) -> bool:

@@ -1,7 +1,11 @@
 """docs/redaction.md lists what is in force."""
 
+import re
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
+from storage.redaction.redactor import Redactor
 from storage.redaction.replace import DENSE
 from storage.redaction.rules import REPLACEMENTS, shipped
 
@@ -24,3 +28,16 @@ def test_every_replacement_and_marker_is_in_the_guide() -> None:
         assert f"| `{name}` |" in GUIDE
     assert f"[REDACTED:{DENSE}]" in GUIDE
     assert "[REDACTED:unscanned]" in GUIDE
+
+
+def test_the_example_of_the_guide_works(make: Callable[..., Redactor]) -> None:
+    """As it stands there."""
+    example = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    assert example is not None
+    redactor = make(**tomllib.loads(example[1])["redaction"])
+
+    safe, hits = redactor.text("employee E-123456 left, E-000000 stays, vpn_code=tulip")
+
+    assert "E-123456" not in safe
+    assert "E-000000" in safe
+    assert dict(hits) == {"employee_number": 1, "secret_field": 1}
