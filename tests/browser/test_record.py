@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.browser.viewer import Viewer
 
 
 def open_first(page: Viewer, question: str) -> None:
-    page.open().ask(question)
+    page.open(f"/search?q={quote(question)}")
     page.rows.first.click()
     expect(page.record).to_be_visible()
 

@@ -115,7 +115,7 @@ def test_purging_takes_two_steps(page: Viewer, product: Product) -> None:
     from tests.browser.shop import fresh_lines
 
     product.export(fresh_lines("purgeable", 3))
-    page.open("/search?q=purgeable")
+    page.open("/search?q=purgeable&start=-1d")
     expect(page.rows).to_have_count(3)
     page.button("More").click()
     page.page.get_by_role("menuitem", name="Purge these records …").click()

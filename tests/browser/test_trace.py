@@ -49,7 +49,7 @@ def test_a_span_collapses_and_the_critical_path_stands_alone(page: Viewer) -> No
 
 
 def test_from_a_log_to_its_trace_and_back(page: Viewer) -> None:
-    page.open().ask('"card refused by the bank"')
+    page.open("/search?q=%22card%20refused%20by%20the%20bank%22")
     page.rows.first.click()
     page.press("t")
     expect(page.page).to_have_url(re.compile(f"#/trace/{TRACE_ID}"))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  canName,
   filterState,
   hitPattern,
   placeAt,
@@ -38,6 +39,27 @@ describe('tokens', () => {
       ).toBe(text)
     },
   )
+})
+
+it('addresses and times of day are words, a regular expression may ignore case', () => {
+  const found = tokens('https://shop.example 12:30 /x/i action:/y/i')
+
+  expect(found.filter(({ type }) => type !== 'space').map(({ type }) => type)).toEqual([
+    'word',
+    'word',
+    'regex',
+    'field',
+  ])
+})
+
+it.each([
+  ['attr.http.route', true],
+  ['attr.größe', true],
+  ['attr.<b>', false],
+  ['attr.a b', false],
+  ['12', false],
+])('the language can name %s: %s', (name, expected) => {
+  expect(canName(name)).toBe(expected)
 })
 
 describe('a filter', () => {

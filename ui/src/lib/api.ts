@@ -33,7 +33,7 @@ export class ApiError extends Error {
     return this.status === 0
   }
 
-  /** The fault in a parameter, with its place in the text where the server knows it. */
+  /** The fault in a parameter; the server counts its place in characters, from 0. */
   about(parameter: string): { detail: string; position?: number } | null {
     return this.problem?.errors?.find((error) => error.parameter === parameter) ?? null
   }
@@ -154,7 +154,7 @@ export interface RecordPage {
   data: LogRecord[]
   nextCursor: string | null
   /** The part of the answer that is missing, where not everything could be searched in time. */
-  partial?: { detail?: string }
+  partial?: { detail: string }
   /** What the server did on its own, such as searching the last 7 days only. */
   notice?: string
 }
@@ -260,8 +260,8 @@ export interface Bucket {
 
 export interface Stats {
   total: number
-  /** Seconds of one bucket. */
-  interval: number
+  /** Seconds of one bucket; null without a series. */
+  interval: number | null
   totals: ValueCount[]
   series: Bucket[]
 }
@@ -358,4 +358,13 @@ export async function readReadiness(signal: AbortSignal): Promise<Readiness> {
   const answer = await fetch('readyz', { headers: OWN_HEADER, signal }).catch(() => null)
   if (!answer) throw new ApiError(0, null)
   return (await answer.json()) as Readiness
+}
+
+/** What redaction would make of a text or of attributes; the server keeps neither. */
+export function tryRedaction(payload: string | Record<string, Json>) {
+  const body = typeof payload === 'string' ? { text: payload } : { attributes: payload }
+  return ask<{ result: Json; hits: { rule: string; count: number }[] }>('/redaction/test', {
+    method: 'POST',
+    body,
+  })
 }

@@ -1,6 +1,7 @@
 /**
  * The search language as far as the page must read it: to colour it, to complete it, to mark hits
- * and to put filters in and take them out. The server alone decides what a question means.
+ * and to put filters in and take them out. The server alone decides what a question means; it reads
+ * the same pieces in query/tokens.py: change both together.
  */
 
 export type TokenType = 'space' | 'word' | 'phrase' | 'regex' | 'field' | 'operator' | 'parenthesis'
@@ -17,13 +18,13 @@ export interface Token {
 
 const PATTERN = new RegExp(
   [
-    /(?<space>\s+)/,
-    /(?<parenthesis>[()])/,
-    /(?<operator>(?:OR|AND|NOT)(?=[\s()]|$))/,
-    /(?<field>-?[\w@][\w.@/-]*:(?:[<>]=?)?(?:"(?:[^"\\]|\\.)*"?|\/(?:[^/\\]|\\.)*\/?(?=[\s()]|$)|[^\s()"]*))/,
-    /(?<phrase>-?"(?:[^"\\]|\\.)*"?)/,
-    /(?<regex>-?\/(?:[^/\\\n]|\\.)+\/(?=[\s()]|$))/,
-    /(?<word>[^\s()"]+|")/,
+    /(?<space>\s+)/u,
+    /(?<parenthesis>[()])/u,
+    /(?<operator>(?:OR|AND|NOT)(?=[\s()]|$))/u,
+    /(?<field>-?(?!\d+:)[\p{L}\p{N}_@][\p{L}\p{N}_.@/-]*:(?!\/\/)(?:[<>]=?)?(?:"(?:[^"\\]|\\.)*"?|\/(?:[^/\\]|\\.)*\/i?(?=[\s()]|$)|[^\s()"]*))/u,
+    /(?<phrase>-?"(?:[^"\\]|\\.)*"?)/u,
+    /(?<regex>-?\/(?:[^/\\\n]|\\.)+\/i?(?=[\s()]|$))/u,
+    /(?<word>[^\s()"]+|")/u,
   ]
     .map((part) => part.source)
     .join('|'),
@@ -58,6 +59,13 @@ export function quoted(value: string): string {
 export function unquoted(text: string): string {
   const found = /^"((?:[^"\\]|\\.)*)"?$/.exec(text)
   return found ? (found[1] as string).replace(/\\(.)/g, '$1') : text
+}
+
+const FIELD_NAME = /^(?!\d+$)[\p{L}\p{N}_@][\p{L}\p{N}_.@/-]*$/u
+
+/** Whether the language can name this field; attributes may have any name. */
+export function canName(field: string): boolean {
+  return FIELD_NAME.test(field)
 }
 
 export type FilterState = 'for' | 'out' | 'none'

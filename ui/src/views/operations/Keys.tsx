@@ -9,8 +9,8 @@ import { TextField } from './TextField'
 import { useDeed } from './useDeed'
 
 const COLUMNS = [
-  ['id', 'Id'],
   ['name', 'Name'],
+  ['hint', 'Begins with'],
   ['rights', 'Rights'],
   ['createdAt', 'Created'],
   ['lastUsedAt', 'Last used'],
@@ -32,7 +32,7 @@ export function Keys() {
         New key
       </Button>
       <Rows
-        path="/keys"
+        path="/ingest/keys"
         what="Ingest keys"
         caption="Ingest keys"
         columns={COLUMNS}
@@ -44,7 +44,12 @@ export function Keys() {
           error={deed.error}
           onClose={() => setOpen(null)}
           onCreate={(name) =>
-            deed.mutate({ method: 'POST', path: '/keys', body: { name }, done: 'Key created' })
+            deed.mutate({
+              method: 'POST',
+              path: '/ingest/keys',
+              body: { name },
+              done: 'Key created',
+            })
           }
         />
       )}
@@ -60,7 +65,7 @@ export function Keys() {
             onClick={() =>
               deed.mutate({
                 method: 'DELETE',
-                path: `/keys/${textOf(open.id)}`,
+                path: `/ingest/keys/${encodeURIComponent(textOf(open.name) ?? '')}`,
                 done: 'Key revoked',
               })
             }

@@ -9,6 +9,7 @@ import { Health } from './Health'
 import { Holds } from './Holds'
 import { Keys } from './Keys'
 import { Ledger } from './Ledger'
+import { Redaction } from './Redaction'
 import { Retention } from './Retention'
 import { Segments } from './Segments'
 
@@ -31,6 +32,7 @@ const SECTIONS: readonly Section[] = [
   },
   { name: 'holds', title: 'Holds', needs: ['holds.manage', 'operations.read'], view: Holds },
   { name: 'dead-letters', title: 'Dead letters', needs: ['operations.read'], view: DeadLetters },
+  { name: 'redaction', title: 'Redaction', needs: ['redaction.test'], view: Redaction },
   { name: 'keys', title: 'Ingest keys', needs: ['keys.manage'], view: Keys },
 ]
 

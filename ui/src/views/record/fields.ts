@@ -1,6 +1,7 @@
 /** A record taken apart for showing: groups of names and values, each with its way to filter. */
 
 import { ExactNumber, isObject, type Json, type JsonObject, sortedEntries } from '@/lib/json'
+import { canName } from '@/lib/language'
 import { FIELDS, type LogRecord, textOf } from '@/lib/record'
 
 export interface FieldEntry {
@@ -50,7 +51,7 @@ function entriesOf(value: Json | undefined, prefix: string | null): FieldEntry[]
     .filter(([, item]) => textOf(item) !== '')
     .map(([name, item]) => ({
       label: name,
-      filter: prefix !== null && isPlain(item) ? prefix + name : null,
+      filter: prefix !== null && isPlain(item) && canName(prefix + name) ? prefix + name : null,
       value: item,
     }))
 }

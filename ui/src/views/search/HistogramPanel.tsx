@@ -57,7 +57,7 @@ export function HistogramPanel({
             <BarChart
               points={data.series}
               series={series}
-              intervalS={data.interval}
+              intervalS={data.interval ?? 0}
               span={span}
               height={HEIGHT_PX}
               label={summary(data)}

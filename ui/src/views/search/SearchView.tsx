@@ -122,7 +122,7 @@ function Head({ search, question, found, round }: Parts) {
       <div className="flex flex-wrap items-start gap-x-2 gap-y-1 border-b border-line bg-paper px-2 py-1.5 sm:px-3">
         <QuestionField
           value={search.q}
-          fault={faultOf(found.error)}
+          fault={faultOf(found.error, search.q)}
           scope={search.range}
           onAsk={ask}
         />
@@ -133,8 +133,15 @@ function Head({ search, question, found, round }: Parts) {
   )
 }
 
-function faultOf(error: unknown): Fault | null {
-  return error instanceof ApiError ? error.about('q') : null
+/** The server counts characters, the browser halves of some of them. */
+function unitsOf(text: string, characters: number): number {
+  return [...text].slice(0, characters).join('').length
+}
+
+function faultOf(error: unknown, q: string): Fault | null {
+  const fault = error instanceof ApiError ? error.about('q') : null
+  if (!fault || fault.position === undefined) return fault
+  return { ...fault, position: unitsOf(q, fault.position) }
 }
 
 function Lines({ search, question, found, round }: Parts) {
@@ -143,7 +150,7 @@ function Lines({ search, question, found, round }: Parts) {
   const terms = useMemo(() => hitPattern(search.q), [search.q])
   if (search.show === 'patterns') return <Patterns question={question} round={round} />
   if (found.isLoading) return <Loading what="records" />
-  if (faultOf(found.error)) {
+  if (faultOf(found.error, search.q)) {
     return (
       <Notice title="The question cannot be read">
         Mend it above, where it is underlined. ? shows how to ask.
@@ -158,7 +165,7 @@ function Lines({ search, question, found, round }: Parts) {
     <section
       aria-label="Records"
       aria-busy={found.isStale}
-      className="flex min-w-0 flex-1 flex-col"
+      className="flex min-w-0 flex-1 flex-col aria-busy:opacity-60"
     >
       <RecordList
         records={found.records}

@@ -139,7 +139,7 @@ function Volume({ question, stats }: { question: Question; stats: Stats }) {
           <BarChart
             points={stats.series}
             series={LEVEL_SERIES}
-            intervalS={stats.interval}
+            intervalS={stats.interval ?? 0}
             span={span}
             height={HEIGHT_PX}
             label={`Volume by level: ${formatCount(stats.total)} records; the figures stand above.`}
