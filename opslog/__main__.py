@@ -12,7 +12,19 @@ import typer
 
 from config.errors import OpslogError
 from opslog import __version__
-from opslog.cli import demo, doctor, keys, migrate, processes, redact, settings, token
+from opslog.cli import (
+    dead_letters,
+    demo,
+    doctor,
+    keys,
+    ledger,
+    migrate,
+    processes,
+    redact,
+    settings,
+    token,
+    verify,
+)
 from opslog.cli.options import ConfigOption, loaded
 
 app = typer.Typer(
@@ -47,6 +59,9 @@ app.command()(token.token)
 app.add_typer(keys.app, name="keys")
 app.command()(settings.config)
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(ledger.app, name="ledger")
+app.command()(verify.verify)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(redact.redact)

@@ -12,6 +12,8 @@ import time
 _SPOOL_BITS = 11
 _COUNTER_BITS = 11
 _COUNTERS = 1 << _COUNTER_BITS
+ID_BITS = _SPOOL_BITS + _COUNTER_BITS
+"""Below the milliseconds."""
 
 
 class BatchIds:

@@ -14,6 +14,8 @@ MIGRATION_SPACE = 1_869_638_660
 """With 0: changing the schema."""
 LEDGER_SPACE = 1_869_638_661
 """With 0: the one process that sequences the ledger; with 1: a transaction that appends to it."""
+REPLAY_SPACE = 1_869_638_665
+"""With 0: giving batch ids to dead letters."""
 RETENTION_SPACE = 1_869_638_664
 """With 0: taking records away, merging, rewriting; one job at a time."""
 SEAL_SPACE = 1_869_638_662

@@ -46,6 +46,8 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "key_rotate": ("old", "new", "signature_old", "signature_new"),
     # The database was restored from a backup: heads after its size were published and are void.
     "restore": ("head", "by", "reason"),
+    # A row that PostgreSQL had refused was given up.
+    "dead_letter": ("dead_letter", "by", "reason"),
     # Something is known to be broken: what, and who says so.
     "corrupt": ("what", "by"),
 }

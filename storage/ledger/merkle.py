@@ -125,6 +125,21 @@ def inclusion(index: int, size: int, subtree: Subtree) -> list[bytes]:
     return path[::-1]
 
 
+def sides(index: int, size: int) -> list[str]:
+    """Beside which of its neighbours each step of the path of `inclusion` is: left or right.
+
+    >>> sides(2, 3)
+    ['left']
+    """
+    path: list[str] = []
+    first, end = 0, size
+    while end - first > 1:
+        middle = first + _split(end - first)
+        path.append("right" if index < middle else "left")
+        first, end = (first, middle) if index < middle else (middle, end)
+    return path[::-1]
+
+
 def consistency(old: int, size: int, subtree: Subtree) -> list[bytes]:
     """The proof that the tree of `old` leaves is the beginning of that of `size` (2.1.4.1)."""
     path: list[bytes] = []

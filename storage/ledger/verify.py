@@ -23,8 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 INTEGRITY, COMPLETENESS = VERDICTS = ("integrity", "completeness")
-LEAF, NODE, FIELDS = b"\0", b"\1", b"\0\x1a"
-PG_EPOCH_US, MINUTE_US = 946_684_800_000_000, 60_000_000
+LEAF, NODE, FIELDS, EPOCH_US, MINUTE_US = b"\0", b"\1", b"\0\x1a", 946_684_800_000_000, 60_000_000
 FIGURES = ("received", "derived", "stored", "duplicate", "dead")
 _int4, _int8 = struct.Struct(">i").unpack_from, struct.Struct(">q").unpack_from
 
@@ -118,6 +117,7 @@ class Verifier:
     """Takes an export line by line; `told` says what it found."""
 
     def __init__(self, trusted: str) -> None:
+        is_signed(trusted, b"", bytes(64))  # ValueError: it is no key
         self.findings: list[tuple[Any, ...]] = []
         self.gaps: list[str] = []
         self.seen = Counter[str]()
@@ -241,7 +241,7 @@ class Verifier:
         while at < len(data):
             if data[at : at + 2] != FIELDS:
                 raise ValueError("a row has a layout that this verifier does not know")
-            start, minute = at, (_int8(data, at + 6)[0] + PG_EPOCH_US) // MINUTE_US
+            start, minute = at, (_int8(data, at + 6)[0] + EPOCH_US) // MINUTE_US
             batch = _int8(data, at + 30)[0]
             at += 54 + max(size(data, at + 50)[0], 0)  # behind duration_ns
             position = size(data, at + 4)[0]
@@ -312,8 +312,8 @@ class Verifier:
     def take_fact(self, kind: str, key: list[int], value: Any) -> None:
         """Something that is stored and follows from the ledger."""
         if kind == "stream":
-            raw = [text.encode() for text in value]
-            value = hash_of(*(len(text).to_bytes(8, "big") + text for text in raw)).hex()
+            texts = (text.encode() for text in value)
+            value = hash_of(*(len(t).to_bytes(8, "big") + t for t in texts)).hex()
         elif kind == "dead letter":
             value = hash_of(LEAF, base64.b64decode(value)).hex()
         known = self.facts.pop((kind, *key), None)
@@ -382,8 +382,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", type=Path, nargs="+", help="copies of heads, then the export")
     parser.add_argument("--key", required=True, help="public key, as `opslog ledger key` prints it")
     options = parser.parse_args(arguments)
-    verifier = Verifier(options.key)
     try:
+        verifier = Verifier(options.key)
         for path in options.files:
             with path.open(encoding="utf-8") as lines:
                 for line in lines:

@@ -132,3 +132,83 @@ SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema
 -- name: dead_letter_facts
 -- Rows: batch_id, position, row_bytes. Uses: storage/ledger/export.py.
 SELECT batch_id, position, row_bytes FROM dead_letters;
+
+-- name: all_minutes
+-- Rows: the six figures over all time. Uses: storage/ledger/balance.py.
+SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(derived), 0)::bigint AS derived,
+       coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicate), 0)::bigint AS duplicate,
+       coalesce(sum(dead), 0)::bigint AS dead, coalesce(sum(rejected), 0)::bigint AS rejected
+  FROM ingest_minutes;
+
+-- name: unbalanced_minutes
+-- Minutes, keys and modules whose figures do not balance. Rows: those, and both sides.
+-- Uses: storage/ledger/balance.py.
+SELECT minute, ingest_key_id, source_module, sum(received + derived)::bigint AS arrived,
+       sum(stored + duplicate + dead + rejected)::bigint AS settled
+  FROM ingest_minutes
+ GROUP BY 1, 2, 3
+HAVING sum(received + derived) <> sum(stored + duplicate + dead + rejected)
+ ORDER BY 1, 2, 3 LIMIT 100;
+
+-- name: unbalanced_batches
+-- Rows: batch_id and both sides. Uses: storage/ledger/balance.py.
+SELECT b.batch_id, b.received + b.derived AS arrived,
+       b.stored + b.duplicate + b.dead + r.rejected AS settled
+  FROM ingest_batches AS b
+ CROSS JOIN LATERAL (SELECT coalesce(sum(count::integer), 0)::integer AS rejected
+                       FROM jsonb_each_text(b.rejected) AS e (reason, count)) AS r
+ WHERE b.received + b.derived <> b.stored + b.duplicate + b.dead + r.rejected
+ ORDER BY 1 LIMIT 100;
+
+-- name: segment_figures
+-- What is told of each segment that is part of system_logs.
+-- Rows: segment, rows by parts, by minutes, by hours, by the catalogue (null: not settled yet).
+-- Uses: storage/ledger/balance.py, which counts the rows themselves.
+SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS settled
+  FROM segments AS s
+ CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
+                       FROM ingest_parts AS i WHERE i.segment = s.segment) AS p
+ CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
+                       FROM log_counts AS i WHERE i.segment = s.segment) AS c
+ CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
+                       FROM log_counts_hourly AS i WHERE i.segment = s.segment) AS h
+ WHERE EXISTS (SELECT FROM pg_inherits AS i
+                WHERE i.inhparent = 'system_logs'::regclass
+                  AND i.inhrelid = to_regclass(format('system_logs_s%s', s.segment)))
+ ORDER BY s.segment;
+
+-- name: minutes_between
+-- $1 start and $2 end (not included) timestamptz, $3 limit integer
+-- Rows: minute, ingest_key_id, source_module, reason, six figures; newest first.
+-- Uses: storage/ledger/balance.py for GET /api/v1/ingest/ledger.
+SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS received,
+       sum(derived)::bigint AS derived, sum(stored)::bigint AS stored,
+       sum(duplicate)::bigint AS duplicate, sum(dead)::bigint AS dead,
+       sum(rejected)::bigint AS rejected
+  FROM ingest_minutes
+ WHERE minute >= $1 AND minute < $2
+ GROUP BY 1, 2, 3, 4
+ ORDER BY 1 DESC, 2, 3, 4
+ LIMIT $3;
+
+-- name: place_of_record
+-- Where a record is stored. $1 id uuid, $2 first and $3 end (not included) of its millisecond.
+-- Rows: segment, class, batch_id, position, received_at; of copies the first to arrive.
+-- Uses: storage/ledger/proof.py.
+SELECT l.segment, s.class, l.batch_id, l.position, l.received_at
+  FROM system_logs AS l JOIN segments AS s USING (segment)
+ WHERE l.id = $1 AND l.created_at >= $2 AND l.created_at < $3
+ ORDER BY l.batch_id, l.position LIMIT 1;
+
+-- name: entry_of_batch
+-- $1 batch_id. Rows: seq, made_us, kind, body of its data entry, and the hash of the entry before.
+-- Uses: storage/ledger/proof.py.
+SELECT l.seq, (extract(epoch FROM l.made_at) * 1000000)::bigint AS made_us, l.kind, l.body,
+       b.hash AS before
+  FROM ledger AS l JOIN ledger AS b ON b.seq = l.seq - 1
+ WHERE l.batch_id = $1 AND l.kind = 'data';
+
+-- name: purges_of
+-- Entries about rows that were taken out of segments. Rows: body.
+-- Uses: storage/ledger/proof.py.
+SELECT body FROM ledger WHERE kind = 'purge' AND kind <> 'data';

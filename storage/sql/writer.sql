@@ -153,3 +153,26 @@ SELECT pg_notify('opslog_batches', $10);
 INSERT INTO dead_letters (batch_id, position, class, encoding_version, row_bytes, leaf, sqlstate,
        reason, received_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'epoch'::timestamptz + $9 * interval '1 microsecond');
+
+-- name: dead_letters
+-- $1 state, $2 after which number, $3 limit. Rows: everything but the row. Oldest first.
+-- Uses: storage/replaying.py.
+SELECT dead_letter_id, batch_id, position, class, sqlstate, reason, received_at, made_at, state, note
+  FROM dead_letters WHERE state = $1 AND dead_letter_id > $2 ORDER BY dead_letter_id LIMIT $3;
+
+-- name: dead_letter
+-- $1 number. Rows: all of one. Uses: storage/replaying.py.
+SELECT dead_letter_id, batch_id, position, class, encoding_version, row_bytes, leaf, sqlstate, reason,
+       received_at, made_at, state, note
+  FROM dead_letters WHERE dead_letter_id = $1;
+
+-- name: close_dead_letter
+-- $1 number, $2 state, $3 note. Rows: its number, unless it does not wait any more.
+-- Uses: storage/replaying.py.
+UPDATE dead_letters SET state = $2, note = $3
+ WHERE dead_letter_id = $1 AND state = 'waiting' RETURNING dead_letter_id;
+
+-- name: newest_batch_of
+-- $1 spool_id, $2 a batch id of a minute ago. Rows: its highest batch id since then, or null.
+-- Uses: storage/replaying.py.
+SELECT max(batch_id) FROM ingest_batches WHERE spool_id = $1 AND batch_id > $2;

@@ -72,7 +72,9 @@ async def house(folder: Path, database, pool, *, settings=QUICK, heads=None):
     (folder / "secrets").mkdir(parents=True, exist_ok=True)
     if not (folder / "secrets" / FILE).exists():
         write_key(folder / "secrets")
-    spool = await Spool.open(folder / "receiver-0", SpoolSettings(min_free_bytes=0), 2**20)
+    spool = await Spool.open(
+        folder / "spool" / "receiver-0", SpoolSettings(min_free_bytes=0), 2**20
+    )
     writer = Writer(
         pool,
         spool,

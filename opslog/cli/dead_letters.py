@@ -1,0 +1,90 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""`opslog dead-letters`: rows that PostgreSQL refused."""
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opslog.cli.ledger import ask
+from opslog.cli.options import ConfigOption, installation, say
+
+if TYPE_CHECKING:
+    from storage.replaying import Outcome
+    from storage.roles import Connection
+
+app = typer.Typer(
+    help="Rows that the database refused: list, show, replay, discard.", no_args_is_help=True
+)
+Number = Annotated[int, typer.Argument(help="Its number, as `list` shows it.")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str, typer.Option(help="waiting, replayed or discarded.")] = "waiting",
+    limit: Annotated[int, typer.Option(help="Most to show.")] = 100,
+    config: ConfigOption = None,
+) -> None:
+    """Show dead letters, oldest first: number, arrival, class, why they were refused."""
+    from storage.replaying import letters
+
+    found = ask(installation(config), lambda conn: letters(conn, state=state, limit=limit))
+    for row in found:
+        print(
+            f"{row['dead_letter_id']:>8}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
+            f"{row['class']:<10} {row['sqlstate']}  {row['reason']}"
+        )
+
+
+@app.command()
+def show(number: Number, config: ConfigOption = None) -> None:
+    """Show one with its row (redacted, as it would have been stored), as JSON."""
+    from storage.replaying import contents
+
+    found = ask(installation(config), lambda conn: contents(conn, number))
+    print(json.dumps(found, indent=2, default=str, ensure_ascii=False))
+
+
+@app.command()
+def replay(
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Their numbers; none: all that wait.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Store them, after the cause was mended. Exit code 1 when one is refused again."""
+    from storage import replaying
+    from storage.roles import DatabaseRole
+
+    async def work(conn: "Connection") -> "list[tuple[int, Outcome]]":
+        wanted = list(numbers or [])
+        if not wanted:
+            rows = await replaying.letters(conn, limit=1_000_000)
+            wanted = [row["dead_letter_id"] for row in rows]
+        by = getpass.getuser()
+        return [(number, await replaying.replay(conn, number, by=by)) for number in wanted]
+
+    done = ask(installation(config), work, DatabaseRole.WRITER)
+    for number, outcome in done:
+        say(f"{number}: {'stored' if outcome.stored else 'refused again: ' + outcome.reason}")
+    if not all(outcome.stored for _, outcome in done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def discard(
+    number: Number,
+    reason: Annotated[str, typer.Option(help="Why; it goes into the ledger.", prompt=True)],
+    config: ConfigOption = None,
+) -> None:
+    """Give one up. The ledger says who did and why."""
+    from storage import replaying
+    from storage.roles import DatabaseRole
+
+    by = getpass.getuser()
+    ask(
+        installation(config),
+        lambda conn: replaying.discard(conn, number, by=by, reason=reason),
+        DatabaseRole.WRITER,
+    )

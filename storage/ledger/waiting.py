@@ -1,0 +1,72 @@
+"""What lies in spools: durable, acknowledged, not in the database yet. Only reads files."""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.connection import Connection
+from storage.spool.files import FILE_HEADER_BYTES, spool_files
+from storage.spool.frame import FrameDamaged, FrameHead, FrameUnknown, find_frame, read_head
+from storage.statements import statement
+
+_TOGETHER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The frames of one spool that are not stored."""
+
+    spool: str
+    """Its folder's name."""
+    requests: int
+    rows: int
+    quarantined: int
+    """Files with damaged frames that were set aside."""
+
+
+async def waiting_in(connection: Connection, root: Path) -> list[Waiting]:
+    """Each spool below `root`; frames whose batch is stored already do not count.
+
+    A file is deleted when all its frames are stored, so most of what the files hold may be.
+    """
+    return [await _of_spool(connection, folder) for folder in _folders(root)]
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*") if path.is_dir())
+
+
+async def _of_spool(connection: Connection, folder: Path) -> Waiting:
+    frames = {head.batch_id: head.rows for head in _heads(folder)}
+    ids = list(frames)
+    for first in range(0, len(ids), _TOGETHER):
+        known = await connection.fetch(statement("stored_batches"), ids[first : first + _TOGETHER])
+        for row in known:
+            frames.pop(row["batch_id"], None)
+    quarantine = folder / "quarantine"
+    set_aside = len(list(quarantine.iterdir())) if quarantine.is_dir() else 0
+    return Waiting(folder.name, len(frames), sum(frames.values()), set_aside)
+
+
+def _heads(folder: Path) -> Iterator[FrameHead]:
+    for _, path in spool_files(folder):
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as view:
+                yield from _walk(view)
+        except (FileNotFoundError, ValueError):  # stored and deleted meanwhile, or empty
+            continue
+
+
+def _walk(view: mmap.mmap) -> Iterator[FrameHead]:
+    at = FILE_HEADER_BYTES
+    while 0 <= at < len(view):
+        try:
+            head = read_head(view, at)
+        except FrameDamaged as error:
+            at = -1 if error.torn else find_frame(view, at + 1)
+        except FrameUnknown:
+            return
+        else:
+            yield head
+            at += head.size
