@@ -21,7 +21,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FIRST_EDGE: Final = re.compile(r"^(\(\?i\))?\\b")
 _WORD_EDGE: Final = r"(?:\b|\\[nrt])"
 _LEFT_EDGE: Final = r"(?:^|\\[nrtbf]|\x1b\[[0-9;]{0,12}m|[^"
-_COUNT: Final = re.compile(r"\{(\d+)(?:,\d*)?\}")
+_COUNT: Final = re.compile(r"(?<!\\x)\{(\d+)(?:,\d*)?\}")
+_LONG_GAP: Final = re.compile(r"(?<!\\x)\{(\d+),\d{2,}\}")
 _FILLER: Final = re.compile(r"\{([AHDU])(\d+)\}")
 _FILLERS: Final = {
     "A": "aZ3kQ9xB7mT2vL5nR8wY",
@@ -110,7 +111,7 @@ def _shipped_rule(table: Mapping[str, Any]) -> Rule:
         patterns=patterns,
         weak=weak,
         finder=table.get("finder", ""),
-        triggers=tuple(map(_with_edges, _texts(table, "trigger", table["name"])))
+        triggers=tuple(map(_without_gaps, _texts(table, "trigger", table["name"])))
         or tuple(map(trigger_of, (*patterns, *weak))),
         validator=table.get("validator", "always"),
         canary="".join(map(_filled, table["canary"])),
@@ -125,6 +126,11 @@ def _with_edges(pattern: str) -> str:
     """
     begun = _FIRST_EDGE.sub(lambda match: (match[1] or "") + _WORD_EDGE, pattern)
     return begun.replace("(?:^|[^", _LEFT_EDGE)
+
+
+def _without_gaps(trigger: str) -> str:
+    """The trigger without upper bounds: counting costs the first pass a state for each step."""
+    return _LONG_GAP.sub(r"{\1,}", _with_edges(trigger))
 
 
 def trigger_of(pattern: str) -> str:
