@@ -9,7 +9,7 @@ asks for more than MOST_ROWS a look, is told how many records are missing.
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -209,25 +209,39 @@ class Live:
         after: Place | None = None,
     ) -> None:
         wheres = [await resolve(session, watcher.where) for watcher in watchers]
+        rows: list[Row] = []
+        cut: list[_Leaf] = []
         for leaf in _leaves(parts):
-            rows = await session.rows(_statement(leaf, wheres))
-            is_cut = len(rows) > MOST_ROWS
-            rows = rows[:MOST_ROWS]
-            streams = await self._streams.of(session, [row["stream_id"] for row in rows])
-            given = [0] * len(watchers)
-            for row in rows:
-                place = Place(row["batch_id"], row["position"])
-                if after is not None and after.is_at_or_behind(place):
-                    continue
-                line = Line(place, record_json(row, streams.get(row["stream_id"], NO_STREAM)))
-                for number, watcher in enumerate(watchers):
-                    if row[f"m{number}"]:
-                        given[number] += 1
+            found = await session.rows(_statement(leaf, wheres))
+            rows += found[:MOST_ROWS]
+            if len(found) > MOST_ROWS:
+                cut.append(leaf)
+        given = await self._offer(session, rows, watchers, after)
+        for leaf in cut:
+            counts = (await session.rows(_count_statement(leaf, wheres)))[0]
+            for number, watcher in enumerate(watchers):
+                watcher.miss(max(counts[f"m{number}"] - given[leaf.segment, number], 0))
+
+    async def _offer(
+        self,
+        session: Session,
+        rows: Sequence[Row],
+        watchers: Sequence[Watcher],
+        after: Place | None,
+    ) -> Counter[tuple[int, int]]:
+        """Hand out rows in order of arrival; how many by (segment, number of the watcher)."""
+        streams = await self._streams.of(session, [row["stream_id"] for row in rows])
+        given: Counter[tuple[int, int]] = Counter()
+        for row in sorted(rows, key=lambda item: (item["batch_id"], item["position"])):
+            place = Place(row["batch_id"], row["position"])
+            is_seen = after is not None and after.is_at_or_behind(place)
+            line = Line(place, record_json(row, streams.get(row["stream_id"], NO_STREAM)))
+            for number, watcher in enumerate(watchers):
+                if row[f"m{number}"]:
+                    given[row["segment"], number] += 1
+                    if not is_seen:
                         watcher.offer(line)
-            if is_cut:
-                counts = (await session.rows(_count_statement(leaf, wheres)))[0]
-                for number, watcher in enumerate(watchers):
-                    watcher.miss(max(counts[f"m{number}"] - given[number], 0))
+        return given
 
 
 _NEWEST = "SELECT max(segment) AS newest FROM segments WHERE state <> 'dropped'"
@@ -294,10 +308,10 @@ def _statement(leaf: _Leaf, wheres: Sequence[Filter]) -> Statement:
         for number, where in enumerate(wheres)
     )
     marks = ", ".join(f"q.m{number}" for number in range(len(wheres)))
-    inner = f"SELECT {RECORD.inner(arguments)}, {whose} {_from(leaf, wheres, arguments)}"
+    inner = f"SELECT segment, {RECORD.inner(arguments)}, {whose} {_from(leaf, wheres, arguments)}"
     limit = arguments.add(MOST_ROWS + 1, "bigint")
     text = (
-        f"SELECT {RECORD.outer()}, {marks} FROM ({inner}) AS q "  # noqa: S608
+        f"SELECT q.segment, {RECORD.outer()}, {marks} FROM ({inner}) AS q "  # noqa: S608
         f"ORDER BY q.batch_id, q.position LIMIT {limit}"
     )
     return Statement(text, arguments.values())

@@ -95,6 +95,8 @@ TRACES = Shape(
     most=200,
     takes_filters=False,
 )
+HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, words_end=False)
+PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, words_end=False)
 CONTEXT = Shape("context", ("before", "after"), takes_filters=False)
 
 CONTROLS: dict[str, Parameter] = {
@@ -126,6 +128,8 @@ CONTROLS: dict[str, Parameter] = {
         Parameter("minDuration", "root spans at least this long, like 250ms or 1.5s", {}),
         Parameter("maxDuration", "root spans at most this long", {}),
         Parameter("status", "whether the root span failed", {"enum": ["ok", "error"]}),
+        Parameter("token", "of the first step; with it the records go", {}),
+        Parameter("reason", "why, for the record", {}),
         Parameter("before", "records before it", {"type": "integer", "minimum": 0}),
         Parameter("after", "records after it", {"type": "integer", "minimum": 0}),
     )

@@ -22,6 +22,7 @@ from query.api.keys import KeyRoutes
 from query.api.logs import Logs
 from query.api.openapi import Description
 from query.api.page import PageFiles, static_files
+from query.api.retention import RetentionRoutes
 from query.api.routes import Handlers, routes
 from query.api.sessions import SessionRoutes
 from query.api.tailing import Tailing
@@ -80,7 +81,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s)
     audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
     sessions = Sessions(parts.cursor_key)
-    handlers, live = _handlers(parts, reader, audit, sessions)
+    handlers, live = _handlers(settings, parts, reader, audit, sessions)
     table = routes(handlers)
     door = Door(
         Verifier(settings.auth, keys_from(settings.auth, parts.token_keys)),
@@ -99,7 +100,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
 
 
 def _handlers(
-    parts: Parts, reader: Reader, audit: AccessAudit, sessions: Sessions
+    settings: Settings, parts: Parts, reader: Reader, audit: AccessAudit, sessions: Sessions
 ) -> tuple[Handlers, Live]:
     streams = Streams()
     asking = Asking(
@@ -128,6 +129,7 @@ def _handlers(
         sessions=SessionRoutes(sessions),
         keys=KeyRoutes(parts.changes, audit),
         trial=RedactionTrial(parts.trial),
+        retention=RetentionRoutes(settings, asking, parts.pool, parts.changes),
         health=Health(checks, parts.version),
         page=PageFiles(static_files()),
         description=Description(parts.version),

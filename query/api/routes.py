@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from config.access import Permission
 from query.api import models, models_more
+from query.api import models_retention as kept
 from query.api.call import Handler, Route
 from query.api.exports import Exports
 from query.api.figures import Figures
@@ -20,6 +21,7 @@ from query.api.keys import KeyRoutes, NewKey, Rotation
 from query.api.logs import Logs
 from query.api.openapi import Description
 from query.api.page import PageFiles
+from query.api.retention import NewHold, RetentionRoutes
 from query.api.sessions import SessionRoutes
 from query.api.tailing import Tailing
 from query.api.traces import Traces
@@ -29,6 +31,7 @@ from query.search import (
     EXPORT,
     FACETS,
     PATTERNS,
+    PURGE,
     SEARCH,
     STATS,
     TAIL,
@@ -53,6 +56,7 @@ class Handlers:
     sessions: SessionRoutes
     keys: KeyRoutes
     trial: RedactionTrial
+    retention: RetentionRoutes
     health: Health
     page: PageFiles
     description: Description
@@ -63,10 +67,12 @@ def routes(given: Handlers) -> tuple[Route, ...]:
     table = (
         *_health(given.health),
         *_page(given.page),
+        _purge(given.retention),
         *_records(given),
         *_sessions(given.sessions),
         *_keys(given.keys),
         *_redaction(given.trial),
+        *_retention(given.retention),
         *_description(given.description),
     )
     given.description.of(table)
@@ -272,6 +278,59 @@ def _redaction(trial: RedactionTrial) -> Iterable[Route]:
         body=Payload,
         answer=models_more.TrialResult,
     )
+
+
+def _purge(retention: RetentionRoutes) -> Route:
+    return Route(
+        method="DELETE",
+        path=f"{PREFIX}/logs/purge",
+        handler=retention.purge,
+        permission=Permission.LOGS_PURGE,
+        action="logs.purge",
+        tag="retention",
+        summary="Remove records: what would go, and with the token of that answer, it goes",
+        parameters=PURGE,
+        answer=kept.PurgeAnswer,
+    )
+
+
+def _retention(retention: RetentionRoutes) -> Iterable[Route]:
+    for path, handler, action, answer, summary in (
+        ("/retention/plan", retention.plan, "retention.plan", kept.RetentionPlan, "What goes next"),
+        ("/retention/runs", retention.runs, "retention.runs", kept.Runs, "What went"),
+        (
+            *("/retention/status", retention.status, "retention.status"),
+            *(kept.RetentionState, "The oldest record of each class against its rule"),
+        ),
+        ("/segments", retention.segments, "segments.list", kept.SegmentRows, "Segments"),
+        ("/holds", retention.holds, "holds.list", kept.HoldRows, "Legal holds"),
+    ):
+        yield Route(
+            method="GET",
+            path=f"{PREFIX}{path}",
+            handler=handler,
+            permission=Permission.OPERATIONS_READ,
+            action=action,
+            tag="retention",
+            summary=summary,
+            answer=answer,
+        )
+    for method, path, handler, action, summary, body, status in (
+        ("POST", "/holds", retention.hold, "holds.add", "Hold records", NewHold, 201),
+        ("DELETE", "/holds/{id}", retention.release, "holds.release", "Release a hold", None, 200),
+    ):
+        yield Route(
+            method=method,
+            path=f"{PREFIX}{path}",
+            handler=handler,
+            permission=Permission.HOLDS_MANAGE,
+            action=action,
+            tag="retention",
+            summary=summary,
+            body=body,
+            answer=kept.HoldRow,
+            status=status,
+        )
 
 
 def _description(description: Description) -> Iterable[Route]:

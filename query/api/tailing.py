@@ -20,7 +20,6 @@ class Tailing:
     def __init__(self, asking: Asking, live: Live) -> None:
         self._asking = asking
         self._live = live
-        self.heartbeat_s = HEARTBEAT_S
 
     async def tail(self, call: Call) -> web.StreamResponse:
         """GET /api/v1/logs/tail."""
@@ -43,7 +42,7 @@ class Tailing:
     async def _stream(self, call: Call, answer: web.StreamResponse, watcher: Watcher) -> None:
         """Until the reader goes away, or its token ends."""
         while time.time() < call.principal.expires_s:
-            lines, missed = await watcher.take(self.heartbeat_s)
+            lines, missed = await watcher.take(HEARTBEAT_S)
             text = b"".join(
                 b"id: %s\nevent: record\ndata: %s\n\n" % (str(line.place).encode(), line.body)
                 for line in lines

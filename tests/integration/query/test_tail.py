@@ -1,0 +1,180 @@
+"""The live tail: what is stored arrives, in order, filtered; who is slow is told what is missing."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from query.live import Place
+from tests.integration.query.test_search import record
+from tests.support.querying import make_token
+
+TAIL = "/api/v1/logs/tail"
+
+
+class Reader:
+    """One reader of the tail."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def event(self):
+        """The next event as (name, id, data); comments are skipped."""
+        fields = {}
+        async with asyncio.timeout(10):
+            while True:
+                line = (await self.answer.content.readline()).decode().rstrip("\n")
+                if not line and "data" in fields:
+                    return fields.get("event"), fields.get("id"), json.loads(fields["data"])
+                name, colon, value = line.partition(": ")
+                if colon and name:
+                    fields[name] = value
+
+    async def messages(self, count):
+        return [(await self.event())[2]["message"] for _ in range(count)]
+
+
+async def tail(server, *, last="", token="", **parameters):
+    headers = {"Authorization": f"Bearer {token or server.token}"}
+    if last:
+        headers["Last-Event-ID"] = last
+    answer = await server.client.get(TAIL, params=parameters, headers=headers)
+    assert answer.status == 200, await answer.text()
+    assert answer.content_type == "text/event-stream"
+    await answer.content.readuntil(b"\n\n")
+    return Reader(answer)
+
+
+async def test_what_is_stored_arrives(store, server):
+    every, warned = await tail(server), await tail(server, q="level:>=WARN")
+    begin = time.monotonic()
+
+    await store.put(record(1, message="a"), record(2, message="b", level=3))
+    await store.put(record(0, message="c", level=4))
+
+    assert await every.messages(3) == ["a", "b", "c"]
+    assert await warned.messages(2) == ["b", "c"]
+    assert time.monotonic() - begin < 5
+
+
+async def test_filters_and_rights_are_those_of_searches(store, server):
+    found = await tail(server, sourceModule="bank", q='"x y" OR n:>5')
+    hosts = await tail(server, q="resource.service.name:checkout message:audit")
+    audits = await tail(server, token=make_token("AUDITOR"), kind="audit")
+
+    await store.put(
+        record(1, message="x y", source_module="bank"),
+        record(2, message="x y"),
+        record(3, message="seven", source_module="bank", metadata=b'{"attributes": {"n": 7}}'),
+        record(4, message="audit", kind="audit"),
+        record(5, message="audit log"),
+    )
+
+    assert await found.messages(2) == ["x y", "seven"]
+    assert await audits.messages(1) == ["audit"]
+    assert await hosts.messages(1) == ["audit log"]
+    for given in ({"kind": "audit"}, {}):
+        role = "NOC" if given else "AUDITOR"
+        refused = await server.get(TAIL, token=make_token(role), **given)
+        assert refused.status == 403
+    for bad in ({"q": "(x"}, {"start": "-1h"}, {"limit": "5"}):
+        assert (await server.get(TAIL, **bad)).status == 400
+
+
+async def test_a_reader_that_comes_back_gets_what_it_missed(store, server):
+    reader = await tail(server)
+    await store.put(record(1, message="a"), record(2, message="b"), record(3, message="c"))
+    _, first, _ = await reader.event()
+    reader.answer.close()
+    await store.put(record(4, message="d"))
+
+    again = await tail(server, last=first)
+
+    assert await again.messages(3) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("last", ["x", "1", "1.x", "9" * 30 + ".1", "-1.2"])
+async def test_a_place_that_nobody_gave_out_is_none(last, server):
+    assert Place.read(last) is None
+    (await tail(server, last=last)).answer.close()
+
+
+async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypatch):
+    monkeypatch.setattr("query.live.MOST_WAITING", 3)
+    reader = await tail(server)
+
+    await store.put(*(record(n, message=f"m{n}") for n in range(10)))
+
+    assert await reader.messages(3) == ["m0", "m1", "m2"]
+    name, _, data = await reader.event()
+    assert (name, data) == ("missed", {"count": 7})
+
+
+async def test_a_flood_is_cut_and_counted(store, server, monkeypatch):
+    monkeypatch.setattr("query.live.MOST_ROWS", 4)
+    reader, other = await tail(server), await tail(server, q="m9")
+
+    await store.put(*(record(n, message=f"m{n}") for n in range(10)))
+
+    assert len(await reader.messages(4)) == 4
+    assert (await reader.event())[2] == {"count": 6}
+    assert (await other.event())[2] == {"count": 1}
+
+
+async def test_silence_is_broken_by_heartbeats(server, monkeypatch):
+    monkeypatch.setattr("query.api.tailing.HEARTBEAT_S", 0.05)
+    reader = await tail(server)
+
+    async with asyncio.timeout(5):
+        assert await reader.answer.content.readuntil(b"\n\n") == b": \n\n"
+
+
+async def test_one_look_serves_all_readers(store, server, monkeypatch):
+    from storage.read import Session
+
+    asked = []
+    before = Session.rows
+
+    async def counted(self, statement, **rest):
+        if "m0" in statement.text:
+            asked.append(statement)
+        return await before(self, statement, **rest)
+
+    monkeypatch.setattr(Session, "rows", counted)
+    readers = [await tail(server, q=f"m{n}") for n in range(6)]
+
+    await store.put(*(record(n, message=f"m{n}") for n in range(6)))
+
+    assert [await reader.messages(1) for reader in readers] == [[f"m{n}"] for n in range(6)]
+    assert len(asked) == 1
+
+
+async def test_tails_of_one_token_are_bounded_and_take_no_place_of_its_questions(server):
+    readers = [await tail(server) for _ in range(8)]
+
+    refused = await server.get(TAIL)
+
+    assert refused.status == 429
+    assert (await server.get("/api/v1/logs")).status == 200
+    readers.pop().answer.close()
+    async with asyncio.timeout(5):
+        while (answer := await server.get(TAIL)).status != 200:
+            await asyncio.sleep(0.05)
+    answer.close()
+
+
+async def test_a_tail_ends_with_its_token(server, monkeypatch):
+    monkeypatch.setattr("query.api.tailing.HEARTBEAT_S", 0.05)
+    token = make_token("NOC", exp=int(time.time()) - 29)  # the leeway is 30 s
+
+    reader = await tail(server, token=token)
+
+    async with asyncio.timeout(10):
+        await reader.answer.content.read()
+
+
+async def test_a_tail_is_on_record_from_its_beginning(server):
+    await tail(server, q="x")
+
+    assert [(item.action, item.question) for item in server.accesses] == [("logs.tail", "q=x")]
