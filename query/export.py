@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from query.compile import LeafFilter, Order, compile_wave
 from query.pages import Pages, key_of, plan
 from storage.filters import Filter
-from storage.read import LeafGone, Reader, Row, Stream, Streams
+from storage.read import LeafGone, Reader, Row, Session, Statement, Stream, Streams
 from storage.resolve import resolve
 
 PIECE_ROWS = 1000
@@ -50,6 +50,8 @@ class Export:
                 try:
                     rows = await session.rows(statement)
                 except LeafGone:
+                    if await _was_rewritten(session, part.leaf.segment):
+                        raise  # its records are elsewhere by now; ending here would lose them
                     return  # expired while we were reading
                 streams = await self._streams.of(session, [row["stream_id"] for row in rows])
             if rows:
@@ -60,3 +62,12 @@ class Export:
             # A full piece: the filter selects many rows here, and collecting all of them anew
             # for each piece would cost the square of their number.
             part = replace(part, is_walked=True)
+
+
+async def _was_rewritten(session: Session, segment: int) -> bool:
+    """Whether a segment's records were copied into another one (held ones, a purge, a merge)."""
+    rows = await session.rows(Statement(_REPLACED, (segment,)))
+    return bool(rows)
+
+
+_REPLACED = "SELECT 1 FROM segments WHERE segment = $1 AND replaced_by <> segment"

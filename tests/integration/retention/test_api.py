@@ -1,0 +1,225 @@
+"""Retention through the API: shown to those who may see it, done for those who may do it."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from config.settings import Settings
+from query.compile import Order
+from query.export import Export
+from query.pages import Pages
+from retention.purging import carry_out_confirmed
+from storage.filters import EVERYTHING
+from storage.read import LeafGone, Reader, Streams
+from tests.integration.retention.test_expiry import ago, closed, run
+from tests.support.keeping import close, keep
+from tests.support.querying import make_token, query_server
+from tests.support.records import make_record
+
+
+@pytest.fixture
+async def server(database, reader_pool):
+    """Asked with a token of every right unless told otherwise."""
+    async with query_server(database.dsn, reader_pool) as running:
+        yield running
+
+
+async def ask(server, method: str, path: str, *, role: str = "SUPER_ADMIN", json=None, **query):
+    """Status and JSON of a request."""
+    headers = {"Authorization": f"Bearer {make_token(role)}"}
+    async with server.client.request(
+        method, path, params=query, json=json, headers=headers
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_the_plan_says_what_goes_and_when(server, writer_pool):
+    due = await closed(writer_pool, level=0, at=ago(days=8))
+    later = await closed(writer_pool, level=3, at=ago(days=8))
+
+    _, plan = await ask(server, "GET", "/api/v1/retention/plan")
+
+    assert [(step["segment"], step["isDue"]) for step in plan["data"]] == [
+        (due, True),
+        (later, False),
+    ]
+    assert (plan["rows"], plan["segments"]) == (20, 1)
+    assert plan["data"][0]["class"] == "debug"
+    assert plan["data"][1]["goesAt"].startswith(f"{ago(days=8) + timedelta(days=180):%Y-%m-%d}")
+
+
+async def test_runs_are_shown_with_what_they_did(server, database, writer_pool):
+    segment = await closed(writer_pool, level=0, at=ago(days=8))
+    for _ in range(3):
+        await run(database)
+
+    _, runs = await ask(server, "GET", "/api/v1/retention/runs")
+
+    assert [entry["rows"] for entry in runs["data"]] == [0, 0, 20]
+    (step,) = runs["data"][2]["steps"]
+    assert (step["segment"], step["class"], step["rule"]) == (segment, "debug", "default")
+    _, older = await ask(server, "GET", "/api/v1/retention/runs", cursor=str(runs["data"][1]["id"]))
+    assert [entry["id"] for entry in older["data"]] == [runs["data"][2]["id"]]
+
+
+async def test_the_state_names_what_is_overdue_and_what_waits(server, writer_pool):
+    await closed(writer_pool, level=0, at=ago(days=12))
+
+    _, state = await ask(server, "GET", "/api/v1/retention/status")
+
+    debug = next(each for each in state["data"] if each["class"] == "debug")
+    assert (debug["keep"], debug["overdue"], debug["rows"]) == ("7d", "71h", 20)
+    assert state["backlog"]["rows"] == 20
+    assert state["problems"] == ["class debug: records are 71 h overdue"]
+
+
+async def test_segments_are_listed(server, writer_pool):
+    segment = await closed(writer_pool, level=3, at=ago(days=8))
+
+    _, rows = await ask(server, "GET", "/api/v1/segments")
+
+    row = next(each for each in rows["data"] if each["number"] == segment)
+    assert (row["state"], row["rows"], row["class"]) == ("closed", 20, "error")
+    assert row["minCreatedAt"] is not None
+
+
+async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, writer_pool):
+    async with writer_pool.acquire() as conn:
+        records = [make_record(level=0, actor_id=f"u-{n % 2}") for n in range(10)]
+        await keep(conn, *records, at=ago(days=8))
+        await close(conn, "debug")
+    body = {"q": "actorId:u-1", "start": "2020-01-01T00:00:00Z", "reason": "case 7"}
+
+    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+    await run(database)
+    kept = await owner_pool.fetchval("SELECT count(*) FROM system_logs")
+    _, holds = await ask(server, "GET", "/api/v1/holds")
+    released, after = await ask(server, "DELETE", f"/api/v1/holds/{hold['id']}", reason="settled")
+    await run(database)
+
+    assert (status, kept, released) == (201, 5, 200)
+    assert holds["data"] == [hold]
+    assert (hold["q"], hold["createdBy"]) == ("actorId:u-1 start=2020-01-01T00:00:00Z", "tester")
+    assert after["releaseReason"] == "settled"
+    assert not after["isActive"]
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
+    actions = [event.action for event in server.accesses]
+    assert [name for name in actions if name.startswith("holds.")] == [
+        "holds.add",
+        "holds.list",
+        "holds.release",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"q": "", "reason": "x"}, "q"),
+        ({"q": "level:", "reason": "x"}, "q"),
+        ({"q": "a", "reason": ""}, "reason"),
+        ({"q": "a"}, "reason"),
+        ({"q": "a", "reason": "x", "end": "soon"}, "end"),
+    ],
+)
+async def test_a_hold_without_filter_or_reason_is_refused(server, body, where):
+    status, problem = await ask(server, "POST", "/api/v1/holds", json=body)
+
+    assert status == 400
+    assert where in str(problem)
+
+
+@pytest.mark.parametrize("number", ["7", "x", "99999999999999"])
+async def test_a_hold_that_is_not_there_is_not_released(server, number):
+    status, problem = await ask(server, "DELETE", f"/api/v1/holds/{number}")
+
+    assert status == 404
+    assert problem["type"].endswith("no_such_hold")
+
+
+async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
+    server, database, owner_pool, writer_pool
+):
+    async with writer_pool.acquire() as conn:
+        await keep(conn, *[make_record(actor_id=f"u-{n % 2}") for n in range(10)])
+    question = {"q": "actorId:u-1", "start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+
+    status, plan = await ask(server, "DELETE", "/api/v1/logs/purge", **question)
+    assert (status, plan["rows"], plan["heldRows"], plan["isDone"]) == (200, 5, 0, False)
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 10
+
+    async def work() -> None:
+        while not await carry_out_confirmed(database.dsn, Settings()):
+            await asyncio.sleep(0.05)
+
+    working = asyncio.create_task(work())
+    status, done = await ask(
+        server, "DELETE", "/api/v1/logs/purge", **question, token=plan["token"]
+    )
+    await working
+
+    assert (status, done["rows"], done["isDone"]) == (200, 5, True)
+    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
+    status, _ = await ask(server, "DELETE", "/api/v1/logs/purge", **question, token=plan["token"])
+    assert status == 409
+
+
+async def test_a_purge_without_a_worker_answers_that_it_goes_on(
+    server, owner_pool, writer_pool, monkeypatch
+):
+    monkeypatch.setattr("query.api.retention.WAIT_S", 0.1)
+    async with writer_pool.acquire() as conn:
+        await keep(conn, make_record(actor_id="u-1"))
+    _, plan = await ask(server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1")
+
+    status, answer = await ask(
+        server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1", token=plan["token"]
+    )
+
+    assert (status, answer["isDone"], answer["rows"]) == (202, False, 0)
+
+
+@pytest.mark.parametrize("query", [{}, {"start": "-1d"}, {"kind": "log"}])
+async def test_a_purge_without_a_filter_is_refused(server, query):
+    status, problem = await ask(server, "DELETE", "/api/v1/logs/purge", **query)
+
+    assert status == 400
+    assert problem["type"].endswith("filter_required")
+
+
+WHO = [
+    # (method, path, roles that may)
+    ("GET", "/api/v1/retention/plan", {"SUPER_ADMIN", "ADMIN", "AUDITOR"}),
+    ("GET", "/api/v1/retention/runs", {"SUPER_ADMIN", "ADMIN", "AUDITOR"}),
+    ("GET", "/api/v1/retention/status", {"SUPER_ADMIN", "ADMIN", "AUDITOR"}),
+    ("GET", "/api/v1/segments", {"SUPER_ADMIN", "ADMIN", "AUDITOR"}),
+    ("GET", "/api/v1/holds", {"SUPER_ADMIN", "ADMIN", "AUDITOR"}),
+    ("POST", "/api/v1/holds", {"SUPER_ADMIN"}),
+    ("DELETE", "/api/v1/holds/1", {"SUPER_ADMIN"}),
+    ("DELETE", "/api/v1/logs/purge", {"SUPER_ADMIN"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), WHO)
+async def test_who_may(server, method, path, allowed):
+    for role in ("SUPER_ADMIN", "ADMIN", "MANAGER", "NOC", "AUDITOR", "HELPDESK", "HR", "FINANCE"):
+        status, _ = await ask(server, method, path, role=role)
+        assert (status != 403) is (role in allowed), role
+
+
+async def test_an_export_fails_rather_than_leave_out_what_was_moved(
+    server, database, owner_pool, reader_pool, writer_pool
+):
+    """A segment that expired is simply not there; one that was written anew is somewhere else."""
+    async with writer_pool.acquire() as conn:
+        await keep(conn, *[make_record() for _ in range(5)])
+        segment = await close(conn, "info")
+    await server.catalogue.refresh()
+    export = Export(Reader(reader_pool, limit_s=5), Pages(server.catalogue), Streams())
+    await owner_pool.execute(f"ALTER TABLE system_logs_s{segment} RENAME TO away")
+
+    assert [piece async for piece in export.pieces(EVERYTHING, Order.NEWEST)] == []
+    await owner_pool.execute("UPDATE segments SET replaced_by = 99 WHERE segment = $1", segment)
+    with pytest.raises(LeafGone):
+        [piece async for piece in export.pieces(EVERYTHING, Order.NEWEST)]
+    await owner_pool.execute(f"ALTER TABLE away RENAME TO system_logs_s{segment}")
