@@ -84,16 +84,24 @@ def _find_file(environ: Mapping[str, str], config: Path | None) -> Path | None:
     """What is named must be there; ./opslog.toml and the data directory's may be."""
     named = config or (Path(environ["OPSLOG_CONFIG"]) if environ.get("OPSLOG_CONFIG") else None)
     if named is not None:
-        if not named.is_file():
+        if not _is_file(named):
             source = "--config" if config else "OPSLOG_CONFIG"
             raise SetupError(f"{named}: there is no such file ({source} names it)")
         return named.absolute()
     data_dir = environ.get("OPSLOG_DATA_DIR")
     folder = Path(data_dir).expanduser() if data_dir else _default_data_dir()
     for candidate in (Path(FILE_NAME), folder / FILE_NAME):
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate.absolute()
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """Also false in a folder that this account may not enter."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def _from_environment(

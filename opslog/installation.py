@@ -13,6 +13,7 @@ Asked by the supervisor, by every process it starts and by every command line.
 import json
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,9 +52,10 @@ class Installation:
 
     def make_folders(self) -> None:
         """The data directory and what is ours in it. Existing folders are left as they are."""
-        if not self.data_dir.exists():
-            self._make_parents()
-            make_folder(self.data_dir, owner=None, mode=0o711 if self.account else 0o700)
+        with suppress(PermissionError):  # which is told below
+            if not self.data_dir.exists():
+                self._make_parents()
+                make_folder(self.data_dir, owner=None, mode=0o711 if self.account else 0o700)
         if not os.access(self.data_dir, os.R_OK | os.W_OK | os.X_OK):
             raise SetupError(
                 f"the data directory {self.data_dir} cannot be written by this account; choose "

@@ -207,7 +207,10 @@ async def _insert(
             terms.bytes_per_s,
         )
     except asyncpg.UniqueViolationError as error:
-        raise KeyNameTaken(f"an ingest key named {name!r} is in force", where="name") from error
+        raise KeyNameTaken(
+            f"an ingest key named {name!r} is in force; rotate or revoke it, or take another name",
+            where="name",
+        ) from error
     await _announce(conn)
     return IssuedKey(key=_ingest_key(cast("asyncpg.Record", row)), secret=secret)
 

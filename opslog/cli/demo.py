@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.errors import SetupError
-from opslog.cli.options import ConfigOption, installation, say
+from opslog.cli.options import ConfigOption, command_name, installation, say
 
 if TYPE_CHECKING:
     from opslog.demo import Sales
@@ -43,8 +43,8 @@ def demo(
     target = (endpoint or (running.otlp_url if running else "")).rstrip("/")
     if not target:
         raise DemoCannotSend(
-            f"opslog does not run on {found.data_dir}: start it with `opslog up` in another "
-            "terminal, or say where to send with --endpoint"
+            f"opslog does not run on {found.data_dir}: start it with `{command_name()} up` in "
+            "another terminal, or say where to send with --endpoint"
         )
     try:
         from opslog import demo as shop
@@ -72,10 +72,13 @@ def _probe(target: str, key: str) -> None:
     try:
         urllib.request.urlopen(request, timeout=_PROBE_S).close()  # noqa: S310
     except urllib.error.HTTPError as error:
-        hint = "; give --key (opslog keys create demo)" if error.code in (401, 403) else ""
+        hint = (
+            f"; give --key ({command_name()} keys create demo)" if error.code in (401, 403) else ""
+        )
         raise DemoCannotSend(f"{target} answers {error.code} {error.reason}{hint}") from None
     except (OSError, ValueError) as error:
-        raise DemoCannotSend(f"nobody takes telemetry at {target}: {error}") from None
+        reason = getattr(error, "reason", error)
+        raise DemoCannotSend(f"nobody takes telemetry at {target}: {reason}") from None
 
 
 def _report(sales: "Sales", found: "Installation", api: str) -> str:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from config.units import duration_s, size_bytes
+from config.errors import SetupError
+from config.units import duration_s, size_bytes, size_text
 from opslog.cli.options import ConfigOption, installation, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from config.levels import Level
-    from storage.ingest_keys import IngestKey
+    from storage.ingest_keys import IngestKey, KeyTerms
     from storage.roles import Connection
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 app = typer.Typer(help="Ingest keys: make, list, rotate, revoke.", no_args_is_help=True)
 
@@ -47,17 +49,22 @@ def create(  # noqa: PLR0917 - options of a command line
 
     export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer%20$(opslog keys create shop)"
     """
-    from storage.ingest_keys import DEFAULT_RIGHTS, KeyTerms
+    from storage.ingest_keys import DEFAULT_RIGHTS, KeyRefused, KeyTerms
     from storage.ingest_keys import create as make
 
-    terms = KeyTerms(
-        rights=tuple(right) if right else DEFAULT_RIGHTS,
-        attributes=dict(_pair(text) for text in attribute or []),
-        min_level=_level(min_level),
-        expires_at=datetime.now(UTC) + timedelta(seconds=duration_s(expires)) if expires else None,
-        records_per_s=records_per_s,
-        bytes_per_s=size_bytes(bytes_per_s) if bytes_per_s else None,
-    )
+    lifetime = _amount(duration_s, expires, "--expires")
+    rate = _amount(size_bytes, bytes_per_s, "--bytes-per-s")
+    try:
+        terms = KeyTerms(
+            rights=tuple(right) if right else DEFAULT_RIGHTS,
+            attributes=dict(_pair(text) for text in attribute or []),
+            min_level=_level(min_level),
+            expires_at=None if lifetime is None else _now() + timedelta(seconds=lifetime),
+            records_per_s=records_per_s,
+            bytes_per_s=rate,
+        )
+    except KeyRefused as error:
+        raise typer.BadParameter(str(error)) from None
     made = _ask(config, lambda conn: make(conn, name, made_by=getpass.getuser(), terms=terms))
     print(made.secret)
 
@@ -70,11 +77,14 @@ def list_(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the keys: name, first characters, rights, when made and last used, until when."""
+    """Show the keys: name, first characters, rights, made, last used, until when, other terms."""
     from storage.ingest_keys import list_keys
 
-    for key in _ask(config, lambda conn: list_keys(conn, with_revoked=revoked)):
+    keys = _ask(config, lambda conn: list_keys(conn, with_revoked=revoked))
+    for key in keys:
         print(_row(key))
+    if not keys:
+        say("there are no ingest keys; `opslog keys create NAME` makes one")
 
 
 @app.command()
@@ -86,7 +96,8 @@ def rotate(
     """Make a new key of the same name and terms and print it; the old one ends after the grace."""
     from storage.ingest_keys import rotate as renew
 
-    period = timedelta(seconds=duration_s(grace) if grace.strip("0") else 0)
+    seconds = _amount(duration_s, grace, "--grace") if grace.strip("0") else 0
+    period = timedelta(seconds=seconds or 0)
     made = _ask(config, lambda conn: renew(conn, name, made_by=getpass.getuser(), grace=period))
     print(made.secret)
 
@@ -124,6 +135,14 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
+    """A duration or a size; None where the option was not given."""
+    try:
+        return parse(text) if text else None
+    except SetupError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def _level(text: str) -> "Level | None":
     from config.levels import LEVEL_NAMES, Level
 
@@ -137,10 +156,35 @@ def _level(text: str) -> "Level | None":
 
 def _row(key: "IngestKey") -> str:
     used = f"used {_day(key.last_used_at)}" if key.last_used_at else "never used"
-    ends = key.revoked_at or key.terms.expires_at
-    until = f"until {_day(ends)}" if ends else ""
     parts = (f"{key.name:<24}", f"{key.hint}…", f"{','.join(key.terms.rights):<17}")
-    return "  ".join((*parts, f"made {_day(key.made_at)}", used, until)).rstrip()
+    return "  ".join((*parts, f"made {_day(key.made_at)}", used, *_end(key), *_terms(key.terms)))
+
+
+def _end(key: "IngestKey") -> list[str]:
+    """Until when the key is in force, or since when it is not."""
+    ends = [
+        (when, word)
+        for when, word in ((key.revoked_at, "revoked"), (key.terms.expires_at, "expired"))
+        if when is not None
+    ]
+    if not ends:
+        return []
+    when, word = min(ends)
+    return [f"{word if when <= _now() else 'until'} {_day(when)}"]
+
+
+def _terms(terms: "KeyTerms") -> list[str]:
+    """What else the key says, as the options of `create` say it."""
+    said = [] if terms.min_level is None else [f"min-level={terms.min_level.name}"]
+    if terms.records_per_s is not None:
+        said.append(f"records-per-s={terms.records_per_s}")
+    if terms.bytes_per_s is not None:
+        said.append(f"bytes-per-s={size_text(terms.bytes_per_s).replace(' ', '')}")
+    return said + [f"attribute={name}={value!r}" for name, value in terms.attributes.items()]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _day(when: datetime) -> str:

@@ -1,6 +1,8 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
 """Options that several commands have, and how a command gets its installation."""
 
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +35,14 @@ def installation(config: Path | None) -> "Installation":
     found = Installation(loaded(config).settings)
     found.make_folders()
     return found
+
+
+def command_name() -> str:
+    """What to type for this opslog: its path where PATH leads to none or to another one."""
+    ours, found = Path(sys.executable).with_name("opslog"), shutil.which("opslog")
+    if not ours.exists() or (found and Path(found).resolve() == ours.resolve()):
+        return "opslog"
+    return shlex.quote(str(ours))
 
 
 def say(line: str) -> None:

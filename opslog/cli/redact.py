@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption, installation
+from opslog.cli.options import ConfigOption, installation, say
 
 _BLOCK_BEGINS, _BLOCK_ENDS = "-----BEGIN ", "-----END "
 _LONGEST_BLOCK_LINES = 400
@@ -34,6 +34,8 @@ def redact(
     found = installation(config)
     secrets = found.secrets.hmac()
     redactor = Redactor(found.settings.redaction, HmacKeys(secrets.keys, current=secrets.current))
+    if sys.stdin.isatty():
+        say("paste the text here; Ctrl-D ends it")
     counts: Counter[str] = Counter()
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for piece in pieces(sys.stdin):

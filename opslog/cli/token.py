@@ -10,7 +10,7 @@ from opslog.cli.options import ConfigOption, installation
 
 
 def token(
-    role: Annotated[Role, typer.Option(help="What its holder may do.")],
+    role: Annotated[Role, typer.Option(help="What its holder may do.", case_sensitive=False)],
     hours: Annotated[
         float | None, typer.Option(min=0.01, max=24, help="Lifetime; default: auth.token_hours.")
     ] = None,

@@ -13,6 +13,7 @@ from config import logs, telemetry
 from config.clock import monotonic_s
 from config.units import duration_text
 from opslog import __version__
+from opslog.cli.options import command_name
 from opslog.installation import Installation, Running
 from opslog.lock import data_dir_lock, listener, url_of
 from opslog.log_stream import LogStream
@@ -87,16 +88,17 @@ def welcome(installation: Installation, address: Address, took_s: float) -> str:
     settings = installation.settings
     token = signed_token(installation, TokenWish(_FIRST_ROLE))
     lifetime = duration_text(settings.auth.token_hours * 3600)
-    key = "   (with an ingest key: opslog keys create NAME)" if settings.otlp.asks_for_keys else ""
+    name = command_name()
+    key = f"   (with an ingest key: {name} keys create NAME)" if settings.otlp.asks_for_keys else ""
     return f"""
 opslog {__version__} is ready after {took_s:.1f} s, data in {installation.data_dir}
 
   page    {address.api}/#token={token}
   token   {token}
-          role {_FIRST_ROLE}, for {lifetime}; more with: opslog token --role ROLE
+          role {_FIRST_ROLE}, for {lifetime}; more with: {name} token --role ROLE
   send    {address.otlp}   OTLP/HTTP: OTEL_EXPORTER_OTLP_ENDPOINT={address.otlp}{key}
   try     curl -s -H 'Authorization: Bearer {token}' '{address.api}/api/v1/logs?limit=5'
-  demo    opslog demo   (a small shop that sends logs and traces for some seconds)
+  demo    {name} demo   (a small shop that sends logs and traces for some seconds)
   stop    Ctrl-C
 """
 

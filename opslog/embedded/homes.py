@@ -5,6 +5,7 @@ closed to it (as /root is, or what `mktemp -d` makes), their files go to a folde
 under /var/lib; the data directory remembers which. Permissions of existing folders never change.
 """
 
+import os
 import secrets
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def servers_home(data_dir: Path, account: Account | None) -> Path:
 
 def abandoned_homes() -> list[Path]:
     """Homes whose data directory is gone or has another home by now: space that can be freed."""
-    if not ELSEWHERE.is_dir():
+    if not os.access(ELSEWHERE, os.R_OK | os.X_OK):  # not there, or root's: none of them is ours
         return []
     return [home for home in sorted(ELSEWHERE.iterdir()) if not _is_claimed(home)]
 

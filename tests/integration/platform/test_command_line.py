@@ -72,6 +72,11 @@ def test_version_and_no_command(opslog):
         ["keys", "create"],
         ["keys", "create", "x", "--attribute", "novalue"],
         ["keys", "create", "x", "--min-level", "LOUD"],
+        ["keys", "create", "x", "--expires", "soon"],
+        ["keys", "create", "x", "--bytes-per-s", "lots"],
+        ["keys", "create", "x", "--records-per-s", "0"],
+        ["keys", "create", "x", "--right", "log"],
+        ["keys", "rotate", "x", "--grace", "a while"],
         ["query", "--fd", "1"],
     ],
 )
@@ -95,6 +100,14 @@ def test_a_token_is_all_that_is_printed(opslog, home):
     assert (claims["role"], claims["sub"]) == ("NOC", "dana")
 
 
+def test_roles_may_be_written_in_small_letters(opslog):
+    """Nobody has to hold the shift key."""
+    claims = jwt.decode(
+        opslog("token", "--role", "auditor").stdout.strip(), options={"verify_signature": False}
+    )
+    assert claims["role"] == "AUDITOR"
+
+
 def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
     """The bundled PostgreSQL is started for the moment, and gone afterwards."""
     made = opslog(
@@ -105,7 +118,8 @@ def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
     key = made.stdout.removesuffix("\n")
     assert re.fullmatch(r"opslog_[0-9A-Za-z]{32,}", key)
     listed = opslog("keys", "list").stdout
-    assert re.search(rf"^shop +{key[:12]}… +logs +made .* never used +until 20", listed)
+    terms = r"until 20\S+ \S+  min-level=INFO  bytes-per-s=2.0MiB  attribute=team='a'$"
+    assert re.search(rf"^shop +{key[:12]}… +logs +made .* never used +{terms}", listed)
     assert key not in listed
     stored = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in stored if key.encode() in path.read_bytes()]
@@ -113,7 +127,8 @@ def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
     assert opslog("keys", "rotate", "shop", "--grace", "0").stdout.startswith("opslog_")
     assert opslog("keys", "revoke", "shop").returncode == 0
     assert "no ingest key named 'shop' is in force" in opslog("keys", "revoke", "shop").stderr
-    assert "shop" in opslog("keys", "list", "--revoked").stdout
+    assert re.search("^shop .* revoked 20", opslog("keys", "list", "--revoked").stdout)
+    assert "there are no ingest keys" in opslog("keys", "list").stderr
     assert not list((home / "data" / "postgres" / "run").iterdir())
 
 
@@ -217,8 +232,8 @@ def test_the_demonstration_says_when_nobody_is_there(opslog):
         nobody = opslog("demo", "--endpoint", there)
 
     assert (alone.returncode, nobody.returncode) == (1, 1)
-    assert "start it with `opslog up`" in alone.stderr
-    assert f"nobody takes telemetry at {there}" in nobody.stderr
+    assert re.search(r"start it with `\S*opslog up`", alone.stderr)
+    assert f"nobody takes telemetry at {there}: [Errno" in nobody.stderr
 
 
 def test_a_pipe_that_closes_is_quiet(environment, home):

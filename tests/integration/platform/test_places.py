@@ -125,3 +125,8 @@ def test_it_runs_as_an_ordinary_user_too(home, system_python):
     assert "shop" in opslog("keys", "list").stdout
     data = home / "user" / ".local" / "share" / "opslog"
     assert (data.stat().st_mode & 0o777, data.stat().st_uid) == (0o700, 65534)
+    (home / "closed").mkdir(mode=0o700)
+    environment["OPSLOG_DATA_DIR"] = str(home / "closed" / "data")
+    refused = opslog("token", "--role", "NOC")
+    assert refused.returncode == 78
+    assert "cannot be written by this account" in refused.stderr
