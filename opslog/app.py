@@ -24,6 +24,7 @@ from opslog.installation import Installation
 from opslog.roles import receiver_names
 from opslog.running import run, say_ready
 from opslog.storing import Storing
+from otlp_receiver.audit import AuditIngest, ByKind
 from otlp_receiver.codec import Codec
 from otlp_receiver.explain import Explainer
 from otlp_receiver.keys import KeyRing
@@ -34,6 +35,7 @@ from query.access_audit import AccessEvent, Keep
 from query.access_records import batch_of
 from query.api.app import Parts
 from query.api.app import build_app as build_query
+from storage.audit_records import AuditRecords
 from storage.batches import Batches
 from storage.catalogue import Catalogue
 from storage.classes import AUDIT, classes_of, classifier, classify
@@ -96,7 +98,9 @@ async def _receive(
         )
         keys.load_snapshot()
         await stack.enter_async_context(_beside(keys.run(storing.pool)))
-        sink = Ingest(codec, storing.spool, Framing(storing.spool, class_of))
+        framing = Framing(storing.spool, class_of)
+        audit = AuditIngest(codec, AuditRecords(storing.pool, storing.spool, framing))
+        sink = ByKind(Ingest(codec, storing.spool, framing), audit)
         server = build_receiver(settings.otlp, sink, keys, Explainer(codec, class_of, now_ns))
         await stack.enter_async_context(_beside(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}

@@ -19,6 +19,8 @@ from otlp_receiver.mapping.reasons import REASONS
 MAX_MESSAGE_CHARACTERS = 4000
 """The specification forbids answers above 4 MiB; people read far less, and logs keep it all."""
 MAX_WHERE_CHARACTERS = 500
+RECEIPTS_FIELD = 1000
+"""Of /v1/audit's answer in protobuf: the JSON text of the receipts."""
 
 CONTENT_TYPES: dict[Encoding, str] = {
     Encoding.PROTOBUF: "application/x-protobuf",
@@ -66,6 +68,8 @@ _REJECTIONS: dict[Signal, Rejections] = {
 
 def accepted(signal: Signal, encoding: Encoding, outcome: Outcome) -> bytes:
     """The body of a 200. Without rejects and warnings partial_success stays unset."""
+    if signal is Signal.AUDIT:
+        return _receipts(encoding, outcome)
     if not outcome.rejected and not outcome.warnings:
         return _NOTHING[encoding]
     rejections = _REJECTIONS[signal]
@@ -78,6 +82,15 @@ def accepted(signal: Signal, encoding: Encoding, outcome: Outcome) -> bytes:
         return orjson.dumps({"partialSuccess": partial})
     # ExportLogsPartialSuccess and ExportTracePartialSuccess have the same field numbers.
     return _text(1, _number(1, rejected) + _text(2, message.encode()))
+
+
+def _receipts(encoding: Encoding, outcome: Outcome) -> bytes:
+    """One receipt a record, in order.
+
+    In protobuf there is no message for it yet: readers of ExportLogsServiceResponse skip the field.
+    """
+    told = orjson.dumps({"receipts": getattr(outcome, "receipts", [])})
+    return told if encoding is Encoding.JSON else _text(RECEIPTS_FIELD, told)
 
 
 def status(encoding: Encoding, error: OpslogError) -> bytes:

@@ -26,6 +26,7 @@ class Signal(Enum):
 
     LOGS = "logs"
     TRACES = "traces"
+    AUDIT = "audit"
 
 
 class Encoding(Enum):

@@ -18,6 +18,7 @@ from otlp_receiver.replies import refusal
 ROUTES: Mapping[str, Route] = {
     "/v1/logs": Route(Signal.LOGS),
     "/v1/traces": Route(Signal.TRACES),
+    "/v1/audit": Route(Signal.AUDIT),
     "/v1/logs:explain": Route(Signal.LOGS, explains=True),
     "/v1/traces:explain": Route(Signal.TRACES, explains=True),
     "/v1/metrics": Route(None),

@@ -1,6 +1,6 @@
 """Errors of the room that keeps records."""
 
-from config.errors import SetupError, Unavailable
+from config.errors import BadInput, SetupError, Unavailable
 
 
 class SpoolFull(Unavailable):
@@ -101,3 +101,16 @@ class LedgerBehind(SetupError):
 
     code = "ledger_behind"
     title = "The ledger is older than what was published"
+
+
+class AuditIdTaken(BadInput):
+    """An audit record with this id is stored with other content; nothing of the request was."""
+
+    code = "audit_id_taken"
+    title = "The id of an audit record is taken"
+    status = 409
+    grpc_code = 6
+
+    def __init__(self, record_id: str, *, where: str) -> None:
+        shown = record_id if len(record_id) <= 100 else record_id[:100] + "…"
+        super().__init__(f"audit.record.id {shown!r} is stored with other content", where=where)

@@ -1,8 +1,11 @@
-"""A stream's identity: resource and scope in canonical form, and the hash over them."""
+"""A stream: resource and scope in canonical form, the hash over them, and its row."""
 
+from collections.abc import Collection
 from hashlib import sha256
 
+from storage.connection import Connection
 from storage.record import StreamDef
+from storage.statements import statement
 
 
 def stream_of(
@@ -21,4 +24,17 @@ def stream_of(
         scope=scope,
         resource_schema_url=resource_schema_url,
         scope_schema_url=scope_schema_url,
+    )
+
+
+async def add_streams(connection: Connection, streams: Collection[StreamDef]) -> None:
+    """Store definitions; those that are there already stay as they are."""
+    await connection.execute(
+        statement("add_streams"),
+        [stream.id for stream in streams],
+        [stream.digest for stream in streams],
+        [stream.resource.decode() for stream in streams],
+        [stream.scope.decode() for stream in streams],
+        [stream.resource_schema_url for stream in streams],
+        [stream.scope_schema_url for stream in streams],
     )

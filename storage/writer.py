@@ -34,6 +34,7 @@ from storage.spool.frame import Frame
 from storage.spool.spool import Spool, Taken
 from storage.statements import statement
 from storage.stored_frame import StoredFrame
+from storage.streams import add_streams
 
 _log = logging.getLogger(__name__)
 _STREAMS_REMEMBERED = 100_000
@@ -226,16 +227,7 @@ class Writer:
             return
         if len(self._known_streams) > _STREAMS_REMEMBERED:
             self._known_streams.clear()
-        streams = list(fresh.values())
-        await connection.execute(
-            statement("add_streams"),
-            [stream.id for stream in streams],
-            [stream.digest for stream in streams],
-            [stream.resource.decode() for stream in streams],
-            [stream.scope.decode() for stream in streams],
-            [stream.resource_schema_url for stream in streams],
-            [stream.scope_schema_url for stream in streams],
-        )
+        await add_streams(connection, fresh.values())
 
     async def _forget(self, connection: Connection) -> None:
         now = time.monotonic()

@@ -176,3 +176,13 @@ UPDATE dead_letters SET state = $2, note = $3
 -- $1 spool_id, $2 a batch id of a minute ago. Rows: its highest batch id since then, or null.
 -- Uses: storage/replaying.py.
 SELECT max(batch_id) FROM ingest_batches WHERE spool_id = $1 AND batch_id > $2;
+
+-- name: audit_records
+-- $1 record ids text[]. Rows: those that are stored. Uses: storage/audit_records.py.
+SELECT record_id, content, id, leaf, received_at FROM audit_records WHERE record_id = ANY ($1);
+
+-- name: add_audit_record
+-- $1 record id, $2 content, $3 id, $4 batch, $5 leaf, $6 received (microseconds)
+-- Uses: storage/audit_records.py.
+INSERT INTO audit_records (record_id, content, id, batch_id, leaf, received_at)
+VALUES ($1, $2, $3, $4, $5, 'epoch'::timestamptz + $6::bigint * interval '1 microsecond');

@@ -1,0 +1,141 @@
+"""POST /v1/audit: audit records as OTLP logs, all or nothing, each answered with a receipt.
+
+Source: OTEP 0267 and specification/audit/data-model.md (opentelemetry-specification PR 5059), not
+yet merged: what it demands of a record is in REQUIRED. Secrets are hidden here as everywhere; the
+receipt says which rules have hidden something.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from otlp_receiver.answers import Outcome
+from otlp_receiver.codec import Codec
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.keys import KeyInfo
+from otlp_receiver.receive import Sink
+from storage.audit_records import AuditItem, AuditReceipt, AuditRecords
+from storage.record import Record, RedactedBatch
+
+REQUIRED = {
+    "audit.record.id": ("record", "id"),
+    "audit.action": ("action",),
+    "audit.outcome": ("outcome",),
+}
+"""Attribute to its place in metadata.audit. EventName stands in for audit.action; audit.actor.id
+has a column."""
+MAX_ID_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """What became of a request of audit records: all of them are in the database."""
+
+    received: int
+    replaced_characters: int
+    receipts: list[dict[str, Any]]
+    rejected: dict[str, int]
+    warnings: list[str]
+
+
+class AuditIngest:
+    """The pipeline of audit records."""
+
+    def __init__(self, codec: Codec, records: AuditRecords) -> None:
+        self._codec = codec
+        self._records = records
+
+    async def ingest(self, encoding: Encoding, body: bytes, key: KeyInfo) -> AuditOutcome:
+        """Store all records of a request.
+
+        Raises:
+            BadPayload: one of them cannot be read or lacks what an audit record must have.
+            AuditIdTaken: an id is known with other content.
+            Unavailable: nothing was kept, the same request may be sent again.
+        """
+        received_unix_ns = time.time_ns()
+        export = self._codec.redact(self._codec.decode(Signal.LOGS, encoding, body))
+        batch = self._codec.map(
+            export, received_unix_ns=received_unix_ns, key=replace(key, min_level=None)
+        )
+        if batch.rejected:
+            count = sum(batch.rejected.values())
+            raise BadPayload(f"{count} records cannot be read; none was stored", where="logRecords")
+        items = [
+            _item(batch, record, f"logRecords[{place}]")
+            for place, record in enumerate(batch.records)
+        ]
+        receipts: list[AuditReceipt] = []
+        if items:
+            receipts = await self._records.store(
+                batch, items, received_unix_ns=received_unix_ns, ingest_key_id=key.id
+            )
+        told = [_told(receipt, item) for receipt, item in zip(receipts, items, strict=True)]
+        return AuditOutcome(len(items), batch.replaced_characters, told, {}, [])
+
+
+def _item(batch: RedactedBatch, record: Record, where: str) -> AuditItem:
+    metadata = orjson.loads(record.metadata)
+    audit = metadata.get("audit", {})
+    for name, path in REQUIRED.items():
+        value: Any = audit
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        stands_in = name == "audit.action" and metadata.get("otel", {}).get("event_name")
+        if not value and not stands_in:
+            raise BadPayload(f"an audit record needs {name}", where=f"{where}.attributes")
+    if not record.actor_id:
+        raise BadPayload("an audit record needs audit.actor.id", where=f"{where}.attributes")
+    record_id = str(audit["record"]["id"])
+    if len(record_id) > MAX_ID_CHARACTERS:
+        raise BadPayload(
+            f"audit.record.id is longer than {MAX_ID_CHARACTERS} characters",
+            where=f"{where}.attributes",
+        )
+    record.kind = "audit"
+    return AuditItem(record_id, _content(batch, record, metadata), record, where)
+
+
+def _content(batch: RedactedBatch, record: Record, metadata: dict[str, Any]) -> bytes:
+    """A hash of what was sent; times that we have set ourselves are no part of it."""
+    told = {name: value for name, value in metadata.items() if name != "time_quality"}
+    parts = [
+        orjson.dumps(told, option=orjson.OPT_SORT_KEYS),
+        record.message.encode(),
+        record.action.encode(),
+        b"%d %d" % (record.stream_id, record.severity_number),
+        b"%d" % record.created_unix_ns if batch.every_record_has_time else b"",
+    ]
+    return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+def _told(receipt: AuditReceipt, item: AuditItem) -> dict[str, Any]:
+    """A receipt as JSON; `redaction` as in the record's metadata."""
+    return {
+        "recordId": receipt.record_id,
+        "id": str(receipt.id),
+        "integrityHash": receipt.leaf.hex(),
+        "integrityAlgorithm": "SHA-256",
+        "receivedAt": receipt.received_at.isoformat().replace("+00:00", "Z"),
+        "redaction": orjson.loads(item.record.metadata).get("redaction", []),
+    }
+
+
+class ByKind:
+    """Where exports go (receive.Sink): audit records their way, all others the other."""
+
+    def __init__(self, telemetry: Sink, audit: AuditIngest) -> None:
+        self._telemetry = telemetry
+        self._audit = audit
+
+    async def ingest(
+        self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
+    ) -> Outcome:
+        """Make the export durable; what it raises, the one that it goes to says."""
+        if signal is Signal.AUDIT:
+            return await self._audit.ingest(encoding, body, key)
+        return await self._telemetry.ingest(signal, encoding, body, key)

@@ -1,0 +1,181 @@
+"""What a sender may rely on when /v1/audit answers: all or nothing, each id once, a receipt."""
+
+import asyncio
+import base64
+import json
+import time
+from uuid import UUID
+
+import pytest
+
+from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from otlp_receiver import answers
+from otlp_receiver.audit import AuditIngest, ByKind
+from otlp_receiver.codec import Codec
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.keys import KeyInfo
+from storage.audit_records import AuditRecords
+from storage.classes import classify
+from storage.errors import AuditIdTaken, DatabaseAway
+from storage.framing import Framing
+from storage.ledger.proof import proof_of
+from storage.ledger.verify import main
+from storage.pool import DatabaseRole, open_pool
+from storage.redaction.redactor import Redactor
+from storage.redaction.tokens import HmacKeys
+
+KEY = KeyInfo(id=4, name="auditor", rights=frozenset({"audit"}))
+
+
+def codec():
+    keys = HmacKeys({"k1": b"k" * 32}, current="k1")
+    return Codec(Redactor(RedactionSettings(), keys), LimitSettings(), MappingSettings())
+
+
+@pytest.fixture
+def desk(store):
+    """The pipeline of audit records on a running store."""
+    framing = Framing(store.spool, classify)
+    return AuditIngest(codec(), AuditRecords(store.pool, store.spool, framing))
+
+
+def event(record_id="r-1", *, timed=True, drop=(), body="user signed in", **attributes):
+    """One audit record as OTLP/JSON has it."""
+    told = {
+        "audit.record.id": record_id,
+        "audit.action": "login",
+        "audit.outcome": "success",
+        "audit.actor.id": "u-7",
+        "audit.actor.type": "user",
+    } | attributes
+    return {
+        "timeUnixNano": str(time.time_ns() if timed is True else timed or 0),
+        "body": {"stringValue": body},
+        "attributes": [
+            {"key": name, "value": {"stringValue": value}}
+            for name, value in told.items()
+            if name not in drop
+        ],
+    }
+
+
+def export(*events):
+    scope = {"scope": {"name": "auth"}, "logRecords": list(events)}
+    return json.dumps({"resourceLogs": [{"scopeLogs": [scope]}]}).encode()
+
+
+async def send(desk, *events):
+    return (await desk.ingest(Encoding.JSON, export(*events), KEY)).receipts
+
+
+async def test_a_receipt_names_the_leaf_of_a_stored_record(store, desk, reader_pool, tmp_path):
+    (receipt,) = await send(desk, event(password="hunter2hunter2"))
+
+    row = await store.pool.fetchrow("SELECT * FROM system_logs")
+    assert (row["kind"], row["actor_id"], row["ingest_key_id"]) == (b"a", "u-7", 4)
+    assert receipt["recordId"] == "r-1"
+    assert UUID(receipt["id"]) == row["id"]
+    assert receipt["receivedAt"].endswith("Z")
+    assert receipt["redaction"]
+    assert "hunter2" not in str(dict(row))
+    assert (
+        await store.value("SELECT class FROM segments JOIN system_logs USING (segment)") == "audit"
+    )
+    await store.sequenced()
+    async with reader_pool.acquire() as connection:
+        proof = await proof_of(connection, UUID(receipt["id"]))
+    assert receipt["integrityHash"] in base64.b64decode(proof["leaves"]).hex()
+    path = tmp_path / "proof.json"
+    path.write_text(json.dumps({"proof": [proof]}), "utf-8")
+    assert main([str(path), "--key", await store.public()]) == 0
+
+
+async def test_the_same_record_again_gets_the_same_receipt(store, desk):
+    first = event(timed=1_700_000_000_000_000_000)
+    (receipt,) = await send(desk, first)
+
+    assert await send(desk, first) == [receipt]
+    assert await send(desk, first, first) == [receipt, receipt]
+    assert await store.value("SELECT count(*) FROM system_logs") == 1
+
+
+async def test_records_without_a_time_are_the_same_again(store, desk):
+    (receipt,) = await send(desk, event(timed=False))
+
+    assert await send(desk, event(timed=False)) == [receipt]
+
+
+async def test_the_same_id_with_other_content_is_refused_and_nothing_is_stored(store, desk):
+    at = 1_700_000_000_000_000_000
+    await send(desk, event("r-1", timed=at))
+
+    with pytest.raises(AuditIdTaken) as caught:
+        await send(desk, event("r-2", timed=at), event("r-1", timed=at, body="other"))
+    assert (caught.value.status, caught.value.where) == (409, "logRecords[1]")
+    with pytest.raises(AuditIdTaken):
+        await send(desk, event("r-3" * 50, timed=at), event("r-3" * 50, timed=at, body="other"))
+    assert await store.value("SELECT count(*) FROM system_logs") == 1
+
+
+@pytest.mark.parametrize(
+    "missing", ["audit.record.id", "audit.action", "audit.outcome", "audit.actor.id"]
+)
+async def test_a_record_that_lacks_what_it_must_have_costs_the_request(store, desk, missing):
+    with pytest.raises(BadPayload, match=missing):
+        await send(desk, event("r-1"), event("r-2", drop=(missing,)))
+
+    assert await store.value("SELECT count(*) FROM audit_records") == 0
+
+
+async def test_an_event_name_stands_in_for_the_action(desk):
+    assert await send(desk, event("r-1", drop=("audit.action",)) | {"eventName": "user.login"})
+
+
+async def test_ids_have_a_limit_and_unreadable_records_cost_the_request(desk):
+    with pytest.raises(BadPayload, match="longer than 500"):
+        await send(desk, event("x" * 501))
+    with pytest.raises(BadPayload):
+        await send(desk, event("r-1"), event("r-2") | {"timeUnixNano": "soon"})
+    assert await send(desk) == []
+
+
+async def test_two_senders_of_the_same_record_get_one(store, desk):
+    at = 1_700_000_000_000_000_000
+    both = await asyncio.gather(
+        *[send(desk, *[event(f"r-{n}", timed=at) for n in range(20)]) for _ in range(4)]
+    )
+
+    assert both[0] == both[1] == both[2] == both[3]
+    assert await store.value("SELECT count(*) FROM system_logs") == 20
+    balanced = await store.value("SELECT sum(received) - sum(stored) FROM ingest_batches")
+    assert balanced == 0
+
+
+async def test_nothing_is_kept_while_the_database_is_away(store):
+    dsn = "postgresql://nobody@127.0.0.1:1/none"
+    async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
+        framing = Framing(store.spool, classify)
+        desk = AuditIngest(codec(), AuditRecords(pool, store.spool, framing))
+        with pytest.raises(DatabaseAway) as caught:
+            await send(desk, event())
+
+    assert (caught.value.status, caught.value.retryable) == (503, True)
+
+
+async def test_audit_records_go_their_way_and_all_others_the_other(desk):
+    class Telemetry:
+        async def ingest(self, *arguments):
+            return arguments
+
+    sink = ByKind(Telemetry(), desk)
+
+    assert (await sink.ingest(Signal.LOGS, Encoding.JSON, b"x", KEY))[2] == b"x"
+    outcome = await sink.ingest(Signal.AUDIT, Encoding.JSON, export(event()), KEY)
+    shown = json.loads(answers.accepted(Signal.AUDIT, Encoding.JSON, outcome))
+    assert shown == {"receipts": outcome.receipts}
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    raw = answers.accepted(Signal.AUDIT, Encoding.PROTOBUF, outcome)
+    assert ExportLogsServiceResponse.FromString(raw).partial_success.rejected_log_records == 0
+    assert json.dumps(outcome.receipts).encode()[:20].replace(b" ", b"") in raw
