@@ -16,11 +16,14 @@ from opslog.cli import (
     dead_letters,
     demo,
     doctor,
+    hold,
     keys,
     ledger,
     migrate,
     processes,
     redact,
+    retention,
+    segments,
     settings,
     token,
     verify,
@@ -62,6 +65,9 @@ app.add_typer(migrate.app, name="migrate")
 app.add_typer(ledger.app, name="ledger")
 app.command()(verify.verify)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(retention.app, name="retention")
+app.add_typer(hold.app, name="hold")
+app.command()(segments.segments)
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(redact.redact)
