@@ -250,7 +250,7 @@ class LimitSettings(Section):
     """Most attributes of one record, resource or scope (OpenTelemetry's own default is 128)."""
     depth: Annotated[int, Field(ge=8, le=200)] = 64
     """Deepest nesting of maps and lists that is kept as structure."""
-    request_rows: Annotated[int, Field(ge=10_000)] = 100_000
+    request_rows: Annotated[int, Field(ge=10_000)] = 300_000
     """Most records of one request, span events and links counted as well. Further records are
     rejected: two bytes of a body can be a record, and a kilobyte of memory."""
 
