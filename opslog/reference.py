@@ -1,6 +1,8 @@
-"""Writes docs/reference/settings.md from the settings themselves. `python -m opslog.reference`.
+"""Writes docs/reference/settings.md from the settings themselves, errors.md from the errors.
 
-A test holds the page equal to what this makes, so that a setting cannot change without its text.
+`python -m opslog.reference`.
+
+A test holds the pages equal to what this makes, so that a setting cannot change without its text.
 """
 
 import sys
@@ -13,6 +15,8 @@ from pydantic_core import PydanticUndefined
 from config.names import FIELDS, RESERVED, Field, variable_of
 from config.settings import Section, Settings
 from config.units import duration_text, size_text
+from opslog import reference_errors
+from opslog.reference_errors import errors_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
 _HEAD = """\
@@ -110,10 +114,11 @@ def _bounds(field: Field, constraint: object) -> list[str]:
 
 
 def main() -> None:
-    """Writes the page."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(settings_page(), encoding="utf-8")
-    sys.stderr.write(f"wrote {PAGE}\n")
+    """Writes the pages."""
+    for page, text in ((PAGE, settings_page()), (reference_errors.PAGE, errors_page())):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+        sys.stderr.write(f"wrote {page}\n")
 
 
 if __name__ == "__main__":

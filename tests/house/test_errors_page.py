@@ -1,0 +1,21 @@
+"""What is written about errors is true: each code, its status, what to do."""
+
+from opslog.reference_errors import MEND, PAGE, error_classes, errors_page
+
+
+def test_the_page_of_errors_is_in_step():
+    """`make docs` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == errors_page()
+
+
+def test_every_advice_belongs_to_a_code():
+    """A code that is gone takes its line along."""
+    assert set(MEND) == {kind.code for kind in error_classes()}
+
+
+def test_every_error_says_what_it_means_and_has_a_status():
+    """A class without a text of its own would repeat its family's."""
+    for kind in error_classes():
+        assert vars(kind).get("__doc__"), kind
+        assert 400 <= kind.status < 600, kind
+        assert kind.retry_after_s > 0 or not kind.retryable, kind
