@@ -126,7 +126,7 @@ def _trace(now_ns: int) -> bytes:
     after = lambda milliseconds: begin + milliseconds * 10**6  # noqa: E731
     request = ExportTraceServiceRequest()
     for service, spans in {
-        "storefront": [_span("POST /orders", 1, 0, begin, 420)],
+        "storefront": [_span("POST /orders", 1, 0, begin, 420, error="order failed")],
         "checkout": [_span("charge", 2, 1, after(20), 380, error="refused")],
         "inventory": [
             _span("reserve", 3, 2, after(30), 90),

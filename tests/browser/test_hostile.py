@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 
 from tests.browser.viewer import Viewer
 
-
 INLINE_SCRIPT = """() => { try {
     const script = document.createElement('script')
     script.textContent = 'window.inline = 1'

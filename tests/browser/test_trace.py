@@ -29,7 +29,7 @@ def test_spans_stand_in_a_tree_with_their_logs_as_marks(page: Viewer) -> None:
 def test_errors_orphans_and_services_are_told(page: Viewer) -> None:
     page.open(f"/trace/{TRACE_ID}")
 
-    expect(page.page.get_by_text("2 errors")).to_be_visible()
+    expect(page.page.get_by_text("3 errors", exact=True)).to_be_visible()
     expect(spans(page).filter(has_text="enqueue mail")).to_contain_text("no parent")
     services = page.page.get_by_role("list", name="Services")
     expect(services.get_by_role("listitem")).to_have_count(5)
@@ -62,7 +62,7 @@ def test_from_a_log_to_its_trace_and_back(page: Viewer) -> None:
 def test_traces_are_found_by_what_they_are(page: Viewer) -> None:
     page.open("/traces")
     page.page.get_by_label("Operation").fill("POST /orders")
-    page.page.get_by_label("Status").select_option("error")
+    page.page.get_by_label("Root span").select_option("error")
     page.button("Find").click()
     page.page.get_by_role("link", name="POST /orders").click()
 

@@ -1,5 +1,6 @@
 """A page of the viewer, with what a test of it needs to say."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -108,9 +109,10 @@ class Viewer:
         ]
 
     def picture(self, name: str) -> None:
-        """A screenshot for docs/viewer.md."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+        """A screenshot for docs/viewer.md, where OPSLOG_PICTURES asks for them."""
+        if os.environ.get("OPSLOG_PICTURES"):
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=PICTURES / f"viewer-{name}.png", animations="disabled")
 
     def close(self) -> None:
         """Close the window; what went wrong in it fails the test."""

@@ -19,7 +19,7 @@ import { RecordRow, type RowLook } from './RecordRow'
 
 const ROW_PX = 26
 const NARROW_ROW_PX = 46
-const OVERSCAN = 12
+const OVERSCAN = 8
 /** More rows than a screen shows: elements are used again for the rows that come into view. */
 const POOL_ROWS = 256
 /** Rows left below when the next page is asked for. */

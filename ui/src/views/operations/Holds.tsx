@@ -9,50 +9,41 @@ import { TextField } from './TextField'
 import { useDeed } from './useDeed'
 
 const COLUMNS = [
-  ['id', 'Hold'],
-  ['reason', 'Why'],
+  ['name', 'Hold'],
+  ['why', 'Why'],
   ['q', 'What'],
-  ['createdBy', 'By'],
-  ['createdAt', 'Since'],
-  ['until', 'Until'],
+  ['start', 'From'],
+  ['end', 'To'],
+  ['madeBy', 'By'],
+  ['madeAt', 'Since'],
+  ['endsAt', 'Until'],
   ['releasedAt', 'Released'],
 ] as const
 
 /** Records under legal hold do not expire and are never purged. */
 export function Holds() {
   const mayManage = useMay('holds.manage')
-  const [isAdding, setAdding] = useState(false)
-  const release = useDeed()
+  const [open, setOpen] = useState<'new' | Row | null>(null)
+  const close = () => setOpen(null)
   const actions = (row: Row) =>
-    !row.releasedAt && (
-      <ActionButton
-        label="Release"
-        danger
-        onClick={() =>
-          release.mutate({
-            method: 'DELETE',
-            path: `/holds/${textOf(row.id)}`,
-            done: 'Hold released',
-          })
-        }
-      />
-    )
+    !row.releasedAt && <ActionButton label="Release" danger onClick={() => setOpen(row)} />
   return (
     <>
       {mayManage && (
-        <Button look="outline" className="mb-3" onClick={() => setAdding(true)}>
+        <Button look="outline" className="mb-3" onClick={() => setOpen('new')}>
           New hold
         </Button>
       )}
       <Rows
         path="/holds"
-        what="Holds"
+        what="The list of holds"
         caption="Legal holds"
         columns={COLUMNS}
         empty="Nothing is held."
         {...(mayManage ? { actions } : {})}
       />
-      {isAdding && <NewHold onClose={() => setAdding(false)} />}
+      {open === 'new' && <NewHold onClose={close} />}
+      {open !== null && open !== 'new' && <Release hold={open} onClose={close} />}
     </>
   )
 }
@@ -61,15 +52,14 @@ function NewHold({ onClose }: { onClose: () => void }) {
   const add = useDeed(onClose)
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const { q, start, end, reason, until } = Object.fromEntries(
-      new FormData(event.currentTarget),
-    ) as Record<string, string>
+    const typed = typedIn(event.currentTarget)
     const body = {
-      q: q ?? '',
-      start: start || null,
-      end: end || null,
-      reason: reason ?? '',
-      until: until || null,
+      name: typed.name ?? '',
+      q: typed.q ?? '',
+      start: typed.start || null,
+      end: typed.end || null,
+      why: typed.why ?? '',
+      endsAt: typed.endsAt || null,
     }
     add.mutate({ method: 'POST', path: '/holds', body, done: 'Hold added' })
   }
@@ -81,30 +71,63 @@ function NewHold({ onClose }: { onClose: () => void }) {
       onClose={onClose}
     >
       <form onSubmit={onSubmit} className="flex flex-col gap-2">
+        <TextField name="name" label="Name" required />
         <TextField name="q" label="Question" required mono />
+        <TextField name="start" label="From (empty: the beginning)" mono placeholder={EXAMPLE} />
+        <TextField name="end" label="To (empty: open)" mono placeholder={EXAMPLE} />
+        <TextField name="why" label="Why" required />
         <TextField
-          name="start"
-          label="From (empty: the beginning)"
-          mono
-          placeholder="2026-11-01T00:00:00Z"
-        />
-        <TextField name="end" label="To (empty: open)" mono placeholder="2026-11-30T00:00:00Z" />
-        <TextField name="reason" label="Why" required />
-        <TextField
-          name="until"
+          name="endsAt"
           label="Until (empty: until it is released)"
           mono
-          placeholder="2027-11-01T00:00:00Z"
+          placeholder={EXAMPLE}
         />
-        {add.error && (
-          <p role="alert" className="text-danger">
-            {add.error.message}
-          </p>
-        )}
+        <Fault error={add.error} />
         <Button type="submit" look="solid" disabled={add.isPending}>
           Hold these records
         </Button>
       </form>
     </Dialog>
+  )
+}
+
+const EXAMPLE = '2026-11-30T00:00:00Z'
+
+function Release({ hold, onClose }: { hold: Row; onClose: () => void }) {
+  const release = useDeed(onClose)
+  const onSubmit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const why = typedIn(event.currentTarget).why ?? ''
+    const path = `/holds/${textOf(hold.id)}/release`
+    release.mutate({ method: 'POST', path, body: { why }, done: 'Hold released' })
+  }
+  return (
+    <Dialog
+      title={`Release ${textOf(hold.name)}?`}
+      description="Its records expire again as their rules say."
+      open
+      onClose={onClose}
+    >
+      <form onSubmit={onSubmit} className="flex flex-col gap-2">
+        <TextField name="why" label="Why" required />
+        <Fault error={release.error} />
+        <Button type="submit" look="danger" disabled={release.isPending}>
+          Release it
+        </Button>
+      </form>
+    </Dialog>
+  )
+}
+
+function typedIn(form: HTMLFormElement): Record<string, string> {
+  return Object.fromEntries(new FormData(form)) as Record<string, string>
+}
+
+function Fault({ error }: { error: Error | null }) {
+  if (!error) return null
+  return (
+    <p role="alert" className="text-danger">
+      {error.message}
+    </p>
   )
 }

@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react'
+import { Report } from './Report'
 import { Rows } from './rows'
 
 const STATUS = [
@@ -10,7 +11,9 @@ const STATUS = [
 const PLAN = [
   ['segment', 'Segment'],
   ['class', 'Class'],
-  ['goesAt', 'Goes'],
+  ['action', 'What'],
+  ['dueAt', 'When'],
+  ['rule', 'By the rule'],
   ['rows', 'Rows'],
   ['bytes', 'Size'],
 ] as const
@@ -25,22 +28,15 @@ export function Retention() {
   return (
     <div className="flex flex-col gap-5">
       <Part title="What is kept, and the oldest of it">
-        <Rows
+        <Report
           path="/retention/status"
           what="The state of retention"
-          caption="State of retention"
           columns={STATUS}
           empty="No classes yet."
         />
       </Part>
       <Part title="What goes next">
-        <Rows
-          path="/retention/plan"
-          what="The plan"
-          caption="Plan"
-          columns={PLAN}
-          empty="Nothing is due."
-        />
+        <Report path="/retention/plan" what="The plan" columns={PLAN} empty="Nothing is due." />
       </Part>
       <Part title="What went">
         <Rows

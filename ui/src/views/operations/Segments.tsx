@@ -1,13 +1,13 @@
 import { Rows } from './rows'
 
 const COLUMNS = [
-  ['number', 'Segment'],
+  ['segment', 'Segment'],
   ['class', 'Class'],
   ['state', 'State'],
   ['rows', 'Rows'],
   ['bytes', 'Size'],
-  ['minCreatedAt', 'Oldest'],
-  ['maxCreatedAt', 'Newest'],
+  ['oldest', 'Oldest'],
+  ['newest', 'Newest'],
 ] as const
 
 export function Segments() {

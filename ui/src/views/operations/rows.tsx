@@ -40,7 +40,7 @@ interface RowsProps {
   path: string
   what: string
   caption: string
-  columns: readonly (readonly [string, string])[]
+  columns: Columns
   empty: ReactNode
   actions?: (row: Row) => ReactNode
 }
@@ -56,7 +56,7 @@ export function Rows({ path, what, empty, ...table }: RowsProps) {
 interface RowTableProps {
   rows: Row[]
   caption: string
-  columns: readonly (readonly [string, string])[]
+  columns: Columns
   actions?: ((row: Row) => ReactNode) | undefined
 }
 
@@ -101,7 +101,7 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
   )
 }
 
-type Columns = readonly (readonly [string, string])[]
+export type Columns = readonly (readonly [string, string])[]
 
 function columnsOf(rows: Row[], known: Columns): Columns {
   const names = new Set(rows.flatMap((row) => Object.keys(row)))
@@ -136,6 +136,7 @@ export function Members({ value }: { value: Row }) {
   const entries = Object.entries(value).filter(
     ([, item]) => typeof item !== 'object' || item === null,
   )
+  if (!entries.length) return null
   return (
     <dl className="mb-4 grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-3 lg:grid-cols-5">
       {entries.map(([name, item]) => (

@@ -114,11 +114,11 @@ function FilterForm({ filter }: { filter: TraceFilter }) {
         />
       </label>
       <label className="text-xs text-ink-2">
-        Status
+        Root span
         <select name="status" defaultValue={filter.status} className={FIELD}>
           <option value="">any</option>
-          <option value="error">with errors</option>
-          <option value="ok">without errors</option>
+          <option value="error">failed</option>
+          <option value="ok">did not fail</option>
         </select>
       </label>
       <Button type="submit" look="solid" className="h-8">
