@@ -33,6 +33,7 @@ from storage.stored_frame import StoredFrame
 DESK = UUID("6f70736c-6f67-8000-8000-7265706c6179")
 """Identity of the spool that stands for replays."""
 SIGNAL = "replay"
+STATES = ("waiting", "replayed", "discarded")
 _BATCH_ID_AT, _DURATION_AT = 30, 50
 _PAST_US, _FUTURE_US = 400 * 86_400_000_000, 86_400_000_000
 """Times further from arrival stay out of the zone map (otlp_receiver/mapping/times.py)."""

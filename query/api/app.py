@@ -21,6 +21,7 @@ from query.api.health import Health, check_database, check_migrations
 from query.api.keys import KeyRoutes
 from query.api.logs import Logs
 from query.api.openapi import Description
+from query.api.operations import Operations
 from query.api.page import PageFiles, static_files
 from query.api.retention import RetentionRoutes
 from query.api.routes import Handlers, routes
@@ -39,6 +40,8 @@ from storage.pool import Pool
 from storage.read import Reader, Streams
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
+"""Longest request line: a question of 2048 characters takes up to 24 KiB in an address."""
 
 ROUTES = web.AppKey("routes", tuple)
 """The table that the application was made from."""
@@ -120,8 +123,9 @@ def _handlers(
         **parts.checks,
     }
     live = Live(reader, parts.catalogue, streams, parts.news)
+    logs = Logs(asking)
     handlers = Handlers(
-        logs=Logs(asking),
+        logs=logs,
         exports=Exports(asking),
         traces=Traces(asking),
         figures=Figures(asking),
@@ -130,6 +134,7 @@ def _handlers(
         keys=KeyRoutes(parts.changes, audit),
         trial=RedactionTrial(parts.trial),
         retention=RetentionRoutes(settings, asking, parts.pool, parts.changes),
+        operations=Operations(logs, parts.pool, parts.changes, audit),
         health=Health(checks, parts.version),
         page=PageFiles(static_files()),
         description=Description(parts.version),

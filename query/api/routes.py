@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from config.access import Permission
-from query.api import models, models_more
+from query.api import models, models_more, models_operations
 from query.api import models_retention as kept
 from query.api.call import Handler, Route
 from query.api.exports import Exports
@@ -20,6 +20,7 @@ from query.api.health import Health
 from query.api.keys import KeyRoutes, NewKey, Rotation
 from query.api.logs import Logs
 from query.api.openapi import Description
+from query.api.operations import Discard, Operations
 from query.api.page import PageFiles
 from query.api.retention import NewHold, RetentionRoutes
 from query.api.sessions import SessionRoutes
@@ -57,6 +58,7 @@ class Handlers:
     keys: KeyRoutes
     trial: RedactionTrial
     retention: RetentionRoutes
+    operations: Operations
     health: Health
     page: PageFiles
     description: Description
@@ -68,6 +70,7 @@ def routes(given: Handlers) -> tuple[Route, ...]:
         *_health(given.health),
         *_page(given.page),
         _purge(given.retention),
+        *_evidence(given.operations),
         *_records(given),
         *_sessions(given.sessions),
         *_keys(given.keys),
@@ -330,6 +333,68 @@ def _retention(retention: RetentionRoutes) -> Iterable[Route]:
             body=body,
             answer=kept.HoldRow,
             status=status,
+        )
+
+
+def _evidence(operations: Operations) -> Iterable[Route]:
+    yield Route(
+        method="GET",
+        path=f"{PREFIX}/logs/{{id}}/proof",
+        handler=operations.proof,
+        permission=Permission.LOGS_READ,
+        audit_permission=Permission.AUDIT_READ,
+        action="logs.prove",
+        tag="evidence",
+        summary="The proof that a record is in the signed ledger",
+        answer=models.AnyObject,
+    )
+    yield Route(
+        method="GET",
+        path=f"{PREFIX}/ledger/checkpoint",
+        handler=operations.checkpoint,
+        permission=Permission.OPERATIONS_READ,
+        action="ledger.read",
+        tag="evidence",
+        summary="The newest signed head of the ledger",
+        media=("text/plain",),
+    )
+    made = models_operations
+    ledger, letters, one = operations.ledger, operations.dead_letters, operations.dead_letter
+    for path, handler, action, answer, summary in (
+        (
+            "/ingest/ledger",
+            ledger,
+            "ledger.read",
+            made.IngestLedger,
+            "What came, what became of it",
+        ),
+        ("/dead-letters", letters, "dead_letters.list", made.DeadLetterPage, "Rows refused"),
+        ("/dead-letters/{id}", one, "dead_letters.read", made.DeadLetterRow, "A row refused"),
+    ):
+        yield Route(
+            method="GET",
+            path=f"{PREFIX}{path}",
+            handler=handler,
+            permission=Permission.OPERATIONS_READ,
+            action=action,
+            tag="evidence",
+            summary=summary,
+            answer=answer,
+        )
+    for verb, handler, summary, body in (
+        ("replay", operations.replay, "Store a refused row, after a fix", None),
+        ("discard", operations.discard, "Give a refused row up", Discard),
+    ):
+        yield Route(
+            method="POST",
+            path=f"{PREFIX}/dead-letters/{{id}}/{verb}",
+            handler=handler,
+            permission=Permission.OPERATIONS_MANAGE,
+            action=f"dead_letters.{verb}",
+            tag="evidence",
+            summary=summary,
+            body=body,
+            answer=made.DeadLetterOutcome,
         )
 
 

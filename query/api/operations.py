@@ -1,0 +1,175 @@
+"""The handlers of evidence: figures of ingest, proofs, heads of the ledger, dead letters."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+import asyncpg
+from aiohttp import web
+from pydantic import Field
+
+from config.clock import now_ns
+from config.errors import BadInput
+from query.access_audit import AccessAudit
+from query.api.asking import say
+from query.api.bodies import Body, read_body
+from query.api.call import Call
+from query.api.changes import recorded
+from query.api.logs import Logs
+from query.errors import NotFound
+from query.parameters import one_text, record_id
+from storage import replaying
+from storage.ledger.balance import minutes
+from storage.ledger.minutes import FIGURES
+from storage.ledger.proof import proof_of
+from storage.pool import Pool
+from storage.statements import statement
+from storage.times import datetime_of, parse_time, rfc3339
+
+MOST = 1000
+_NUMBER = re.compile(r"[0-9]{1,17}", re.ASCII)
+_HOUR = timedelta(hours=1)
+
+
+class Discard(Body):
+    """Why a dead letter is given up."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class Operations:
+    """Answers what came, what became of it, and what proves it."""
+
+    def __init__(self, logs: Logs, reader: Pool, changes: Pool, audit: AccessAudit) -> None:
+        """`changes`: connections of a role that may store rows and change dead letters."""
+        self._logs = logs
+        self._reader = reader
+        self._changes = changes
+        self._audit = audit
+
+    async def ledger(self, call: Call) -> web.Response:
+        """GET /api/v1/ingest/ledger: figures per minute, by default of the last hour."""
+        asked = _only(call, "start", "end")
+        times = {
+            name: datetime_of(parse_time(text, now_ns=now_ns(), where=name) // 1000)
+            for name, text in asked.items()
+        }
+        end = times.get("end", datetime_of(now_ns() // 1000))
+        start = times.get("start", end - _HOUR)
+        async with self._reader.acquire() as connection:
+            rows = await minutes(connection, start, end, MOST)
+        call.rows = len(rows)
+        totals = {name: sum(row[name] for row in rows) for name in FIGURES}
+        return say(
+            {
+                "data": [_minute_shown(row) for row in rows],
+                "nextCursor": None,
+                "totals": totals,
+                "isCut": len(rows) == MOST,
+            }
+        )
+
+    async def checkpoint(self, call: Call) -> web.Response:
+        """GET /api/v1/ledger/checkpoint: the newest signed head, as it was published."""
+        _only(call)
+        async with self._reader.acquire() as connection:
+            row = await connection.fetchrow(statement("newest_checkpoint"))
+        if row is None:
+            raise NotFound("the ledger has not been signed yet")
+        return web.Response(text=row["note"], content_type="text/plain")
+
+    async def proof(self, call: Call) -> web.Response:
+        """GET /api/v1/logs/{id}/proof: for the stand-alone verifier."""
+        await self._logs.one(call)  # whether the asker may see it, and whether it is there
+        wanted = record_id("id", call.request.match_info["id"])
+        async with self._reader.acquire() as connection:
+            found = await proof_of(connection, wanted)
+        if found is None:
+            raise NotFound("there is no record with this id")
+        call.rows = 1
+        return say({"proof": [found]})
+
+    async def dead_letters(self, call: Call) -> web.Response:
+        """GET /api/v1/dead-letters."""
+        asked = _only(call, "state", "cursor")
+        state = asked.get("state", "waiting")
+        if state not in replaying.STATES:
+            raise BadInput(f"state is one of {', '.join(replaying.STATES)}", where="state")
+        after = _number(asked["cursor"], "cursor") if "cursor" in asked else 0
+        async with self._reader.acquire() as connection:
+            rows = await replaying.letters(connection, state=state, limit=MOST, after=after)
+        call.rows = len(rows)
+        cursor = str(rows[-1]["dead_letter_id"]) if len(rows) == MOST else None
+        return say({"data": [_letter_shown(dict(row)) for row in rows], "nextCursor": cursor})
+
+    async def dead_letter(self, call: Call) -> web.Response:
+        """GET /api/v1/dead-letters/{id}: with its row, as it would have been stored."""
+        _only(call)
+        async with self._reader.acquire() as connection:
+            found = await replaying.contents(connection, _id_of(call))
+        call.rows = 1
+        return say(_letter_shown(found) | {"row": found["row"]})
+
+    async def replay(self, call: Call) -> web.Response:
+        """POST /api/v1/dead-letters/{id}/replay."""
+        _only(call)
+        number = _id_of(call)
+        await recorded(self._audit, call)
+        async with self._changes.acquire() as connection:
+            outcome = await replaying.replay(connection, number, by=call.principal.subject)
+        return say({"id": number, "isStored": outcome.stored, "reason": outcome.reason})
+
+    async def discard(self, call: Call) -> web.Response:
+        """POST /api/v1/dead-letters/{id}/discard."""
+        _only(call)
+        number = _id_of(call)
+        asked = await read_body(call, Discard)
+        await recorded(self._audit, call, asked.reason)
+        async with self._changes.acquire() as connection:
+            await replaying.discard(
+                connection, number, by=call.principal.subject, reason=asked.reason
+            )
+        return say({"id": number, "isStored": False, "reason": asked.reason})
+
+
+def _only(call: Call, *names: str) -> Mapping[str, str]:
+    for name in call.request.query:
+        if name not in names:
+            raise BadInput(f"there is no parameter {name[:100]}", where=name[:100])
+    return {name: one_text(name, (value,)) for name, value in call.request.query.items()}
+
+
+def _number(text: str, where: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise BadInput(f"{where} is a whole number", where=where)
+    return int(text)
+
+
+def _id_of(call: Call) -> int:
+    return _number(call.request.match_info["id"], "id")
+
+
+def _minute_shown(row: asyncpg.Record) -> dict[str, object]:
+    return {
+        "minute": rfc3339(row["minute"]),
+        "ingestKeyId": row["ingest_key_id"],
+        "sourceModule": row["source_module"],
+        "reason": row["reason"] or None,
+        **{name: row[name] for name in FIGURES},
+    }
+
+
+def _letter_shown(row: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "id": row["dead_letter_id"],
+        "batchId": str(row["batch_id"]),
+        "position": row["position"],
+        "class": row["class"],
+        "sqlstate": row["sqlstate"],
+        "reason": row["reason"],
+        "receivedAt": rfc3339(row["received_at"]),
+        "madeAt": rfc3339(row["made_at"]),
+        "state": row["state"],
+        "note": row["note"],
+    }

@@ -1,0 +1,78 @@
+"""The ledger, proofs and dead letters over the API."""
+
+import json
+import os
+import time
+from uuid import UUID
+
+import pytest
+
+from query.api.models_operations import (
+    DeadLetterOutcome,
+    DeadLetterPage,
+    DeadLetterRow,
+    IngestLedger,
+)
+from storage.ledger.verify import main
+from tests.support.evidence import house
+from tests.support.querying import query_server
+from tests.support.records import make_frame, make_record
+
+API = "/api/v1"
+
+
+def timed(**fields):
+    now_ns = time.time_ns()
+    identity = (now_ns // 1_000_000).to_bytes(6, "big") + os.urandom(10)
+    return make_record(id=identity, created_unix_ns=now_ns, **fields)
+
+
+@pytest.fixture
+async def records():
+    return [timed(), timed(source_module="x" * 51), timed()]
+
+
+async def ask(server, method, path, body=None):
+    headers = {"Authorization": f"Bearer {server.token}"}
+    return await server.client.request(method, API + path, json=body, headers=headers)
+
+
+async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, reader_pool, records):
+    async with house(tmp_path / "house", database, writer_pool) as store:
+        await store.send(make_frame(records))
+        key = await store.public()
+        async with query_server(database.dsn, reader_pool) as server:
+            found = await ask(server, "GET", "/ingest/ledger?start=-1h")
+            answer = IngestLedger.model_validate_json(await found.text())
+            assert (answer.totals["stored"], answer.totals["dead"]) == (2, 1)
+            assert (await ask(server, "GET", "/ingest/ledger?minute=1")).status == 400
+
+            note = await (await ask(server, "GET", "/ledger/checkpoint")).text()
+            assert note.startswith("opslog/")
+
+            proof = await ask(server, "GET", f"/logs/{_uuid(records[0])}/proof")
+            (tmp_path / "proof.json").write_text(json.dumps(await proof.json()), "utf-8")
+            assert main([str(tmp_path / "proof.json"), "--key", key]) == 0
+            assert (await ask(server, "GET", f"/logs/{_uuid(records[1])}/proof")).status == 404
+
+            page = await ask(server, "GET", "/dead-letters")
+            (letter,) = DeadLetterPage.model_validate_json(await page.text()).data
+            assert (letter.state, letter.sqlstate) == ("waiting", "22001")
+            assert (await ask(server, "GET", "/dead-letters?state=lost")).status == 400
+            assert (await ask(server, "GET", "/dead-letters?cursor=x")).status == 400
+            shown = await ask(server, "GET", f"/dead-letters/{letter.id}")
+            row = DeadLetterRow.model_validate_json(await shown.text()).row
+            assert row["source_module"] == "x" * 51
+
+            again = await ask(server, "POST", f"/dead-letters/{letter.id}/replay")
+            outcome = DeadLetterOutcome.model_validate_json(await again.text())
+            assert not outcome.is_stored
+            gone = await ask(
+                server, "POST", f"/dead-letters/{letter.id}/discard", {"reason": "a test"}
+            )
+            assert gone.status == 200
+            assert (await ask(server, "POST", f"/dead-letters/{letter.id}/replay")).status == 400
+
+
+def _uuid(record):
+    return UUID(bytes=record.id)
