@@ -214,6 +214,12 @@ def _abandoned(_: Installation) -> Iterator[Finding]:
         )
 
 
+def _database(installation: Installation) -> Iterator[Finding]:
+    from opslog.doctor_database import examine as look  # noqa: PLC0415 - it needs Finding
+
+    yield from look(installation)
+
+
 _LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _python,
     _rooms_are_ours,
@@ -226,6 +232,7 @@ _LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _file_limit,
     _overcommit,
     _abandoned,
+    _database,
 )
 
 

@@ -202,7 +202,7 @@ async def _serving(
     installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
 ) -> AsyncIterator[None]:
     health = HealthServer(checks)
-    await health.start(installation.run_dir / f"{name}.sock", port)
+    await health.start(installation.health_socket(name), port)
     try:
         yield
     finally:

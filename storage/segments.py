@@ -24,6 +24,10 @@ PASS_EVERY_S = 5.0
 """Pause between looks at what other writers have filled, and at ages."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 5.0
 """After a roll-over that did not get its lock: writers stood behind it while it waited."""
+MANY_SEGMENTS = 300
+"""Of one class; beyond it, they get larger."""
+LARGEST_SCALE = 4
+"""A million rows by default: words are found in the open one in half a second."""
 _LOOK_SHARE = 8
 """Own rows since the last look, as a part of the limit, that call for another look."""
 
@@ -63,6 +67,8 @@ class _Fill:
     unseen_bytes: int = 0
     is_too_old: bool = False
     has_successor: bool = True
+    scale: int = 1
+    """How many times the usual size this class's segments have."""
 
 
 class SegmentKeeper:
@@ -171,13 +177,15 @@ class SegmentKeeper:
             fill.bytes = max(fill.bytes, row["bytes"] + fill.unseen_bytes)
             fill.is_too_old = row["is_too_old"]
             fill.has_successor = row["has_successor"]
+            fill.scale = scale_of(row["kept_rows"], self._settings.segment_rows)
             looked[row["segment"]] = fill
         self._fills = looked
 
     async def _roll(self, connection: Connection, segment: int, fill: _Fill) -> None:
         opened = await connection.fetchval(statement("roll_segment"), fill.class_name, segment)
         self._fills.pop(segment, None)
-        self._fills.setdefault(opened, _Fill(fill.class_name)).has_successor = False
+        self._fills.setdefault(opened, _Fill(fill.class_name, scale=fill.scale))
+        self._fills[opened].has_successor = False
         self.rolled += 1
         _log.info(
             "class %s: segment %d has %d rows, %d bytes and is closed; %d is open",
@@ -190,4 +198,19 @@ class SegmentKeeper:
 
     def _is_full(self, fill: _Fill) -> bool:
         limits = self._settings
-        return fill.rows >= limits.segment_rows or fill.bytes >= limits.segment_bytes
+        return (
+            fill.rows >= fill.scale * limits.segment_rows
+            or fill.bytes >= fill.scale * limits.segment_bytes
+        )
+
+
+def scale_of(kept_rows: int, segment_rows: int) -> int:
+    """How many times the usual size the segments of a class have that keeps so many rows.
+
+    Reading pays for each segment, and searching words pays for the size of the open one: small
+    ones as long as there are no more than some hundreds, then larger ones up to a bound.
+
+    >>> [scale_of(rows, 250_000) for rows in (0, 75_000_000, 75_000_001, 10**9)]
+    [1, 1, 2, 4]
+    """
+    return min(max(-(-kept_rows // (MANY_SEGMENTS * segment_rows)), 1), LARGEST_SCALE)

@@ -360,3 +360,18 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.don
   LEFT JOIN purge_confirmations AS c USING (purge_id)
   LEFT JOIN purge_results AS r USING (purge_id)
  WHERE p.purge_id = $1;
+
+-- name: doctor_facts
+-- What may go wrong with the server. Rows: version, size, locks, trigrams, oldest_s, age, day_rows,
+-- disk_per_row. Uses: opslog/doctor_database.py.
+SELECT current_setting('server_version') AS version,
+       pg_database_size(current_database()) AS size,
+       current_setting('max_locks_per_transaction')::integer AS locks,
+       (SELECT extversion FROM pg_extension WHERE extname = 'pg_trgm') AS trigrams,
+       (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
+          FROM pg_stat_activity WHERE pid <> pg_backend_pid()) AS oldest_s,
+       (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS age,
+       (SELECT sum(rows)::bigint FROM log_counts_hourly
+         WHERE hour > clock_timestamp() - interval '1 day') AS day_rows,
+       (SELECT sum(disk_bytes)::float8 / nullif(sum(rows), 0) FROM segments
+         WHERE disk_bytes IS NOT NULL) AS disk_per_row;

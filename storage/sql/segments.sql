@@ -37,7 +37,7 @@ SELECT opslog_settle_segments();
 -- name: open_segments
 -- How full each open segment is, whether it is too old, whether its successor is ready.
 -- $1 age       double precision   seconds after which a segment with rows is too old
--- Rows: class, segment, rows, bytes, is_too_old, has_successor.
+-- Rows: class, segment, rows, bytes, is_too_old, has_successor, kept_rows (of the whole class).
 -- Age counts from the opening or the first arrival, whichever is later: an empty segment does not
 -- age, and one that is filled from a spool of last week is not rolled over at once.
 -- Uses: SegmentKeeper, every few seconds. Reads one row per hour, module and level, and parts only
@@ -49,11 +49,15 @@ SELECT s.class,
        coalesce(p.first_received_at < clock_timestamp() - $1 * interval '1 second', false)
            AS is_too_old,
        EXISTS (SELECT FROM segments AS r WHERE r.class = s.class AND r.state = 'ready')
-           AS has_successor
+           AS has_successor,
+       coalesce(k.rows, 0)::bigint AS kept_rows
   FROM segments AS s
  CROSS JOIN LATERAL (SELECT sum(h.rows) AS rows, sum(h.bytes) AS bytes
                        FROM log_counts_hourly AS h
                       WHERE h.segment = s.segment) AS c
+ CROSS JOIN LATERAL (SELECT sum(f.rows) AS rows
+                       FROM segments AS f
+                      WHERE f.class = s.class AND f.state IN ('closed', 'sealed')) AS k
  CROSS JOIN LATERAL (SELECT min(i.received_at) AS first_received_at
                        FROM ingest_parts AS i
                       WHERE i.segment = s.segment
