@@ -33,7 +33,7 @@ from otlp_receiver.pipeline import Ingest
 from otlp_receiver.routes import build_app as build_receiver
 from query.access_audit import AccessEvent, Keep
 from query.access_records import batch_of
-from query.api.app import Parts
+from query.api.app import MAX_LINE_BYTES, Parts
 from query.api.app import build_app as build_query
 from storage.audit_records import AuditRecords
 from storage.batches import Batches
@@ -159,7 +159,9 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 version=__version__,
             ),
         )
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, max_line_size=MAX_LINE_BYTES
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, socket.socket(fileno=fd)).start()

@@ -41,6 +41,8 @@ MAX_LIMIT = 1000
 MAX_VALUES = 200
 """Values of one question; more are a mistake or an attack, and plan slowly."""
 
+MAX_REPEATS = 50
+"""Values of one parameter."""
 WORDS_DAYS = 7
 WORDS_NOTICE = f"searched the last {WORDS_DAYS} days; give a start for more"
 _DAY_NS = 86400 * 10**9
@@ -221,6 +223,8 @@ def _grouped(pairs: Iterable[tuple[str, str]], shape: Shape) -> dict[str, tuple[
         if not (name in shape.controls or (is_filter and shape.takes_filters)):
             _refuse_unknown(name, shape)
         values[name].append(value)
+        if len(values[name]) > MAX_REPEATS:
+            raise BadInput(f"more than {MAX_REPEATS} values of {name[:100]}", where=name[:100])
     return {name: tuple(dict.fromkeys(items)) for name, items in values.items()}
 
 

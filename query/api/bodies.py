@@ -28,6 +28,8 @@ async def read_body(call: Call, model: type[M]) -> M:
     if call.request.content_type != "application/json":
         raise BadInput("send JSON, as Content-Type: application/json", where="Content-Type")
     raw = await call.request.read()
+    if b"\\u0000" in raw:
+        raise BadInput("the body holds characters that cannot be stored", where="body")
     try:
         return model.model_validate_json(raw or b"{}")
     except ValidationError as error:

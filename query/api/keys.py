@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from config.errors import BadInput
 from config.levels import LEVEL_NAMES, Level
@@ -25,15 +25,15 @@ _LONGEST_GRACE_S = 30 * 86400
 class NewKey(Body):
     """What a key is to be."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     rights: tuple[Literal["logs", "traces", "audit"], ...] = ("logs", "traces")
     attributes: Annotated[dict[str, str | int | float | bool], Field(default_factory=dict)]
     """Added to each resource; they win over what the sender says."""
     min_level: str | None = None
     """Records below it are rejected and counted."""
-    expires_at: Annotated[datetime | None, Field(strict=False)] = None
-    records_per_s: int | None = None
-    bytes_per_s: int | None = None
+    expires_at: AwareDatetime | None = None
+    records_per_s: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    bytes_per_s: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
 
 
 class Rotation(Body):

@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 from query.api.call import Call, Route
 from query.api.models import Problem
 from query.parameters import FILTERS, Parameter
-from query.search import CONTROLS, Shape
+from query.search import CONTROLS, MAX_REPEATS, Shape
 from query.terms import ATTRIBUTE, RESOURCE
 
 Document: TypeAlias = dict[str, Any]
@@ -172,7 +172,7 @@ def _query_parameters(shape: Shape | None) -> Iterable[Document]:
 def _parameter(parameter: Parameter, *, repeats: bool) -> Document:
     schema: Document = {"type": "string", **parameter.schema}
     if repeats:
-        schema = {"type": "array", "items": schema, "maxItems": 20}
+        schema = {"type": "array", "items": schema, "maxItems": MAX_REPEATS}
     return {
         "name": parameter.name,
         "in": "query",

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from config.errors import Unavailable
 from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSettings
 from query.access_audit import AccessEvent
-from query.api.app import Parts, build_app
+from query.api.app import MAX_LINE_BYTES, Parts, build_app
 from storage.batch_ids import BatchIds
 from storage.batches import Batches
 from storage.catalogue import Catalogue
@@ -185,7 +185,10 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
             now_ns=now_ns,
         ),
     )
-    async with TestClient(TestServer(app, handler_cancellation=True)) as client:
+    # As opslog/app.py serves it.
+    settled = TestServer(app)
+    await settled.start_server(max_line_size=MAX_LINE_BYTES)
+    async with TestClient(settled) as client:
         yield QueryServer(client, catalogue, accesses, switches)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
