@@ -24,7 +24,7 @@ PAGES = {
     "statistics": ("/stats", "Errors by service"),
     "health": ("/operations/health", "database"),
     "ledger": ("/operations/ledger", "received"),
-    "segments": ("/operations/segments", "Class"),
+    "segments": ("/operations/segments", "On disk"),
     "retention": ("/operations/retention", "What goes next"),
     "holds": ("/operations/holds", "New hold"),
     "dead-letters": ("/operations/dead-letters", "None"),

@@ -119,6 +119,7 @@ def test_purging_takes_two_steps(page: Viewer, product: Product) -> None:
     expect(page.rows).to_have_count(3)
     page.button("More").click()
     page.page.get_by_role("menuitem", name="Purge these records …").click()
+    page.page.get_by_label("Why").fill("a test")
     page.button("Show what would go").click()
     expect(page.page.get_by_test_id("purge-plan")).to_contain_text("3 records")
     expect(page.button("Purge 3 records")).to_be_disabled()

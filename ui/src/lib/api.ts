@@ -314,21 +314,25 @@ export function exportAddress(question: Question, format: ExportFormat, order: O
   return `${BASE}/logs/export${queryText({ ...question, format, order })}`
 }
 
-export interface PurgePlan {
-  token: string
-  expiresAt: string
+/** The first step's answer, with a token for the second; the second one's, without. */
+export interface Purge {
+  token: string | null
   rows: number
-  bytes: number
-  segments: number
-  heldRows: number
+  bytes: number | null
+  segments: number | null
+  heldRows: number | null
+  /** Younger than the least time that their class is kept. */
+  protectedRows: number | null
+  /** False in the second step where it takes long: it goes on by itself. */
+  isDone: boolean
 }
 
-export function planPurge(question: Question) {
-  return ask<PurgePlan>('/logs/purge', { method: 'DELETE', query: { ...question } })
+export function planPurge(question: Question, reason: string) {
+  return ask<Purge>('/logs/purge', { method: 'DELETE', query: { ...question, reason } })
 }
 
-export function carryOutPurge(question: Question, token: string) {
-  return ask<{ rows: number }>('/logs/purge', { method: 'DELETE', query: { ...question, token } })
+export function carryOutPurge(question: Question, reason: string, token: string) {
+  return ask<Purge>('/logs/purge', { method: 'DELETE', query: { ...question, reason, token } })
 }
 
 // ---- operations ----
@@ -336,16 +340,24 @@ export function carryOutPurge(question: Question, token: string) {
 /** A list as the server keeps it; the operations page shows the members that it knows. */
 export type Row = Record<string, Json>
 
-export function readRows(path: string, query: Query, signal: AbortSignal) {
-  return ask<{ data: Row[]; nextCursor?: string | null }>(path, { query, signal })
+export function readRows(path: string, signal: AbortSignal) {
+  return ask<{ data: Row[] }>(path, { signal })
 }
 
 export function readObject(path: string, signal: AbortSignal) {
   return ask<Row>(path, { signal })
 }
 
-export function change(method: 'POST' | 'DELETE', path: string, body?: Json) {
-  return ask<Row>(path, body === undefined ? { method } : { method, body })
+export function change(
+  method: 'POST' | 'DELETE',
+  path: string,
+  { query, body }: { query?: Query | undefined; body?: Json | undefined },
+) {
+  return ask<Row>(path, {
+    method,
+    ...(query ? { query } : {}),
+    ...(body === undefined ? {} : { body }),
+  })
 }
 
 export interface Readiness {

@@ -10,13 +10,11 @@ import { useDeed } from './useDeed'
 
 const COLUMNS = [
   ['name', 'Hold'],
-  ['why', 'Why'],
+  ['reason', 'Why'],
   ['q', 'What'],
-  ['start', 'From'],
-  ['end', 'To'],
-  ['madeBy', 'By'],
-  ['madeAt', 'Since'],
-  ['endsAt', 'Until'],
+  ['createdBy', 'By'],
+  ['createdAt', 'Since'],
+  ['until', 'Until'],
   ['releasedAt', 'Released'],
 ] as const
 
@@ -58,8 +56,8 @@ function NewHold({ onClose }: { onClose: () => void }) {
       q: typed.q ?? '',
       start: typed.start || null,
       end: typed.end || null,
-      why: typed.why ?? '',
-      endsAt: typed.endsAt || null,
+      reason: typed.reason ?? '',
+      until: typed.until || null,
     }
     add.mutate({ method: 'POST', path: '/holds', body, done: 'Hold added' })
   }
@@ -75,9 +73,9 @@ function NewHold({ onClose }: { onClose: () => void }) {
         <TextField name="q" label="Question" required mono />
         <TextField name="start" label="From (empty: the beginning)" mono placeholder={EXAMPLE} />
         <TextField name="end" label="To (empty: open)" mono placeholder={EXAMPLE} />
-        <TextField name="why" label="Why" required />
+        <TextField name="reason" label="Why" required />
         <TextField
-          name="endsAt"
+          name="until"
           label="Until (empty: until it is released)"
           mono
           placeholder={EXAMPLE}
@@ -97,9 +95,9 @@ function Release({ hold, onClose }: { hold: Row; onClose: () => void }) {
   const release = useDeed(onClose)
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const why = typedIn(event.currentTarget).why ?? ''
-    const path = `/holds/${textOf(hold.id)}/release`
-    release.mutate({ method: 'POST', path, body: { why }, done: 'Hold released' })
+    const query = { reason: typedIn(event.currentTarget).reason }
+    const path = `/holds/${textOf(hold.id)}`
+    release.mutate({ method: 'DELETE', path, query, done: 'Hold released' })
   }
   return (
     <Dialog
@@ -109,7 +107,7 @@ function Release({ hold, onClose }: { hold: Row; onClose: () => void }) {
       onClose={onClose}
     >
       <form onSubmit={onSubmit} className="flex flex-col gap-2">
-        <TextField name="why" label="Why" required />
+        <TextField name="reason" label="Why" required />
         <Fault error={release.error} />
         <Button type="submit" look="danger" disabled={release.isPending}>
           Release it

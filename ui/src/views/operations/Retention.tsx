@@ -5,20 +5,25 @@ import { Rows } from './rows'
 const STATUS = [
   ['class', 'Class'],
   ['keep', 'Kept for'],
+  ['rows', 'Records'],
+  ['bytes', 'Size'],
   ['oldest', 'Oldest record'],
+  ['dueAt', 'Goes next'],
   ['overdue', 'Overdue'],
 ] as const
 const PLAN = [
   ['segment', 'Segment'],
   ['class', 'Class'],
   ['action', 'What'],
-  ['dueAt', 'When'],
+  ['goesAt', 'When'],
   ['rule', 'By the rule'],
   ['rows', 'Rows'],
   ['bytes', 'Size'],
 ] as const
 const RUNS = [
   ['startedAt', 'Started'],
+  ['kind', 'What'],
+  ['outcome', 'Outcome'],
   ['segments', 'Segments'],
   ['rows', 'Rows'],
   ['bytes', 'Size'],

@@ -1,13 +1,14 @@
 import { Rows } from './rows'
 
 const COLUMNS = [
-  ['segment', 'Segment'],
+  ['number', 'Segment'],
   ['class', 'Class'],
   ['state', 'State'],
   ['rows', 'Rows'],
   ['bytes', 'Size'],
-  ['oldest', 'Oldest'],
-  ['newest', 'Newest'],
+  ['diskBytes', 'On disk'],
+  ['minCreatedAt', 'Oldest record'],
+  ['maxCreatedAt', 'Newest record'],
 ] as const
 
 export function Segments() {

@@ -19,7 +19,7 @@ const MOST_CHARACTERS = 300
 export function useRows(path: string) {
   return useQuery({
     queryKey: ['operations', path],
-    queryFn: ({ signal }) => readRows(path, { limit: 500 }, signal),
+    queryFn: ({ signal }) => readRows(path, signal),
     refetchInterval: REFRESH_MS,
     staleTime: 0,
     retry: false,

@@ -1,11 +1,12 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { say } from '@/components/say'
-import { change, type Row } from '@/lib/api'
+import { change, type Query, type Row } from '@/lib/api'
 import type { Json } from '@/lib/json'
 
 export interface Deed {
   method: 'POST' | 'DELETE'
   path: string
+  query?: Query
   body?: Json
   /** What is said when it is done. */
   done: string
@@ -15,7 +16,7 @@ export interface Deed {
 export function useDeed(onDone?: (answer: Row) => void) {
   const client = useQueryClient()
   return useMutation({
-    mutationFn: ({ method, path, body }: Deed) => change(method, path, body),
+    mutationFn: ({ method, path, ...more }: Deed) => change(method, path, more),
     onSuccess: (answer, { done }) => {
       say(done)
       void client.invalidateQueries({ queryKey: ['operations'] })
