@@ -1,7 +1,7 @@
 """Numbers of PostgreSQL's advisory locks, all in one place so that no two things share one.
 
-Pairs (space, key) as pg_advisory_lock(int, int) takes them. migrations/0002_segments.sql
-and 0004_retention.sql hold some of them as literals; a test keeps them equal. Locks are per database.
+Pairs (space, key) as pg_advisory_lock(int, int) takes them. migrations/0002_segments.sql and
+0004_retention.sql hold some of them as literals; a test keeps them equal. Locks are per database.
 """
 
 GATE_SPACE = 1_869_638_657

@@ -1,7 +1,6 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
 """`opslog receiver|query|worker|scheduler`: one process of the house, alone or under `up`."""
 
-import os
 from typing import Annotated
 
 import typer
