@@ -38,6 +38,8 @@ app = typer.Typer(
     epilog="Begin with `opslog up`, then `opslog demo` in a second terminal.",
 )
 INTERRUPTED = 130
+_ACCESS, _SETUP, _RECORDS = "Access", "Set-up", "Records"
+_PARTS = "Single processes, which `up` starts"
 
 
 @app.command()
@@ -54,23 +56,23 @@ def version() -> None:
     print(f"opslog {__version__}")
 
 
-app.command()(processes.receiver)
-app.command()(processes.query)
-app.command()(processes.worker)
-app.command()(processes.scheduler)
-app.command()(token.token)
-app.add_typer(keys.app, name="keys")
-app.command()(settings.config)
-app.add_typer(migrate.app, name="migrate")
-app.add_typer(ledger.app, name="ledger")
-app.command()(verify.verify)
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(retention.app, name="retention")
-app.add_typer(hold.app, name="hold")
-app.command()(segments.segments)
-app.command()(doctor.doctor)
 app.command()(demo.demo)
-app.command()(redact.redact)
+app.command(rich_help_panel=_ACCESS)(token.token)
+app.add_typer(keys.app, name="keys", rich_help_panel=_ACCESS)
+app.command(rich_help_panel=_SETUP)(settings.config)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=_SETUP)
+app.command(rich_help_panel=_SETUP)(doctor.doctor)
+app.command(rich_help_panel=_SETUP)(redact.redact)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=_RECORDS)
+app.command(rich_help_panel=_RECORDS)(verify.verify)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_RECORDS)
+app.add_typer(retention.app, name="retention", rich_help_panel=_RECORDS)
+app.add_typer(hold.app, name="hold", rich_help_panel=_RECORDS)
+app.command(rich_help_panel=_RECORDS)(segments.segments)
+app.command(rich_help_panel=_PARTS)(processes.receiver)
+app.command(rich_help_panel=_PARTS)(processes.query)
+app.command(rich_help_panel=_PARTS)(processes.worker)
+app.command(rich_help_panel=_PARTS)(processes.scheduler)
 
 
 @app.callback(invoke_without_command=True)

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Rows that the database refused: list, show, replay, discard.", no_args_is_help=True
 )
+_STATES = ("waiting", "replayed", "discarded")
 Number = Annotated[int, typer.Argument(help="Its number, as `list` shows it.")]
 
 
 @app.command("list")
 def list_(
     state: Annotated[str, typer.Option(help="waiting, replayed or discarded.")] = "waiting",
-    limit: Annotated[int, typer.Option(help="Most to show.")] = 100,
+    limit: Annotated[int, typer.Option(help="Most to show.", min=1)] = 100,
     config: ConfigOption = None,
 ) -> None:
     """Show dead letters, oldest first: number, arrival, class, why they were refused."""
     from storage.replaying import letters
 
+    if state not in _STATES:
+        raise typer.BadParameter(f"{state!r} is none of {', '.join(_STATES)}", param_hint="--state")
     found = ask(installation(config), lambda conn: letters(conn, state=state, limit=limit))
+    if not found:
+        say(f"no dead letters are {state}")
     for row in found:
         print(
             f"{row['dead_letter_id']:>8}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
@@ -66,6 +71,8 @@ def replay(
         return [(number, await replaying.replay(conn, number, by=by)) for number in wanted]
 
     done = ask(installation(config), work, DatabaseRole.WRITER)
+    if not done:
+        say("no dead letters are waiting")
     for number, outcome in done:
         say(f"{number}: {'stored' if outcome.stored else 'refused again: ' + outcome.reason}")
     if not all(outcome.stored for _, outcome in done):

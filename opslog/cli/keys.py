@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from config.errors import SetupError
 from config.units import duration_s, size_bytes, size_text
-from opslog.cli.options import ConfigOption, installation, say
+from opslog.cli.options import ConfigOption, amount, installation, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from storage.roles import Connection
 
 T = TypeVar("T")
-N = TypeVar("N", int, float)
 
 app = typer.Typer(help="Ingest keys: make, list, rotate, revoke.", no_args_is_help=True)
 
@@ -52,8 +50,8 @@ def create(  # noqa: PLR0917 - options of a command line
     from storage.ingest_keys import DEFAULT_RIGHTS, KeyRefused, KeyTerms
     from storage.ingest_keys import create as make
 
-    lifetime = _amount(duration_s, expires, "--expires")
-    rate = _amount(size_bytes, bytes_per_s, "--bytes-per-s")
+    lifetime = amount(duration_s, expires, "--expires")
+    rate = amount(size_bytes, bytes_per_s, "--bytes-per-s")
     try:
         terms = KeyTerms(
             rights=tuple(right) if right else DEFAULT_RIGHTS,
@@ -96,7 +94,7 @@ def rotate(
     """Make a new key of the same name and terms and print it; the old one ends after the grace."""
     from storage.ingest_keys import rotate as renew
 
-    seconds = _amount(duration_s, grace, "--grace") if grace.strip("0") else 0
+    seconds = amount(duration_s, grace, "--grace") if grace.strip("0") else 0
     period = timedelta(seconds=seconds or 0)
     made = _ask(config, lambda conn: renew(conn, name, made_by=getpass.getuser(), grace=period))
     print(made.secret)
@@ -133,14 +131,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and sign):
         raise typer.BadParameter(f"{text!r} is not name=value", param_hint="--attribute")
     return name, value
-
-
-def _amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
-    """A duration or a size; None where the option was not given."""
-    try:
-        return parse(text) if text else None
-    except SetupError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _level(text: str) -> "Level | None":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from config.errors import SetupError
-from opslog.cli.options import ConfigOption, installation, say
+from opslog.cli.options import ConfigOption, command_name, installation, say
 
 if TYPE_CHECKING:
     from opslog.installation import Installation
@@ -99,7 +99,13 @@ def export(
     from storage.ledger.export import export as write
 
     house = installation(config)
-    with out.open("w", encoding="utf-8") as file:
+    try:
+        target = out.open("w", encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(
+            f"cannot write {out}: {error.strerror}", param_hint="OUT"
+        ) from None
+    with target as file:
 
         async def work(conn: "Connection") -> str:
             await write(
@@ -111,7 +117,7 @@ def export(
             return await trusted_key(conn, house)
 
         shown = ask(house, work)
-    say("check it anywhere: opslog ledger verifier > verify.py")
+    say(f"check it anywhere: {command_name()} ledger verifier > verify.py")
     say(f"                   python verify.py {out} --key {shown}")
 
 

@@ -4,14 +4,17 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from config.load import Loaded
     from opslog.installation import Installation
+
+N = TypeVar("N", int, float)
 
 ConfigOption = Annotated[
     Path | None,
@@ -43,6 +46,16 @@ def command_name() -> str:
     if not ours.exists() or (found and Path(found).resolve() == ours.resolve()):
         return "opslog"
     return shlex.quote(str(ours))
+
+
+def amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
+    """A duration or a size; None where the option was not given. Another text is wrong usage."""
+    from config.errors import SetupError
+
+    try:
+        return parse(text) if text else None
+    except SetupError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def say(line: str) -> None:

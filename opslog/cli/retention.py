@@ -9,7 +9,7 @@ import typer
 
 from config.units import duration_s, size_text
 from opslog.cli.asking import as_json, ask, do, table, when
-from opslog.cli.options import ConfigOption
+from opslog.cli.options import ConfigOption, amount
 
 if TYPE_CHECKING:
     from opslog.installation import Installation
@@ -41,12 +41,12 @@ def plan(
     from retention.forecast import forecast
 
     now = datetime.now(UTC)
+    until = now + timedelta(seconds=amount(duration_s, within, "--within") or 0)
 
     async def question(conn: "Connection", found: "Installation") -> "Forecast":
         return await forecast(conn, found.settings, now)
 
     seen = ask(config, question)
-    until = now + timedelta(seconds=duration_s(within))
     print(_plan_json(seen, until) if json else _plan_text(seen, until))
 
 
@@ -130,7 +130,7 @@ def _plan_text(seen: "Forecast", until: datetime) -> str:
         for step in (*found.steps, *soon)
     ]
     head = ["segment", "class", "rule", "goes", "action", "rows", "size", "held rows"]
-    lines.append(table(head, rows) if rows else "nothing goes until then")
+    lines.append(table(head, rows) if rows else f"nothing goes until {when(until)}")
     lines.append(
         f"next run: {len(found.going):,} segments, {found.rows:,} rows, {size_text(found.size)}"
     )

@@ -77,6 +77,9 @@ def test_version_and_no_command(opslog):
         ["keys", "create", "x", "--records-per-s", "0"],
         ["keys", "create", "x", "--right", "log"],
         ["keys", "rotate", "x", "--grace", "a while"],
+        ["retention", "plan", "--within", "soon"],
+        ["dead-letters", "list", "--state", "lost"],
+        ["ledger", "export", "/there/is/no/such/folder"],
         ["query", "--fd", "1"],
     ],
 )
