@@ -105,7 +105,12 @@ class Around:
     async def _tend_alone(self) -> None:
         try:
             await tend(self._dsn, self._settings)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             _log.warning("retention cannot go on: %s: %s", type(error).__name__, error)
 
     async def _check_database(self) -> Finding:

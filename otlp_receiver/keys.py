@@ -43,7 +43,14 @@ _AWAY_S = 1.0
 _SAY_AGAIN_S = 60.0
 _ANSWER_S = 5.0
 """A connection that does not answer within this is given up: the network may have gone."""
-_AWAY_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg says when the server ends a session at the very moment of a new statement.
+    asyncpg.InternalClientError,
+)
 
 _log = logging.getLogger(__name__)
 

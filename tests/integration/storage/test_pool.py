@@ -77,7 +77,12 @@ async def test_a_lost_connection_is_replaced(database, owner_pool) -> None:
             while True:
                 try:
                     assert await pool.fetchval("SELECT current_user") == "opslog_writer"
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except (
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,
+                    OSError,
+                ):
                     await asyncio.sleep(0.01)
                     continue
                 break
