@@ -1,10 +1,12 @@
-"""The three pure stages between the bytes of a request and its records.
+"""The three stages between the bytes of a request and its records.
 
     decode   bytes           -> Export           decode.py, decode_json.py, wire.py
     redact   Export          -> RedactedExport   redacting.py
     map      RedactedExport  -> RedactedBatch    mapping/
 
-Redaction comes before mapping, so that nothing derived can hold a secret. The only state is memos.
+Redaction comes before mapping, so that nothing derived can hold a secret. The stages are generators
+one over the other, so that a record goes through all while it is in the cache. The only state is
+memos.
 """
 
 from os import urandom
@@ -61,7 +63,11 @@ class Codec:
         return Codec(self._redactor, self._limits, self._mapping)
 
     def decode(self, signal: Signal, encoding: Encoding, body: bytes) -> Export:
-        """What the body says. Raises BadPayload for a body that is not what it should be."""
+        """What the body says.
+
+        Raises BadPayload for a body that is not what it should be; of protobuf a value may turn out
+        to be so only when its row is read, which `map` does.
+        """
         reader: ProtobufReader | JsonReader
         if encoding is Encoding.PROTOBUF:
             reader = ProtobufReader(self._memos, self._limits)
@@ -81,15 +87,12 @@ class Codec:
         key: SenderKey,
         note: Note | None = None,
     ) -> RedactedBatch:
-        """The records. `note` is told of each and of the source of each column (explain.py)."""
-        batch = Batch(
-            [],
-            {},
-            export.received,
-            rejected=_counted(export),
-            replaced_characters=export.replaced,
-            redactions=export.redactions,
-        )
+        """The records; reads the export to its end, and raises what decoding finds there.
+
+        `note` is told of each record and of the source of each of its columns (explain.py).
+        """
+        tallies = export.tallies
+        batch = Batch([], {}, 0, redactions=tallies.redactions)
         run = Run(
             batch=batch,
             received_ns=received_unix_ns,
@@ -103,6 +106,10 @@ class Codec:
         )
         map_logs(export.logs, run)
         map_spans(export.spans, run)
+        batch.received = tallies.received
+        batch.replaced_characters += tallies.replaced
+        for reject in tallies.rejects:
+            batch.rejected[reject.reason] = batch.rejected.get(reject.reason, 0) + reject.count
         return RedactedBatch(batch)
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:
@@ -121,10 +128,3 @@ class Codec:
             size = len(facts.definition.resource) + len(facts.definition.scope)
             self._memos.facts.add((stream, key.id), facts, 2 * size)
         return facts
-
-
-def _counted(export: RedactedExport) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for reject in export.rejects:
-        counts[reject.reason] = counts.get(reject.reason, 0) + reject.count
-    return counts

@@ -4,7 +4,7 @@ Source: opentelemetry-proto v1. Everything that a sender may leave out or get wr
 is forgiven (wire.py); JSON (decode_json.py) makes the same Export, mapping is written once.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -17,19 +17,17 @@ from otlp_receiver.descriptors import LogsRequest, TracesRequest
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import (
     Export,
+    Fresh,
     Group,
-    Miss,
     Odd,
-    Once,
-    Pair,
     RawEvent,
     RawLink,
     RawLog,
     RawSpan,
     RawStream,
     Reject,
-    Signal,
     Stream,
+    Tallies,
 )
 from otlp_receiver.locate import where_it_breaks
 from otlp_receiver.mapping.reasons import TOO_MANY
@@ -61,45 +59,45 @@ class ProtobufReader:
         self._max_attributes = limits.attributes
         self._room = limits.request_rows
         self._tally = Tally(limits.depth)
-        self._fresh: dict[Hashable, Pair] = {}
-        self._misses: list[Miss] = []
+        self._tallies = Tallies()
 
     def logs(self, body: bytes) -> Export:
-        """An ExportLogsServiceRequest. Raises BadPayload."""
-        export = Export(Signal.LOGS, fresh=self._fresh, misses=self._misses)
-        for i, resource in enumerate(_parse(LogsRequest, body).resource_logs):
+        """An ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
+        return Export(self._tallies, logs=self._log_groups(_parse(LogsRequest, body)))
+
+    def traces(self, body: bytes) -> Export:
+        """An ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
+        return Export(self._tallies, spans=self._span_groups(_parse(TracesRequest, body)))
+
+    def _log_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawLog]]:
+        for i, resource in enumerate(request.resource_logs):
             at = f"resource_logs[{i}]"
             for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
                 scope_at = f"{at}.scope_logs[{j}]"
-                records = self._admit(scope.log_records, export, f"{scope_at}.log_records")
+                records = self._admit(scope.log_records, f"{scope_at}.log_records")
                 if records:
-                    rows = self._log_rows(records, scope_at)
-                    export.logs.append(Group(self._stream(resource, scope, at, scope_at), rows))
-        return export
+                    stream = self._stream(resource, scope, at, scope_at)
+                    yield Group(stream, self._log_rows(records, scope_at))
 
-    def traces(self, body: bytes) -> Export:
-        """An ExportTraceServiceRequest. Raises BadPayload."""
-        export = Export(Signal.TRACES, fresh=self._fresh, misses=self._misses)
-        for i, resource in enumerate(_parse(TracesRequest, body).resource_spans):
+    def _span_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawSpan]]:
+        for i, resource in enumerate(request.resource_spans):
             at = f"resource_spans[{i}]"
             for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
                 scope_at = f"{at}.scope_spans[{j}]"
-                spans = self._admit(scope.spans, export, f"{scope_at}.spans")
+                spans = self._admit(scope.spans, f"{scope_at}.spans")
                 if spans:
-                    rows = [
-                        self._span(span, f"{scope_at}.spans[{n}]") for n, span in enumerate(spans)
-                    ]
-                    export.spans.append(Group(self._stream(resource, scope, at, scope_at), rows))
-        return export
+                    stream = self._stream(resource, scope, at, scope_at)
+                    yield Group(stream, self._spans(spans, scope_at))
 
-    def _admit(self, records: Any, export: Export, where: str) -> Any:
+    def _admit(self, records: Any, where: str) -> Any:
         """Those records that the request still has room for; the others are rejected."""
         sent, taken = len(records), min(len(records), self._room)
         self._room -= taken
         if taken < sent:
-            first = export.received + taken
-            export.rejects.append(Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken))
-        export.received += sent
+            first = self._tallies.received + taken
+            reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
+            self._tallies.rejects.append(reject)
+        self._tallies.received += sent
         return records if taken == sent else records[:taken]
 
     def _some(self, items: Any, where: str) -> Any:
@@ -111,11 +109,11 @@ class ProtobufReader:
             self._tally.cuts[where] = len(items)
         return items[:taken]
 
-    def _log_rows(self, records: Iterable[Any], where: str) -> list[RawLog]:
+    def _log_rows(self, records: Iterable[Any], where: str) -> Iterator[RawLog]:
         """The hot loop (loadtests/bench_codec.py). A memo's None: not seen lately."""
-        rows: list[RawLog] = []
         known = self._memos.attributes.young.get
         tally, limit = self._tally, self._max_attributes
+        place = 0
         try:
             for record in records:
                 (
@@ -132,47 +130,47 @@ class ProtobufReader:
                     raws,
                 ) = _fields(record)
                 attributes = list(map(known, raws))
+                fresh: list[Fresh] = []
                 if not all(attributes):
-                    self._miss(attributes, raws, "attributes")
+                    self._miss(attributes, raws, "attributes", fresh)
                 body = any_value(bodies[0] if len(bodies) == 1 else b"".join(bodies), tally)
                 odd = None
                 if tally.touched or len(attributes) > limit:
                     odd = self._odd(attributes)
                 head = (number, text, flags, event_name, dropped)
-                rows.append((head, time_ns, observed_ns, trace_id, span_id, body, attributes, odd))
+                yield head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd
+                place += 1
         except Malformed as bad:
-            _refuse(bad, f"{where}.log_records[{len(rows)}]", "body")
-        return rows
+            _refuse(bad, f"{where}.log_records[{place}]", "body")
 
-    def _miss(self, attributes: list[Attribute | None], raws: Any, where: str) -> None:
-        """Decode those that the younger memo lacks and this request did not have yet."""
-        fresh, misses, tally = self._fresh, self._misses, self._tally
+    def _miss(
+        self, attributes: list[Attribute | None], raws: Any, where: str, fresh: list[Fresh]
+    ) -> None:
+        """Find in the older memo, or decode into `fresh`, those that the younger memo lacks."""
+        tally = self._tally
         for place, known in enumerate(attributes):
             if known is not None:
                 continue
             if place >= self._max_attributes:
                 break  # the rest will be cut
-            raw = key = raws[place]
-            if raw not in fresh:
-                older = attributes[place] = self._memos.attributes.older(raw)
-                if older is not None:
-                    continue
-                try:
-                    pair = key_value(raw, tally)
-                except Malformed as bad:
-                    bad.where = f"{where}[{place}]"
-                    raise
-                # What was replaced has to be counted each time it comes: never remembered.
-                if tally.touched or len(raw) > MAX_KEY_BYTES:
-                    key = Once()
-                fresh[key] = pair
-            misses.append((attributes, place, key, where))
+            raw = raws[place]
+            older = attributes[place] = self._memos.attributes.older(raw)
+            if older is not None:
+                continue
+            try:
+                pair = key_value(raw, tally)
+            except Malformed as bad:
+                bad.where = f"{where}[{place}]"
+                raise
+            # What was replaced has to be counted each time it comes: never remembered.
+            remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
+            fresh.append((attributes, place, raw if remember else None, pair, where))
 
-    def _attributes(self, raws: Any, where: str) -> list[Attribute | None]:
-        """Attributes of a span, an event or a link."""
+    def _attributes(self, raws: Any, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
+        """Attributes of a span, an event or a link; those not known yet are added to `fresh`."""
         attributes = list(map(self._memos.attributes.young.get, raws))
         if not all(attributes):
-            self._miss(attributes, raws, where)
+            self._miss(attributes, raws, where, fresh)
         limit = self._max_attributes
         if len(attributes) > limit:
             self._tally.touched = True
@@ -187,15 +185,20 @@ class ProtobufReader:
             del attributes[limit:]
         return self._tally.take()
 
+    def _spans(self, spans: Iterable[Any], where: str) -> Iterator[RawSpan]:
+        for place, span in enumerate(spans):
+            yield self._span(span, f"{where}.spans[{place}]")
+
     def _span(self, span: Any, where: str) -> RawSpan:
+        fresh: list[Fresh] = []
         try:
-            attributes = self._attributes(span.attributes, "attributes")
+            attributes = self._attributes(span.attributes, "attributes", fresh)
             events = [
-                self._event(event, f"events[{n}]")
+                self._event(event, f"events[{n}]", fresh)
                 for n, event in enumerate(self._some(span.events, "events"))
             ]
             links = [
-                self._link(link, f"links[{n}]")
+                self._link(link, f"links[{n}]", fresh)
                 for n, link in enumerate(self._some(span.links, "links"))
             ]
         except Malformed as bad:
@@ -219,17 +222,18 @@ class ProtobufReader:
             dropped_links=span.dropped_links_count,
             status_code=status.code,
             status_message=status.message,
+            fresh=fresh,
             odd=self._tally.take() if self._tally.touched else None,
         )
 
-    def _event(self, event: Any, where: str) -> RawEvent:
-        attributes = self._attributes(event.attributes, f"{where}.attributes")
+    def _event(self, event: Any, where: str, fresh: list[Fresh]) -> RawEvent:
+        attributes = self._attributes(event.attributes, f"{where}.attributes", fresh)
         return RawEvent(
             event.time_unix_nano, event.name, attributes, event.dropped_attributes_count
         )
 
-    def _link(self, link: Any, where: str) -> RawLink:
-        attributes = self._attributes(link.attributes, f"{where}.attributes")
+    def _link(self, link: Any, where: str, fresh: list[Fresh]) -> RawLink:
+        attributes = self._attributes(link.attributes, f"{where}.attributes", fresh)
         return RawLink(
             link.trace_id,
             link.span_id,

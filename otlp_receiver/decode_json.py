@@ -13,7 +13,7 @@ import orjson
 
 from config.settings import LimitSettings
 from otlp_receiver.errors import BadPayload
-from otlp_receiver.export import Export, Group, RawStream, Reject, Signal, Stream
+from otlp_receiver.export import Export, Group, RawStream, Reject, Stream, Tallies
 from otlp_receiver.json_attributes import AttributeReader
 from otlp_receiver.json_fields import RESOURCE, SCOPE, Object, Reader, list_of, object_of, values_of
 from otlp_receiver.json_logs import read_log
@@ -38,59 +38,54 @@ class JsonReader:
     def logs(self, body: bytes) -> Export:
         """An ExportLogsServiceRequest. Raises BadPayload."""
 
-        def read(envelopes: "_Envelopes") -> None:
+        def read(envelopes: "_Envelopes") -> Export:
             names = ("resourceLogs", "scopeLogs", "logRecords")
-            envelopes.read(names, read_log, envelopes.export.logs)
+            return Export(envelopes.tallies, logs=envelopes.read(names, read_log))
 
-        return self._read(body, Signal.LOGS, read)
+        return self._read(body, read)
 
     def traces(self, body: bytes) -> Export:
         """An ExportTraceServiceRequest. Raises BadPayload."""
 
-        def read(envelopes: "_Envelopes") -> None:
+        def read(envelopes: "_Envelopes") -> Export:
             names = ("resourceSpans", "scopeSpans", "spans")
-            envelopes.read(names, read_span, envelopes.export.spans)
+            return Export(envelopes.tallies, spans=envelopes.read(names, read_span))
 
-        return self._read(body, Signal.TRACES, read)
+        return self._read(body, read)
 
-    def _read(self, body: bytes, signal: Signal, read: "Callable[[_Envelopes], None]") -> Export:
-        """Once as fast as can be, and once more where that would have been inexact."""
+    def _read(self, body: bytes, read: "Callable[[_Envelopes], Export]") -> Export:
+        """Once as fast as can be, and once more where that would have been inexact.
+
+        All of it at once, unlike protobuf, because the first row that asks for exact numbers may be
+        the last.
+        """
         try:
-            envelopes = self._envelopes(signal, parse(body))
-            read(envelopes)
+            return read(self._envelopes(parse(body)))
         except NeedsExactNumbers:
-            envelopes = self._envelopes(signal, parse_exactly(body))
-            read(envelopes)
-        return envelopes.export
+            return read(self._envelopes(parse_exactly(body)))
 
-    def _envelopes(self, signal: Signal, parsed: Parsed) -> "_Envelopes":
+    def _envelopes(self, parsed: Parsed) -> "_Envelopes":
         if type(parsed.document) is not dict:
             raise BadPayload("the body is JSON, but not an object")
         attributes = AttributeReader(self._memos, self._limits, dirty=parsed.is_dirty)
-        export = Export(
-            signal,
-            fresh=attributes.fresh,
-            misses=attributes.misses,
-            replaced=parsed.replaced,
-        )
-        return _Envelopes(parsed.document, export, attributes, self._memos)
+        tallies = Tallies(replaced=parsed.replaced)
+        return _Envelopes(parsed.document, tallies, attributes, self._memos)
 
 
 class _Envelopes:
     """Resources and scopes of one document, and the rows in them."""
 
     def __init__(
-        self, document: Object, export: Export, attributes: AttributeReader, memos: Memos
+        self, document: Object, tallies: Tallies, attributes: AttributeReader, memos: Memos
     ) -> None:
-        self.export = export
+        self.tallies = tallies
         self._document = document
         self._attributes = attributes
         self._memos = memos
 
-    def read(
-        self, names: tuple[str, str, str], read_row: ReadRow[Row], groups: Groups[Row]
-    ) -> None:
-        """Fill `groups` and the export's rejects."""
+    def read(self, names: tuple[str, str, str], read_row: ReadRow[Row]) -> Groups[Row]:
+        """The rows by resource and scope; rejects go to the tallies."""
+        groups: Groups[Row] = []
         resources, scopes, records = names
         for i, resource in enumerate(_items(_message(self._document, ""), resources, "")):
             at = f"{resources}[{i}]"
@@ -98,7 +93,7 @@ class _Envelopes:
             for j, scope in enumerate(_items(fields, scopes, f"{at}.")):
                 scope_at = f"{at}.{scopes}[{j}]"
                 scope_fields = _message(scope, scope_at)
-                first = self.export.received
+                first = self.tallies.received
                 raw_rows = self._admit(
                     _items(scope_fields, records, f"{scope_at}."), f"{scope_at}.{records}"
                 )
@@ -111,6 +106,7 @@ class _Envelopes:
                     continue
                 rows = self._rows(raw_rows, read_row, first, f"{scope_at}.{records}")
                 groups.append(Group(stream, rows))
+        return groups
 
     def _rows(
         self, raw_rows: list[object], read_row: ReadRow[Row], first: int, where: str
@@ -128,15 +124,16 @@ class _Envelopes:
         sent, taken = len(raw_rows), min(len(raw_rows), self._attributes.room)
         self._attributes.room -= taken
         if taken < sent:
-            first = self.export.received + taken
+            first = self.tallies.received + taken
             reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
-            self.export.rejects.append(reject)
-        self.export.received += sent
+            self.tallies.rejects.append(reject)
+        self.tallies.received += sent
         return raw_rows[:taken]
 
     def _reject(self, position: int, where: str, count: int = 1) -> None:
         self._attributes.tally.clear()
-        self.export.rejects.append(Reject(position, BAD_VALUE, where, count))
+        self._attributes.fresh()
+        self.tallies.rejects.append(Reject(position, BAD_VALUE, where, count))
 
     def _stream(
         self, resource: tuple[Object, str], scope: tuple[Object, str]

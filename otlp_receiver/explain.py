@@ -99,7 +99,7 @@ class Explainer:
                 "where": reject.where,
                 "count": reject.count,
             }
-            for reject in redacted.rejects
+            for reject in redacted.tallies.rejects
         }
         records: list[dict[str, Any]] = []
         position = 0

@@ -4,21 +4,16 @@
     redact  makes  RedactedExport   the same, safe to keep
     map     makes  RedactedBatch    storage/record.py
 
-Log rows are tuples, not objects: 10,000 of them a second are made twice. Their order is fixed here.
+Groups and rows may be generators: a record goes through all three stages while it is in the cache,
+and what it taught the memos serves the next one. Log rows are tuples, not objects.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 from storage.record import Attribute, Hit, Value
-
-
-class Once:
-    """A key in `Export.fresh` of an attribute that is not to be remembered; equals itself only."""
-
-    __slots__ = ()
 
 
 class Signal(Enum):
@@ -45,9 +40,9 @@ Pair: TypeAlias = "tuple[str, Value]"
 HeadKey: TypeAlias = "tuple[int, RawText, int, RawText, int]"
 """Severity number, severity text, flags, event name, dropped attributes: few distinct ones."""
 
-Miss: TypeAlias = "tuple[list[Attribute | None], int, Hashable, str]"
-"""A place that an attribute belongs in which no memo knows: the list and index, its key in
-`Export.fresh`, and where it stands in the record (for the redaction manifest)."""
+Fresh: TypeAlias = "tuple[list[Attribute | None], int, Hashable, Pair, str]"
+"""An attribute that no memo knew: the list and index where it belongs, its key in the memo (None:
+not to be remembered), the pair, and where it stands in the record (for the redaction manifest)."""
 
 
 @dataclass(slots=True)
@@ -63,9 +58,10 @@ class Odd:
 
 
 RawLog: TypeAlias = (
-    "tuple[HeadKey, int, int, bytes, bytes, Value, list[Attribute | None], Odd | None]"
+    "tuple[HeadKey, int, int, bytes, bytes, Value, list[Attribute | None], list[Fresh], Odd | None]"
 )
-"""Head, time, observed time (ns), trace id, span id, body, attributes (None: a miss), odd."""
+"""Head, time, observed time (ns), trace id, span id, body, attributes (None: see fresh), fresh,
+odd."""
 
 LogRow: TypeAlias = (
     "tuple[Head, int, int, bytes, bytes, str | None, Attribute | None, list[Attribute],"
@@ -178,6 +174,8 @@ class RawSpan:
     dropped_links: int
     status_code: int
     status_message: RawText
+    fresh: list[Fresh]
+    """Of the span, its events and its links together."""
     odd: Odd | None
 
 
@@ -237,7 +235,7 @@ class Group(Generic[StreamLike, Row]):
     """Records that share resource and scope, in the order in which they came."""
 
     stream: StreamLike
-    rows: list[Row]
+    rows: Iterable[Row]
 
 
 @dataclass(slots=True)
@@ -255,32 +253,31 @@ class Reject:
 
 
 @dataclass(slots=True)
-class Export:
-    """One decoded request. Exactly one of `logs` and `spans` is used, after `signal`."""
+class Tallies:
+    """What is known of a request when all of its rows have been read; every stage adds to it."""
 
-    signal: Signal
-    logs: list[Group[RawStream | Stream, RawLog]] = field(default_factory=list)
-    spans: list[Group[RawStream | Stream, RawSpan]] = field(default_factory=list)
     received: int = 0
     """Records (spans) in the request, the rejected ones too."""
     rejects: list[Reject] = field(default_factory=list)
-    fresh: dict[Hashable, Pair] = field(default_factory=dict)
-    """Each attribute that no memo knows, once, by its key in the memo (see Once)."""
-    misses: list[Miss] = field(default_factory=list)
-    """Where they belong."""
     replaced: int = 0
-    """Characters replaced before it was known in which record they stand."""
+    """Characters replaced where it is not known in which record they stand."""
+    redactions: dict[str, int] = field(default_factory=dict)
+    """Rule to count over the whole request, resources and scopes included."""
+
+
+@dataclass(slots=True)
+class Export:
+    """One decoded request. Exactly one of `logs` and `spans` is used."""
+
+    tallies: Tallies
+    logs: Iterable[Group[RawStream | Stream, RawLog]] = ()
+    spans: Iterable[Group[RawStream | Stream, RawSpan]] = ()
 
 
 @dataclass(slots=True)
 class RedactedExport:
     """The same after redaction: nothing in it may not be written down."""
 
-    signal: Signal
-    logs: list[Group[Stream, LogRow]]
-    spans: list[Group[Stream, SpanRow]]
-    received: int
-    rejects: list[Reject]
-    redactions: dict[str, int] = field(default_factory=dict)
-    """Rule to count over the whole request, resources and scopes included."""
-    replaced: int = 0
+    tallies: Tallies
+    logs: Iterable[Group[Stream, LogRow]]
+    spans: Iterable[Group[Stream, SpanRow]]

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 
 from config.settings import LimitSettings
-from otlp_receiver.export import Miss, Odd, Once, Pair
+from otlp_receiver.export import Fresh, Odd, Pair
 from otlp_receiver.json_fields import Object, list_of
 from otlp_receiver.json_text import scrub
 from otlp_receiver.json_values import WrongValue, key_value
@@ -18,8 +18,6 @@ class AttributeReader:
     """Reads the attributes of one request and tallies what is odd about the record at hand."""
 
     def __init__(self, memos: Memos, limits: LimitSettings, *, dirty: bool) -> None:
-        self.fresh: dict[Hashable, Pair] = {}
-        self.misses: list[Miss] = []
         self.tally = Tally(limits.depth)
         self.room = limits.request_rows
         """Records, span events and links that the request may still have."""
@@ -27,6 +25,9 @@ class AttributeReader:
         """Whether texts may hold NULs or lone surrogates."""
         self._memos = memos
         self._max_attributes = limits.attributes
+        self._fresh: list[Fresh] = []
+        self._pairs: dict[Hashable, Pair] = {}
+        """Those of this request that no memo knew, each read once."""
 
     def read(self, items: object, where: str) -> list[Attribute | None]:
         """Attributes of a record, None where a miss waits for redaction. Hot."""
@@ -66,19 +67,26 @@ class AttributeReader:
         attributes: list[Attribute | None],
         where: str,
     ) -> None:
-        """Read the last of `attributes`, which the younger memo lacks."""
+        """Find in the older memo, or read, the last of `attributes`: the younger one lacks it."""
         place = len(attributes) - 1
-        key: Hashable = memo_key
-        if memo_key is None or memo_key not in self.fresh:
-            if memo_key is not None:
-                attributes[place] = self._memos.attributes.older(memo_key)
-                if attributes[place] is not None:
-                    return
+        pair = None
+        if memo_key is not None:
+            attributes[place] = self._memos.attributes.older(memo_key)
+            if attributes[place] is not None:
+                return
+            pair = self._pairs.get(memo_key)
+        if pair is None:
             pair = self._pair(item, f"{where}[{place}]")
             if memo_key is None or self.tally.touched or len(str(memo_key)) > MAX_KEY_BYTES:
-                key = Once()
-            self.fresh[key] = pair
-        self.misses.append((attributes, place, key, where))
+                memo_key = None
+            else:
+                self._pairs[memo_key] = pair
+        self._fresh.append((attributes, place, memo_key, pair, where))
+
+    def fresh(self) -> list[Fresh]:
+        """Those of the record just read that no memo knew."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def pairs(self, fields: Object, where: str) -> list[Pair]:
         """Attributes of a resource or a scope, which are remembered as a whole."""

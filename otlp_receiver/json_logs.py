@@ -43,6 +43,7 @@ def read_log(raw: object, attributes: AttributeReader) -> RawLog:
             hex_id(get("spanId")),
             body,
             own,
+            attributes.fresh(),
             attributes.odd(),
         )
     except WrongValue as wrong:

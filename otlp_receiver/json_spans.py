@@ -54,6 +54,7 @@ def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
         dropped_links=dropped_links,
         status_code=code,
         status_message=message,
+        fresh=attributes.fresh(),
         odd=attributes.odd(),
     )
 

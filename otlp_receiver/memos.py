@@ -58,21 +58,12 @@ class Memo(Generic[K, V]):
 
     def add(self, key: K, value: V, size_bytes: int) -> None:
         """Remember; `size_bytes` is what key and value hold in texts."""
-        self._make_room()
-        self.young[key] = value
-        self._bytes += size_bytes + _ENTRY_BYTES
-
-    def add_all(self, entries: dict[K, V], size_bytes: int) -> None:
-        """Remember those of one request, which is to be small beside a generation."""
-        self._make_room()
-        self.young.update(entries)
-        self._bytes += size_bytes + _ENTRY_BYTES * len(entries)
-
-    def _make_room(self) -> None:
         if len(self.young) >= self._max_entries or self._bytes >= self._max_bytes:
             self._old = self.young.copy()
             self.young.clear()
             self._bytes = 0
+        self.young[key] = value
+        self._bytes += size_bytes + _ENTRY_BYTES
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)

@@ -5,20 +5,20 @@ message and what is new in a record go to the redactor together, in one call.
 Texts over the limits are cut here, after redaction: half a secret is not recognised any more.
 """
 
-from collections.abc import Hashable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from config.settings import LimitSettings
 from otlp_receiver.export import (
     Export,
+    Fresh,
     Group,
     Head,
     HeadKey,
     LogRow,
     Mark,
     Odd,
-    Once,
     Pair,
     RawEvent,
     RawLink,
@@ -39,15 +39,6 @@ from otlp_receiver.memos import MAX_KEY_BYTES, CleanText, Memos
 from otlp_receiver.wire import Tally, text_of
 from storage.record import Attribute, Value
 
-_Told = tuple[str, Attribute, dict[str, int]]
-"""Where an attribute stands, the attribute as redacted, and the sizes of what was cut from it."""
-
-_Special = dict[Hashable, tuple[Attribute, dict[str, int]]]
-"""The attributes of which there is something to tell, with the sizes of what was cut."""
-
-_AT_ONCE = 8
-"""Attributes in one call of the redactor: where one of them has a secret, all are looked at."""
-
 
 class Redacting:
     """The stage; its state is the memos."""
@@ -59,106 +50,77 @@ class Redacting:
         self._limiter = Limiter(redactor, limits)
 
     def __call__(self, export: Export) -> RedactedExport:
-        """The whole request. What is new in it first, so that memos hold it for the rest."""
-        redacted = RedactedExport(export.signal, [], [], export.received, export.rejects)
-        redacted.replaced = export.replaced
-        told = self._resolve(export)
-        for logs in export.logs:
-            stream = self._stream(logs.stream, redacted)
-            rows = self._log_rows(logs.rows, told, redacted.redactions)
-            redacted.logs.append(Group(stream, rows))
-        for spans in export.spans:
-            stream = self._stream(spans.stream, redacted)
-            span_rows = [self._span(span, told, redacted.redactions) for span in spans.rows]
-            redacted.spans.append(Group(stream, span_rows))
-        return redacted
+        """The whole request, record by record as they are asked for."""
+        counts = export.tallies.redactions
+        logs = (
+            Group(self._stream(group.stream, counts), self._log_rows(group.rows, counts))
+            for group in export.logs
+        )
+        spans = (
+            Group(self._stream(group.stream, counts), self._spans(group.rows, counts))
+            for group in export.spans
+        )
+        return RedactedExport(export.tallies, logs, spans)
 
-    def _resolve(self, export: Export) -> dict[int, list[_Told]]:
-        """Put an attribute into every place that missed one.
-
-        Returns what is to be told of them in the manifest and the limits, by the id of the list
-        that they stand in: most requests have none.
-        """
-        made, special = self._redact_fresh(export.fresh)
-        told: dict[int, list[_Told]] = {}
-        for attributes, place, key, where in export.misses:
-            attributes[place] = made[key]
-            if special and key in special:
-                told.setdefault(id(attributes), []).append((where, *special[key]))
-        return told
-
-    def _redact_fresh(
-        self, fresh: dict[Hashable, Pair]
-    ) -> tuple[dict[Hashable, Attribute], _Special]:
-        """The attributes by key; of those with something to tell also as redacted, and the cuts."""
-        made: dict[Hashable, Attribute] = {}
-        special: _Special = {}
-        memos, redact = self._memos, self._redactor.record
-        for key in fresh if len(memos.marked) else ():
-            known = memos.marked.find(key)
-            if known is not None:
-                made[key] = known
-                special[key] = (known, {})
-        keys = [key for key in fresh if key not in made] if made else list(fresh)
-        least = self._limiter.least
-        for first in range(0, len(keys), _AT_ONCE):
-            some = keys[first : first + _AT_ONCE]
-            _, _, attributes = redact(None, [fresh[key] for key in some])
-            plain = dict(zip(some, attributes, strict=True))
-            made.update(plain)
-            size = 0
-            for key, attribute in zip(some, attributes, strict=True):
-                size += len(attribute.json)
-                if attribute.hits or len(attribute.json) > least or type(key) is Once:
-                    del plain[key]
-                    made[key] = self._settle(key, attribute, special)
-            memos.attributes.add_all(plain, 3 * size)
-        return made, special
-
-    def _settle(self, key: Hashable, attribute: Attribute, special: _Special) -> Attribute:
-        """One that is long, or in which something was hidden, or that is not to be remembered."""
-        cuts: dict[str, int] = {}
-        kept = attribute
-        if len(attribute.json) > self._limiter.least:
-            kept = self._limiter.shorten(attribute, cuts)
-        if cuts or attribute.hits:
-            special[key] = (attribute, cuts)
-        if type(key) is not Once and not cuts:
-            memo = self._memos.marked if attribute.hits else self._memos.attributes
-            memo.add(key, attribute, 3 * len(attribute.json))
-        return kept
-
-    def _log_rows(
-        self, raw_rows: list[RawLog], told: dict[int, list[_Told]], counts: dict[str, int]
-    ) -> list[LogRow]:
+    def _log_rows(self, rows: Iterable[RawLog], counts: dict[str, int]) -> Iterator[LogRow]:
         """The hot loop (loadtests/bench_codec.py)."""
-        rows: list[LogRow] = []
         redact, heads = self._redactor.record, self._memos.heads.young.get
-        for head_key, time, observed, trace, span, body, raw_attributes, sent_odd in raw_rows:
+        for head_key, time, observed, trace, span, body, raw_attributes, fresh, sent_odd in rows:
             head = heads(head_key) or self._head(head_key)
             odd = sent_odd
             marks: list[Mark] = []
             text, structured = None, None
             if type(body) is str:
-                if body:
-                    text, hits, _ = redact(body, ())
-                    if hits:
-                        marks = [("message", rule, count) for rule, count in hits]
-                else:
-                    text = body
+                text = body
             elif body is not None:
                 structured, odd = self._body(body, marks, odd)
-            if told and id(raw_attributes) in told:
-                odd = _tell(told[id(raw_attributes)], marks, odd)
+            if fresh:
+                text, odd = self._settle(text, fresh, marks, odd)
+            elif text:
+                text, hits, _ = redact(text, ())
+                if hits:
+                    marks = [("message", rule, count) for rule, count in hits]
             if head.marks:
                 marks.extend(head.marks)
             if marks:
                 _count(marks, counts)
-            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # no misses left
-            rows.append(
-                (head, time, observed, trace, span, text, structured, attributes, marks, odd)
-            )
-        return rows
+            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
+            yield head, time, observed, trace, span, text, structured, attributes, marks, odd
+
+    def _settle(
+        self, text: str | None, fresh: list[Fresh], marks: list[Mark], odd: Odd | None
+    ) -> tuple[str | None, Odd | None]:
+        """Redact the message and what is new beside it, and put each where it belongs."""
+        pending = []
+        memos = self._memos
+        for item in fresh:
+            target, place, memo_key, _, where = item
+            if memo_key is not None:
+                known = memos.attributes.young.get(memo_key) or memos.marked.find(memo_key)
+                if known is not None:
+                    target[place] = known
+                    _mark(known, where, marks)
+                    continue
+            pending.append(item)
+        text, hits, made = self._redactor.record(text, [item[3] for item in pending])
+        if hits:
+            marks.extend([("message", rule, count) for rule, count in hits])
+        least = self._limiter.least
+        for (target, place, memo_key, _, where), attribute in zip(pending, made, strict=True):
+            target[place] = attribute
+            if attribute.hits:
+                _mark(attribute, where, marks)
+            size = len(attribute.json)
+            if size > least:
+                cuts: dict[str, int] = {}
+                target[place] = self._limiter.shorten(attribute, cuts)
+                if cuts:
+                    odd = _note(cuts, f"{where}.", odd)
+                    continue
+            if memo_key is not None:
+                memo = memos.marked if attribute.hits else memos.attributes
+                memo.add(memo_key, attribute, 3 * size)
+        return text, odd
 
     def _body(
         self, body: Value, marks: list[Mark], odd: Odd | None
@@ -169,8 +131,7 @@ class Redacting:
             cuts: dict[str, int] = {}
             attribute = self._limiter.shorten(attribute, cuts)
             if cuts:
-                odd = odd or Odd()
-                odd.cuts.update(cuts)
+                odd = _note(cuts, "", odd)
         return attribute, odd
 
     def _head(self, key: HeadKey) -> Head:
@@ -208,10 +169,10 @@ class Redacting:
                 self._memos.texts.add(raw, known, 3 * len(raw))
         return known
 
-    def _stream(self, raw: RawStream | Stream, redacted: RedactedExport) -> Stream:
+    def _stream(self, raw: RawStream | Stream, counts: dict[str, int]) -> Stream:
         stream = self._new_stream(raw) if isinstance(raw, RawStream) else raw
         for rule, count in stream.hits:
-            redacted.redactions[rule] = redacted.redactions.get(rule, 0) + count
+            counts[rule] = counts.get(rule, 0) + count
         return stream
 
     def _new_stream(self, raw: RawStream) -> Stream:
@@ -257,14 +218,16 @@ class Redacting:
             own.append(self._limiter.shorten(attribute, {}) if long else attribute)
         return tuple(own)
 
-    def _span(self, raw: RawSpan, told: dict[int, list[_Told]], counts: dict[str, int]) -> SpanRow:
-        notes = _Notes([], raw.odd)
-        if told:
-            lists = [raw.attributes]
-            lists += [event.attributes for event in raw.events]
-            lists += [link.attributes for link in raw.links]
-            for attributes in lists:
-                notes.odd = _tell(told.get(id(attributes), []), notes.marks, notes.odd)
+    def _spans(self, rows: Iterable[RawSpan], counts: dict[str, int]) -> Iterator[SpanRow]:
+        for row in rows:
+            yield self._span(row, counts)
+
+    def _span(self, raw: RawSpan, counts: dict[str, int]) -> SpanRow:
+        marks: list[Mark] = []
+        odd = raw.odd
+        if raw.fresh:
+            _, odd = self._settle(None, raw.fresh, marks, odd)
+        notes = _Notes(marks, odd)
         row = SpanRow(
             trace_id=raw.trace_id,
             span_id=raw.span_id,
@@ -322,14 +285,15 @@ class _Notes:
     odd: Odd | None
 
 
-def _tell(told: list[_Told], marks: list[Mark], odd: Odd | None) -> Odd | None:
-    """Add what is to be told of a record's attributes to its marks and oddities."""
-    for where, attribute, cuts in told:
-        place = f"{where}.{attribute.key}"
-        marks.extend([(place, rule, count) for rule, count in attribute.hits])
-        if cuts:
-            odd = odd or Odd()
-            odd.cuts.update({f"{where}.{key}": size for key, size in cuts.items()})
+def _mark(attribute: Attribute, where: str, marks: list[Mark]) -> None:
+    for rule, count in attribute.hits:
+        marks.append((f"{where}.{attribute.key}", rule, count))
+
+
+def _note(cuts: dict[str, int], where: str, odd: Odd | None) -> Odd:
+    """What was cut from an attribute that stands at `where`."""
+    odd = odd or Odd()
+    odd.cuts.update({f"{where}{key}": size for key, size in cuts.items()})
     return odd
 
 

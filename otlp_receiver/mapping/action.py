@@ -58,22 +58,31 @@ def action_of(
 ) -> tuple[str, str]:
     """(action, source) of a record; `event_name` and `span_name` are "" where there is none."""
     configured, events, http, has_exception, functions = places
-    action, source = words(attributes, configured) if configured else _NONE
-    if action is None and event_name:
-        action, source = event_name, "event_name"
-    if action is None and events:
-        action, source = words(attributes, events)
-    if action is None and span_name:
-        action, source = templated(span_name), "span.name"
-    if action is None and http is not None:
+    if configured or event_name or events or span_name:
+        action, source = _named(attributes, places, event_name, span_name)
+        if action is not None:
+            return action, source
+    if http is not None:
         method, route = attributes[http[0]].value, attributes[http[1]].value
         if type(method) is str and type(route) is str and method and route:
-            action, source = f"{method} {route}", ROUTE_KEY
-    if action is None and has_exception:
-        action, source = OF_EXCEPTIONS, "exception"
-    if action is None and functions:
-        action, source = _function(attributes, functions)
+            return f"{method} {route}", ROUTE_KEY
+    if has_exception:
+        return OF_EXCEPTIONS, "exception"
+    action, source = _function(attributes, functions) if functions else _NONE
     return (otherwise, "default") if action is None else (action, source)
+
+
+def _named(
+    attributes: list[Attribute], places: "ActionPlaces", event_name: str, span_name: str
+) -> tuple[str | None, str]:
+    action, source = words(attributes, places[0])
+    if action is None and event_name:
+        action, source = event_name, "event_name"
+    if action is None:
+        action, source = words(attributes, places[1])
+    if action is None and span_name:
+        action, source = templated(span_name), "span.name"
+    return action, source
 
 
 def _function(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:

@@ -9,7 +9,11 @@ from storage.record import Attribute
 
 AUDIT_KEY = "audit.actor.id"
 KEYS = (AUDIT_KEY, "user.id", "enduser.id", "enduser.pseudo.id", "user.hash", "user.name")
-_NOBODY = frozenset({"anonymous", "unknown"})
+_NOBODY = frozenset(
+    spelling
+    for word in ("anonymous", "unknown")
+    for spelling in (word, word.capitalize(), word.upper())
+)
 
 
 def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
@@ -20,13 +24,6 @@ def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, s
     for place, key in places:
         value = attributes[place].value
         actor = value if type(value) is str else word_of(value)
-        if actor and (len(actor) > _LONGEST_NOBODY or key == AUDIT_KEY or not _is_nobody(actor)):
+        if actor and (actor not in _NOBODY or key == AUDIT_KEY):
             return actor, key
     return None, ""
-
-
-def _is_nobody(actor: str) -> bool:
-    return actor.lower() in _NOBODY
-
-
-_LONGEST_NOBODY = max(map(len, _NOBODY))

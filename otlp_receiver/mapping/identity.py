@@ -15,8 +15,9 @@ from otlp_receiver.mapping.texts import Places, words
 from storage.record import Attribute
 
 _pack = Struct(">QQ").pack
-_VARIANT = 0b10 << 62
 _TAIL_BITS = 54
+_BEFORE_TAIL = tuple(0b10 << 62 | low << _TAIL_BITS for low in range(256))
+"""Variant and the low 8 bits of the nanoseconds."""
 _RANDOM_BITS = 34
 TAIL_MASK = (1 << _TAIL_BITS) - 1
 NEXT_PLACE = 1 << _RANDOM_BITS
@@ -33,9 +34,7 @@ def id_of(unix_ns: int, tail: int) -> bytes:
     ('00000000000070008040000000000000', '10c6f7a0b5ed786aafffffffffffffff')
     """
     milliseconds, rest = divmod(unix_ns, 1_000_000)
-    return _pack(
-        milliseconds << 16 | 0x7000 | rest >> 8, _VARIANT | (rest & 0xFF) << _TAIL_BITS | tail
-    )
+    return _pack(milliseconds << 16 | 0x7000 | rest >> 8, _BEFORE_TAIL[rest & 0xFF] | tail)
 
 
 def random_bits_of(random: bytes) -> int:

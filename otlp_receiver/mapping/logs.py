@@ -6,6 +6,8 @@ What explain.py shows is of the same run: `sources` is filled beside the columns
 mapping.
 """
 
+from collections.abc import Iterable
+
 from otlp_receiver.export import Group, Head, LogRow, Stream
 from otlp_receiver.mapping.action import CHARACTERS, action_of
 from otlp_receiver.mapping.address import address_of
@@ -27,21 +29,15 @@ from storage.canonical import canonical
 from storage.record import Attribute, Record, Value
 
 
-def map_logs(groups: list[Group[Stream, LogRow]], run: Run) -> None:
+def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> None:
     """All log records of a request into `run.batch`."""
     for group in groups:
         facts = run.facts_of(group.stream)
         run.batch.streams[facts.definition.id] = facts.definition
         run.batch.replaced_characters += group.stream.replaced
-        records = run.batch.records
         for row in group.rows:
             sources: Sources | None = None if run.note is None else {}
-            record = _map_log(row, facts, run, sources)
-            if run.is_plain and run.room_bytes > 0:
-                run.room_bytes -= len(record.metadata)
-                records.append(record)
-            else:
-                run.take(record, sources)
+            run.take(_map_log(row, facts, run, sources), sources)
 
 
 def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above

@@ -62,12 +62,9 @@ class Run:
     latest_ns: int = field(init=False)
     room_bytes: int = field(init=False)
     """Metadata that the request may still have."""
-    is_plain: bool = field(init=False)
-    """Whether every record is taken as long as there is room, and nobody is told."""
 
     def __post_init__(self) -> None:
         self.room_bytes = MAX_METADATA_BYTES
-        self.is_plain = self.min_level is None and self.note is None
         self.short_message = self.max_message_bytes // 4
         self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
 
@@ -112,10 +109,10 @@ class Run:
     def take(self, record: Record, sources: Sources | None, *, derived: bool = False) -> None:
         """The record is part of the batch, unless it is below the key's level or one too many."""
         reason = ""
-        if self.min_level is not None and record.level < self.min_level:
-            reason = BELOW_MIN_LEVEL
-        elif self.room_bytes <= 0:
+        if self.room_bytes <= 0:
             reason = TOO_MUCH
+        elif self.min_level is not None and record.level < self.min_level:
+            reason = BELOW_MIN_LEVEL
         else:
             self.room_bytes -= len(record.metadata)
             self.batch.records.append(record)

@@ -5,6 +5,7 @@ span without valid ids is kept, as the Collector keeps it: it is somebody's tele
 joined to a trace. `sources` as in logs.py.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from config.levels import Level
@@ -37,7 +38,7 @@ class _SpanAsParent:
     correlation: tuple[str | None, str]
 
 
-def map_spans(groups: list[Group[Stream, SpanRow]], run: Run) -> None:
+def map_spans(groups: Iterable[Group[Stream, SpanRow]], run: Run) -> None:
     """All spans of a request, each followed by its exceptions, into `run.batch`."""
     for group in groups:
         facts = run.facts_of(group.stream)

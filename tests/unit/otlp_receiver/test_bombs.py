@@ -99,9 +99,9 @@ def test_explain_tells_of_the_rest_in_one_line():
     answer = explained(body)
     assert len(answer["records"]) == 3
 
-    many = explained(bodies(100_010)[0][1], encoding=Encoding.PROTOBUF)
+    many = explained(bodies(ROWS + 10)[0][1], encoding=Encoding.PROTOBUF, codec=codec())
     assert many["rejected"] == {"too_many": 10}
-    assert many["omitted"] == 100_001 - 1000
+    assert many["omitted"] == ROWS + 1 - 1000
 
 
 def test_a_dense_protobuf_body_is_refused_before_it_is_decoded(monkeypatch):

@@ -37,7 +37,7 @@ def value_of(any_value):
 
 def rejects_of(body, signal=Signal.LOGS):
     """Paths of the records that were rejected."""
-    rejects = make_codec().decode(signal, Encoding.JSON, body).rejects
+    rejects = make_codec().decode(signal, Encoding.JSON, body).tallies.rejects
     return [where for reject in rejects for where in [reject.where] * reject.count]
 
 

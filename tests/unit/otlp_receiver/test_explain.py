@@ -28,9 +28,9 @@ from tests.support.telemetry import (
 from tests.unit.otlp_receiver.test_both_encodings import attributes, logs, traced
 
 
-def explained(body, signal=Signal.LOGS, encoding=Encoding.JSON, key=None):
+def explained(body, signal=Signal.LOGS, encoding=Encoding.JSON, key=None, codec=None):
     """The answer as objects."""
-    explain = Explainer(make_codec(), classify, lambda: NOW_NS)
+    explain = Explainer(codec or make_codec(), classify, lambda: NOW_NS)
     return json.loads(explain(signal, encoding, body, key or Key()))
 
 

@@ -114,6 +114,7 @@ def test_the_limits_are_the_defaults():
     assert (limits.message_bytes, limits.value_bytes) == (2**20, 2**20)
     assert (limits.key_bytes, limits.attributes, limits.depth) == (1024, 1024, 64)
     assert f"{MAX_NODES:,}" in SECTIONS["Limits"]
+    assert f"{limits.request_rows:,} records" in SECTIONS["Records that are not taken"]
     assert (PAST_NS, FUTURE_NS) == (400 * 86_400 * 10**9, 86_400 * 10**9)
     assert all(f"`{key}`" in SECTIONS["message"] for key in BODY_KEYS)
     assert all(f"`{name}`" in SECTIONS["resourceType, resourceId"] for name in resource.OPTIONAL)

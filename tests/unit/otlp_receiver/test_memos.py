@@ -1,12 +1,17 @@
 """What the codec remembers: bounded, and never a reason for another result."""
 
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.memos import Memo, Memos
 from tests.support.telemetry import (
     Key,
+    attributes_proto,
     columns_of,
     log,
     logs_json,
+    logs_proto,
     make_codec,
     metadata_of,
     span,
@@ -107,12 +112,19 @@ def test_long_heads_and_names_are_read_each_time():
         assert {record.action[:50] for record in stored(body, codec=codec).records} == {"e" * 50}
 
 
-def test_decoding_alone_changes_nothing():
+@pytest.mark.parametrize("place", [0, 1], ids=["json", "protobuf"])
+def test_decoding_alone_changes_nothing(place):
     """What was decoded and never redacted leaves no trace in the memos."""
     codec = make_codec()
-    body = logs_json(log({"a": "x"}))
+    encoding, body = [
+        (Encoding.JSON, logs_json(log({"a": "x"}), log({"a": "x"}))),
+        (Encoding.PROTOBUF, logs_proto(LogRecord(attributes=attributes_proto({"a": "x"})))
+         .SerializeToString()),
+    ][place]  # fmt: skip
 
-    codec.decode(Signal.LOGS, Encoding.JSON, body)
-    export = codec.decode(Signal.LOGS, Encoding.JSON, body)
-
-    assert list(export.fresh.values()) == [("a", "x")]
+    for _ in range(2):
+        export = codec.decode(Signal.LOGS, encoding, body)
+        for group in export.logs:
+            for row in group.rows:
+                assert row[6] == [None]
+                assert [item[3] for item in row[7]] == [("a", "x")]
