@@ -38,6 +38,7 @@ A code is stable: programs may rely on it. The words beside it are for people an
 """
 
 MEND = {
+    "api_refused": "Do what the answer says; its code is in this list as well.",
     "audit_id_taken": "Give each record an id of its own; a retry sends the same content.",
     "audit_not_written": "Look at `audit spool` in `/readyz`: a disk is full or does not answer.",
     "bad_compression": "Send what `Content-Encoding` says; look for a proxy that changes bodies.",
@@ -68,6 +69,7 @@ MEND = {
     "ledger_behind": "Restore the newer database, or keep the old heads as evidence of the gap.",
     "method_not_allowed": "Use the method that the `Allow` header names.",
     "migration_failed": "See [the database's troubles](../troubleshooting/database.md).",
+    "no_api": "Start opslog, or say where it answers; the message names the options.",
     "no_proof": "Run `opslog verify`, and keep what it says.",
     "no_such_hold": "List the holds; it may have been released.",
     "not_signed_yet": "Ask again in a second.",
@@ -116,8 +118,13 @@ def error_classes() -> Kinds:
 
 def errors_page() -> str:
     """The whole page."""
-    answers = [kind for kind in error_classes() if not issubclass(kind, SetupError)]
-    ends = [kind for kind in error_classes() if issubclass(kind, SetupError)]
+    kinds = error_classes()
+    ends = [
+        kind
+        for kind in kinds
+        if issubclass(kind, SetupError) or kind.__module__.startswith("opslog.")
+    ]
+    answers = [kind for kind in kinds if kind not in ends]
     return "\n".join(
         (
             _HEAD,
