@@ -16,6 +16,7 @@ from opslog.cli import (
     dead_letters,
     demo,
     doctor,
+    export,
     hold,
     keys,
     ledger,
@@ -23,9 +24,13 @@ from opslog.cli import (
     processes,
     redact,
     retention,
+    search,
     segments,
     settings,
+    stats,
+    tail,
     token,
+    trace,
     verify,
 )
 from opslog.cli.options import ConfigOption, loaded
@@ -39,6 +44,7 @@ app = typer.Typer(
 )
 INTERRUPTED = 130
 _ACCESS, _SETUP, _RECORDS = "Access", "Set-up", "Records"
+_READING = "Reading"
 _PARTS = "Single processes, which `up` starts"
 
 
@@ -57,6 +63,11 @@ def version() -> None:
 
 
 app.command()(demo.demo)
+app.command(rich_help_panel=_READING)(search.search)
+app.command(rich_help_panel=_READING)(tail.tail)
+app.command(rich_help_panel=_READING)(trace.trace)
+app.command(rich_help_panel=_READING)(stats.stats)
+app.command(rich_help_panel=_READING)(export.export)
 app.command(rich_help_panel=_ACCESS)(token.token)
 app.add_typer(keys.app, name="keys", rich_help_panel=_ACCESS)
 app.command(rich_help_panel=_SETUP)(settings.config)

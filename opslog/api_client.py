@@ -1,0 +1,115 @@
+"""The API as commands ask it: address and token from options, environment, or what runs here."""
+
+import getpass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from config.errors import OpslogError, SetupError
+
+Pairs: TypeAlias = Sequence[tuple[str, str]]
+TIMEOUT_S = 60.0
+
+
+class NoApi(SetupError):
+    """No API is known, or it does not answer."""
+
+    code = "no_api"
+    title = "The API cannot be asked"
+    exit_code = 1
+
+
+class Refused(OpslogError):
+    """The API answered with an error."""
+
+    code = "api_refused"
+    title = "The API refused the question"
+    exit_code = 1
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(_said(status, problem))
+        self.answered = status
+        """Status of the answer."""
+
+
+def _said(status: int, problem: Mapping[str, Any]) -> str:
+    text = str(problem.get("detail") or problem.get("title") or f"the API answers {status}")
+    fault: dict[str, Any] = next(iter(problem.get("errors", ())), {})
+    if "position" in fault:
+        text += f" (character {fault['position'] + 1} of the question)"
+    return text
+
+
+class Api:
+    """One API and who asks it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+
+    def open(
+        self, path: str, pairs: Pairs = (), *, headers: Mapping[str, str] | None = None
+    ) -> HTTPResponse:
+        """The answer, while it comes. Raises Refused, NoApi."""
+        address = f"{self.url}/api/v1{path}"
+        if pairs:
+            address += f"?{urlencode(pairs)}"
+        request = Request(  # noqa: S310 - the address is the user's own
+            address, headers={"Authorization": f"Bearer {self._token}", **(headers or {})}
+        )
+        try:
+            answer: HTTPResponse = urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
+        except HTTPError as error:
+            with error:
+                raise Refused(error.code, _problem(error.read())) from None
+        except (URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise NoApi(f"nobody answers at {self.url}: {reason}") from None
+        return answer
+
+    def get(self, path: str, pairs: Pairs = ()) -> Any:
+        """The JSON of an answer."""
+        with self.open(path, pairs) as answer:
+            return json.load(answer)
+
+    def pages(self, path: str, pairs: Pairs, most: int) -> Iterator[dict[str, Any]]:
+        """Pages until there are `most` records, or no more."""
+        cursor: list[tuple[str, str]] = []
+        while most > 0:
+            page = self.get(path, [*pairs, ("limit", str(min(most, 1000))), *cursor])
+            yield page
+            most -= len(page["data"])
+            if page["nextCursor"] is None:
+                return
+            cursor = [("cursor", page["nextCursor"])]
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def api(url: str, token: str, config: Path | None) -> Api:
+    """The API that was named, else that of the opslog that runs here. Raises NoApi."""
+    if url and token:
+        return Api(url, token)
+    from opslog.cli.options import installation  # noqa: PLC0415 - not needed with both given
+    from opslog.tokens import TokenWish, signed_token  # noqa: PLC0415 - as above
+
+    found = installation(config)
+    running = found.running()
+    if not url and running is None:
+        raise NoApi("opslog does not run here; name one with --url and --token")
+    if not token:
+        # Whoever can read the installation's key may ask as they like.
+        wish = TokenWish(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())
+        token = signed_token(found, wish)
+    return Api(url or (running.api_url if running else ""), token)

@@ -1,0 +1,75 @@
+"""Records as lines for people and programs. What a record says cannot steer a terminal."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Record: TypeAlias = Mapping[str, Any]
+
+_COLOURS = {"DEBUG": "2", "INFO": "0", "WARN": "33", "ERROR": "31", "CRITICAL": "1;31"}
+_SERVICES = ("36", "32", "35", "34", "96", "92", "95", "94")
+# C0, DEL, C1, and marks that turn the direction of text: escapes, titles, faked lines.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CSV = ("createdAt", "level", "sourceModule", "action", "actorId", "traceId", "message", "id")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+def harmless(text: str) -> str:
+    r"""The text with everything that a terminal would obey made visible.
+
+    >>> print(harmless("a\x1b[31mb\n"))
+    a\x1b[31mb\n
+    """
+    return _UNSAFE.sub(_visible, text)
+
+
+def _visible(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def default_line(record: Record, *, colour: bool) -> str:
+    """Time, level, service and message."""
+    level, service = record["level"], harmless(record["sourceModule"])
+    shown = f"{record['createdAt'][:23]}Z"
+    head = f"{level:<8}"
+    message = harmless(record["message"])
+    if not colour:
+        return f"{shown}  {head}  {service:<16}  {message}"
+    number = _SERVICES[sum(service.encode()) % len(_SERVICES)]
+    return (
+        f"\x1b[2m{shown}\x1b[0m  \x1b[{_COLOURS.get(level, '0')}m{head}\x1b[0m  "
+        f"\x1b[{number}m{service:<16}\x1b[0m  {message}"
+    )
+
+
+def raw_line(record: Record) -> str:
+    """The message alone."""
+    return harmless(str(record["message"]))
+
+
+def json_line(record: Record) -> str:
+    """The whole record; control characters are escaped by JSON itself."""
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":"))
+
+
+def csv_line(record: Record) -> str:
+    """The main members; safe against formulas, as the API's own CSV is."""
+    buffer = io.StringIO()
+    cells = ["" if record[name] is None else str(record[name]) for name in _CSV]
+    csv.writer(buffer, lineterminator="").writerow(
+        [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
+    )
+    return buffer.getvalue()
+
+
+CSV_HEAD = ",".join(_CSV)
+
+FORMS: dict[str, Callable[[Record], str]] = {
+    "raw": raw_line,
+    "jsonl": json_line,
+    "csv": csv_line,
+}
+"""Forms beside the default one."""
