@@ -27,7 +27,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit suite fix docs load bench bench-latency fuzz clean
+	unit suite fix docs load bench bench-storage bench-latency fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -104,6 +104,9 @@ LOAD_TOOL ?= ../shared/tools/otlp_load.py
 
 bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.bench --load-tool $(LOAD_TOOL)
+
+bench-storage: $(LOADING) ## Bytes a row by heap and index, CPU of sealing, time of dropping
+	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
 
 bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
