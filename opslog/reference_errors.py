@@ -38,7 +38,6 @@ A code is stable: programs may rely on it. The words beside it are for people an
 """
 
 MEND = {
-    "api_refused": "Do what the answer says; its code is in this list as well.",
     "api_refused": "Look at the message: it is the API's own `detail`.",
     "audit_id_taken": "Give each record an id of its own; a retry sends the same content.",
     "audit_not_written": "Look at `audit spool` in `/readyz`: a disk is full or does not answer.",
