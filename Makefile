@@ -108,6 +108,9 @@ bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp
 bench-storage: $(LOADING) ## Bytes a row by heap and index, CPU of sealing, time of dropping
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
 
+bench-query: $(LOADING) ## Questions over HTTP against records of 24 h: one table (ROWS=5000000)
+	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000)
+
 bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
 

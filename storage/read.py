@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from storage.pool import Pool
 
 Row: TypeAlias = "asyncpg.Record"
+
+
+@dataclass(slots=True)
+class Spent:
+    """Time that questions have spent in the database."""
+
+    seconds: float = 0.0
+
+
+DATABASE_TIME: ContextVar[Spent | None] = ContextVar("opslog_database_time", default=None)
+"""Where the time of one request's statements is summed; whoever wants to know sets it."""
 
 CONNECTION_WAIT_S = 2.0
 """Longest wait for a free connection; ingest has its own, so it never stands behind us."""
@@ -87,10 +99,16 @@ class Session:
             raise QuestionTooSlow(self._limit_s)
         if limit_s is not None:
             left_s = min(left_s, limit_s)
-        with _translated(self._limit_s):
-            return await self._connection.fetch(
-                statement.text, *statement.arguments, timeout=left_s
-            )
+        begin_s = time.perf_counter()
+        try:
+            with _translated(self._limit_s):
+                return await self._connection.fetch(
+                    statement.text, *statement.arguments, timeout=left_s
+                )
+        finally:
+            spent = DATABASE_TIME.get()
+            if spent is not None:
+                spent.seconds += time.perf_counter() - begin_s
 
 
 class Reader:

@@ -14,6 +14,7 @@ from query.api.door import REQUEST_ID
 from query.api.problems import problem
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import REQUEST_SECONDS
+from storage.read import DATABASE_TIME, Spent
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,11 @@ async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
     """Answers every request, whatever happens below."""
     request[REQUEST_ID] = secrets.token_hex(8)
     begin_s = time.perf_counter()
+    spent = Spent()
+    DATABASE_TIME.set(spent)
     answer = await _answered(request, handler)
+    if spent.seconds and not answer.prepared:
+        answer.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
     REQUEST_SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
