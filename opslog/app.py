@@ -7,6 +7,7 @@ scheduler  rq-scheduler with retention's times
 """
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -105,11 +106,19 @@ async def _receive(
         await stack.enter_async_context(_beside(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}
         await stack.enter_async_context(_health(installation, name, checks, health_port))
+        _settle_garbage()
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()
         say_ready()
         await stop.wait()
         await listener.close()
+
+
+def _settle_garbage() -> None:
+    """What is here now stays; requests make many short-lived objects and hardly a cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
