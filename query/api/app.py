@@ -42,8 +42,6 @@ from storage.read import Reader, Streams
 MAX_BODY_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024
 """Longest request line: a question of 2048 characters takes up to 24 KiB in an address."""
-MAX_LINE_BYTES = 64 * 1024
-"""Longest request line: a question of 2048 characters takes up to 24 KiB in an address."""
 
 ROUTES = web.AppKey("routes", tuple)
 """The table that the application was made from."""
