@@ -1,7 +1,7 @@
 """The typed question, and the one table of parameters that it is parsed from. Pure.
 
 The table also makes the OpenAPI document. A new parameter: one line in FILTERS (or in CONTROLS
-and in `parse`), its row in docs/reference/api.md.
+and in `parse`), its row in docs/api.md.
 """
 
 import difflib

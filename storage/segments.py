@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from config.settings import StorageSettings
+from storage import failpoints
 from storage.locks import KEEPER_SPACE
 from storage.pool import Connection, DatabaseRole
 from storage.standing import Standing, pause
@@ -182,6 +183,7 @@ class SegmentKeeper:
         self._fills = looked
 
     async def _roll(self, connection: Connection, segment: int, fill: _Fill) -> None:
+        failpoints.reach("segments.before_roll")
         opened = await connection.fetchval(statement("roll_segment"), fill.class_name, segment)
         self._fills.pop(segment, None)
         self._fills.setdefault(opened, _Fill(fill.class_name, scale=fill.scale))
