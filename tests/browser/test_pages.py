@@ -27,7 +27,7 @@ PAGES = {
     "segments": ("/operations/segments", "On disk"),
     "retention": ("/operations/retention", "What goes next"),
     "holds": ("/operations/holds", "New hold"),
-    "dead-letters": ("/operations/dead-letters", "None"),
+    "dead-letters": ("/operations/dead-letters", re.compile("None: the database|Letter")),
     "redaction": ("/operations/redaction", "Nothing of it is stored"),
     "keys": ("/operations/keys", "New key"),
 }

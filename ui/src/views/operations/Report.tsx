@@ -10,12 +10,14 @@ interface ReportProps {
   columns?: Columns
 }
 
-/** Any answer about the server itself: its figures, then its lists as tables. */
+/** Any answer about the server itself: its figures first, then its lists as tables. */
 export function Report({ path, what, empty, columns = [] }: ReportProps) {
   const { data, error, isPending, refetch } = useObject(path)
   if (isPending) return <Loading what={what} />
   if (error) return <ErrorNotice error={error} what={what} onRetry={() => void refetch()} />
-  const parts = Object.entries(data).filter(([, value]) => isObject(value) || Array.isArray(value))
+  const parts = Object.entries(data)
+    .filter(([name, value]) => isObject(value) || hasItems(value) || name === 'data')
+    .sort(([, left], [, right]) => Number(isObject(right)) - Number(isObject(left)))
   return (
     <>
       <Members value={data} />
@@ -24,6 +26,10 @@ export function Report({ path, what, empty, columns = [] }: ReportProps) {
       ))}
     </>
   )
+}
+
+function hasItems(value: Json): boolean {
+  return Array.isArray(value) && value.length > 0
 }
 
 interface PartProps {

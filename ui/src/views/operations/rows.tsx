@@ -7,7 +7,7 @@ import { ErrorNotice, Loading } from '@/components/states'
 import { Strange } from '@/components/strange'
 import { type Row, readObject, readRows } from '@/lib/api'
 import { formatBytes, formatCount } from '@/lib/format'
-import { ExactNumber, type Json } from '@/lib/json'
+import { ExactNumber, isObject, type Json } from '@/lib/json'
 import { usePreferences } from '@/lib/preferences'
 import { textOf } from '@/lib/record'
 import { cut } from '@/lib/text'
@@ -109,18 +109,20 @@ function columnsOf(rows: Row[], known: Columns): Columns {
   return [...first, ...[...names].map((name) => [name, wordsOf(name)] as const)]
 }
 
-/** `heldRows` → `held rows`. */
+/** `heldRows` → `Held rows`. */
 export function wordsOf(name: string): string {
-  return name
+  const words = name
     .replace(
       /([a-z])([A-Z])/g,
       (_, left: string, right: string) => `${left} ${right.toLowerCase()}`,
     )
     .replaceAll('_', ' ')
+  return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
 export function shownValue(name: string, value: Json | undefined, zone: Zone): string {
   if (value === null || value === undefined || value === '') return '–'
+  if (Array.isArray(value) && value.some((item) => isObject(item))) return String(value.length)
   if (value instanceof ExactNumber) return value.text
   if (typeof value === 'number')
     return /bytes/i.test(name) ? formatBytes(value) : formatCount(value)
@@ -134,13 +136,13 @@ export function shownValue(name: string, value: Json | undefined, zone: Zone): s
 export function Members({ value }: { value: Row }) {
   const zone = usePreferences((state) => state.zone)
   const entries = Object.entries(value).filter(
-    ([, item]) => typeof item !== 'object' || item === null,
+    ([name, item]) => name !== 'nextCursor' && (typeof item !== 'object' || item === null),
   )
   if (!entries.length) return null
   return (
-    <dl className="mb-4 grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-3 lg:grid-cols-5">
+    <dl className="mb-3 flex flex-wrap gap-2">
       {entries.map(([name, item]) => (
-        <div key={name} className="bg-sheet px-3 py-2">
+        <div key={name} className="min-w-28 rounded-lg border border-line bg-sheet px-3 py-1.5">
           <dt className="text-xs text-ink-2">{wordsOf(name)}</dt>
           <dd className="strange font-semibold">{shownValue(name, item, zone)}</dd>
         </div>

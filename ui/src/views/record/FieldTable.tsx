@@ -1,5 +1,4 @@
 import { IconButton } from '@/components/button'
-import { cx } from '@/components/class'
 import { ColumnsIcon, CopyIcon, MinusIcon, PlusIcon } from '@/components/icons'
 import { JsonTree } from '@/components/records/JsonTree'
 import { copyText } from '@/components/say'
@@ -22,6 +21,11 @@ export function FieldTables({ record, ...actions }: FieldActions & { record: Log
       <h3 className="mb-0.5 text-xs font-semibold text-ink-2">{title}</h3>
       <table className="w-full table-fixed text-xs">
         <caption className="sr-only">{title}</caption>
+        <colgroup>
+          <col className="w-[30%]" />
+          <col />
+          <col className={actions.onFilter ? 'w-[72px]' : 'w-7'} />
+        </colgroup>
         <tbody>
           {entries.map((entry) => (
             <FieldRow key={entry.label} entry={entry} {...actions} />
@@ -36,7 +40,7 @@ function FieldRow({ entry, terms, ...actions }: FieldActions & { entry: FieldEnt
   const text = textOf(entry.value) ?? 'null'
   return (
     <tr className="border-t border-line align-top hover:bg-wash">
-      <th scope="row" className="strange w-[30%] py-1 pr-2 text-left font-normal text-ink-2">
+      <th scope="row" className="strange py-1 pr-2 text-left font-normal text-ink-2">
         {entry.label}
       </th>
       <td className="py-1 font-mono">
@@ -46,7 +50,7 @@ function FieldRow({ entry, terms, ...actions }: FieldActions & { entry: FieldEnt
           <LongText text={text} terms={terms} />
         )}
       </td>
-      <td className={cx('py-0.5 text-right', actions.onFilter ? 'w-[72px]' : 'w-7')}>
+      <td className="py-0.5 text-right">
         <FieldButtons entry={entry} text={text} {...actions} />
       </td>
     </tr>

@@ -50,6 +50,7 @@ export function RecordBody({ record, tab, onTab, ...actions }: RecordBodyProps) 
         ))}
       </div>
       <div
+        key={tab}
         id="tab-panel"
         role="tabpanel"
         aria-labelledby={`tab-${tab}`}
