@@ -45,13 +45,19 @@ def assembled(
 
 
 def redaction_member(marks: Iterable[Mark]) -> bytes:
-    """`"redaction": [{"rule": …, "count": …, "field": …}]`: where which rule hid how much."""
+    """`"redaction": [{"rule": …, "count": …, "field": …}]`: where which rule hid how much.
+
+    By field, then rule: the same record gives the same bytes, whatever the memos held before.
+    """
     counts: dict[tuple[str, str], int] = {}
     for where, rule, count in marks:
         counts[where, rule] = counts.get((where, rule), 0) + count
     return member(
         "redaction",
-        [{"rule": rule, "count": count, "field": where} for (where, rule), count in counts.items()],
+        [
+            {"rule": rule, "count": count, "field": where}
+            for (where, rule), count in sorted(counts.items())
+        ],
     )
 
 

@@ -405,12 +405,12 @@ def test_every_text_of_an_export_goes_through_redaction():
     assert fields == [
         "attributes.a",
         "events[0].attributes.a",
-        "links[0].attributes.a",
-        "span.trace_state",
-        "span.name",
         "events[0].name",
+        "links[0].attributes.a",
         "links[0].trace_state",
+        "span.name",
         "span.status.message",
+        "span.trace_state",
     ]
 
 
