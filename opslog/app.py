@@ -10,7 +10,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
@@ -20,10 +20,11 @@ from config.health import Check
 from config.settings import Settings
 from opslog import __version__
 from opslog.canaries import Canaries
-from opslog.health import HealthServer, ask
+from opslog.health import ask, serving
 from opslog.installation import Installation
 from opslog.roles import receiver_names
 from opslog.running import run, say_ready
+from opslog.stored_form import redactor_of
 from opslog.storing import Storing
 from otlp_receiver.audit import AuditIngest, ByKind
 from otlp_receiver.codec import Codec
@@ -43,7 +44,6 @@ from storage.classes import AUDIT, classes_of, classifier, classify
 from storage.framing import Framing
 from storage.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
-from storage.redaction.tokens import HmacKeys
 from storage.spool.spool import Spool
 
 _FIRST_CONTACT_S = 10.0
@@ -85,7 +85,7 @@ async def _receive(
 ) -> None:
     installation = Installation(settings)
     installation.make_folders()
-    redactor = _redactor(installation)
+    redactor = redactor_of(installation)
     canaries = Canaries(redactor)
     codec = Codec(redactor, settings.limits, settings.mapping)
     class_of = classifier(settings.retention)
@@ -105,7 +105,7 @@ async def _receive(
         server = build_receiver(settings.otlp, sink, keys, Explainer(codec, class_of, now_ns))
         await stack.enter_async_context(_beside(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}
-        await stack.enter_async_context(_health(installation, name, checks, health_port))
+        await stack.enter_async_context(serving(installation, name, checks, health_port))
         _settle_garbage()
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()
@@ -124,7 +124,7 @@ def _settle_garbage() -> None:
 async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
     installation = Installation(settings)
     installation.make_folders()
-    redactor = _redactor(installation)
+    redactor = redactor_of(installation)
     async with AsyncExitStack() as stack:
         storing = await stack.enter_async_context(
             Storing.open(installation, "query", classes=(AUDIT,))
@@ -187,12 +187,6 @@ async def _first_contact(spool: Spool) -> None:
                 await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _redactor(installation: Installation) -> Redactor:
-    secrets = installation.secrets.hmac()
-    keys = HmacKeys(secrets.keys, current=secrets.current)
-    return Redactor(installation.settings.redaction, keys)
-
-
 def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
     framing = Framing(spool, classify)
 
@@ -227,15 +221,3 @@ async def _beside(work: Awaitable[None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _health(
-    installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
-) -> AsyncIterator[None]:
-    health = HealthServer(checks)
-    await health.start(installation.health_socket(name), port)
-    try:
-        yield
-    finally:
-        await health.close()

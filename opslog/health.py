@@ -5,7 +5,8 @@ address tells about the whole house.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from config import telemetry
 from config.health import CHECK_TIMEOUT_S, Check, Finding, State, readiness
+from opslog.installation import Installation
 
 
 class HealthServer:
@@ -43,6 +45,19 @@ class HealthServer:
     async def _readyz(self, _: web.Request) -> web.Response:
         status, body = await readiness(self._checks)
         return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def serving(
+    installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
+) -> AsyncIterator[None]:
+    """The health of process `name`, for as long as the block lasts."""
+    health = HealthServer(checks)
+    await health.start(installation.health_socket(name), port)
+    try:
+        yield
+    finally:
+        await health.close()
 
 
 async def _livez(_: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A value as it was typed, as redaction would have stored it: for commands that search."""
+"""The installation's redaction, and what it makes of a value as it was typed."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,14 @@ from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 
 
+def redactor_of(installation: Installation) -> Redactor:
+    """The rules of the settings with the keys of this installation."""
+    secrets = installation.secrets.hmac()
+    keys = HmacKeys(secrets.keys, current=secrets.current)
+    return Redactor(installation.settings.redaction, keys)
+
+
 def stored_as(installation: Installation) -> Callable[[str, str], str]:
     """(attribute name, value) to the stored value: e-mail addresses are stored as tokens."""
-    secrets = installation.secrets.hmac()
-    redactor = Redactor(
-        installation.settings.redaction, HmacKeys(secrets.keys, current=secrets.current)
-    )
+    redactor = redactor_of(installation)
     return lambda name, value: str(redactor.value(name, value)[0])

@@ -10,8 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import asyncpg
@@ -20,7 +20,7 @@ import redis.asyncio
 from config import logs
 from config.health import OK, Check, Finding, State
 from config.settings import Settings
-from opslog.health import HealthServer
+from opslog.health import serving
 from opslog.installation import Installation
 from retention import metrics
 from retention.queue import TASKS, put
@@ -183,7 +183,7 @@ def _beside(
 
     async def run() -> None:
         checks, work = around()
-        async with _serving(installation, name, checks, port):
+        async with serving(installation, name, checks, port):
             listening.set()
             task = asyncio.ensure_future(work)
             await stop.wait()
@@ -200,15 +200,3 @@ def _beside(
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(_END_PATIENCE_S)
-
-
-@asynccontextmanager
-async def _serving(
-    installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
-) -> AsyncIterator[None]:
-    health = HealthServer(checks)
-    await health.start(installation.health_socket(name), port)
-    try:
-        yield
-    finally:
-        await health.close()

@@ -28,12 +28,9 @@ def redact(
 
         journalctl -u checkout | opslog redact > shareable.txt
     """
-    from storage.redaction.redactor import Redactor
-    from storage.redaction.tokens import HmacKeys
+    from opslog.stored_form import redactor_of
 
-    found = installation(config)
-    secrets = found.secrets.hmac()
-    redactor = Redactor(found.settings.redaction, HmacKeys(secrets.keys, current=secrets.current))
+    redactor = redactor_of(installation(config))
     if sys.stdin.isatty():
         say("paste the text here; Ctrl-D ends it")
     counts: Counter[str] = Counter()

@@ -1,40 +1,21 @@
-r"""Ids that tell when: the layout of UUIDv7 (RFC 9562, 5.7) over the time of the record.
+"""What the tail of an id is made of (storage/record_ids.py has the layout).
 
-    48 bits  milliseconds since 1970          4 bits   version 7
-    12 bits  \\ nanoseconds within the         2 bits   variant
-     8 bits  / millisecond, 0-999999          54 bits  tail
-
-The tail is a hash where a record has an identity of its own, so that the same record gets the same
-id again; else its place in the request (20 bits: order within equal times) and 34 random bits.
+A hash where a record has an identity of its own, so that the same record gets the same id again;
+else its place in the request (20 bits: order within equal times) and 34 random bits.
 """
 
 from hashlib import sha256
-from struct import Struct
 
 from otlp_receiver.mapping.texts import Places, words
 from storage.record import Attribute
+from storage.record_ids import TAIL_MASK
 
-_pack = Struct(">QQ").pack
-_TAIL_BITS = 54
-_BEFORE_TAIL = tuple(0b10 << 62 | low << _TAIL_BITS for low in range(256))
-"""Variant and the low 8 bits of the nanoseconds."""
 _RANDOM_BITS = 34
-TAIL_MASK = (1 << _TAIL_BITS) - 1
 NEXT_PLACE = 1 << _RANDOM_BITS
 """From the tail of one place in a request to that of the next (then `& TAIL_MASK`)."""
 
 NATURAL_KEYS = ("log.record.uid", "audit.record.id")
 """Attributes that identify a record (semantic conventions; audit: OTEP 0267)."""
-
-
-def id_of(unix_ns: int, tail: int) -> bytes:
-    """The 16 bytes of the id of a record of that time (0 <= unix_ns < 2**64).
-
-    >>> id_of(1, 0).hex(), id_of(2**64 - 1, 2**54 - 1).hex()
-    ('00000000000070008040000000000000', '10c6f7a0b5ed786aafffffffffffffff')
-    """
-    milliseconds, rest = divmod(unix_ns, 1_000_000)
-    return _pack(milliseconds << 16 | 0x7000 | rest >> 8, _BEFORE_TAIL[rest & 0xFF] | tail)
 
 
 def random_bits_of(random: bytes) -> int:

@@ -15,7 +15,7 @@ from otlp_receiver.mapping.association import set_ids
 from otlp_receiver.mapping.audit import audit_member
 from otlp_receiver.mapping.exception import exception_member
 from otlp_receiver.mapping.heads import otel_member
-from otlp_receiver.mapping.identity import NEXT_PLACE, TAIL_MASK, id_of, tail_of
+from otlp_receiver.mapping.identity import NEXT_PLACE, tail_of
 from otlp_receiver.mapping.levels import level_without_number
 from otlp_receiver.mapping.message import message_without_text
 from otlp_receiver.mapping.metadata import assembled, sorted_object
@@ -27,6 +27,7 @@ from otlp_receiver.mapping.texts import fit
 from otlp_receiver.mapping.trace_ids import NO_SPAN, NO_TRACE
 from storage.canonical import canonical
 from storage.record import Attribute, Record, Value
+from storage.record_ids import TAIL_MASK, id_of
 
 
 def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from config.levels import Level
 from otlp_receiver.export import Odd, Stream
-from otlp_receiver.mapping.identity import NEXT_PLACE, TAIL_MASK
+from otlp_receiver.mapping.identity import NEXT_PLACE
 from otlp_receiver.mapping.metadata import odd_members
 from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
 from otlp_receiver.mapping.shapes import Shape
@@ -20,6 +20,7 @@ from otlp_receiver.mapping.times import (
     time_without_own,
 )
 from storage.record import Batch, Record
+from storage.record_ids import TAIL_MASK
 
 Sources: TypeAlias = dict[str, str]
 """Column to the attribute or field that its value came from. Filled only for explain.py."""

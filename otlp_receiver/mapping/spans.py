@@ -27,6 +27,7 @@ from otlp_receiver.mapping.texts import fit
 from otlp_receiver.mapping.times import duration_ns
 from storage.canonical import canonical
 from storage.record import Attribute, Record
+from storage.record_ids import id_of
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
     )
     set_ids(record, (span.trace_id, span.span_id), (attributes, shape, None), extra, sources)
     _set_parent(record, span.parent_span_id, attributes, shape)
-    record.id = identity.id_of(record.created_unix_ns, _tail(record, run))
+    record.id = id_of(record.created_unix_ns, _tail(record, run))
     message = message_of_span(span.name, span.status_code, record.duration_ns)
     record.message, odd = run.cut_message(message, span.odd)
 
@@ -133,7 +134,7 @@ def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, 
     record.action = fit(record.action, action.CHARACTERS)
     record.ip_address = parent.ip_address
     record.trace_id, record.span_id = parent.trace_id, parent.span_id
-    record.id = identity.id_of(record.created_unix_ns, _tail(parent, run, place))
+    record.id = id_of(record.created_unix_ns, _tail(parent, run, place))
     message = exception_text(attributes, shape.exception) or EVENT_NAME
     record.message, odd = run.cut_message(message, None)
 

@@ -6,8 +6,6 @@ opentelemetry-specification, common/mapping-to-non-otlp.md for the name of the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import chain
 
 from config.settings import MappingSettings
 from otlp_receiver.export import Stream
@@ -16,6 +14,7 @@ from otlp_receiver.mapping.metadata import sorted_object
 from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from storage.canonical import canonical, object_of
 from storage.record import Attribute, StreamDef, Value
+from storage.streams import stream_of
 
 _DROPPED = "otel.dropped_attributes_count"
 
@@ -92,23 +91,7 @@ def _definition(stream: Stream, resource: list[Attribute]) -> StreamDef:
     if stream.scope_dropped:
         members["dropped_attributes_count"] = b"%d" % stream.scope_dropped
     scope_json = sorted_object(members)
-    parts = (
-        resource_json,
-        scope_json,
-        stream.resource_schema_url.encode(),
-        stream.scope_schema_url.encode(),
-    )
-    digest = sha256(
-        b"".join(chain.from_iterable((len(part).to_bytes(8, "big"), part) for part in parts))
-    ).digest()
-    return StreamDef(
-        id=int.from_bytes(digest[:8], "big", signed=True),
-        digest=digest,
-        resource=resource_json,
-        scope=scope_json,
-        resource_schema_url=stream.resource_schema_url,
-        scope_schema_url=stream.scope_schema_url,
-    )
+    return stream_of(resource_json, scope_json, stream.resource_schema_url, stream.scope_schema_url)
 
 
 def _with_dropped(resource: list[Attribute], dropped: int) -> bytes:

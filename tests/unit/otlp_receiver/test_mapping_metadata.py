@@ -7,10 +7,10 @@ import pytest
 
 from config.levels import Level
 from otlp_receiver.export import Signal
-from otlp_receiver.mapping.identity import id_of
 from otlp_receiver.mapping.run import MAX_METADATA_BYTES
 from storage.canonical import canonical
 from storage.correlation import stored_correlation
+from storage.record_ids import id_of
 from tests.support.telemetry import (
     NOW_NS,
     SPAN_ID,
