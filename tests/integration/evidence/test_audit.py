@@ -34,8 +34,9 @@ def codec():
 
 
 @pytest.fixture
-def desk(store):
-    """The pipeline of audit records on a running store."""
+async def desk(store):
+    """The pipeline of audit records; the spool has its number, as a ready receiver's has."""
+    await store.writer.register()
     framing = Framing(store.spool, classify)
     return AuditIngest(codec(), AuditRecords(store.pool, store.spool, framing))
 
@@ -153,6 +154,7 @@ async def test_two_senders_of_the_same_record_get_one(store, desk):
 
 
 async def test_nothing_is_kept_while_the_database_is_away(store):
+    await store.writer.register()
     dsn = "postgresql://nobody@127.0.0.1:1/none"
     async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
         framing = Framing(store.spool, classify)
