@@ -84,6 +84,7 @@ class Writer:
         self._note = note
         self._known_streams: set[int] = set()
         self._forgotten_at = 0.0
+        self._registering = asyncio.Lock()
 
     async def run(self) -> None:
         """Move frames until cancelled. What is in flight then stays in the spool."""
@@ -94,15 +95,17 @@ class Writer:
     async def register(self) -> int:
         """The spool's number in the database; waits for the database at the very first start."""
         identity = self._spool.identity
-        wait_s = _FIRST_WAIT_S
-        while identity.spool_id is None:
-            try:
-                identity.spool_id = await self._pool.fetchval(
-                    statement("register_spool"), identity.identity, socket.gethostname()
-                )
-                save_identity(self._spool.folder, identity)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may pass
-                wait_s = await self._wait(error, wait_s)
+        # One at a time: a second INSERT that waited for ours would not see its row and answer NULL.
+        async with self._registering:
+            wait_s = _FIRST_WAIT_S
+            while identity.spool_id is None:
+                try:
+                    identity.spool_id = await self._pool.fetchval(
+                        statement("register_spool"), identity.identity, socket.gethostname()
+                    )
+                    save_identity(self._spool.folder, identity)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next try may pass
+                    wait_s = await self._wait(error, wait_s)
         self._back()
         return identity.spool_id
 

@@ -342,6 +342,17 @@ async def test_two_writers_store_the_same_requests_once(tmp_path, writer_pool):
         await store.spool.close()
 
 
+async def test_a_spool_gets_its_number_once_whoever_asks_at_the_same_time(tmp_path, writer_pool):
+    store = await make_store(tmp_path / "receiver-0", writer_pool)
+
+    numbers = await asyncio.gather(*[store.writer.register() for _ in range(4)])
+
+    assert None not in numbers
+    assert len(set(numbers)) == 1
+    assert await store.value("SELECT count(*) FROM spools") == 1
+    await store.spool.close()
+
+
 async def test_streams_are_stored_with_their_definition(store):
     await store.send(make_frame([make_record()]))
     await store.drained()
