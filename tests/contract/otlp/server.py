@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +127,12 @@ class Wire:
         """Close our side."""
         self.writer.close()
 
+    async def gone(self) -> None:
+        """Return when our side has no socket any more, whatever became of the other."""
+        self.writer.transport.abort()
+        with suppress(OSError):
+            await self.writer.wait_closed()
+
 
 @dataclass
 class Running:
@@ -195,7 +201,6 @@ async def running(
     try:
         yield receiver
     finally:
-        for wire in receiver.wires:
-            await wire.close()
+        await asyncio.gather(*(wire.gone() for wire in receiver.wires))
         if not listener.is_closed:
             await listener.close(0.5)

@@ -40,6 +40,10 @@ def test_records_cannot_steer_a_terminal(form):
     assert harmless("ü☃") == "ü☃"
 
 
+OURS = "sourceModule:cli"
+"""The twenty records of the fixture; the module's tests add others, in any order."""
+
+
 @pytest.fixture(scope="module")
 def product():
     with Product.running() as running:
@@ -69,15 +73,16 @@ def test_commands_find_the_running_opslog_by_themselves(product):
     assert "\x1b" not in run(product, "search").stdout
     assert "\x1b[" in run(product, "search", "--color").stdout
     assert len(run(product, "tail", "-n", "3", "-o", "raw").stdout.splitlines()) == 3
-    assert run(product, "stats").stdout.splitlines()[-1].split()[-1] == "20"
-    assert len(run(product, "export").stdout.splitlines()) == 20
+    assert run(product, "stats", OURS).stdout.splitlines()[-1].split()[-1] == "20"
+    assert len(run(product, "export", OURS).stdout.splitlines()) == 20
 
 
 def test_an_address_and_a_token_are_enough(product):
     token = product.token("NOC")
 
-    done = run(product, "stats", "-o", "json", OPSLOG_URL=product.api_url, OPSLOG_TOKEN=token)
-    refused = run(product, "export", OPSLOG_URL=product.api_url, OPSLOG_TOKEN=token)
+    there = {"OPSLOG_URL": product.api_url, "OPSLOG_TOKEN": token}
+    done = run(product, "stats", OURS, "-o", "json", **there)
+    refused = run(product, "export", **there)
 
     assert json.loads(done.stdout)["total"] == 20
     assert (refused.returncode, refused.stdout) == (1, "")
