@@ -226,6 +226,11 @@ class Product:
             time.sleep(0.02)
         return value
 
+    @property
+    def is_running(self) -> bool:
+        """Whether `opslog up` is there."""
+        return self.process is not None and not self._ended()
+
     def _ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 

@@ -61,6 +61,10 @@ class Senders:
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     statuses: dict[int | str, int] = field(default_factory=dict)
     latencies_s: list[float] = field(default_factory=list)
+    sent: dict[int, int] = field(default_factory=dict)
+    """Client to the number that follows the last one it has sent."""
+    accepted: list[tuple[float, float]] = field(default_factory=list)
+    """Of each 200: when the request was begun and when it was answered (time.monotonic)."""
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -81,10 +85,16 @@ class Senders:
         for thread in self._threads:
             thread.join(30)
 
+    def accepted_after(self, moment_s: float) -> float | None:
+        """When the first request that was begun after `moment_s` was answered with 200, if any."""
+        with self._lock:
+            return min((end for began, end in self.accepted if began > moment_s), default=None)
+
     def _send(self, client: int) -> None:
         first = 0
         while not self._stop.is_set():
             body = numbered_body(self.run, client, first, self.batch)
+            self.sent[client] = first + self.batch
             data = gzip.compress(body, 1) if self.compress else body
             if not self._until_answered(data):
                 return
@@ -100,7 +110,10 @@ class Senders:
             status = self._post(data)
             with self._lock:
                 self.statuses[status] = self.statuses.get(status, 0) + 1
-                self.latencies_s.append(time.monotonic() - began)
+                ended = time.monotonic()
+                self.latencies_s.append(ended - began)
+                if status == 200:
+                    self.accepted.append((began, ended))
             if status == 200:
                 return True
             assert isinstance(status, str) or status in RETRIED, status

@@ -1,0 +1,262 @@
+"""`make test-faults-long`: kill -9, again and again, at moments that a printed seed decides.
+
+    python -m tests.faults.rounds --rounds 200 --seed 7
+
+One round kills one victim under load from eight senders, waits until requests are accepted again
+and everything acknowledged is stored, and counts: acknowledged and not stored, stored twice, stored
+and never sent, figures that do not balance. One data directory serves all rounds; in the end the
+whole ledger is verified with the stand-alone file. Prints a table for docs/reliability.md. The exit
+code is 1 when a round broke a promise; its number and the seed are told.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import median
+
+
+from opslog import __version__
+from storage.failpoints import PLACES
+from tests.support.faults import Verdict, judge, ready_after
+from tests.support.product import Product
+from tests.support.senders import Senders
+
+CLIENTS, BATCH, PAUSE_S = 8, 50, 0.03
+HOUSE_EVERY = 8
+"""Every so many rounds the whole house is killed: a new supervisor starts its children at once,
+where the old one would let one that dies every few seconds wait for half a minute."""
+HOUSE, PLACE = "the whole group", "receiver, at a named place"
+STAGES = [name for name in PLACES if name.split(".")[0] in {"spool", "writer", "ack", "recv"}]
+RARE = {"spool.before_unlink"}
+"""Places that are reached once a spool file."""
+SETTINGS = {"OPSLOG_SPOOL__FILE_BYTES": "1048576", "OPSLOG_STORAGE__SEGMENT_ROWS": "20000"}
+"""Small files and segments, so that files change and segments roll over and are sealed meanwhile."""
+
+
+@dataclass
+class Sum:
+    """All rounds of one victim."""
+
+    rounds: int = 0
+    kills: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    twice: int = 0
+    unsent: int = 0
+    unbalanced: int = 0
+    ready_s: list[float] = field(default_factory=list)
+    stored_s: list[float] = field(default_factory=list)
+
+    def add(self, kills: int, verdict: Verdict, ready_s: float, stored_s: float) -> None:
+        self.rounds += 1
+        self.kills += kills
+        self.acknowledged += verdict.acknowledged
+        self.lost += verdict.lost
+        self.twice += verdict.twice
+        self.unsent += verdict.unsent
+        self.unbalanced += bool(verdict.differences)
+        self.ready_s.append(ready_s)
+        self.stored_s.append(stored_s)
+
+
+class Killer:
+    """Knows each victim, and how to kill it; each method returns how many kills it made."""
+
+    def __init__(self, product: Product, chance: random.Random) -> None:
+        self._product = product
+        self._chance = chance
+        self.killed_s = 0.0
+        """When the last kill of the round was made (time.monotonic)."""
+        self.victims: dict[str, Callable[[], int]] = {
+            "receiver": self.receiver,
+            "writer, in its transaction": self.writer,
+            "PostgreSQL": self.postgres,
+            "PostgreSQL's process of the writer": self.backend,
+            "receiver and PostgreSQL at once": self.both,
+            PLACE: self.place,
+            HOUSE: self.house,
+        }
+
+    def _kill(self, *pids: int) -> int:
+        self.killed_s = time.monotonic()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+    def _pid(self, name: str) -> int:
+        return self._product.wait(lambda: self._product.find(name), 30)
+
+    def receiver(self) -> int:
+        return self._kill(self._pid("receiver-0"))
+
+    def postgres(self) -> int:
+        return self._kill(self._pid("postgres"))
+
+    def both(self) -> int:
+        return self._kill(self._pid("receiver-0"), self._pid("postgres"))
+
+    def writer(self) -> int:
+        """The receiver, seen to be within a transaction of its writer."""
+        pid = self._pid("receiver-0")
+        self._product.wait(lambda: backend_of_writer(self._product), 30)
+        time.sleep(self._chance.random() * 0.005)
+        return self._kill(pid)
+
+    def backend(self) -> int:
+        """PostgreSQL ends all sessions when one of its processes is killed, and recovers."""
+        return self._kill(self._product.wait(lambda: backend_of_writer(self._product), 30))
+
+    def place(self) -> int:
+        """The receiver kills itself at a named place; the house is started anew before and after."""
+        name = self._chance.choice(STAGES)
+        nth = 1 if name in RARE else self._chance.randint(3, 60)
+        self._product.kill_all()
+        self._product.environment["OPSLOG_FAILPOINTS"] = f"{name}=kill@{nth}"
+        said = self._product.log.read_text(errors="replace").count(_KILLED)
+        with suppress(RuntimeError):  # it may die before `opslog up` is ready
+            self._product.start()
+        self._product.wait(
+            lambda: self._product.log.read_text(errors="replace").count(_KILLED) > said, 60
+        )
+        del self._product.environment["OPSLOG_FAILPOINTS"]
+        kills = 2
+        if self._product.is_running:
+            self._product.kill_all()
+            kills += 1
+        self.killed_s = time.monotonic()
+        self._product.start()
+        return kills
+
+    def house(self) -> int:
+        self.killed_s = time.monotonic()
+        self._product.kill_all()
+        self._product.start()
+        return 1
+
+
+_KILLED = "receiver-0 ended (killed by SIGKILL)"
+
+
+def backend_of_writer(product: Product) -> int | None:
+    """PostgreSQL's process of a writer that is in a transaction now."""
+    found = product.sql(
+        """SELECT pid FROM pg_stat_activity
+            WHERE application_name = 'opslog-receiver-0' AND xact_start IS NOT NULL"""
+    )
+    return found[0][0] if found else None
+
+
+def main() -> int:
+    """Run the rounds; the exit code."""
+    wish = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    wish.add_argument("--rounds", type=int, default=200, help="one kill at least each (default 200)")
+    wish.add_argument("--seed", type=int, default=0, help="default: one is drawn, and printed")
+    chosen = wish.parse_args()
+    seed = chosen.seed or random.SystemRandom().randrange(1, 10**6)
+    print(f"seed {seed}, {chosen.rounds} rounds", flush=True)
+    with Product.running(**SETTINGS) as product:
+        sums, bad = play(product, chosen.rounds, seed)
+        verified = verify(product)
+    print(table(sums, seed, verified))
+    for line in bad:
+        print(f"BROKEN: {line} (seed {seed})")
+    return 1 if bad or not verified.startswith("integrity: holds") else 0
+
+
+def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list[str]]:
+    """All rounds; sums by victim, and what was broken."""
+    chance = random.Random(seed)
+    killer = Killer(product, chance)
+    sums: dict[str, Sum] = {name: Sum() for name in killer.victims}
+    alone = [name for name in killer.victims if name not in {HOUSE, PLACE}]
+    bad = []
+    for number in range(1, rounds + 1):
+        turn = number % HOUSE_EVERY
+        victim = HOUSE if turn == 0 else PLACE if turn == HOUSE_EVERY // 2 else chance.choice(alone)
+        verdict, kills, ready_s, stored_s = play_one(product, killer, victim, number, chance)
+        sums[victim].add(kills, verdict, ready_s, stored_s)
+        print(
+            f"{number:>4} {victim:<36} acknowledged {verdict.acknowledged:>7,}"
+            f"  accepts after {ready_s:5.1f} s, all stored after {stored_s:5.1f} s"
+            f"  {'ok' if verdict.is_good else verdict}",
+            flush=True,
+        )
+        if not verdict.is_good:
+            bad.append(f"round {number}, {victim}: {verdict}")
+    return sums, bad
+
+
+def play_one(
+    product: Product, killer: Killer, victim: str, number: int, chance: random.Random
+) -> tuple[Verdict, int, float, float]:
+    """Verdict, kills, seconds until requests were accepted, until everything was stored."""
+    with Senders(
+        product.otlp_url, f"round-{number}", clients=CLIENTS, batch=BATCH, pause_s=PAUSE_S
+    ) as senders:
+        product.wait(lambda: senders.acknowledged, 60)
+        time.sleep(chance.random())
+        kills = killer.victims[victim]()
+        ready_s = ready_after(senders, killer.killed_s)
+        time.sleep(0.2)
+    verdict = judge(product, senders)
+    return verdict, kills, ready_s, time.monotonic() - killer.killed_s
+
+
+def verify(product: Product) -> str:
+    """The two verdicts of the stand-alone verifier over everything that was stored."""
+    evidence = product.folder / "evidence.jsonl"
+    product.command("ledger", "export", str(evidence))
+    alone = product.folder / "verify.py"
+    alone.write_text(product.command("ledger", "verifier"), "utf-8")
+    key = product.command("ledger", "key").strip()
+    done = subprocess.run(
+        [sys.executable, "-I", str(alone), str(evidence), "--key", key],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return "; ".join((done.stdout + done.stderr).strip().splitlines()[-2:])
+
+
+def table(sums: dict[str, Sum], seed: int, verified: str) -> str:
+    """What goes into docs/reliability.md."""
+    lines = [
+        f"opslog {__version__}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, seed {seed},"
+        f" {CLIENTS} senders",
+        "",
+        "| killed | rounds | kills | acknowledged | lost | twice | never sent | unbalanced"
+        " | accepts again: median, worst | all stored: median, worst |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    total = Sum()
+    for name, each in sums.items():
+        lines.append(_row(name, each))
+        for member in ("rounds", "kills", "acknowledged", "lost", "twice", "unsent", "unbalanced"):
+            setattr(total, member, getattr(total, member) + getattr(each, member))
+        total.ready_s += each.ready_s
+        total.stored_s += each.stored_s
+    lines += [_row("**all**", total), "", f"Verified in the end: {verified}."]
+    return "\n".join(lines)
+
+
+def _row(name: str, each: Sum) -> str:
+    def times(values: list[float]) -> str:
+        return f"{median(values):.1f} s, {max(values):.1f} s" if values else "–"
+
+    return (
+        f"| {name} | {each.rounds} | {each.kills} | {each.acknowledged:,} | {each.lost}"
+        f" | {each.twice} | {each.unsent} | {each.unbalanced}"
+        f" | {times(each.ready_s)} | {times(each.stored_s)} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
