@@ -16,6 +16,8 @@ from opslog.installation import Installation
 from retention.merge import merge_all
 from retention.run import expire
 from retention.tend import tend as tend_once
+from storage.ledger import checks
+from storage.ledger.balance import Balance
 
 SCHEDULE = "schedule"
 
@@ -40,6 +42,18 @@ def merge() -> str:
     installation = _installation()
     work = merge_all(installation.database_dsn(), installation.settings, asked_by=SCHEDULE)
     return _run(work)
+
+
+def check() -> str:
+    """Compare the figures of ingest with counted rows: every hour."""
+    installation = _installation()
+    work = checks.check(installation.database_dsn(), installation.spool_root)
+    return _run(_in_words(work))
+
+
+async def _in_words(work: Coroutine[Any, Any, Balance]) -> str:
+    found = await work
+    return f"{found.rows} rows, {len(found.differences)} differences"
 
 
 def _installation() -> Installation:

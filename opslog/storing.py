@@ -25,7 +25,7 @@ from storage.ledger.sequencer import Sequencer
 from storage.metrics import StorageFigures
 from storage.pool import DatabaseRole, open_pool
 from storage.segments import SegmentKeeper
-from storage.spool.files import other_spools
+from storage.spool.files import other_spools, set_aside
 from storage.spool.spool import Spool
 from storage.writer import Writer
 
@@ -156,10 +156,12 @@ class Storing:
             return Finding(State.FAILED, reason)
         if spool.state.untouched_files:
             return Finding(State.DEGRADED, "; ".join(spool.state.untouched_files))
-        if spool.state.quarantined_frames:
+        if aside := await asyncio.to_thread(set_aside, spool.folder):
+            rows = sum(each.rows for each in aside)
             return Finding(
                 State.DEGRADED,
-                f"{spool.state.quarantined_frames} damaged frames lie in the spool's quarantine",
+                f"{len(aside)} damaged frames with {rows} known rows lie in"
+                f" {spool.folder / 'quarantine'}: look at them, then move them away",
             )
         return OK
 

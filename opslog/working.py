@@ -27,6 +27,8 @@ from retention.queue import TASKS, put
 from retention.status import status_of
 from retention.tend import tend
 from storage import failpoints
+from storage.ledger.checks import check_when_due, newest_check
+from storage.ledger.metrics import note_check
 from storage.pool import DatabaseRole
 from storage.standing import Standing, pause
 
@@ -43,15 +45,17 @@ _END_PATIENCE_S = 10.0
 class Around:
     """What the second thread of the worker knows and does."""
 
-    def __init__(self, settings: Settings, dsn: str, redis_url: str) -> None:
+    def __init__(self, settings: Settings, installation: Installation, redis_url: str) -> None:
         self._settings = settings
-        self._dsn = dsn
+        self._dsn = installation.database_dsn()
+        self._spools = installation.spool_root
         self._redis = redis.asyncio.Redis.from_url(redis_url)
         self._redis_url = redis_url
         self._standing = Standing(
-            dsn, DatabaseRole.READER, name="opslog-worker", task="watching retention"
+            self._dsn, DatabaseRole.READER, name="opslog-worker", task="watching retention"
         )
         self._problems: list[str] = []
+        self._ledger_problem = ""
         self._redis_away_since: float | None = None
         self._wake = asyncio.Event()
 
@@ -61,6 +65,7 @@ class Around:
             "database": self._check_database,
             "queue": self._check_queue,
             "retention": self._check_retention,
+            "figures": self._check_figures,
         }
 
     async def run(self) -> None:
@@ -75,8 +80,15 @@ class Around:
             found = await status_of(connection, self._settings, datetime.now(UTC))
             self._problems = found.problems
             metrics.note(found)
+            await self._look_at_figures(connection)
             self._standing.well()
             await pause(self._wake, LOOK_EVERY_S)
+
+    async def _look_at_figures(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        last = await newest_check(connection)
+        if last is not None:
+            note_check(last.began_at.timestamp(), len(last.differences))
+            self._ledger_problem = last.problem(datetime.now(UTC))
 
     def _on_order(self, *_: object) -> None:
         """Somebody has confirmed a purge: it should not wait for the next round."""
@@ -105,6 +117,7 @@ class Around:
     async def _tend_alone(self) -> None:
         try:
             await tend(self._dsn, self._settings)
+            await check_when_due(self._dsn, self._spools)
         except (
             OSError,
             asyncpg.PostgresError,
@@ -130,6 +143,10 @@ class Around:
     async def _check_retention(self) -> Finding:
         return Finding(State.DEGRADED, "; ".join(self._problems)) if self._problems else OK
 
+    async def _check_figures(self) -> Finding:
+        problem = self._ledger_problem
+        return Finding(State.DEGRADED, problem) if problem else OK
+
 
 def run_worker(settings: Settings, health_port: int | None, say_ready: Callable[[], None]) -> None:
     """The RQ worker, until it is told to end."""
@@ -139,7 +156,7 @@ def run_worker(settings: Settings, health_port: int | None, say_ready: Callable[
     url = installation.redis_url()
 
     def around() -> tuple[Mapping[str, Check], Awaitable[None]]:
-        found = Around(settings, installation.database_dsn(), url)
+        found = Around(settings, installation, url)
         return found.checks(), found.run()
 
     with _beside(installation, "worker", health_port, around):

@@ -36,6 +36,7 @@ TASKS: dict[str, Task] = {
         Task("prune", "opslog.jobs.prune", None, 3600),
         Task("tend", "opslog.jobs.tend", 30, 7200),
         Task("merge", "opslog.jobs.merge", 6 * 3600, 7200),
+        Task("check", "opslog.jobs.check", 3600, 7200),
     )
 }
 _FUNCTIONS = frozenset(task.function for task in TASKS.values())

@@ -16,6 +16,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -27,8 +28,10 @@ from storage.claims import claim
 from storage.connection import Connection, Pool
 from storage.copying import copy_rows
 from storage.dead_letters import is_data_error, store_sound_rows
+from storage.ledger.entries import enter
 from storage.record import StreamDef
 from storage.segments import enter_segments, open_segment
+from storage.spool import files
 from storage.spool.files import save_identity
 from storage.spool.frame import Frame
 from storage.spool.spool import Spool, Taken
@@ -116,8 +119,37 @@ class Writer:
             taken = await self._spool.take(
                 settings.max_rows, settings.max_bytes, settings.linger_ms / 1000
             )
+            if self._spool.has_news_of_damage:
+                await self._tell_of_damage()
             if taken:
                 await self._until_stored(taken)
+
+    async def _tell_of_damage(self) -> None:
+        """Enter into the ledger what was acknowledged and cannot be read any more, each once.
+
+        (Twice, when the process ends between the entry and the note; then both say the same.)
+        """
+        self._spool.has_news_of_damage = False
+        folder = self._spool.folder
+        for aside in await asyncio.to_thread(files.set_aside, folder):
+            if aside.is_entered:
+                continue
+            what = (
+                f"{aside.size} bytes at {aside.offset} of {aside.file} of spool {folder.name}"
+                f" ({aside.rows or 'unknown'} rows): {aside.reason}"
+            )
+            body = {"what": what, "by": folder.name, "rows": aside.rows}
+            wait_s = _FIRST_WAIT_S
+            while True:
+                try:
+                    async with self._pool.acquire() as connection:
+                        await enter(connection, "corrupt", body)
+                    break
+                except Exception as error:  # noqa: BLE001 - as for frames: the next try may pass
+                    wait_s = await self._wait(error, wait_s)
+            self._back()
+            with suppress(OSError):
+                await asyncio.to_thread(files.note_entered, aside)
 
     async def _until_stored(self, taken: Sequence[Taken]) -> None:
         wait_s = _FIRST_WAIT_S

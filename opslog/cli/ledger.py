@@ -202,7 +202,11 @@ def _in_words(found: "Balance") -> list[str]:
     lines = [f"{name:<12}{count:>16,}" for name, count in found.figures.items()]
     lines.append(f"{'rows there':<12}{found.rows:>16,}  in {found.segments} segments")
     for spool in found.spools:
-        aside = f", {spool.quarantined} damaged files set aside" if spool.quarantined else ""
+        aside = (
+            f", {spool.quarantined} damaged frames ({spool.quarantined_rows} rows) set aside"
+            if spool.quarantined
+            else ""
+        )
         lines.append(f"{'spooled':<12}{spool.rows:>16,}  in {spool.spool}{aside}")
     lines += found.differences
     lines.append("does NOT balance" if found.differences else "balances")

@@ -25,6 +25,17 @@ class IngestMinute(Model):
     rejected: int
 
 
+class LastCheck(Model):
+    """The last hourly comparison of the figures with counted rows."""
+
+    began_at: datetime
+    ended_at: datetime
+    rows: int
+    segments: int
+    differences: list[str]
+    """In words; none: it balances."""
+
+
 class IngestLedger(Model):
     """Figures per minute of arrival, newest first."""
 
@@ -34,6 +45,8 @@ class IngestLedger(Model):
     """Over the rows of this answer."""
     is_cut: bool
     """There are more rows: narrow the times."""
+    last_check: LastCheck | None
+    """Null: none has been made yet."""
 
 
 class DeadLetter(Model):

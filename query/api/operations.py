@@ -21,6 +21,7 @@ from query.errors import NotFound
 from query.parameters import one_text, record_id
 from storage import replaying
 from storage.ledger.balance import minutes
+from storage.ledger.checks import LedgerCheck, newest_check
 from storage.ledger.minutes import FIGURES
 from storage.ledger.proof import proof_of
 from storage.pool import Pool
@@ -59,6 +60,7 @@ class Operations:
         start = times.get("start", end - _HOUR)
         async with self._reader.acquire() as connection:
             rows = await minutes(connection, start, end, MOST)
+            last = await newest_check(connection)
         call.rows = len(rows)
         totals = {name: sum(row[name] for row in rows) for name in FIGURES}
         return say(
@@ -67,6 +69,7 @@ class Operations:
                 "nextCursor": None,
                 "totals": totals,
                 "isCut": len(rows) == MOST,
+                "lastCheck": _check_shown(last) if last else None,
             }
         )
 
@@ -157,6 +160,16 @@ def _minute_shown(row: asyncpg.Record) -> dict[str, object]:
         "sourceModule": row["source_module"],
         "reason": row["reason"] or None,
         **{name: row[name] for name in FIGURES},
+    }
+
+
+def _check_shown(last: LedgerCheck) -> dict[str, object]:
+    return {
+        "beganAt": rfc3339(last.began_at),
+        "endedAt": rfc3339(last.ended_at),
+        "rows": last.rows,
+        "segments": last.segments,
+        "differences": list(last.differences),
     }
 
 

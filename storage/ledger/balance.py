@@ -4,6 +4,7 @@ The figures are compared in one snapshot: batches with themselves, minutes with 
 segment's rows, counted, with its parts and its counts. What lies in spools is told besides.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from storage.ledger.waiting import Waiting, waiting_in
 from storage.statements import statement
 
 _LONG_S = 4 * 3600.0
+_TRIES = 3
 
 
 @dataclass(slots=True)
@@ -34,6 +36,15 @@ class Balance:
 
 async def balance(connection: Connection, spools: Path | None = None) -> Balance:
     """Count and compare; `spools` is the folder with the spools of this machine."""
+    for _ in range(_TRIES):
+        # A segment may be dropped, by its retention, between the look at the catalogue and the
+        # count: the snapshot holds its rows, but not its table.
+        with suppress(asyncpg.UndefinedTableError):
+            return await _balance(connection, spools)
+    return await _balance(connection, spools)
+
+
+async def _balance(connection: Connection, spools: Path | None) -> Balance:
     waiting = await waiting_in(connection, spools) if spools else []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         sums = await connection.fetchrow(statement("all_minutes"))

@@ -13,6 +13,23 @@ _PUBLISHED = Gauge(
     multiprocess_mode="max",
 )
 
+_DIFFERENCES = Gauge(
+    "opslog_ledger_differences",
+    "Figures of ingest that the last hourly check found not to fit the rows.",
+    multiprocess_mode="livemax",
+)
+_CHECKED = Gauge(
+    "opslog_ledger_check_timestamp_seconds",
+    "When figures and rows were last compared, in seconds since 1970.",
+    multiprocess_mode="livemax",
+)
+
+
+def note_check(began_s: float, differences: int) -> None:
+    """Figures and rows were compared."""
+    _CHECKED.set(began_s)
+    _DIFFERENCES.set(differences)
+
 
 def note_head(size: int) -> None:
     """A head was signed and published."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.connection import Connection
-from storage.spool.files import FILE_HEADER_BYTES, spool_files
+from storage.spool.files import FILE_HEADER_BYTES, set_aside, spool_files
 from storage.spool.frame import FrameDamaged, FrameHead, FrameUnknown, find_frame, read_head
 from storage.statements import statement
 
@@ -22,7 +22,9 @@ class Waiting:
     requests: int
     rows: int
     quarantined: int
-    """Files with damaged frames that were set aside."""
+    """Damaged frames that were set aside."""
+    quarantined_rows: int
+    """Rows of those whose damage tells how many there were."""
 
 
 async def waiting_in(connection: Connection, root: Path) -> list[Waiting]:
@@ -44,9 +46,9 @@ async def _of_spool(connection: Connection, folder: Path) -> Waiting:
         known = await connection.fetch(statement("stored_batches"), ids[first : first + _TOGETHER])
         for row in known:
             frames.pop(row["batch_id"], None)
-    quarantine = folder / "quarantine"
-    set_aside = len(list(quarantine.iterdir())) if quarantine.is_dir() else 0
-    return Waiting(folder.name, len(frames), sum(frames.values()), set_aside)
+    aside = set_aside(folder)
+    lost = sum(each.rows for each in aside)
+    return Waiting(folder.name, len(frames), sum(frames.values()), len(aside), lost)
 
 
 def _heads(folder: Path) -> Iterator[FrameHead]:

@@ -3,7 +3,8 @@
     <folder>/lock            held by the process that owns the spool
     <folder>/identity.json   which spool this is, and its number in the database
     <folder>/0000000001.spool …   file header, then frames
-    <folder>/quarantine/     what could not be read, with a note beside it
+    <folder>/quarantine/     what could not be read, with a note beside it (for people, and for the
+                             ledger, which is told once)
 
 File header: magic 8 | version 2 | sequence 8 | floor (highest batch id given before) 8 | CRC-32 4.
 """
@@ -16,6 +17,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +136,42 @@ def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:
     note |= {"rows": rows, "reason": damage.reason}
     target.with_suffix(".json").write_text(json.dumps(note) + "\n")
     return target
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Bytes in the quarantine, by their note."""
+
+    note: Path
+    file: str
+    """Of the spool, where they were."""
+    offset: int
+    size: int
+    rows: int
+    """0 where the damage does not tell how many there were."""
+    reason: str
+    is_entered: bool
+    """The ledger says that they are set aside."""
+
+
+def set_aside(folder: Path) -> list[Aside]:
+    """What lies in a spool's quarantine; a note that is damaged itself is left out."""
+    found = []
+    for path in sorted((folder / "quarantine").glob("*.json")):
+        with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
+            raw = json.loads(path.read_text())
+            numbers = (int(raw["offset"]), int(raw["bytes"]), int(raw["rows"]))
+            entered = bool(raw.get("entered"))
+            found.append(Aside(path, str(raw["file"]), *numbers, str(raw["reason"]), entered))
+    return found
+
+
+def note_entered(aside: Aside) -> None:
+    """Write into the note that the ledger has it."""
+    raw = json.loads(aside.note.read_text())
+    fresh = aside.note.with_suffix(".new")
+    fresh.write_text(json.dumps({**raw, "entered": True}) + "\n")
+    fresh.replace(aside.note)
 
 
 def sync_folder(folder: Path) -> None:

@@ -103,6 +103,8 @@ class Spool:
         self._free_bytes = 0
         self._free_checked = 0.0
         self._commit = GroupCommit(self._durable)
+        self.has_news_of_damage = True
+        """Something may lie in the quarantine that the ledger has not been told of."""
 
     @classmethod
     async def open(
@@ -311,6 +313,7 @@ class Spool:
         rows = read_head(rest).rows if known else 0
         damage = files.Damage(offset, step, str(error), torn=False)
         place = files.quarantine(self.folder, file.path, damage, rows)
+        self.has_news_of_damage = True
         self.state.quarantined_frames += 1
         self.state.quarantined_rows += rows
         if known:  # it was counted as waiting when the file was scanned or appended to

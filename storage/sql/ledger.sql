@@ -56,6 +56,17 @@ SELECT hash FROM ledger_nodes WHERE height = $1 AND place >= $2 AND place < $3 O
 -- Rows: size, note, made_at of the newest signed head. Uses: readiness, proofs, API.
 SELECT size, note, made_at FROM ledger_checkpoints ORDER BY minute DESC LIMIT 1;
 
+-- name: note_ledger_check
+-- $1 began_at timestamptz, $2 rows bigint, $3 segments integer, $4 differences text[]
+-- Uses: storage/ledger/checks.py, as the owner.
+INSERT INTO ledger_checks (began_at, rows, segments, differences) VALUES ($1, $2, $3, $4);
+
+-- name: newest_ledger_check
+-- Rows: began_at, ended_at, rows, segments, differences; none: there was no check yet.
+-- Uses: storage/ledger/checks.py.
+SELECT began_at, ended_at, rows, segments, differences
+  FROM ledger_checks ORDER BY check_id DESC LIMIT 1;
+
 -- name: restorations
 -- Which published heads are void, because an older database was restored. Rows: body.
 -- Uses: storage/ledger/sequencer.py.

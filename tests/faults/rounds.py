@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
 
-
 from opslog import __version__
 from storage.failpoints import PLACES
 from tests.support.faults import Verdict, judge, ready_after
@@ -34,6 +33,10 @@ HOUSE_EVERY = 8
 """Every so many rounds the whole house is killed: a new supervisor starts its children at once,
 where the old one would let one that dies every few seconds wait for half a minute."""
 HOUSE, PLACE = "the whole group", "receiver, at a named place"
+COLUMNS = (
+    "killed", "rounds", "kills", "acknowledged", "lost", "twice", "never sent", "unbalanced",
+    "accepts again: median, worst", "all stored: median, worst",
+)  # fmt: skip
 STAGES = [name for name in PLACES if name.split(".")[0] in {"spool", "writer", "ack", "recv"}]
 RARE = {"spool.before_unlink"}
 """Places that are reached once a spool file."""
@@ -159,7 +162,9 @@ def main() -> int:
     wish = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--rounds", type=int, default=200, help="one kill at least each (default 200)")
+    wish.add_argument(
+        "--rounds", type=int, default=200, help="one kill at least each (default 200)"
+    )
     wish.add_argument("--seed", type=int, default=0, help="default: one is drawn, and printed")
     chosen = wish.parse_args()
     seed = chosen.seed or random.SystemRandom().randrange(1, 10**6)
@@ -228,12 +233,14 @@ def verify(product: Product) -> str:
 
 def table(sums: dict[str, Sum], seed: int, verified: str) -> str:
     """What goes into docs/reliability.md."""
-    lines = [
+    made_by = (
         f"opslog {__version__}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, seed {seed},"
-        f" {CLIENTS} senders",
+        f" {CLIENTS} senders"
+    )
+    lines = [
+        made_by,
         "",
-        "| killed | rounds | kills | acknowledged | lost | twice | never sent | unbalanced"
-        " | accepts again: median, worst | all stored: median, worst |",
+        f"| {' | '.join(COLUMNS)} |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     total = Sum()

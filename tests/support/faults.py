@@ -1,8 +1,8 @@
 """What every fault test asks afterwards: nothing lost, nothing twice, nothing invented, balanced.
 
-    with Product.running() as product, Senders(...) as senders:
-        …                                    # break something
-    verdict = settle(product, senders)       # raises when a promise was broken
+with Product.running() as product, Senders(...) as senders:
+    …                                    # break something
+verdict = settle(product, senders)       # raises when a promise was broken
 """
 
 import time
@@ -13,6 +13,7 @@ from storage.pool import DatabaseRole, connect
 from tests.support.databases import run
 from tests.support.product import Product
 from tests.support.senders import RETRIED, STORED, Senders
+
 
 @dataclass
 class Verdict:
@@ -99,4 +100,3 @@ def more(product: Product, senders: Senders, records: int = 500, *, within_s: fl
     """Wait until that many further records are acknowledged."""
     count = len(senders.acknowledged)
     product.wait(lambda: len(senders.acknowledged) >= count + records, within_s)
-

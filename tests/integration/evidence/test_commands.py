@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +17,11 @@ from config.errors import BadInput
 from opslog.__main__ import app
 from storage import replaying
 from storage.ledger.balance import balance, minutes
+from storage.ledger.checks import check, check_when_due, newest_check
 from storage.ledger.proof import NoProof, NotSignedYet, proof_of
+from storage.spool import files
+from storage.spool.files import Damage, quarantine
+from storage.spool.frame import encode_frame
 from tests.support.evidence import house
 from tests.support.records import make_frame, make_record
 
@@ -73,7 +78,9 @@ async def test_what_arrived_is_accounted_for(store, opslog):
         "rejected": 3,
     }
     assert (told["rows"], told["segments"], told["differences"]) == (32, 2, [])
-    assert told["spools"] == [{"spool": "receiver-0", "requests": 0, "rows": 0, "quarantined": 0}]
+    assert told["spools"] == [
+        {"spool": "receiver-0", "requests": 0, "rows": 0, "quarantined": 0, "quarantined_rows": 0}
+    ]
     assert (await opslog("ledger", "check")).splitlines()[-1] == "balances"
 
 
@@ -85,13 +92,15 @@ async def test_what_lies_in_a_spool_is_told(tmp_path, database, writer_pool, ops
             await store.spool.append(make_frame([make_record()]))
     await superuser(database, "ALTER TABLE elsewhere RENAME TO ingest_batches")
     spool = tmp_path / "spool" / "receiver-0"
-    (spool / "quarantine").mkdir(exist_ok=True)
-    (spool / "quarantine" / "one").touch()
+    damage = Damage(30, 5, "the frame's rows do not match their checksum", torn=False)
+    quarantine(spool, files.spool_files(spool)[0][1], damage, 7)
     (spool / "00000000000000000099.spool").touch()
 
     (told,) = json.loads(await opslog("ledger", "check", "--json"))["spools"]
-    assert told == {"spool": "receiver-0", "requests": 2, "rows": 2, "quarantined": 1}
-    assert "1 damaged files set aside" in await opslog("ledger", "check")
+    assert told == {
+        "spool": "receiver-0", "requests": 2, "rows": 2, "quarantined": 1, "quarantined_rows": 7
+    }  # fmt: skip
+    assert "1 damaged frames (7 rows) set aside" in await opslog("ledger", "check")
 
 
 @pytest.mark.parametrize(
@@ -326,3 +335,63 @@ async def test_a_replay_that_fails_for_another_reason_changes_nothing(store, dat
 def _fitting(letter, batch_id, *, _original=replaying.part_of):
     row = letter["row_bytes"].replace(b"\0\0\0\x33" + b"x" * 51, b"\0\0\0\x01x")
     return _original({**dict(letter), "row_bytes": row}, batch_id)
+
+
+async def test_damage_in_a_spool_is_in_the_ledger_once_and_a_known_gap(
+    tmp_path, database, writer_pool, opslog
+):
+    async with house(tmp_path, database, writer_pool) as store:
+        await store.send(make_frame([timed()]))
+    spool = tmp_path / "spool" / "receiver-0"
+    spoiled = bytearray(b"".join(encode_frame(make_frame([make_record(), make_record()]))))
+    spoiled[-20] ^= 1
+    (spool / "0000000077.spool").write_bytes(files.file_header(77, 0) + spoiled)
+    for _ in range(2):  # the second one finds it told
+        async with house(tmp_path, database, writer_pool) as store:
+            await store.send(make_frame([timed()]))
+
+    entries = await writer_pool.fetch("SELECT body FROM ledger WHERE kind = 'corrupt'")
+    assert [json.loads(row["body"])["rows"] for row in entries] == [2]
+    told = await opslog("verify", exit_code=2)
+    assert "(2 rows): the frame's rows do not match their checksum" in told
+    assert json.loads(await opslog("ledger", "check", "--json"))["spools"][0]["quarantined"] == 1
+
+
+async def test_the_hourly_check_keeps_and_tells_what_it_found(store, database, reader_pool, caplog):
+    await store.send(*frames())
+    async with reader_pool.acquire() as connection:
+        assert await newest_check(connection) is None
+        await check_when_due(database.dsn, store.folder / "spool")
+        await check_when_due(database.dsn, store.folder / "spool")  # not due
+        good = await newest_check(connection)
+        assert (good.rows, good.segments, good.differences) == (32, 2, ())
+        assert good.problem(good.began_at) == ""
+        assert "4 h ago" in good.problem(good.began_at + timedelta(hours=4))
+        await superuser(database, "UPDATE ingest_batches SET received = received + 1")
+
+        await check(database.dsn, store.folder / "spool")
+
+        bad = await newest_check(connection)
+    assert len(bad.differences) == 2
+    assert bad.problem(bad.began_at).startswith("2 figures do not balance")
+    assert "does not balance: batch" in caplog.text
+    assert await reader_pool.fetchval("SELECT count(*) FROM ledger_checks") == 2
+
+
+async def test_a_segment_dropped_while_rows_are_counted_is_no_difference(store, monkeypatch):
+    await store.send(*frames())
+    from storage.ledger import balance as module
+
+    count, calls = module._count, []
+
+    async def dropped_meanwhile(connection, row, found):
+        calls.append(row["segment"])
+        if len(calls) == 1:
+            raise asyncpg.UndefinedTableError("gone")
+        await count(connection, row, found)
+
+    monkeypatch.setattr(module, "_count", dropped_meanwhile)
+    async with store.pool.acquire() as connection:
+        found = await balance(connection)
+
+    assert (found.segments, found.rows, found.differences) == (2, 32, [])
