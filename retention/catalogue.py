@@ -18,6 +18,15 @@ async def stored_segments(connection: Connection) -> list[Stored]:
     return [Stored(**row) for row in rows]
 
 
+async def going_segments(connection: Connection) -> list[Stored]:
+    """Those that a run has marked and not dropped yet: their records are still there."""
+    rows = await connection.fetch(statement("retiring_segments"))
+    names = tuple(Stored.__slots__)
+    return [
+        Stored(**{name: row[name] for name in names}) for row in rows if row["replaced_by"] is None
+    ]
+
+
 async def recorded_policies(connection: Connection) -> list[Policy]:
     """The rules that were in force when a run last looked."""
     rows = await connection.fetch(statement("recorded_policies"))

@@ -13,13 +13,13 @@ import asyncpg
 
 from config.settings import Settings
 from retention.catalogue import policies_in_force
-from retention.holds import Holds
 from retention.locks import held
 from retention.plan import Stored
 from retention.purge_scope import Scope
 from retention.record import Done, Run
 from retention.rewrite import drop_replaced, made_ready
 from retention.run import PATIENCE_S, Report
+from retention.spare import newest_hold, refuse_newer
 from storage.connection import Connection
 from storage.dropping import InTheWay
 from storage.filter_json import load
@@ -84,6 +84,7 @@ class _Purging:
         """All of it, or what others do not stand in the way of."""
         connection, order = self._connection, self._order
         await self._close_open()
+        known = await newest_hold(connection)
         scope = await self._scope()
         policies = await policies_in_force(connection, self._settings.retention, scope.segments)
         run = await Run.begin(connection, "purge", order.confirmed_by, policies)
@@ -92,7 +93,7 @@ class _Purging:
         deadline_s = time.monotonic() + PATIENCE_S
         for stored in scope.segments:
             try:
-                await self._purge(run, scope, stored, deadline_s)
+                await self._purge(run, scope, stored, deadline_s, known)
             except (NotTheSame, InTheWay) as error:
                 notes.append(f"segment {stored.segment}: {error}")
                 _log.error("purge %d: %s", order.purge_id, notes[-1])
@@ -116,7 +117,9 @@ class _Purging:
                     await connection.execute(statement("roll_segment"), stored.class_name, number)
         await connection.execute(statement("settle_segments"))
 
-    async def _purge(self, run: Run, scope: Scope, stored: Stored, deadline_s: float) -> None:
+    async def _purge(
+        self, run: Run, scope: Scope, stored: Stored, deadline_s: float, known: int
+    ) -> None:
         connection = self._connection
         if not (await scope.count(connection, stored))["going"]:
             return
@@ -125,8 +128,7 @@ class _Purging:
         )
 
         async def saying() -> None:
-            if (await Holds.active(connection)).ids - scope.holds.ids:
-                raise InTheWay("a hold was made meanwhile; its records are looked for anew")
+            await refuse_newer(connection, known)
             await self._say(run, stored, made)
 
         await switch(

@@ -13,8 +13,9 @@ from retention.matching import Catalogued, resolved, selection
 from retention.plan import Step, Stored
 from retention.record import Done, Run
 from retention.seal import index_all
+from retention.spare import newest_hold, refuse_newer
 from storage.connection import Connection
-from storage.dropping import InTheWay, drop
+from storage.dropping import drop
 from storage.leaves import build_live_indexes, constrain, facts_of, freeze
 from storage.ledger.entries import enter
 from storage.rewriting import ALL, Copy, NotTheSame, Selection, copy, switch
@@ -59,6 +60,7 @@ async def carry_over(
     A segment that cannot be copied faithfully stays whole. Raises InTheWay.
     """
     stored = step.stored
+    known = await newest_hold(connection)
     holds = await Holds.active(connection)
     condition = await resolved(connection, holds.condition)
     catalogued = await Catalogued.read(connection)
@@ -70,8 +72,7 @@ async def carry_over(
         return
 
     async def saying() -> None:
-        if (await Holds.active(connection)).ids - holds.ids:
-            raise InTheWay("a hold was made while held records were carried over")
+        await refuse_newer(connection, known)
         root = made.root_before
         body = {
             "segment": stored.segment,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from retention.catalogue import policies_in_force, record_policies, stored_segments
@@ -23,6 +24,7 @@ from retention.plan import Action, Plan, Stored, due_segments, make_plan
 from retention.policy import Policy, longest_keep
 from retention.record import Done, Run
 from retention.rewrite import carry_over, drop_replaced
+from retention.spare import HoldMade, refuse_newer, spare_held
 from storage import failpoints
 from storage.connection import Connection
 from storage.dropping import InTheWay, detach, drop, finish_all
@@ -30,6 +32,9 @@ from storage.ledger.entries import enter
 from storage.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.pool import DatabaseRole, connect
 from storage.statements import statement
+
+if TYPE_CHECKING:
+    import asyncpg
 
 _log = logging.getLogger(__name__)
 
@@ -160,26 +165,45 @@ async def go_on(
     `rule`: what it goes by, where that is not the policy of its class.
     """
     await finish_all(connection, deadline_s=deadline_s)
-    for row in await connection.fetch(statement("retiring_segments")):
-        replaced_by = row["replaced_by"]
-        stored = Stored(**{name: row[name] for name in _STORED})
-        await detach(connection, stored.segment, deadline_s=deadline_s)
-        failpoints.reach("retire.after_detach")
-        if replaced_by is None:
-            policy = found.get(stored.class_name)
-            by = rule or (policy.rule if policy else "a removed rule")
-            await _retire(connection, run, stored, by, deadline_s)
-        elif row["may_go"]:
-            await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
+    while True:
+        known = await spare_held(connection, deadline_s=deadline_s)
+        try:
+            for row in await connection.fetch(statement("retiring_segments")):
+                policy = found.get(row["class_name"])
+                by = rule or (policy.rule if policy else "a removed rule")
+                await _go_on_with(connection, run, row, by, deadline_s=deadline_s, known=known)
+        except HoldMade:
+            continue
+        return
+
+
+async def _go_on_with(
+    connection: Connection,
+    run: Run,
+    row: "asyncpg.Record",
+    rule: str,
+    *,
+    deadline_s: float,
+    known: int,
+) -> None:
+    """One marked segment. Raises InTheWay, and HoldMade when a hold is newer than `known`."""
+    stored = Stored(**{name: row[name] for name in _STORED})
+    await detach(connection, stored.segment, deadline_s=deadline_s)
+    failpoints.reach("retire.after_detach")
+    if row["replaced_by"] is None:
+        await _retire(connection, run, stored, rule, deadline_s=deadline_s, known=known)
+    elif row["may_go"]:
+        await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
 
 
 _STORED = tuple(Stored.__slots__)
 
 
 async def _retire(
-    connection: Connection, run: Run, stored: Stored, rule: str, deadline_s: float
+    connection: Connection, run: Run, stored: Stored, rule: str, *, deadline_s: float, known: int
 ) -> None:
     async def saying() -> None:
+        await refuse_newer(connection, known)
         root = stored.digest
         body = {
             "segment": stored.segment,

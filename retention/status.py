@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.settings import Settings
-from retention.catalogue import policies_in_force, stored_segments
+from retention.catalogue import going_segments, policies_in_force, stored_segments
 from retention.plan import Stored
 from retention.policy import Policy
 from storage.connection import Connection
@@ -84,7 +84,7 @@ class Status:
 
 async def status_of(connection: Connection, settings: Settings, now: datetime) -> Status:
     """How it stands; any role."""
-    segments = await stored_segments(connection)
+    segments = await stored_segments(connection) + await going_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
     late = timedelta(seconds=settings.storage.segment_age_s) + ONE_RUN
     last = await connection.fetchrow(statement("last_run"), "expire")

@@ -3,6 +3,7 @@
 detach      DETACH PARTITION … CONCURRENTLY: waits for those who were there before, and holds
             nobody up; interrupted, it is finished by the next attempt
 drop        DROP TABLE of a detached leaf, in the transaction that says so
+put back    a leaf that is wanted after all
 """
 
 import asyncio
@@ -69,6 +70,22 @@ async def drop(
                 await connection.execute(leaf_statement("drop_leaf", segment))
                 await saying()
         except asyncpg.LockNotAvailableError:
+            await _or_give_up(connection, deadline_s)
+        else:
+            return
+
+
+async def put_back(connection: Connection, segment: int, *, deadline_s: float) -> None:
+    """A marked segment is in system_logs again, and questions go there. Raises InTheWay."""
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
+                if await connection.fetchrow(statement("detaching"), leaf_table(segment)) is None:
+                    text = leaf_statement("plug_leaf", segment, SEGMENT=str(segment))
+                    await connection.execute(text)
+                await connection.execute(statement("unmark_retiring"), segment)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await _or_give_up(connection, deadline_s)
         else:
             return

@@ -25,7 +25,8 @@ from storage.leaves import LONG_S, MOMENT_MS, leaf_statement
 from storage.read_back import ReadPart, read_back, root_of
 from storage.statements import statement
 
-_RETRY_S = 0.2
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.2, 3.0
+"""Each attempt does its figures anew, so they get rarer."""
 
 Removed = tuple[int, int, bytes]
 """Batch id, position, leaf hash of a row that is not in the new segment."""
@@ -170,30 +171,46 @@ async def switch(
     """Put the new leaf in the place of the old ones; `saying` adds to the same transaction.
 
     The old leaves are out of system_logs then and wait to be dropped. Needs system_logs for itself
-    for a moment: tried again until the deadline, so nobody waits for us longer than MOMENT_MS.
+    for a moment at the very end, when all that takes time is done: tried again until the deadline,
+    so nobody waits for us longer than MOMENT_MS and the exchange of the leaves.
 
     Raises:
         InTheWay: readers of system_logs never left a gap; nothing was changed.
     """
+    facts = await connection.fetchrow(leaf_statement("rewritten_facts", made.segment))
+    assert facts is not None
+    retry_s = _FIRST_RETRY_S
     while True:
         try:
             async with connection.transaction():
-                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
-                for source in made.sources:
-                    await connection.execute(leaf_statement("unplug_leaf", source))
-                await _replace(connection, made, is_hold=is_hold, is_finished=is_finished)
+                await _replace(connection, made)
+                if made.rows:
+                    await _catalogue(connection, made, facts, is_hold, is_finished)
                 await saying()
+                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
+                await connection.execute(_exchange(made))
                 failpoints.reach("rewrite.before_switch")
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             if time.monotonic() > deadline_s:
                 raise InTheWay("system_logs is being read without a gap") from None
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
         else:
             failpoints.reach("rewrite.after_switch")
             return
 
 
-async def _replace(connection: Connection, made: Copy, *, is_hold: bool, is_finished: bool) -> None:
+def _exchange(made: Copy) -> str:
+    """One message for all leaves: readers wait while it is carried out."""
+    texts = [leaf_statement("unplug_leaf", source) for source in made.sources]
+    if made.rows:
+        texts.append(leaf_statement("plug_leaf", made.segment, SEGMENT=str(made.segment)))
+    else:
+        texts.append(leaf_statement("drop_leaf", made.segment))
+    return "\n".join(text.strip().rstrip(";") + ";" for text in texts)
+
+
+async def _replace(connection: Connection, made: Copy) -> None:
     to = made.segment if made.rows else None
     gone = await connection.fetch(statement("replace_segments"), list(made.sources), to)
     if len(gone) != len(made.sources):
@@ -203,12 +220,15 @@ async def _replace(connection: Connection, made: Copy, *, is_hold: bool, is_fini
         await connection.execute(statement("move_counts"), list(made.sources), made.segment)
     else:
         await _replace_some(connection, made)
-    if to is None:
-        await connection.execute(leaf_statement("drop_leaf", made.segment))
-        return
-    await connection.execute(leaf_statement("plug_leaf", made.segment, SEGMENT=str(made.segment)))
-    facts = await connection.fetchrow(leaf_statement("rewritten_facts", made.segment))
-    assert facts is not None
+
+
+async def _catalogue(
+    connection: Connection,
+    made: Copy,
+    facts: "asyncpg.Record",
+    is_hold: bool,  # noqa: FBT001 - a column of the catalogue
+    is_finished: bool,  # noqa: FBT001 - the same
+) -> None:
     await connection.execute(
         statement("add_rewritten"),
         made.segment,

@@ -207,10 +207,23 @@ UPDATE retention_runs
 UPDATE segments SET state = 'retiring'
  WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'cold');
 
+-- name: unmark_retiring
+-- It does not go after all.
+-- $1 segment   integer
+-- Uses: storage/dropping.py.
+UPDATE segments SET state = CASE WHEN sealed_at IS NULL THEN 'closed' ELSE 'sealed' END
+ WHERE segment = $1 AND state = 'retiring' AND replaced_by IS NULL;
+
+-- name: newest_hold
+-- Rows: the highest number; they are given in order, since making one waits for its turn.
+-- Uses: retention/spare.py.
+SELECT coalesce(max(hold_id), 0) FROM holds;
+
 -- name: retiring_segments
 -- What a run has begun to take away, oldest first.
 -- Rows: the columns of retention.plan.Stored, replaced_by, may_go: a leaf whose rows are elsewhere
--- stays an hour, for those who were reading it. Uses: retention/run.py.
+-- stays an hour, for those who were reading it.
+-- Uses: retention/run.py, retention/spare.py, retention/status.py.
 SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
        coalesce(s.bytes, 0) AS size, s.disk_bytes, s.min_received_at AS oldest,
        s.max_received_at AS newest, s.closed_at, s.digest, s.is_hold, s.replaced_by,

@@ -219,7 +219,7 @@ async def test_what_an_interrupted_run_left_is_finished(database, owner_pool, wr
     await owner_pool.execute(
         f"ALTER TABLE system_logs DETACH PARTITION system_logs_s{detached} CONCURRENTLY"
     )
-    await _half_detach(database, half)
+    await half_detach(database, half)
 
     report = await run(database)
 
@@ -228,7 +228,7 @@ async def test_what_an_interrupted_run_left_is_finished(database, owner_pool, wr
     assert not {marked, detached, half} & await leaves(owner_pool)
 
 
-async def _half_detach(database, segment: int) -> None:
+async def half_detach(database, segment: int) -> None:
     """Cancel a DETACH CONCURRENTLY that waits for a reader."""
     reader = await asyncpg.connect(database.dsn)
     reading = reader.transaction()
@@ -263,6 +263,9 @@ async def test_a_long_read_delays_a_run_and_the_next_one_goes_on(
     assert report.outcome == "stopped"
     assert report.note.startswith(f"process {pid} (dump, opslog) has system_logs in use")
     assert (await states(owner_pool))[segment] == "retiring"
+    async with owner_pool.acquire() as conn:
+        (said,) = (await status_of(conn, settings(), ago(days=-4))).problems
+    assert said.startswith("class debug: records are ")  # they are still there
     assert await reader.fetchval("SELECT count(*) FROM system_logs") == 20  # it reads on
     await reading.rollback()
     await reader.close()

@@ -15,9 +15,17 @@ from storage.fields import ACTOR_ID, SOURCE_MODULE
 from storage.filters import EVERYTHING, AttrEquals, FieldEquals, Filter, ResourceEquals, TimeRange
 from storage.locks import HOLD_SPACE
 from storage.read_back import read_back
-from tests.integration.retention.test_expiry import ago, closed, leaves, run, states
+from tests.integration.retention.test_expiry import (
+    ago,
+    closed,
+    half_detach,
+    leaves,
+    run,
+    states,
+)
 from tests.support.keeping import close, keep, no_pause, ns_of
 from tests.support.records import make_record
+from tests.support.waiting import until
 
 ACTOR = FieldEquals(ACTOR_ID, "u-1")
 
@@ -203,6 +211,59 @@ async def test_a_hold_that_is_made_while_a_run_decides_is_seen_by_it(
         assert (await states(owner_pool))[due] == "dropped"
     else:
         assert kept == 3
+
+
+@pytest.mark.parametrize("how_far", ["marked", "half detached", "detached"])
+async def test_a_hold_is_in_time_as_long_as_the_leaf_is_there(
+    database, owner_pool, writer_pool, due, how_far
+):
+    """A run may wait for days with its segments marked, while somebody's transaction is open."""
+    other = await closed(writer_pool, level=0, at=ago(days=8))
+    await owner_pool.execute(
+        "UPDATE segments SET state = 'retiring' WHERE segment = ANY ($1)", [due, other]
+    )
+    if how_far == "detached":
+        await owner_pool.execute(
+            f"ALTER TABLE system_logs DETACH PARTITION system_logs_s{due} CONCURRENTLY"
+        )
+    if how_far == "half detached":
+        await half_detach(database, due)
+    async with writer_pool.acquire() as conn:
+        await add(conn, wish())
+
+    await run(database)
+
+    assert {(await states(owner_pool))[n] for n in (due, other)} == {"dropped"}
+    assert await held_rows(owner_pool) == ["record 0.0", "record 1.1", "record 2.2"]
+
+
+async def test_a_hold_that_is_made_just_before_the_drop_is_seen(
+    database, owner_pool, writer_pool, due, monkeypatch
+):
+    """Between the marks of a run and its last moment there is a detaching that may take long."""
+    monkeypatch.setattr("storage.dropping._ATTEMPT_S", 0.1)
+    reader = await asyncpg.connect(database.dsn)
+    reading = reader.transaction(isolation="repeatable_read")
+    await reading.start()
+    await reader.execute("SELECT count(*) FROM system_logs")
+    running = asyncio.create_task(run(database))
+    await until(lambda: is_in(owner_pool, due, "retiring"))
+
+    async with writer_pool.acquire() as conn:
+        await add(conn, wish())
+    await reading.rollback()
+    await reader.close()
+    first = await running
+    again = await run(database)
+
+    assert first.outcome == again.outcome == "done"
+    assert (await states(owner_pool))[due] == "dropped"
+    assert await held_rows(owner_pool) == ["record 0.0", "record 1.1", "record 2.2"]
+
+
+async def is_in(pool, segment: int, state: str) -> bool:
+    """Whether the segment is in that state."""
+    return (await states(pool))[segment] == state
 
 
 async def test_a_changed_segment_is_not_carried_over_but_stays_whole(
