@@ -5,6 +5,7 @@ rule of levels alone sets how long their classes are kept, any other one makes a
 Who turns rules into classes of records is storage/classes.py, into cut-offs retention/policy.py.
 """
 
+import difflib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
@@ -97,6 +98,16 @@ class RetentionRule(BaseModel):
     """log, span; audit stands alone."""
     resource_type: Words = ()
     """Resource types, likewise."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_known(cls, given: object) -> object:
+        for name in given if isinstance(given, dict) else ():
+            if name not in cls.model_fields:
+                near = difflib.get_close_matches(str(name).lower(), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]}?" if near else ", ".join(cls.model_fields)
+                raise ValueError(f"{name} is no part of a rule; {hint}")
+        return given
 
     @model_validator(mode="after")
     def _is_possible(self) -> "RetentionRule":

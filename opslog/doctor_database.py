@@ -82,9 +82,9 @@ def _of_server(facts: asyncpg.Record) -> Iterator[Finding]:
             "a question over all segments needs about ten locks for each",
             f"set it to {_LEAST_LOCKS} and restart PostgreSQL",
         )
-    if facts["trigrams"] is None:
+    if not facts["has_trigrams"]:
         yield Finding(
-            "pg_trgm is not installed in the database",
+            "pg_trgm is neither installed in the database nor to be had",
             "words are searched by reading segments instead of an index",
             "as a superuser: CREATE EXTENSION pg_trgm (package postgresql-contrib)",
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from config.errors import BadInput
 from retention.errors import NoSuchHold, NothingSelected
 from retention.matching import Catalogued, count_in, resolved
 from retention.plan import Stored
@@ -59,9 +60,14 @@ async def add(connection: Connection, wish: Wish) -> Hold:
 
     Raises:
         NothingSelected: the filter is empty.
+        BadInput: it would have ended before it begins.
     """
     if wish.filter in {EVERYTHING, NOTHING}:
         raise NothingSelected("a hold needs a filter; everything or nothing is none", where="q")
+    if wish.ends_at is not None and wish.ends_at <= datetime.now(UTC):
+        raise BadInput(
+            f"until {wish.ends_at.isoformat()} is past: it would hold nothing", where="until"
+        )
     async with connection.transaction():
         hold_id: int = await connection.fetchval(
             statement("add_hold"),

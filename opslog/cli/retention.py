@@ -36,7 +36,7 @@ def plan(
 ) -> None:
     """Show what the next run drops by the settings at hand; changes nothing.
 
-    Edit [[retention.rules]], look at the plan, then restart opslog.
+    Edit retention.rules in opslog.toml, look at the plan, then restart opslog.
     """
     from retention.forecast import forecast
 

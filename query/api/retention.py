@@ -6,7 +6,7 @@ and shown. A purge is carried out by the worker; its second step waits for it fo
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -29,7 +29,7 @@ from query.api.retention_shown import (
     step_shown,
     time_text,
 )
-from query.parameters import one_text
+from query.parameters import FILTERS, one_text
 from query.search import HOLD, PURGE, Search, parse
 from retention import history, holds, purge
 from retention.catalogue import stored_segments
@@ -52,8 +52,10 @@ _LOOK_S = 0.2
 class NewHold(Body):
     """What is to be held, why, until when."""
 
-    q: str
-    """In the search language; with the times it must select something."""
+    q: str = ""
+    """In the search language; with the times and `filter` it must select something."""
+    filter: Annotated[dict[str, str | list[str]], Field(default_factory=dict)]
+    """The same by parameters of GET /api/v1/logs: `{"actorId": "u-42"}`."""
     start: str | None = None
     end: str | None = None
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -141,6 +143,7 @@ class RetentionRoutes:
         """POST /api/v1/holds: 201; it is in force when this is answered."""
         wish = await read_body(call, NewHold)
         pairs = [("q", wish.q)]
+        pairs += list(_filter_pairs(wish.filter))
         pairs += [(key, text) for key, text in (("start", wish.start), ("end", wish.end)) if text]
         sources = self._asking.sources
         search = parse(pairs, HOLD, now_ns=sources.now_ns(), stored_as=sources.stored_as)
@@ -215,6 +218,14 @@ class RetentionRoutes:
             if state.done_at is not None or time.monotonic() > until_s:
                 return say(purged_shown(state), status=200 if state.done_at else 202)
             await asyncio.sleep(_LOOK_S)
+
+
+def _filter_pairs(given: Mapping[str, str | list[str]]) -> Iterator[tuple[str, str]]:
+    for name, values in given.items():
+        if name not in FILTERS and not name.startswith(("attr.", "resource.")):
+            raise BadInput(f"filter: there is no parameter {name[:100]}", where="filter")
+        for value in [values] if isinstance(values, str) else values:
+            yield name, value
 
 
 def _selected(search: Search) -> Filter:

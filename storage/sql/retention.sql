@@ -375,12 +375,15 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.don
  WHERE p.purge_id = $1;
 
 -- name: doctor_facts
--- What may go wrong with the server. Rows: version, size, locks, trigrams, oldest_s, age, day_rows,
--- disk_per_row. Uses: opslog/doctor_database.py.
+-- What may go wrong with the server. Rows: version, size, locks, has_trigrams (or sealing will install
+-- them), oldest_s, age, day_rows, disk_per_row. Uses: opslog/doctor_database.py.
 SELECT current_setting('server_version') AS version,
        pg_database_size(current_database()) AS size,
        current_setting('max_locks_per_transaction')::integer AS locks,
-       (SELECT extversion FROM pg_extension WHERE extname = 'pg_trgm') AS trigrams,
+       EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')
+           OR EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')
+              AND has_database_privilege(coalesce(to_regrole('opslog_owner'), session_user::regrole),
+                                         current_database(), 'CREATE') AS has_trigrams,
        (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
           FROM pg_stat_activity WHERE pid <> pg_backend_pid()) AS oldest_s,
        (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS age,

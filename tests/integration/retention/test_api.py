@@ -119,6 +119,10 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
         ({"q": "level:", "reason": "x"}, "q"),
         ({"q": "a", "reason": ""}, "reason"),
         ({"q": "a"}, "reason"),
+        ({"filter": {}, "reason": "x"}, "q"),
+        ({"filter": {"limit": "1"}, "reason": "x"}, "filter: there is no parameter limit"),
+        ({"filter": {"actorId": 7}, "reason": "x"}, "filter"),
+        ({"q": "a", "reason": "x", "until": "2020-01-01T00:00:00Z"}, "until"),
         ({"q": "a", "reason": "x", "end": "soon"}, "end"),
     ],
 )
@@ -127,6 +131,22 @@ async def test_a_hold_without_filter_or_reason_is_refused(server, body, where):
 
     assert status == 400
     assert where in str(problem)
+
+
+async def test_a_hold_takes_the_filters_of_a_search(server):
+    body = {"filter": {"sourceModule": ["a", "b"], "attr.order.id": "o-1"}, "reason": "case 7"}
+
+    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+
+    assert (status, hold["q"]) == (201, "sourceModule=a sourceModule=b attr.order.id=o-1")
+
+
+async def test_a_time_alone_can_be_held(server):
+    body = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z", "reason": "audit"}
+
+    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+
+    assert (status, hold["isActive"]) == (201, True)
 
 
 @pytest.mark.parametrize("number", ["7", "x", "99999999999999"])

@@ -61,7 +61,8 @@ def test_rules_are_read_from_the_file(tmp_path: Path) -> None:
         ('name = "a"\nkeep = "7d"', "matches everything"),
         ('name = "info"\nkeep = "7d"\naction = "a"', "a class which is always there"),
         ('name = "A b"\nkeep = "7d"\nlevel = "INFO"', "rules.0.name"),
-        ('name = "a"\nkeep = "7d"\nmodule = "x"', "rules.0.module"),
+        ('name = "a"\nkeep = "7d"\nmodule = "x"', "module is no part of a rule"),
+        ('name = "a"\nkeep = "7d"\nsourceModule = "x"', "did you mean source_module?"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_with_its_place(
