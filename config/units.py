@@ -23,6 +23,7 @@ _BYTES = {
     },
     **{f"{unit}b": 10 ** (3 * power) for power, unit in enumerate("kmgt", 1)},
 }
+_PLAIN = re.compile(r"\s*[0-9]+\s*")
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -36,11 +37,15 @@ def duration_s(text: str) -> float:
 
 
 def size_bytes(text: str) -> int:
-    """Bytes of `64MiB`, `1.5G`, `500MB`; M is MiB, MB is 10^6. SetupError for anything else.
+    """Bytes of `64MiB`, `1.5G`, `500MB` or `4096`; M is MiB, MB is 10^6.
 
-    >>> size_bytes("64MiB")
-    67108864
+    SetupError for anything else.
+
+    >>> size_bytes("64MiB"), size_bytes("4096")
+    (67108864, 4096)
     """
+    if _PLAIN.fullmatch(text):
+        return int(text)
     return int(_sum(text, _BYTES, "a size", "64MiB, 500MB or 2G"))
 
 

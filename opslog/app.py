@@ -102,7 +102,8 @@ async def _receive(
         framing = Framing(storing.spool, class_of)
         audit = AuditIngest(codec, AuditRecords(storing.pool, storing.spool, framing))
         sink = ByKind(Ingest(codec, storing.spool, framing), audit)
-        server = build_receiver(settings.otlp, sink, keys, Explainer(codec, class_of, now_ns))
+        explainer = Explainer(codec.twin(), class_of, now_ns)
+        server = build_receiver(settings.otlp, sink, keys, explainer)
         await stack.enter_async_context(_beside(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}
         await stack.enter_async_context(serving(installation, name, checks, health_port))

@@ -44,6 +44,10 @@ class Outcome(Protocol):
         """Reason to count, of those that were not taken."""
 
     @property
+    def rejected_at(self) -> Mapping[str, str]:
+        """Reason to the field path of the first of them, where it is known."""
+
+    @property
     def warnings(self) -> list[str]:
         """What the sender should know although everything was taken."""
 
@@ -117,11 +121,16 @@ def _told(noun: str, rejected: int, outcome: Outcome) -> str:
     sentences = list(outcome.warnings)
     if rejected:
         reasons = "; ".join(
-            f"{count} {reason}: {REASONS.get(reason, 'see docs/troubleshooting.md')}"
+            f"{count} {reason}{_first_of(outcome.rejected_at.get(reason))}:"
+            f" {REASONS.get(reason, 'see docs/troubleshooting.md')}"
             for reason, count in outcome.rejected.items()
         )
         sentences.insert(0, f"{rejected} of {outcome.received} {noun} rejected; {reasons}")
     return _shortened("; ".join(sentences), MAX_MESSAGE_CHARACTERS)
+
+
+def _first_of(where: str | None) -> str:
+    return f" (first: {_shortened(where, MAX_WHERE_CHARACTERS)})" if where else ""
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -39,6 +39,7 @@ class AuditOutcome:
     replaced_characters: int
     receipts: list[dict[str, Any]]
     rejected: dict[str, int]
+    rejected_at: dict[str, str]
     warnings: list[str]
 
 
@@ -75,7 +76,7 @@ class AuditIngest:
                 batch, items, received_unix_ns=received_unix_ns, ingest_key_id=key.id
             )
         told = [_told(receipt, item) for receipt, item in zip(receipts, items, strict=True)]
-        return AuditOutcome(len(items), batch.replaced_characters, told, {}, [])
+        return AuditOutcome(len(items), batch.replaced_characters, told, {}, {}, [])
 
 
 def _item(batch: RedactedBatch, record: Record, where: str) -> AuditItem:

@@ -24,6 +24,7 @@ from otlp_receiver.mapping.run import Note, Run
 from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.spans import map_spans
 from otlp_receiver.mapping.streams import StreamFacts, facts_of
+from otlp_receiver.mapping.times import odd_times_text
 from otlp_receiver.memos import Memos
 from otlp_receiver.redacting import Redacting
 from storage.record import Batch, RedactedBatch, Value
@@ -110,6 +111,9 @@ class Codec:
         batch.replaced_characters += tallies.replaced
         for reject in tallies.rejects:
             batch.rejected[reject.reason] = batch.rejected.get(reject.reason, 0) + reject.count
+            batch.rejected_at.setdefault(reject.reason, reject.where)
+        if run.odd_times:
+            batch.warnings.append(odd_times_text(run.odd_times))
         return RedactedBatch(batch)
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:

@@ -5,7 +5,9 @@ Nothing is stored. The stages are those of pipeline.py, and the mapping itself n
 records, like everything behind redaction.
 """
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -67,7 +69,10 @@ def values_of(record: Record) -> dict[str, Any]:
 
 
 class Explainer:
-    """Answers /v1/logs:explain and /v1/traces:explain."""
+    """Answers /v1/logs:explain and /v1/traces:explain.
+
+    The codec is the explainer's own: it is used in a thread, and its memos are for one at a time.
+    """
 
     def __init__(
         self, codec: Codec, classify: Callable[[Record], str], now_ns: Callable[[], int]
@@ -75,8 +80,17 @@ class Explainer:
         self._codec = codec
         self._classify = classify
         self._now_ns = now_ns
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
 
-    def __call__(self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey) -> bytes:
+    async def __call__(
+        self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey
+    ) -> bytes:
+        """The explanation, made beside the event loop: what is stored does not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self.explain, signal, encoding, body, key
+        )
+
+    def explain(self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey) -> bytes:
         """The explanation as JSON. Raises BadPayload as the export itself would."""
         redacted = self._codec.redact(self._codec.decode(signal, encoding, body))
         noted: list[_Noted] = []

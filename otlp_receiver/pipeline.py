@@ -44,6 +44,7 @@ class Receipt:
     rejected: dict[str, int]
     replaced_characters: int
     warnings: list[str] = field(default_factory=list)
+    rejected_at: dict[str, str] = field(default_factory=dict)
 
 
 class Ingest:
@@ -91,7 +92,13 @@ class Ingest:
         for rule, count in batch.redactions.items():
             metrics.REDACTIONS.labels(rule).inc(count)
         failpoints.reach("ack.sent")
-        return Receipt(batch.received, batch.rejected, batch.replaced_characters)
+        return Receipt(
+            batch.received,
+            batch.rejected,
+            batch.replaced_characters,
+            batch.warnings,
+            batch.rejected_at,
+        )
 
     def _arrival(self) -> tuple[int, int]:
         """Now, and the batch id that belongs to it."""

@@ -66,7 +66,7 @@ class Sink(Protocol):
         """Make the export durable. Raises BadPayload, or Unavailable when nothing was kept."""
 
 
-Explain = Callable[[Signal, Encoding, bytes, KeyInfo], bytes]
+Explain = Callable[[Signal, Encoding, bytes, KeyInfo], Awaitable[bytes]]
 """What would become of an export, as JSON; nothing is stored."""
 
 
@@ -219,7 +219,7 @@ class Receiver:
         return reply(delivery.encoding, answers.accepted(signal, delivery.encoding, outcome))
 
     async def _explained(self, delivery: Delivery) -> web.Response:
-        told = self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
+        told = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
         return reply(Encoding.JSON, told)
 
     def _refuse(

@@ -122,6 +122,10 @@ class Batch:
     """Reason to count; the reasons are a closed list (otlp_receiver/mapping/reasons.py)."""
     rejected_modules: dict[tuple[str, str], int] = field(default_factory=dict)
     """(reason, source module) to count, of those among `rejected` whose module is known."""
+    rejected_at: dict[str, str] = field(default_factory=dict)
+    """Reason to the field path of the first record that was rejected for it, where it is known."""
+    warnings: list[str] = field(default_factory=list)
+    """What the sender should know although everything was taken."""
     replaced_characters: int = 0
     """NULs, lone surrogates and invalid UTF-8 that became U+FFFD."""
     every_record_has_time: bool = True

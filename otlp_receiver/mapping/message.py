@@ -38,7 +38,7 @@ def message_without_text(
             return text, "exception"
     if event_name:
         return " ".join([event_name, *_short_words(attributes)]), "event_name"
-    return (text_of(body), "body") if body else ("", "nothing")
+    return (text_of(body), "body") if isinstance(body, dict) else ("", "nothing")
 
 
 def _short_words(attributes: list[Attribute]) -> list[str]:

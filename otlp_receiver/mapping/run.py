@@ -63,6 +63,8 @@ class Run:
     latest_ns: int = field(init=False)
     room_bytes: int = field(init=False)
     """Metadata that the request may still have."""
+    odd_times: int = 0
+    """Records whose time is not plausible."""
 
     def __post_init__(self) -> None:
         self.room_bytes = MAX_METADATA_BYTES
@@ -80,6 +82,7 @@ class Run:
                 self.batch.every_record_has_time = False
         odd = quality_of(time_ns, self.earliest_ns, self.latest_ns)
         record.created_unix_ns, record.odd_time = time_ns, bool(odd)
+        self.odd_times += bool(odd)
         if sources is not None:
             sources["createdAt"] = _TIME_SOURCES[quality]
         return odd or quality

@@ -38,6 +38,15 @@ def quality_of(time_ns: int, earliest_ns: int, latest_ns: int) -> str:
     return FUTURE if time_ns > latest_ns else ""
 
 
+def odd_times_text(count: int) -> str:
+    """What a sender is told of records with odd times, which are stored all the same."""
+    return (
+        f"{count} records are dated more than {PAST_NS // _DAY_NS} days before their arrival or"
+        f" more than {FUTURE_NS // _DAY_NS} after it; they are stored with metadata.time_quality:"
+        " check the sender's clock, or send seconds and milliseconds as nanoseconds"
+    )
+
+
 def duration_ns(start_ns: int, end_ns: int) -> int | None:
     """Of a span; None where an end (or a start) was not sent, 0 where the end precedes the start.
 

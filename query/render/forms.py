@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from config.errors import BadInput
 from query.render.otlp import otlp_lines
-from query.render.records import records
+from query.render.records import metadata_text, records
 from storage.read import NO_STREAM, Row, Stream
 from storage.times import rfc3339
 
@@ -92,7 +92,7 @@ def _csv_values(row: Row, stream: Stream) -> tuple[object, ...]:
         *(row["resource_type"], row["resource_id"], row["actor_id"], row["ip_address"]),
         *(row["correlation_id"], trace_id.hex if trace_id else None),
         *(span_id.hex() if span_id else None, parent.hex() if parent else None),
-        *(row["duration_ns"], row["id"], row["metadata"], stream.resource, stream.scope),
+        *(row["duration_ns"], row["id"], metadata_text(row, stream), stream.resource, stream.scope),
     )
 
 

@@ -4,6 +4,7 @@ The metadata is not parsed: PostgreSQL fills in the missing parts and prints it,
 scope are put in as text. So integers beyond 2**53 stay exact, and a page costs microseconds.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -20,6 +21,10 @@ MEMBERS = (
 """The members of a record, in their order."""
 
 
+_JSON = json.JSONDecoder()
+_BODY, _OTEL = '{"body": ', ', "otel": {'
+
+
 def record_json(row: Row, stream: Stream, names: frozenset[str] | None = None) -> bytes:
     """One record as a JSON object (design section 5), without a line break.
 
@@ -31,12 +36,28 @@ def record_json(row: Row, stream: Stream, names: frozenset[str] | None = None) -
         if "metadata" not in names:
             return orjson.dumps(values)
     # Never empty: the metadata has all its default members.
-    metadata = (
-        f'{row["metadata"][:-1]}, "resource": {stream.resource}, "scope": {stream.scope}}}'
-    ).encode()
+    shown = metadata_text(row, stream)
+    metadata = f'{shown[:-1]}, "resource": {stream.resource}, "scope": {stream.scope}}}'.encode()
     if not values:
         return b'{"metadata":%s}' % metadata
     return b'%s,"metadata":%s}' % (orjson.dumps(values)[:-1], metadata)
+
+
+def metadata_text(row: Row, stream: Stream) -> str:
+    """The row's metadata, and in its `otel` the schema URLs that are stored with the stream."""
+    metadata: str = row["metadata"]
+    urls = {
+        "resource_schema_url": stream.resource_schema_url,
+        "schema_url": stream.scope_schema_url,
+    }
+    sent = {name: url for name, url in urls.items() if url}
+    if not sent:
+        return metadata
+    # jsonb prints short names first: the body, then otel, which may be empty.
+    _, end = _JSON.raw_decode(metadata, len(_BODY))
+    at = end + len(_OTEL)
+    more = orjson.dumps(sent).decode()[1:-1]
+    return f"{metadata[:at]}{more}{'' if metadata[at] == '}' else ', '}{metadata[at:]}"
 
 
 def _values(row: Row) -> dict[str, object]:

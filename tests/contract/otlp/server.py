@@ -29,6 +29,7 @@ class Outcome:
 
     received: int = 1
     rejected: dict[str, int] = field(default_factory=dict)
+    rejected_at: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     replaced_characters: int = 0
 
@@ -181,13 +182,18 @@ def request(
     )
 
 
+async def nothing_to_explain(*_: object) -> bytes:
+    """For tests that ask for no explanation."""
+    return b"{}"
+
+
 @asynccontextmanager
 async def running(
     settings: OtlpSettings | None = None,
     *,
     sink: MemorySink | None = None,
     keys: KeyRing | None = None,
-    explain: Explain = lambda *_: b"{}",
+    explain: Explain = nothing_to_explain,
 ) -> AsyncIterator[Running]:
     """A receiver until the end of the block."""
     settings = settings or OtlpSettings(port=0)

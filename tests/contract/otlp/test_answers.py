@@ -180,7 +180,7 @@ async def test_an_explanation_stores_nothing_and_is_json(kind):
     """The same payload at another path: what would become of it, for people to read."""
     asked = []
 
-    def explain(*given):
+    async def explain(*given):
         asked.append(given)
         return b'{"records": []}'
 
@@ -196,7 +196,7 @@ async def test_an_explanation_stores_nothing_and_is_json(kind):
 async def test_an_explanation_of_what_is_no_export_is_told_like_an_export():
     """400 with the place."""
 
-    def explain(*_):
+    async def explain(*_):
         raise BadPayload("no", where="a.b")
 
     async with running(explain=explain) as receiver:

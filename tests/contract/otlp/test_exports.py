@@ -2,12 +2,13 @@
 
 import gzip
 import json
-import time
 
 import pytest
+from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest as Logs,
 )
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest as Traces,
 )
@@ -20,6 +21,7 @@ from tests.contract.otlp.server import JSON, PROTOBUF, Outcome, running
 
 LOGS, TRACES = "/v1/logs", "/v1/traces"
 NOW_NS = 1_780_000_000_000_000_000
+ARRIVAL_NS = NOW_NS + 10**9
 
 
 class CodecSink:
@@ -34,11 +36,13 @@ class CodecSink:
         """As the pipeline's."""
         export = self.codec.decode(signal, encoding, body)
         redacted = self.codec.redact(export)
-        batch = self.codec.map(redacted, received_unix_ns=time.time_ns(), key=key)
+        batch = self.codec.map(redacted, received_unix_ns=ARRIVAL_NS, key=key)
         self.records.extend(batch.records)
         return Outcome(
             received=batch.received,
             rejected=batch.rejected,
+            rejected_at=batch.rejected_at,
+            warnings=batch.warnings,
             replaced_characters=batch.replaced_characters,
         )
 
@@ -158,7 +162,7 @@ async def test_a_record_of_defaults_only_is_a_record(receiver, kind, body):
     assert reply.status == 200
     (record,) = receiver.sink.records
     assert record.message == ""
-    assert abs(record.created_unix_ns - time.time_ns()) < 60 * 10**9
+    assert record.created_unix_ns == ARRIVAL_NS
 
 
 @pytest.mark.parametrize(
@@ -193,3 +197,38 @@ async def test_point_137_the_field_path_is_told(receiver):
         assert "logRecords[1]" in reply.violations[0][0]
     else:
         assert "partialSuccess" in json.loads(reply.body)
+
+
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+async def test_points_101_and_133_odd_times_are_stored_and_the_sender_is_told(receiver, kind):
+    """101, 133: nothing is rejected, and the answer says what to look at."""
+    export = logs(3)
+    for record, time_ns in zip(
+        export.resource_logs[0].scope_logs[0].log_records, (1, 2**64 - 1, NOW_NS), strict=True
+    ):
+        record.time_unix_nano = time_ns
+    body = export.SerializeToString() if kind == PROTOBUF else json_format.MessageToJson(export)
+
+    reply = await receiver.post(LOGS, body.encode() if kind == JSON else body, Content_Type=kind)
+
+    told = (
+        ExportLogsServiceResponse.FromString(reply.body).partial_success.error_message
+        if kind == PROTOBUF
+        else json.loads(reply.body)["partialSuccess"]["errorMessage"]
+    )
+    assert told.startswith("2 records are dated more than 400 days before their arrival or more")
+    assert b"ejected" not in reply.body
+    assert len(receiver.sink.records) == 3
+
+
+async def test_point_132_a_rejection_names_the_first_field_at_fault(receiver):
+    """132: and no others, however many there are."""
+    records = [{"body": {"stringValue": "good"}}, *[{"body": {"intValue": "x"}}] * 1000]
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
+
+    reply = await receiver.post(LOGS, body, Content_Type=JSON)
+
+    told = json.loads(reply.body)["partialSuccess"]["errorMessage"]
+    first = "resourceLogs[0].scopeLogs[0].logRecords[1].body.intValue"
+    assert f"1000 bad_value (first: {first}): a field has a value" in told
+    assert len(told) < 400

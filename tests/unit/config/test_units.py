@@ -36,7 +36,15 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("1b", 1), ("64MiB", 2**26), ("64M", 2**26), ("1MB", 10**6), ("1.5k", 1536), ("2TiB", 2**41)],
+    [
+        ("1b", 1),
+        ("64MiB", 2**26),
+        ("64M", 2**26),
+        ("1MB", 10**6),
+        ("1.5k", 1536),
+        ("2TiB", 2**41),
+        (" 4096 ", 4096),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     """MiB is 2^20, MB is 10^6."""

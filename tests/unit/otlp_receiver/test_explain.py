@@ -31,7 +31,7 @@ from tests.unit.otlp_receiver.test_both_encodings import attributes, logs, trace
 def explained(body, signal=Signal.LOGS, encoding=Encoding.JSON, key=None, codec=None):
     """The answer as objects."""
     explain = Explainer(codec or make_codec(), classify, lambda: NOW_NS)
-    return json.loads(explain(signal, encoding, body, key or Key()))
+    return json.loads(explain.explain(signal, encoding, body, key or Key()))
 
 
 def test_each_field_has_value_source_and_rule():

@@ -28,7 +28,7 @@ SCALARS = [
     (float("-inf"), "-Infinity", "-Infinity"),
     ([float("nan")], '["NaN"]', ["NaN"]),
     ([], "[]", []),
-    ({}, "", {}),
+    ({}, "{}", {}),
     (0, "0", 0),
     (False, "false", False),
     (b"", "", ""),
@@ -62,6 +62,11 @@ def test_a_map_speaks_by_its_text(body, expected):
 
     assert record.message == expected
     assert metadata_of(record)["body"] == body
+
+
+def test_points_108_and_110_a_map_without_members_is_shown_as_one():
+    """108, 110: an event with such a body is named by its event all the same."""
+    assert one_log(body={}, eventName="user.login").message == "user.login"
 
 
 def test_point_110_empty_and_absent_are_told_apart():
