@@ -12,6 +12,7 @@ import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from config.errors import OpslogError
@@ -36,6 +37,8 @@ MOST_OF_ONE_TOKEN = 8
 _PAUSE_S = 0.1
 _REMEMBERED = 20_000
 _REPLAY_SLACK_MS = 10 * 60_000
+_CLOCKS_DIFFER = timedelta(minutes=1)
+"""Batch ids and times of arrival may come from clocks of two machines."""
 _MS_SHIFT = 22
 """A batch id is milliseconds since 1970 above these bits (storage/batch_ids.py)."""
 
@@ -62,7 +65,7 @@ class Place:
             return None
         if not (position.isascii() and position.isdigit() and len(position) < 10):
             return None
-        return cls(int(batch), int(position))
+        return cls(int(batch), int(position)) if int(batch) < 2**63 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +183,16 @@ class Live:
         """Give a watcher that comes back what was stored since the record it saw last."""
         async with self._reader.session() as session:
             first = last.batch_id - (_REPLAY_SLACK_MS << _MS_SHIFT)
+            await self._know_segments(session)
             parts = await session.rows(
-                Statement(_PARTS_SINCE, (self._segments(), first, last.batch_id))
+                Statement(_PARTS_SINCE, (self._segments(first), first, last.batch_id))
             )
             await self._deliver(session, parts, [watcher], after=last)
 
     async def _parts(self, session: Session, news: BatchRange) -> list[Row]:
         await self._know_segments(session)
         return await session.rows(
-            Statement(_PARTS_BETWEEN, (self._segments(), news.first, news.last))
+            Statement(_PARTS_BETWEEN, (self._segments(news.first), news.first, news.last))
         )
 
     async def _know_segments(self, session: Session) -> None:
@@ -197,9 +201,14 @@ class Live:
         if (row["newest"] or 0) > newest:
             await self._catalogue.refresh()
 
-    def _segments(self) -> list[int]:
-        """Where batches of the last minutes can be."""
-        return [item.number for item in self._catalogue.segments() if item.state != "sealed"]
+    def _segments(self, first: int) -> list[int]:
+        """Where batches from this one on can be: also in what was sealed since."""
+        since = datetime.fromtimestamp((max(first, 0) >> _MS_SHIFT) / 1000, UTC) - _CLOCKS_DIFFER
+        return [
+            item.number
+            for item in self._catalogue.segments()
+            if item.rows is None or (item.max_received_at and item.max_received_at >= since)
+        ]
 
     async def _deliver(
         self,

@@ -94,7 +94,28 @@ async def test_a_reader_that_comes_back_gets_what_it_missed(store, server):
     assert await again.messages(3) == ["b", "c", "d"]
 
 
-@pytest.mark.parametrize("last", ["x", "1", "1.x", "9" * 30 + ".1", "-1.2"])
+async def test_a_server_that_has_just_started_replays_as_well(store, server, monkeypatch):
+    reader = await tail(server)
+    await store.put(record(1, message="a"), record(2, message="b"))
+    _, first, _ = await reader.event()
+    monkeypatch.setattr(server.catalogue, "_segments", ())
+
+    assert await (await tail(server, last=first)).messages(1) == ["b"]
+
+
+async def test_what_was_closed_and_sealed_meanwhile_is_replayed(store, server, owner_pool):
+    reader = await tail(server)
+    await store.put(record(1, message="a"), record(2, message="b"))
+    _, first, _ = await reader.event()
+    await store.roll("info")
+    await owner_pool.execute("UPDATE segments SET state = 'sealed' WHERE state = 'closed'")
+    await server.catalogue.refresh()
+    await store.put(record(3, message="c"))
+
+    assert await (await tail(server, last=first)).messages(2) == ["b", "c"]
+
+
+@pytest.mark.parametrize("last", ["x", "1", "1.x", "9" * 30 + ".1", "9" * 19 + ".1", "-1.2"])
 async def test_a_place_that_nobody_gave_out_is_none(last, server):
     assert Place.read(last) is None
     (await tail(server, last=last)).answer.close()
