@@ -27,7 +27,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit suite fix docs load bench bench-storage bench-latency fuzz clean
+	unit viewer browser suite fix docs load bench bench-storage bench-latency fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -60,7 +60,7 @@ demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
 doctor: $(RUNTIME) ## Say what may be wrong with this machine, why, and how to mend it
 	@$(BIN)/opslog doctor
 
-test: format-check lint types floors spelling docstrings suite ## What CI does: all checks, all tests
+test: format-check lint types floors spelling docstrings viewer suite ## What CI does: all checks, all tests
 
 format-check: $(TESTING) ## Is everything formatted?
 	@$(BIN)/ruff format --check --quiet $(CODE)
@@ -83,7 +83,13 @@ docstrings: $(TESTING) ## Does every public thing say what it is?
 unit: $(TESTING) ## The quick tests only
 	@$(BIN)/pytest -q tests/unit tests/house
 
-suite: $(TESTING) ## All tests, with branch coverage; fails below 90 %
+viewer: ## Is query/static what ui/ makes? Checks, tests and builds it anew (needs Node)
+	@scripts/viewer
+
+browser: ## Get the browser of the viewer's tests (as root, by apt-get)
+	@scripts/browser
+
+suite: $(TESTING) browser ## All tests, with branch coverage; fails below 90 %
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile
 	@$(BIN)/coverage combine --quiet
@@ -119,5 +125,5 @@ fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps
 
 clean: ## Remove .venv and everything that can be made again (never data)
 	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache
+		.import_linter_cache ui/node_modules
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,6 @@
 """Fixtures of the browser tests: Debian's Chromium, the product with the shop's records.
 
-They are skipped, with a notice, where there is no browser or no Playwright:
-`apt-get install chromium` and `pip install playwright` make them run.
+They are skipped, with a notice, where there is no browser; scripts/browser says how to get one.
 """
 
 import os
@@ -11,17 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.shop import LINES, bodies
+from tests.browser.viewer import Viewer
 from tests.support.product import Product
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="no Playwright: pip install playwright"
-)
-
-from tests.browser.shop import LINES, bodies  # noqa: E402 - only where Playwright is
-from tests.browser.viewer import Viewer  # noqa: E402
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+"""Where a browser is looked for, as in scripts/browser."""
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,12 +31,10 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     """For one module only: Playwright's loop would be in the way of asynchronous tests."""
     if CHROMIUM is None:
         pytest.skip("no browser: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -64,10 +59,8 @@ def _stored(product: Product) -> int:
 
 
 @pytest.fixture
-def viewer(browser: Any, product: Product) -> Iterator[Callable[..., "Viewer"]]:
+def viewer(browser: Browser, product: Product) -> Iterator[Callable[..., Viewer]]:
     """Makes windows; all of them must be free of errors in the end."""
-    from tests.browser.viewer import Viewer
-
     windows: list[Viewer] = []
 
     def make(**wishes: Any) -> Viewer:
@@ -80,6 +73,6 @@ def viewer(browser: Any, product: Product) -> Iterator[Callable[..., "Viewer"]]:
 
 
 @pytest.fixture
-def page(viewer: Callable[..., "Viewer"]) -> "Viewer":
+def page(viewer: Callable[..., Viewer]) -> Viewer:
     """One window, not opened yet."""
     return viewer()

@@ -6,8 +6,6 @@ The screenshots of docs/viewer.md are made here.
 import re
 
 import pytest
-
-pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
 from tests.browser.shop import TRACE_ID

@@ -5,8 +5,6 @@ import re
 from urllib.parse import quote
 
 import pytest
-
-pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
 from tests.browser.shop import BIG_NUMBER, SECRET

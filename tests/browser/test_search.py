@@ -2,9 +2,6 @@
 
 import re
 
-import pytest
-
-pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
 from tests.browser.shop import LINES

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-pytest.importorskip("playwright.sync_api")
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from playwright.sync_api import Browser, expect
 

@@ -5,13 +5,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.support.product import Product
 
-AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
+
+
+WATCH = """id => {
+    const place = document.querySelector(`[data-testid=${id}]`)
+    window.watched = []
+    new MutationObserver(() => window.watched.push(place.textContent))
+        .observe(place, { subtree: true, childList: true, characterData: true })
+}"""
 
 
 class Viewer:
@@ -88,6 +95,14 @@ class Viewer:
         """What stands behind the # of the address."""
         return self.page.url.partition("#")[2]
 
+    def watch(self, test_id: str) -> None:
+        """Remember every text that a place shows from now on, however briefly."""
+        self.page.evaluate(WATCH, test_id)
+
+    def watched(self) -> list[str]:
+        """What the watched place has shown."""
+        return self.page.evaluate("window.watched")
+
     def clipboard(self) -> str:
         """What was copied last."""
         return self.page.evaluate("() => navigator.clipboard.readText()")
@@ -98,10 +113,7 @@ class Viewer:
 
     def complaints(self) -> list[str]:
         """What axe-core finds wrong for people with disabilities (WCAG 2.2 A and AA, practices)."""
-        if not AXE.exists():
-            pytest.skip("no axe-core: npm ci in ui/")
-        self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found = Axe().run(self.page).response
         return [
             f"{rule['id']}: {rule['help']}: {node['html'][:200]}"
             for rule in found["violations"]

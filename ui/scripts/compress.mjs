@@ -1,11 +1,12 @@
-// Puts .br and .gz beside every built file, so that the server never compresses at run time.
+// node scripts/compress.mjs [BUILD]: puts .br and .gz beside every built file, so that the server
+// never compresses at run time.
 // gzip comes from fflate, in plain JavaScript: zlib's output differs between processors.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, constants } from 'node:zlib'
 import { gzipSync } from 'fflate'
 
-const BUILD = new URL('../../query/static', import.meta.url).pathname
+const BUILD = process.argv[2] ?? new URL('../../query/static', import.meta.url).pathname
 const BROTLI = {
   params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 },
 }

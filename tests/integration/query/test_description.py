@@ -65,7 +65,6 @@ async def test_answers_are_what_the_models_say(store, server):
 
 @pytest.mark.slow
 async def test_schemathesis_finds_no_answer_that_is_not_described(store, server):
-    pytest.importorskip("schemathesis")
     await store.put(record(1, **FULL), *(record(n, message=f"m{n}") for n in range(20)))
     url = str(server.client.make_url("/api/openapi.json"))
     process = await asyncio.create_subprocess_exec(
