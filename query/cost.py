@@ -1,6 +1,7 @@
 """Which questions have to read records, and which have an index that finds them. Pure."""
 
 from query.language import conjuncts
+from storage.conditions import is_needle
 from storage.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
 from storage.filters import (
     And,
@@ -17,9 +18,11 @@ from storage.filters import (
     Regex,
     Text,
 )
+from storage.prune import Leaf
 
 _INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
+_NEVER_INDEXED = AttrRegex | AttrPrefix | AttrCompare | AttrPresent
 _UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
 
 
@@ -31,6 +34,35 @@ def is_reading(where: Filter) -> bool:
 def is_reading_unsealed(where: Filter) -> bool:
     """The same in a segment that has no index on texts and attributes yet."""
     return _has(where, _UNSEALED) and not any(map(_finds, conjuncts(where)))
+
+
+def is_scan(where: Filter, leaf: Leaf) -> bool:
+    """Whether all records of a leaf are read for it where only few are wanted."""
+    if not leaf.is_sealed:
+        return is_reading_unsealed(where)
+    if any(map(_finds, conjuncts(where))):
+        return False
+    return _has(where, _NEVER_INDEXED) or (not leaf.has_trigrams and _has(where, Text | Regex))
+
+
+def is_found_by_id(where: Filter) -> bool:
+    """Whether one index finds the records at once, in every leaf."""
+    return any(map(_finds, conjuncts(where)))
+
+
+def is_word_needle(where: Filter) -> bool:
+    """Whether a word is wanted that hardly any record has."""
+    return any(map(_is_rare_word, conjuncts(where)))
+
+
+def _is_rare_word(condition: Filter) -> bool:
+    match condition:
+        case Text():
+            return is_needle(condition)
+        case Or(of):
+            return bool(of) and all(map(_is_rare_word, of))
+        case _:
+            return False
 
 
 def is_open_text(where: Filter) -> bool:

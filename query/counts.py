@@ -37,6 +37,8 @@ BY: dict[str, Field] = {item.name: item for item in (LEVEL, SOURCE_MODULE, ACTIO
 COUNTED = frozenset({LEVEL, KIND, SOURCE_MODULE})
 """What the store keeps counts by."""
 
+COUNTED_ROWS = 8_000_000
+"""Records that are read to be counted for want of an index: as many as the time limit allows."""
 _MINUTE_NS = 60 * 10**9
 _HOUR_S = 3600
 _HOUR_NS = _HOUR_S * 10**9
@@ -164,7 +166,9 @@ async def _tally_rows(
 ) -> None:
     where = all_of(span, wish.where)
     asked, found.missing = within_budget(
-        plan(await pages.leaves(session), where, Order.NEWEST), found.missing
+        plan(await pages.leaves(session), where, Order.NEWEST),
+        found.missing,
+        most_rows=COUNTED_ROWS,
     )
     for begin in range(0, len(asked), WAVE_LEAVES):
         wave = asked[begin : begin + WAVE_LEAVES]

@@ -14,20 +14,23 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from query.compile import NEWEST_SEGMENT, RECORD, Columns, Key, LeafFilter, Order, compile_wave
-from query.cost import is_open_text, is_reading_unsealed
+from query.cost import is_open_text, is_scan
+from query.holding import holding
+from query.ranges import ranges_of
 from storage.catalogue import Segment
 from storage.errors import DatabaseAway
-from storage.filters import NOTHING, Filter, TimeRange, all_of
+from storage.filters import EVERYTHING, NOTHING, Filter, TimeRange, all_of
 from storage.prune import Leaf, leaf_of, narrow
 from storage.read import LeafGone, QuestionTooSlow, Row, Session, Statement
 from storage.times import microseconds_of
 
-UNSEALED_BUDGET_ROWS = 4_000_000
-"""Records without an index on their text that one question reads: some two seconds."""
+SCANNED_ROWS = 2_000_000
+"""Records that one question reads for want of an index: a second or two."""
 FIRST_TRY_S = 1.0
 """Longest for words in order of time; then their own index is asked, whatever the order."""
 WAVE_LEAVES = 10
 """A leaf takes 7 to 12 locks and PostgreSQL has cheap ones for about ten leaves."""
+_TOO_LONG = "the rest took too long"
 TRIES = 3
 """How often a page is read anew because segments came or went meanwhile."""
 
@@ -149,23 +152,84 @@ class Pages:
 
     async def _try(self, session: Session, question: Question) -> Page | None:
         """The page, or None when there are segments that the catalogue's copy does not know."""
-        leaves = self._known()
-        asked, missing = within_budget(plan(leaves, question.where, question.order))
-        wanted = question.limit + 1
-        first, later = asked[:WAVE_LEAVES], asked[WAVE_LEAVES:]
-        found = await _ask(session, first, question, []) if first else []
-        if _is_behind(leaves, found[0] if found else (await session.rows(NEWEST_SEGMENT))[0]):
-            return None
-        for begin in range(0, len(later), WAVE_LEAVES):
-            wave = later[begin : begin + WAVE_LEAVES]
-            if len(found) >= wanted and not _can_improve(wave[0].leaf, found, question.order):
-                break
+        known = self._known()
+        where, order = question.where, question.order
+        held = await holding(session, where)
+        leaves = known if held is None else [leaf for leaf in known if leaf.segment in held]
+        parts = plan(leaves, where, order)
+        found: list[Row] = []
+        spans = ranges_of(where, order, question.after, parts)
+        for number, span in enumerate(spans):
+            asked, missing = _inside(parts, span), None
+            if number == len(spans) - 1:  # before that, a few records are read in each leaf
+                asked, missing = within_budget(asked)
+            rest = replace(question, limit=question.limit - len(found))
             try:
-                rows = await _ask(session, wave, question, found)
+                page = await _read(session, known, asked, rest, is_first=number == 0)
             except QuestionTooSlow:
-                return _cut(found, later[begin:], question)
-            found = _merge(found, rows, question.order)[:wanted]
-        return Page(found[: question.limit], len(found) > question.limit, missing)
+                if not found:
+                    raise
+                page = Page([], has_more=True, missing=missing_of(asked, _TOO_LONG))
+            if page is None:
+                return None
+            found += page.rows
+            missing = page.missing or missing
+            if page.has_more or missing:
+                return Page(found, page.has_more, missing)
+        return Page(found, has_more=False)
+
+
+async def _read(
+    session: Session,
+    known: Sequence[Leaf],
+    asked: Sequence[LeafFilter],
+    question: Question,
+    *,
+    is_first: bool,
+) -> Page | None:
+    """What these leaves have; None when it is the first look and there are leaves not known."""
+    wanted = question.limit + 1
+    found: list[Row] = []
+    waves = _waves(asked)
+    for number, parts in enumerate(waves):
+        wave = parts
+        if len(found) >= wanted:
+            wave = [part for part in parts if _can_improve(part.leaf, found, question.order)]
+        if not wave:
+            continue
+        try:
+            rows = await _ask(session, wave, question, found)
+        except QuestionTooSlow:
+            return _cut(found, [part for wave in waves[number:] for part in wave], question)
+        if is_first and rows:
+            if _is_behind(known, rows[0]):
+                return None
+            is_first = False
+        found = _merge(found, rows, question.order)[:wanted]
+    if is_first and _is_behind(known, (await session.rows(NEWEST_SEGMENT))[0]):
+        return None
+    return Page(found[: question.limit], len(found) > question.limit)
+
+
+def _inside(parts: Sequence[LeafFilter], span: TimeRange) -> list[LeafFilter]:
+    """The leaves that reach into a range, and what to ask them there."""
+    found = []
+    for part in parts:
+        narrowed = narrow(span, part.leaf)
+        if narrowed == EVERYTHING:
+            found.append(part)
+        elif narrowed != NOTHING:
+            found.append(replace(part, condition=all_of(part.condition, span)))
+    return found
+
+
+def _waves(asked: Sequence[LeafFilter]) -> list[Sequence[LeafFilter]]:
+    """In order; leaves that have to be read through come last, bounded by what was found."""
+    waves: list[Sequence[LeafFilter]] = []
+    for is_last in (False, True):
+        of = [part for part in asked if is_scan(part.condition, part.leaf) is is_last]
+        waves += [of[begin : begin + WAVE_LEAVES] for begin in range(0, len(of), WAVE_LEAVES)]
+    return waves
 
 
 def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
@@ -174,23 +238,23 @@ def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
 
 
 def within_budget(
-    asked: Sequence[LeafFilter], missing: Missing | None = None
+    asked: Sequence[LeafFilter], missing: Missing | None = None, *, most_rows: int = SCANNED_ROWS
 ) -> tuple[list[LeafFilter], Missing | None]:
-    """The leaves that can be read in time; of those without indexes the first ones in order.
+    """The leaves that can be read in time; of those without an index the first ones in order.
 
     `missing` is what was missing before.
     """
     taken, left, rows = [], [], 0
     for part in asked:
-        if not part.leaf.is_sealed and is_reading_unsealed(part.condition):
+        if is_scan(part.condition, part.leaf):
             rows += part.leaf.rows
-            if rows > UNSEALED_BUDGET_ROWS:
+            if rows > most_rows:
                 left.append(part)
                 continue
         taken.append(part)
     if not left:
         return taken, missing
-    return taken, missing_of(left, "records that have no index on their text yet are too many")
+    return taken, missing_of(left, "records without an index for this question are too many")
 
 
 def missing_of(parts: Sequence[LeafFilter], why: str) -> Missing:
@@ -202,13 +266,17 @@ def missing_of(parts: Sequence[LeafFilter], why: str) -> Missing:
 
 def _cut(found: list[Row], left: Sequence[LeafFilter], question: Question) -> Page:
     """What is certain when time ran out: the rows before all that the leaves left could hold."""
-    certain = found
-    while certain and _can_improve(left[0].leaf, certain, question.order):
-        certain = certain[:-1]
+    leaves = [part.leaf for part in left]
+    if question.order is Order.NEWEST:
+        newest_us = max(leaf.latest_us for leaf in leaves)
+        certain = [row for row in found if microseconds_of(row["created_at"]) > newest_us]
+    else:
+        oldest_us = min(leaf.earliest_us for leaf in leaves)
+        certain = [row for row in found if microseconds_of(row["created_at"]) < oldest_us]
     if not certain:
         raise QuestionTooSlow
     rows = certain[: question.limit]
-    return Page(rows, has_more=True, missing=missing_of(left, "the rest took too long"))
+    return Page(rows, has_more=True, missing=missing_of(left, _TOO_LONG))
 
 
 async def _ask(
@@ -219,7 +287,9 @@ async def _ask(
     The order finds frequent words at once and rare ones never, and the planner cannot always
     tell which are which (storage/conditions.py, is_needle).
     """
-    if not any(part.leaf.is_sealed and is_open_text(part.condition) for part in wave):
+    if not any(
+        is_open_text(part.condition) and not is_scan(part.condition, part.leaf) for part in wave
+    ):
         return await session.rows(_statement(wave, question, found))
     try:
         return await session.rows(_statement(wave, question, found), limit_s=FIRST_TRY_S)

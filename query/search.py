@@ -123,7 +123,12 @@ CONTROLS: dict[str, Parameter] = {
             "by", "what is counted apart", {"enum": ["level", "sourceModule", "action", "kind"]}
         ),
         Parameter("interval", "length of one bucket, like 30s, 5m, 1h, 1d; or auto", {}),
-        Parameter("field", "field of the record, or attr.<name>, or resource.<name>", {}),
+        Parameter(
+            "field",
+            "field of the record, or attr.<name>, or resource.<name>; "
+            "default: the main ones and the attributes that tell most",
+            {},
+        ),
         Parameter("prefix", "values that begin so only", {}),
         Parameter("service", "source module of the root span", {}),
         Parameter("operation", "name of the root span", {}),

@@ -77,12 +77,14 @@ def word_term(token: Token, _: Context) -> Filter:
     """A word, a phrase or a regular expression: all about the message."""
     if token.quoting is Quoting.REGEX:
         return _regex_of(token, MESSAGE)
-    text = token.text if token.quoting is Quoting.PHRASE else token.text.rstrip("*")
-    if not text:
-        if token.quoting is Quoting.PHRASE:
+    if token.quoting is Quoting.PHRASE:
+        if not token.text:
             raise BadQuery("there is nothing between these quotes", token.at)
+        return contains(_plain(token, token.text))
+    beginning = _prefix(token)
+    if beginning == "":
         return EVERYTHING  # a lone star
-    return contains(_plain(token, text))
+    return contains(_plain(token, token.text) if beginning is None else beginning)
 
 
 def contains(text: str) -> Text:
@@ -110,6 +112,8 @@ def field_term(token: Token, context: Context) -> Filter:
 
 def _refuse_misspelt(token: Token) -> None:
     """A name without dots that is nearly a field's is taken for a mistake, not for an attribute."""
+    if token.field.lower() == "minlevel":
+        raise BadQuery("minLevel is a parameter; in a question write level:>=WARN", token.at)
     if "." in token.field:
         return
     plain = token.field.lower().replace("_", "").replace("-", "")
@@ -269,11 +273,15 @@ def _is_star(token: Token) -> bool:
 
 def _prefix(token: Token) -> str | None:
     """What stands before the star; None without one."""
-    if token.quoting is not Quoting.BARE or not token.text.endswith("*"):
+    if token.quoting is not Quoting.BARE or "*" not in token.text:
         return None
     prefix = token.text.rstrip("*")
-    if "*" in prefix:
-        raise BadQuery("a star stands only at the end; /a.*b/ is a pattern", token.value_at)
+    star = prefix.find("*")
+    if star >= 0:
+        raise BadQuery(
+            "a star stands only at the end; /a.*b/ is a pattern, and in quotes it is a star",
+            token.value_at + star,
+        )
     return _plain(token, prefix)
 
 

@@ -49,6 +49,8 @@ class Segment:
     opened_at: datetime | None
     closed_at: datetime | None
     sealed_at: datetime | None
+    has_trigrams: bool = True
+    """Whether words in its messages have an index; told of sealed ones only."""
 
 
 class Catalogue:

@@ -48,7 +48,7 @@ class Leaf:
 
     segment: int
     is_sealed: bool
-    """Whether it has the bulk indexes (trigrams, metadata, source module)."""
+    """Whether it has the bulk indexes (metadata, source module, and others)."""
     levels: frozenset[Level] | None
     """The levels that its rows can have; None where its class does not tell."""
     kinds: frozenset[Kind] | None
@@ -56,6 +56,8 @@ class Leaf:
     """Closed intervals of `created_at` in which all of its rows lie."""
     rows: int = 0
     """How many it has, roughly."""
+    has_trigrams: bool = True
+    """Of a sealed one: whether words have an index as well."""
 
     @property
     def latest_us(self) -> int:
@@ -79,6 +81,7 @@ def leaf_of(segment: Segment) -> Leaf:
         kinds=_TELEMETRY if name in _LEVEL_CLASSES else kinds,
         spans_us=_spans(segment),
         rows=segment.rows_estimate if segment.rows is None else segment.rows,
+        has_trigrams=segment.has_trigrams,
     )
 
 

@@ -10,11 +10,18 @@ valkey         the server, emptied for each test; .url
 
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 
 from storage.pool import DatabaseRole, open_pool
 from tests.support.databases import Database, fresh_database, make_template
 from tests.support.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
+
+# A busy machine is slow, and slow is no defect.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

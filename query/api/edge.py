@@ -10,10 +10,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from config.errors import OpslogError
+from query.api.compression import compress
 from query.api.door import REQUEST_ID
 from query.api.problems import problem
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
-from query.metrics import REQUEST_SECONDS
+from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
 from storage.read import DATABASE_TIME, Spent
 
 _log = logging.getLogger(__name__)
@@ -40,10 +41,13 @@ async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
     spent = Spent()
     DATABASE_TIME.set(spent)
     answer = await _answered(request, handler)
-    if spent.seconds and not answer.prepared:
-        answer.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
+    if not answer.prepared:
+        if spent.seconds:
+            answer.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
+        compress(request, answer)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
+    DATABASE_SECONDS.labels(route).observe(spent.seconds)
     REQUEST_SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
     return answer
 

@@ -11,15 +11,13 @@ from config.errors import BadInput, OpslogError
 from query.access_audit import Outcome
 from query.api.asking import Asking, members
 from query.api.call import Call
+from query.api.compression import GZIP_BITS, takes
 from query.export import Export, Piece
 from query.render.forms import FORMS, Form
 from query.search import EXPORT
 from storage.times import rfc3339_ns
 
 _log = logging.getLogger(__name__)
-
-_GZIP_BITS = 31
-"""zlib's sign for a gzip header and trailer."""
 
 
 class Exports:
@@ -88,8 +86,8 @@ class _Pipe:
             }
         )
         self._deflate = None
-        if "gzip" in self._request.headers.get("Accept-Encoding", ""):
-            self._deflate = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP_BITS)
+        if takes(self._request, "gzip"):
+            self._deflate = isal_zlib.compressobj(1, isal_zlib.DEFLATED, GZIP_BITS)
             self.answer.headers["Content-Encoding"] = "gzip"
 
     async def begin(self) -> None:

@@ -3,14 +3,16 @@
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 import orjson
 from aiohttp import web
 
 from config.errors import BadInput
-from query.api.asking import Asked, Asking, json_answer, partial, say
+from query.api.asking import Asked, Asking, finished, partial
 from query.api.call import Call
 from query.compile import Order, key_and
 from query.counts import BY, FIRST_COUNTED, Tally, Wish, bucket_of, is_counted, tally
@@ -19,14 +21,17 @@ from query.parameters import one_text
 from query.patterns import grouped
 from query.render.records import record_json
 from query.search import FACETS, PATTERNS, STATS, Search
-from query.terms import ATTRIBUTE, RESOURCE
-from storage.fields import FIELDS, KIND_OF_LETTER, LEVEL, Field, ValueType
-from storage.read import NO_STREAM, Row, Session
+from query.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
+from storage.fields import FIELDS, KIND, KIND_OF_LETTER, LEVEL, Field
+from storage.read import NO_STREAM, Session
 from storage.resolve import resolve
 from storage.times import microseconds_of, rfc3339_ns
 
 SAMPLE = 5_000
 """Newest records that facets and patterns look at."""
+_LOOKED_AT = 200
+"""Newest records whose attributes are looked at, where no field is named."""
+_MOST_ATTRIBUTES = 5
 MAX_BUCKETS = 2_000
 MAX_FIELDS = 20
 _WISHED_BUCKETS = 100
@@ -35,6 +40,8 @@ _STEPS_S = (
     *(3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400),
 )
 _DEFAULT_FIELDS = ("level", "sourceModule", "action", "kind", "resourceType")
+_COLUMNS = {name: field.column for name, field in FIELDS.items()} | {IP_ADDRESS: "ip_address"}
+_ALL_DIFFER = frozenset({"id", CREATED_AT, "receivedAt"})
 _INTERVAL = re.compile(r"(\d{1,6})(s|m|h|d|w)", re.ASCII)
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _S_NS = 10**9
@@ -57,7 +64,7 @@ class Figures:
             step_s = _step(search, span)
             found = await self._tally(session, asked, span, by, step_s)
         call.rows = 0
-        return say(_stats(search, span, step_s, found))
+        return self._finished(call, asked, _stats(search, span, step_s, found))
 
     async def _tally(
         self,
@@ -89,6 +96,8 @@ class Figures:
         exact: dict[str, list[tuple[str, int]]] = {}
         async with self._from.reader.session() as session:
             span = await self._span(session, asked)
+            if "field" not in search.own:
+                names += await self._telling_attributes(session, asked)
             for name in names:
                 if name in BY and is_counted(asked.untimed, BY[name]):
                     found = await self._tally(session, asked, span, BY[name], None)
@@ -96,12 +105,23 @@ class Figures:
             sampled = [name for name in names if name not in exact]
             sample = await self._sample(session, asked, sampled) if sampled else None
         call.rows = 0
-        return say(_facets(search, names, exact, sample))
+        return self._finished(call, asked, _facets(search, names, exact, sample))
+
+    def _finished(self, call: Call, asked: Asked, document: dict[str, object]) -> web.Response:
+        body = orjson.dumps(document)
+        return finished(call, body, is_closed=self._asking.is_closed(asked))
+
+    async def _telling_attributes(self, session: Session, asked: Asked) -> list[str]:
+        """Attributes whose values come again and again in the newest records."""
+        where = await resolve(session, asked.where)
+        question = Question(where, Order.NEWEST, _LOOKED_AT, columns=key_and("metadata"))
+        page = await self._from.pages.read(session, question)
+        return [f"{ATTRIBUTE}{name}" for name in telling(row["metadata"] for row in page.rows)]
 
     async def _sample(self, session: Session, asked: Asked, names: Sequence[str]) -> "_Sample":
         """Values of the newest records."""
         attributes = [name.removeprefix(ATTRIBUTE) for name in names if _is_attribute(name)]
-        columns = [FIELDS[name].column for name in names if name in FIELDS]
+        columns = [_COLUMNS[name] for name in names if name in _COLUMNS]
         page = await self._from.pages.read(
             session,
             Question(
@@ -119,8 +139,8 @@ class Figures:
             if name.startswith(RESOURCE):
                 key = name.removeprefix(RESOURCE)
                 values = (resources.get(row["stream_id"], {}).get(key) for row in page.rows)
-            elif name in FIELDS:
-                values = (_shown(row, FIELDS[name]) for row in page.rows)
+            elif name in _COLUMNS:
+                values = (_shown(name, row[_COLUMNS[name]]) for row in page.rows)
             else:
                 place = places[name if name.startswith(ATTRIBUTE) else f"{ATTRIBUTE}{name}"]
                 values = (row[place] for row in page.rows)
@@ -146,7 +166,8 @@ class Figures:
             parts.append(orjson.dumps(head)[:-1] + b',"sample":' + record + b"}")
         more: dict[str, object] = {"sampled": page.has_more, "records": len(page.rows)}
         more |= _notes(search, page.missing)
-        return json_answer(b'{"data":[%s],' % b",".join(parts) + orjson.dumps(more)[1:])
+        body = b'{"data":[%s],' % b",".join(parts) + orjson.dumps(more)[1:]
+        return finished(call, body, is_closed=self._asking.is_closed(asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,18 @@ class _Sample:
     counts: dict[str, Counter[str]]
     has_more: bool
     missing: Missing | None
+
+
+def telling(documents: Iterable[str]) -> list[str]:
+    """Names of the attributes that tell most: many records, few values."""
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for document in documents:
+        for name, value in orjson.loads(document)["attributes"].items():
+            if not isinstance(value, dict | list):
+                values[name][str(value)] += 1
+    repeats = {name: counts.total() - len(counts) for name, counts in values.items()}
+    found = sorted(repeats, key=lambda name: (-repeats[name], name))
+    return [name for name in found[:_MOST_ATTRIBUTES] if repeats[name]]
 
 
 def _by(search: Search) -> Field:
@@ -231,23 +264,21 @@ def _fields(search: Search) -> list[str]:
         raise BadInput(f"more than {MAX_FIELDS} fields", where="field")
     for name in names:
         one_text("field", (name,))
-        field = FIELDS.get(name)
-        if field is not None and field.type is ValueType.UUID and field.name == "id":
-            raise BadInput("every record has an id of its own", where="field")
+        if name in _ALL_DIFFER:
+            raise BadInput(f"values of {name} do not come twice; count by time", where="field")
     return names
 
 
 def _is_attribute(name: str) -> bool:
-    return name not in FIELDS and not name.startswith(RESOURCE)
+    return name not in _COLUMNS and not name.startswith(RESOURCE)
 
 
-def _shown(row: Row, field: Field) -> object:
-    value = row[field.column]
-    if field.name == "kind":
+def _shown(name: str, value: Any) -> object:
+    if name == KIND.name:
         return KIND_OF_LETTER[value.encode()].word
     if isinstance(value, bytes):
         return value.hex()
-    return value.hex if field.type is ValueType.UUID and value is not None else value
+    return value.hex if isinstance(value, UUID) else value
 
 
 def _text(value: object) -> str:
@@ -277,4 +308,4 @@ def _facets(
 
 def _most_common(sample: _Sample | None, name: str) -> list[tuple[str, int]]:
     assert sample is not None
-    return sample.counts[name].most_common()
+    return sorted(sample.counts[name].items(), key=lambda item: (-item[1], item[0]))

@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 from aiohttp import web
 
 from query.api.call import Call
+from query.api.compression import takes
 from query.errors import NotFound
 
 _POLICY = (
@@ -95,9 +96,8 @@ class PageFiles:
         }
         if any(seen.value == file.tag for seen in call.request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
-        taken = call.request.headers.get("Accept-Encoding", "")
         for coding, body in file.coded.items():
-            if coding in taken:
+            if takes(call.request, coding):
                 headers["Content-Encoding"] = coding
                 return web.Response(body=body, headers=headers)
         return web.Response(body=file.raw, headers=headers)

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+import orjson
 from aiohttp import web
 
 from config.errors import BadInput
 from config.levels import Level
-from query.api.asking import Asked, Asking, finished, members, notes, say
+from query.api.asking import Asked, Asking, finished, members, notes
 from query.api.call import Call
 from query.compile import Order, key_and
 from query.errors import BadQuery
@@ -98,7 +99,8 @@ class Traces:
         cursor = self._asking.next_cursor(page, asked)
         found = [_found(row, parts[row["trace_id"]] or [row]) for row in page.rows]
         document: dict[str, object] = {"data": found, "nextCursor": cursor}
-        return say(document | notes(search, page))
+        body = orjson.dumps(document | notes(search, page))
+        return finished(call, body, cursor, is_closed=self._asking.is_closed(asked))
 
     async def _parts(
         self, session: Session, roots: Sequence[Row], seen: Filter
@@ -137,12 +139,19 @@ def _wishes(search: Search) -> Iterable[Filter]:
         text = search.only(name)
         if text is not None:
             yield FieldCompare(DURATION_NS, comparison, _duration(name, text))
+    _check_durations(search)
     status = search.only("status")
     if status is not None:
         if status not in {"ok", "error"}:
             raise BadInput("status is ok or error", where="status")
         comparison = Comparison.GREATER_OR_EQUAL if status == "error" else Comparison.LESS
         yield FieldCompare(LEVEL, comparison, Level.ERROR)
+
+
+def _check_durations(search: Search) -> None:
+    least, most = (search.only(name) for name in ("minDuration", "maxDuration"))
+    if least and most and _duration("minDuration", least) > _duration("maxDuration", most):
+        raise BadInput("minDuration is longer than maxDuration", where="minDuration")
 
 
 def _duration(name: str, text: str) -> int:

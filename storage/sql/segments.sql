@@ -89,7 +89,10 @@ SELECT s.segment AS number,
        s.max_received_at,
        s.opened_at,
        s.closed_at,
-       s.sealed_at
+       s.sealed_at,
+       s.state <> 'sealed' OR EXISTS (
+           SELECT FROM pg_class AS t
+            WHERE t.relname = 'system_logs_s' || s.segment || '_trigrams') AS has_trigrams
   FROM segments AS s
  CROSS JOIN LATERAL (SELECT sum(h.rows) AS rows, sum(h.bytes) AS bytes
                        FROM log_counts_hourly AS h

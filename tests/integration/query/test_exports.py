@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from query.render.records import MEMBERS
 from tests.integration.query.test_search import FULL, record
 
@@ -89,19 +91,27 @@ async def test_otlp_lines_hold_what_was_sent(store, server):
     }  # fmt: skip
 
 
-async def test_a_closed_range_has_a_tag_that_saves_its_body(store, server):
-    await store.put(record(1))
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/v1/logs", "/api/v1/logs/stats", "/api/v1/logs/facets", "/api/v1/logs/patterns"),
+        *("/api/v1/logs/resource/o-17", "/api/v1/traces"),
+    ],
+)
+async def test_a_closed_range_has_a_tag_that_saves_its_body(store, server, path):
     span = {"start": "2026-09-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
+    root = FULL | {"parent_span_id": None}
+    await store.put(record(1, **root))
 
-    answer = await server.get("/api/v1/logs", **span)
+    answer = await server.get(path, **span)
     headers = {
         "Authorization": f"Bearer {server.token}",
         "If-None-Match": answer.headers["ETag"],
     }
-    same = await server.client.get("/api/v1/logs", params=span, headers=headers)
-    await store.put(record(2))
-    other = await server.client.get("/api/v1/logs", params=span, headers=headers)
+    same = await server.client.get(path, params=span, headers=headers)
+    await store.put(record(2, **root | {"trace_id": b"2" * 16}))
+    other = await server.client.get(path, params=span, headers=headers)
 
     assert (same.status, await same.read()) == (304, b"")
     assert other.status == 200
-    assert "ETag" not in (await server.get("/api/v1/logs")).headers
+    assert "ETag" not in (await server.get(path)).headers

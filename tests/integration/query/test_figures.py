@@ -180,7 +180,37 @@ async def test_facets_are_exact_where_counts_can_tell_and_samples_where_not(
     assert {item["value"] for item in found["user.id"]["values"]} <= {"u-1"}
 
 
-@pytest.mark.parametrize("name", ["id", "", "x" * 3000])
+async def test_facets_without_a_field_are_of_the_main_fields_and_of_telling_attributes(
+    store, server
+):
+    await store.put(
+        *(
+            record(
+                n,
+                ip_address=bytes([10, 0, 0, n % 2]),
+                metadata=attributes(http__route="/orders", request__id=f"r-{n}"),
+            )
+            for n in range(6)
+        )
+    )
+
+    page = await server.page("/api/v1/logs/facets")
+    addresses = await server.page(
+        "/api/v1/logs/facets", field=["ipAddress", "kind"], q="x OR -x", start="-4000d"
+    )
+
+    Facets.model_validate(page)
+    found = {item["field"]: item["values"] for item in page["data"]}
+    assert {"level", "sourceModule", "action", "kind", "resourceType"} < set(found)
+    assert found["attr.http.route"] == [{"value": "/orders", "count": 6}]
+    assert "attr.request.id" not in found  # another one each time
+    assert [item["values"] for item in addresses["data"]] == [
+        [{"value": "10.0.0.0", "count": 3}, {"value": "10.0.0.1", "count": 3}],
+        [{"value": "log", "count": 6}],
+    ]
+
+
+@pytest.mark.parametrize("name", ["id", "createdAt", "", "x" * 3000])
 async def test_fields_that_cannot_have_facets_are_refused(server, name):
     answer = await server.get("/api/v1/logs/facets", field=name)
 

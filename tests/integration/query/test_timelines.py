@@ -161,6 +161,13 @@ async def test_traces_are_found_by_their_root(store, server):
     services, page = await found(limit=1)
     assert (await found(limit=1, cursor=page.next_cursor))[0] == ["checkout"]
     assert (await server.get("/api/v1/traces", cursor=page.next_cursor, limit=1)).status == 400
-    for bad in ({"status": "x"}, {"minDuration": "x"}, {"level": "INFO"}, {"limit": "500"}):
+    swapped = {"minDuration": "2s", "maxDuration": "1s"}
+    for bad in (
+        {"status": "x"},
+        {"minDuration": "x"},
+        {"level": "INFO"},
+        {"limit": "500"},
+        swapped,
+    ):
         assert (await server.get("/api/v1/traces", **bad)).status == 400
     assert BASE_NS

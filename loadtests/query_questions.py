@@ -1,0 +1,233 @@
+"""What `make bench-query` asks: the table of issue 7, and a few more that people ask.
+
+Ids are drawn from the store beforehand and used once each.
+"""
+
+import calendar
+import itertools
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.query_asking import Pairs
+from tests.support.product import Product
+
+LOGS = "/api/v1/logs"
+STATS = f"{LOGS}/stats"
+DAY_S = 86400
+EXPORTED = 1000
+"""Records of the export that is measured."""
+PROMISED_MS = 100
+"""For every question with an index and a time range, or an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One line of the table."""
+
+    name: str
+    limit_ms: float
+    ask: Callable[[], tuple[str, Pairs]]
+    """The next one of its kind: path and parameters."""
+    peer: str = ""
+    """What VictoriaLogs took, in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What to ask for; each is another one than the one before."""
+
+    traces: Iterator[str]
+    actors: Iterator[str]
+    records: Iterator[str]
+    attributes: Iterator[str]
+    phrases: Iterator[str]
+    sealed_words: Iterator[str]
+    unsealed_words: Iterator[str]
+    windows: Iterator[Pairs]
+    """Time ranges with about EXPORTED records."""
+
+
+def questions(product: Product, rows: int, begin: str, sealed_until: str) -> list[Question]:
+    """The table. Records until `sealed_until` are sealed; the load's own end at `begin`."""
+    ids = ids_of(product, rows, begin, sealed_until)
+    day: Pairs = {"start": moment(seconds_of(begin) - DAY_S)}
+    sealed: Pairs = day | {"end": sealed_until}
+    hour = moment(seconds_of(begin) - 3600)
+    unsealed: Pairs = {"start": sealed_until}
+    page = walk(ids)
+    return [
+        Question(
+            "trace by id, no range", 6, lambda: (f"{LOGS}/trace/{next(ids.traces)}", {}), "21"
+        ),
+        Question("actor, newest 100", 10, lambda: (f"{LOGS}/actor/{next(ids.actors)}", day), "58"),
+        Question("last 100 ERROR", 6, lambda: (LOGS, {"level": "ERROR"}), "122"),
+        Question("phrase, newest 100", 20, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
+        Question(
+            *("needle, sealed", 25),
+            lambda: (LOGS, quoted(ids.sealed_words) | sealed | {"minLevel": "INFO"}),
+            "9.6",
+        ),
+        Question(
+            # DEBUG has no index on its words as shipped: no figure, but never seconds.
+            *("needle, DEBUG as well", 1000),
+            lambda: (LOGS, quoted(ids.sealed_words) | sealed),
+        ),
+        Question("needle, unsealed", 150, lambda: (LOGS, quoted(ids.unsealed_words) | unsealed)),
+        Question(
+            *("metadata equality, sealed", 20),
+            lambda: (LOGS, {"q": next(ids.attributes)} | sealed),
+        ),
+        Question(
+            *("the same, unsealed as well", 150),
+            lambda: (LOGS, {"q": next(ids.attributes)} | day),
+        ),
+        Question(
+            *("count by service", 4),
+            lambda: (STATS, {"by": "sourceModule", "interval": "none"} | day),
+            "3.7",
+        ),
+        Question(
+            *("histogram by level", 50),
+            lambda: (STATS, {"by": "level", "interval": "1m"} | day),
+            "590",
+        ),
+        Question(
+            *("phrase count", 150),
+            lambda: (
+                STATS,
+                quoted(ids.phrases) | {"interval": "none", "minLevel": "INFO"} | sealed,
+            ),
+            "1,014",
+        ),
+        Question(
+            *("the same with DEBUG, all", 1000),
+            lambda: (STATS, quoted(ids.phrases) | {"interval": "none"} | day),
+        ),
+        Question("export of 1,000", 30, lambda: (f"{LOGS}/export", next(ids.windows)), "303"),
+        Question("page of 500 by cursor", 20, page),
+        Question("record by id", PROMISED_MS, lambda: (f"{LOGS}/{next(ids.records)}", {})),
+        Question(
+            "its surroundings", PROMISED_MS, lambda: (f"{LOGS}/{next(ids.records)}/context", {})
+        ),
+        Question("newest 100 of a service", PROMISED_MS, lambda: (LOGS, of_service() | day)),
+        Question(
+            "facets of the last hour", PROMISED_MS, lambda: (f"{LOGS}/facets", {"start": hour})
+        ),
+    ]
+
+
+def quoted(texts: Iterator[str]) -> Pairs:
+    """A search for exactly this text."""
+    return {"q": f'"{next(texts)}"'}
+
+
+_services: list[str] = []
+
+
+def of_service() -> Pairs:
+    """A search for one service's records."""
+    return {"sourceModule": random.choice(_services)}
+
+
+def walk(ids: Ids) -> Callable[[], tuple[str, Pairs]]:
+    """Pages of 500, each from another place of the day on."""
+
+    def page() -> tuple[str, Pairs]:
+        window = next(ids.windows)
+        return LOGS, {"limit": 500, "end": window["end"]}
+
+    return page
+
+
+def ids_of(product: Product, rows: int, begin: str, sealed_until: str) -> Ids:
+    """Draws ids from both parts of the store."""
+    old = sample(product, sealed_until, "<", 500_000 / rows)
+    new = sample(product, sealed_until, ">=", 100)
+    _services[:] = [
+        row[0] for row in product.sql("SELECT DISTINCT source_module FROM log_counts_hourly")
+    ]
+    everything = [*old, *new]
+    random.Random(1).shuffle(everything)
+    return Ids(
+        traces=distinct(row["trace"] for row in everything),
+        actors=distinct(row["actor"] for row in everything if row["actor"]),
+        records=distinct(row["id"] for row in everything),
+        attributes=distinct(
+            f'{name}:"{value}"'
+            for row in everything
+            for name, value in row["attributes"].items()
+            if name in {"user.id", "order.id", "request.id"}
+        ),
+        phrases=itertools.cycle(frequent(row["message"] for row in everything)),
+        sealed_words=distinct(words(old)),
+        unsealed_words=distinct(words(new)),
+        windows=windows(rows, begin),
+    )
+
+
+def sample(product: Product, moment: str, side: str, percent: float) -> list[dict[str, Any]]:
+    """Some records from before or after a moment, from all over the store."""
+    share = min(percent, 100)
+    found = product.sql(
+        "SELECT replace(trace_id::text, '-', ''), actor_id, id::text, message,"  # noqa: S608
+        f" metadata -> 'attributes' FROM system_logs TABLESAMPLE system ({share})"
+        f" WHERE trace_id IS NOT NULL AND created_at {side} '{moment}' ORDER BY random() LIMIT 2000"
+    )
+    names = ("trace", "actor", "id", "message")
+    return [
+        dict(zip(names, row[:4], strict=True)) | {"attributes": json.loads(row[4] or "{}")}
+        for row in found
+    ]
+
+
+def words(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Words that few messages have: ids of requests, orders, users."""
+    for row in rows:
+        for word in row["message"].split():
+            plain = word.strip(",.:;()'\"")
+            if len(plain) > 7 and sum(letter.isdigit() for letter in plain) > 5:
+                yield plain
+                break
+
+
+def distinct(values: Iterable[str]) -> Iterator[str]:
+    """Each value once; the store has to have enough of them."""
+    return iter(list(dict.fromkeys(values)))
+
+
+def frequent(messages: Iterable[str]) -> list[str]:
+    """Three neighbouring words that many messages have, the forty most frequent ones."""
+    counts: Counter[str] = Counter()
+    for message in messages:
+        parts = message.split()
+        for triple in zip(parts, parts[1:], parts[2:], strict=False):
+            text = " ".join(triple)
+            if text.replace(" ", "").isalpha():
+                counts[text] += 1
+    return [text for text, _ in counts.most_common(40)]
+
+
+def windows(rows: int, begin: str) -> Iterator[Pairs]:
+    """Ranges of the day before `begin` with EXPORTED records each."""
+    end_s = seconds_of(begin)
+    length_s = EXPORTED * DAY_S / rows
+    chosen = random.Random(2)
+    while True:
+        start = end_s - chosen.uniform(0.05, 0.95) * DAY_S
+        yield {"start": moment(start), "end": moment(start + length_s)}
+
+
+def seconds_of(text: str) -> int:
+    """Seconds since 1970."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def moment(at_s: float) -> str:
+    """RFC 3339 with milliseconds."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s))
+    return f"{whole}.{int(at_s % 1 * 1000):03}Z"

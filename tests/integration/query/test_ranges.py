@@ -1,0 +1,104 @@
+"""Questions without a fitting index: in ranges, in the segments that can have an answer only."""
+
+import random
+
+import pytest
+
+import query.ranges
+from query.holding import holding
+from storage.fields import KIND, SOURCE_MODULE, Kind
+from storage.filters import FieldEquals, FieldIn, TimeRange, all_of
+from storage.read import Reader
+from tests.integration.query.test_search import BASE_NS, record
+from tests.support.querying import make_token
+
+S = 10**9
+LOGS = "/api/v1/logs"
+RANGE = {"start": "2026-09-21T14:00:00Z", "end": "2026-09-21T16:00:00Z"}
+
+
+@pytest.fixture
+def small_ranges(monkeypatch):
+    """Ranges of a few records, so that a page needs several of them."""
+    monkeypatch.setattr(query.ranges, "FIRST_ROWS", 4)
+    monkeypatch.setattr(query.ranges, "FACTOR", 2)
+
+
+@pytest.fixture
+async def said(store):
+    """What 200 records of five segments say, by the second of each."""
+    chance = random.Random(3)
+    words = {}
+    for _ in range(5):
+        records = []
+        for _ in range(40):
+            second = chance.randrange(3600)
+            while second in words:
+                second += 1
+            words[second] = chance.choice(["order placed", "order refused", "stock low"])
+            level = chance.randrange(4)
+            records.append(record(second * S, level=level, message=f"{words[second]} n{second}"))
+        await store.put(*records)
+        await store.roll("info")
+    return words
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+async def test_pages_of_words_are_the_whole_in_order(server, said, small_ranges, order, limit):
+    found = await server.walk(q="order refused", order=order, limit=limit, **RANGE)
+
+    expected = sorted(
+        (second for second, text in said.items() if text == "order refused"),
+        reverse=order == "desc",
+    )
+    assert [item["message"] for item in found] == [f"order refused n{n}" for n in expected]
+
+
+async def test_a_page_that_ends_with_a_range_knows_whether_more_follow(server, said, small_ranges):
+    count = len([text for text in said.values() if text == "stock low"])
+
+    exact = await server.page(q='"stock low"', limit=count, **RANGE)
+    short = await server.page(q='"stock low"', limit=count - 1, **RANGE)
+
+    assert (len(exact["data"]), exact["nextCursor"]) == (count, None)
+    assert len(short["data"]) == count - 1
+    assert short["nextCursor"] is not None
+
+
+async def test_segments_without_such_a_kind_or_module_are_not_asked(store, server, reader_pool):
+    await store.put(record(0, level=0, source_module="shop"), record(1, level=1))
+    await store.put(record(2, level=2, kind="span", source_module="bank"))
+    segments = {
+        row["level"]: row["segment"]
+        for row in await store.pool.fetch("SELECT level, segment FROM system_logs")
+    }
+    day = TimeRange(BASE_NS - 3600 * S, BASE_NS + 3600 * S)
+
+    async with Reader(reader_pool, limit_s=5).session() as session:
+        spans = await holding(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
+        shop = await holding(session, FieldIn(SOURCE_MODULE, ("shop",)))
+        late = await holding(
+            session, all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN))
+        )
+        logs = await holding(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
+
+    assert spans == {segments["WARN"]}
+    assert shop == {segments["DEBUG"]}
+    assert late == frozenset()
+    assert logs is None
+    limited = make_token("MANAGER", source_modules=["bank"])
+    assert len((await server.page(token=limited))["data"]) == 1
+    assert (await server.page("/api/v1/traces"))["data"] == []
+    assert len((await server.page(kind="span"))["data"]) == 1
+    assert (await server.page(kind="span", sourceModule="shop"))["data"] == []
+
+
+async def test_a_record_of_a_segment_that_is_new_is_found_by_its_module(store, server):
+    await store.put(record(0, source_module="old"))
+    assert (await server.page(sourceModule="new"))["data"] == []
+
+    await store.roll("info")
+    await store.put(record(1, source_module="new"))
+
+    assert len((await server.page(sourceModule="new"))["data"]) == 1
