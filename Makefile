@@ -52,7 +52,7 @@ $(FUZZING): $(RECIPE)
 install: $(RUNTIME) ## Make .venv with the opslog command in it
 
 run: $(RUNTIME) ## Start everything; prints the page's address, a token and a line to try
-	@$(BIN)/opslog up || [ $$? -eq 130 ]
+	@exec $(BIN)/opslog up --with-parent
 
 demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
 	@$(BIN)/opslog demo

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 not done, 2 wrong usage, 75 try again later, 78 wrong set-
 """
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -49,10 +50,20 @@ _PARTS = "Single processes, which `up` starts"
 
 
 @app.command()
-def up(config: ConfigOption = None) -> None:
+def up(
+    *,
+    with_parent: Annotated[
+        bool,
+        typer.Option("--with-parent", help="End in order when whoever started this is gone."),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Start everything: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
     from opslog.cli.up import up as run
+    from opslog.launch import die_with_parent
 
+    if with_parent:
+        die_with_parent(signal.SIGTERM, os.getppid())
     raise typer.Exit(run(loaded(config)))
 
 

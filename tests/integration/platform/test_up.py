@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import redis
@@ -17,6 +18,8 @@ from tests.support.product import Product
 from tests.support.senders import numbered_body
 
 pytestmark = pytest.mark.slow
+
+MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,30 @@ def test_kill_9_leaves_nothing_and_the_next_start_works():
         assert not any(is_alive(pid) for pid in pids)
         product.start()
         assert product.stop() == 0
+
+
+def test_with_parent_it_ends_in_order_when_its_parent_is_killed(home):
+    """As `make run` starts it: nothing is left of a terminal, a make or a script that is gone."""
+    product = Product(home, {})
+    command = [sys.executable, "-P", "-m", "opslog", "up", "--with-parent"]
+    with product.log.open("ab") as output:
+        parent = subprocess.Popen(
+            ["/bin/sh", "-c", '"$@"; true', "sh", *command],
+            env=product.environment,
+            cwd=product.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    product.process = parent
+    until(lambda: "stop    Ctrl-C" in product.log.read_text(), within_s=120)
+    pids = product.pids()
+
+    parent.kill()
+    parent.wait(10)
+
+    until(lambda: not any(is_alive(pid) for pid in pids), within_s=60)
+    assert "SIGTERM: ending in order" in product.log.read_text()
+    assert "exec $(BIN)/opslog up --with-parent" in MAKEFILE.read_text()
 
 
 def test_ctrl_c_is_130_and_leaves_nothing():
