@@ -4,7 +4,9 @@ The events go to whatever keeps them (`Keep`: the query server's own spool and w
 are answered when that fails, which is counted; exports and changes are not.
 """
 
+import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,7 +20,9 @@ from query.terms import StoredAs
 _log = logging.getLogger(__name__)
 
 MAX_QUESTION = 4096
-"""Longest question that is kept; a longer one is cut."""
+"""Longest question that is kept; of a longer one its beginning, its length and its SHA-256."""
+_NOT_STORED = re.compile("[\0\ud800-\udfff]")
+"""PostgreSQL has no place for them; whoever asks with them must leave a record all the same."""
 
 
 class Outcome(StrEnum):
@@ -87,7 +91,21 @@ class AccessAudit:
             raise AuditNotWritten(f"{error.code}: nothing was given out") from error
 
     async def _hand_on(self, event: AccessEvent) -> None:
-        question = self._redact(event.question[:MAX_QUESTION])
+        question = self._redact(_cut(_storable(event.question)))
         # As the actor of any other record: an e-mail address becomes its joinable token.
-        subject = self._stored_as("user.id", event.subject)
-        await self._keep(replace(event, question=question, subject=subject))
+        subject = self._stored_as("user.id", _storable(event.subject))
+        role = _storable(event.role)
+        await self._keep(replace(event, question=question, subject=subject, role=role))
+
+
+def _storable(text: str) -> str:
+    """The text as a column can hold it."""
+    return _NOT_STORED.sub("\ufffd", text)
+
+
+def _cut(question: str) -> str:
+    """The question, or what tells it apart: nothing hides behind a long beginning."""
+    if len(question) <= MAX_QUESTION:
+        return question
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    return f"{question[:MAX_QUESTION]}… ({len(question)} characters, SHA-256 {digest})"

@@ -5,6 +5,7 @@ A key is in force until `revoked_at` and until `expires_at`, whichever is first.
 Each change is announced on CHANNEL, which otlp_receiver/keys.py listens to.
 """
 
+import math
 import secrets
 import string
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ _ALPHABET = string.digits + string.ascii_letters
 _SECRET_CHARACTERS = 40
 """Of 62 each: 238 bits, beyond guessing, so that one round of SHA-256 is hash enough."""
 _MAX_NAME_CHARACTERS = 100
+_YEAR_10000_S = 253_402_300_800
 
 
 class KeyRefused(BadInput):
@@ -84,6 +86,10 @@ class KeyTerms:
                 raise KeyRefused(f"{name} is at least 1, or left out for no limit", where=name)
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise KeyRefused("expires_at needs a time zone", where="expires_at")
+        if self.expires_at is not None and not 0 <= self.expires_at.timestamp() < _YEAR_10000_S:
+            raise KeyRefused("expires_at lies between the years 1970 and 9999", where="expires_at")
+        if any(_is_out_of_range(value) for value in self.attributes.values()):
+            raise KeyRefused("a number of the attributes is out of range", where="attributes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,13 @@ async def _insert(
 
 async def _announce(conn: Connection) -> None:
     await conn.execute(statement("announce_keys"), CHANNEL)
+
+
+def _is_out_of_range(value: Value) -> bool:
+    """Whether a number fits neither 64 bits nor JSON."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and not -(2**63) <= value < 2**64
 
 
 def _checked_name(name: str) -> str:

@@ -51,4 +51,6 @@ def _value(given: JsonValue) -> Value:
         return {name: _value(value) for name, value in given.items()}
     if isinstance(given, list):
         return [_value(value) for value in given]
+    if isinstance(given, int) and not -(2**63) <= given < 2**64:
+        return str(given)  # as a record of such a number holds it
     return given

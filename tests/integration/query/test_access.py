@@ -5,14 +5,17 @@ import uuid
 
 import asyncpg
 import pytest
+from yarl import URL
 
 from config.access import Role, permissions_of
 from config.settings import ApiSettings, Settings
 from query.access_audit import Outcome
+from query.access_records import batch_of
 from query.api.app import ROUTES
 from query.search import TIMELINE
 from tests.integration.query.test_search import record
-from tests.support.querying import make_token, query_server
+from tests.support.records import STREAM
+from tests.support.querying import make_token, query_server, redactor
 
 OPEN = {
     *("/livez", "/readyz", "/healthz", "/api/openapi.json", "/api/docs"),
@@ -190,6 +193,41 @@ async def test_what_is_recorded_is_redacted(server):
 
     assert server.accesses[0].question == "actorId=[REDACTED]"
     assert server.accesses[0].subject == "hmac:user.id"
+
+
+async def test_nobody_asks_unseen_by_characters_that_cannot_be_stored(server, store):
+    """T37: an access record with a NUL would be refused by the database, and so be missing."""
+    odd = make_token("NOC\0", sub="eve\0\ud800")
+
+    await server.client.get(
+        URL("/api/v1/logs?actorId=a%00b&sourceModule=%ed%a0%80", encoded=True),
+        headers={"Authorization": f"Bearer {odd}"},
+    )
+
+    event = server.accesses[-1]
+    assert (event.outcome, event.subject, event.role) == (
+        Outcome.DENIED,
+        "eve\ufffd\ufffd",
+        "NOC\ufffd",
+    )
+    assert event.question.startswith("actorId=a\ufffdb")
+    kept = batch_of(event, redactor().attribute).records[0]
+    kept.stream_id = STREAM.id
+    await store.put(kept)
+    stored = (await server.page(kind="audit"))["data"]
+    assert [item["actorId"] for item in stored] == ["eve\ufffd\ufffd"]
+
+
+async def test_nothing_hides_behind_a_long_question(server):
+    """T37: what is cut away is told by length and hash."""
+    for last in ("x", "y"):
+        values = [f"{number:04}{'m' * 396}" for number in range(40)]
+        await server.get("/api/v1/logs", sourceModule=[*values, last])
+
+    first, second = (event.question for event in server.accesses)
+    assert first[:4096] == second[:4096]
+    assert first != second
+    assert "characters, SHA-256" in first
 
 
 async def test_an_export_is_recorded_before_its_first_byte_and_counted_after_its_last(

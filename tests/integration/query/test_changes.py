@@ -64,6 +64,10 @@ BAD = [
     ("POST", KEYS, {"name": "a", "expiresAt": "2030-01-01T00:00:00"}, 400, "expiresAt"),
     ("POST", KEYS, {"name": "a", "bytesPerS": 2**70}, 400, "bytesPerS"),
     ("POST", KEYS, {"name": "a", "attributes": {"a\0": 1}}, 400, "body"),
+    ("POST", KEYS, {"name": "a", "attributes": {"a": 2**64}}, 400, "attributes"),
+    ("POST", KEYS, {"name": "a", "expiresAt": "0001-01-01T00:00:00+14:00"}, 400, "expires_at"),
+    ("POST", KEYS, {"name": "a", "expiresAt": "9999-12-31T23:59:59-14:00"}, 400, "expires_at"),
+    ("POST", KEYS, {"name": "a\u202e"}, 400, "name"),
     ("POST", KEYS, [1], 400, "body"),
     ("POST", f"{KEYS}/none/rotate", {}, 404, None),
     ("POST", f"{KEYS}/none/rotate", {"graceS": -1}, 400, "graceS"),
@@ -125,6 +129,12 @@ async def test_a_trial_takes_a_text_or_attributes(server, body):
 
     assert answer.status == 400
     assert "hunter3" not in await answer.text()
+
+
+async def test_a_number_beyond_64_bits_can_be_tried(server):
+    answer = await send(server, "POST", "/api/v1/redaction/test", {"attributes": {"a": 10**30}})
+
+    assert (await answer.json())["result"] == {"a": str(10**30)}
 
 
 async def test_bodies_are_json_and_small(server):
