@@ -14,8 +14,8 @@ from query.access_records import batch_of
 from query.api.app import ROUTES
 from query.search import TIMELINE
 from tests.integration.query.test_search import record
-from tests.support.records import STREAM
 from tests.support.querying import make_token, query_server, redactor
+from tests.support.records import STREAM
 
 OPEN = {
     *("/livez", "/readyz", "/healthz", "/api/openapi.json", "/api/docs"),
