@@ -1,12 +1,27 @@
-"""The size of the machine, as far as this process may use it."""
+"""The machine: its size, as far as this process may use it, and what it may write of us."""
 
+import ctypes
 import os
+import resource
+import sys
 from pathlib import Path
 
 _LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),  # cgroup v2
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # cgroup v1
 )
+_PR_SET_DUMPABLE = 4
+
+
+def keep_memory_to_ourselves() -> None:
+    """From now on no core file is written of this process, and no other account reads its memory.
+
+    Keys and records are in it. The limit holds for programs that it starts; where cores go to a
+    pipe, the kernel asks for the second one alone (core(5)), which a start of a program resets.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def memory_bytes() -> int:

@@ -109,6 +109,16 @@ class ApiSettings(Section):
     """Database connections of the query server."""
     user_concurrency: Annotated[int, Field(ge=1, le=100)] = 8
     """Questions of one token at a time; further ones get 429."""
+    header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """A connection that has not sent its headers by then is closed."""
+    body_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
+    """A body that is not whole by then gets 408."""
+    keepalive_timeout_s: Annotated[float, Field(gt=0)] = 75.0
+    """Idle connections are kept this long."""
+    max_connections: Annotated[int, Field(ge=1)] = 4096
+    """Open connections; further ones wait."""
+    max_connections_per_peer: Annotated[int, Field(ge=1)] = 2048
+    """… of them from one address; further ones are closed."""
     tls_cert: Path | None = None
     """PEM certificate chain; with tls_key switches the listener to TLS 1.2 or newer."""
     tls_key: Path | None = None
@@ -304,6 +314,9 @@ class Settings(Section):
     """PostgreSQL 16 or newer, `postgresql://…`; without it opslog starts its own."""
     redis_url: SecretStr | None = None
     """Redis or Valkey (`redis://…`, `rediss://…`, `unix://…`); without it opslog starts its own."""
+    insecure_redis: bool = False
+    """Take a Redis on another machine without password or TLS: whoever reaches it decides when
+    retention runs, and reads what is queued."""
     run_as: str = ""
     """Account for the embedded servers when opslog runs as root; default: opslog, postgres, else
     nobody."""

@@ -17,7 +17,9 @@ from aiohttp import web
 
 from config.clock import now_ns
 from config.health import Check
+from config.listener import Listener as SocketListener
 from config.settings import Settings
+from config.tls import TlsContext
 from opslog import __version__
 from opslog.canaries import Canaries
 from opslog.health import ask, serving
@@ -35,8 +37,9 @@ from otlp_receiver.pipeline import Ingest
 from otlp_receiver.routes import build_app as build_receiver
 from query.access_audit import AccessEvent, Keep
 from query.access_records import batch_of
-from query.api.app import MAX_LINE_BYTES, Parts
+from query.api.app import Parts
 from query.api.app import build_app as build_query
+from query.api.server import ApiServer
 from storage.audit_records import AuditRecords
 from storage.batches import Batches
 from storage.catalogue import Catalogue
@@ -169,15 +172,16 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 version=__version__,
             ),
         )
-        runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, max_line_size=MAX_LINE_BYTES
-        )
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, socket.socket(fileno=fd)).start()
+        api = ApiServer(runner, settings.api)
+        listener = SocketListener(api, socket.socket(fileno=fd), TlsContext.of(settings.api))
+        listener.start()
         await _first_contact(storing.spool)
         say_ready()
         await stop.wait()
+        await listener.close()
 
 
 async def _first_contact(spool: Spool) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from config import logs
+from config.machine import keep_memory_to_ourselves
 from config.settings import Settings
 from storage import failpoints
 
@@ -19,6 +20,7 @@ Work = Callable[[asyncio.Event], Awaitable[None]]
 
 def run(settings: Settings, work: Work) -> None:
     """Run `work` in an event loop until SIGTERM or SIGINT; a second signal ends at once."""
+    keep_memory_to_ourselves()
     logs.set_up(settings.log)
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
     # A thread that finishes a sync waits for the interpreter at most this long.

@@ -19,9 +19,11 @@ import redis.asyncio
 
 from config import logs
 from config.health import OK, Check, Finding, State
+from config.machine import keep_memory_to_ourselves
 from config.settings import Settings
 from opslog.health import serving
 from opslog.installation import Installation
+from opslog.redis_address import check_redis
 from retention import metrics
 from retention.queue import TASKS, put
 from retention.status import status_of
@@ -179,6 +181,8 @@ def run_scheduler(
 
 
 def _begin(settings: Settings) -> Installation:
+    keep_memory_to_ourselves()
+    check_redis(settings)
     logs.set_up(settings.log)
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
     installation = Installation(settings)

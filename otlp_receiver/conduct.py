@@ -19,7 +19,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from config.errors import OpslogError
 from config.settings import OtlpSettings
 from otlp_receiver.errors import BadHttp, IngestFailed, ReceiverStopping, trace_of
-from otlp_receiver.metrics import CONNECTIONS, SLOW_CLOSED
+from otlp_receiver.metrics import ACCEPT_PAUSES, CONNECTIONS, PEER_REFUSALS, SLOW_CLOSED
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Answers one request; raises nothing but CancelledError."""
@@ -150,6 +150,24 @@ class HttpServer(web.Server):
         self._peers: Counter[str] = Counter()
         self._answer = handler
         self._note_figures = note_figures
+
+    @property
+    def header_timeout_s(self) -> float:
+        """Longest time for a handshake, as for headers."""
+        return self.settings.header_timeout_s
+
+    @property
+    def sweep_every_s(self) -> float:
+        """Pause between two sweeps."""
+        return min(1.0, self.settings.header_timeout_s / 4, self.settings.body_timeout_s / 4)
+
+    def on_pause(self) -> None:
+        """No connection is accepted for a while: too many, or no descriptors left."""
+        ACCEPT_PAUSES.inc()
+
+    def on_refused(self) -> None:
+        """A connection was closed at once: its peer has as many as one may have."""
+        PEER_REFUSALS.inc()
 
     def connection(self, peer: str) -> Connection:
         """The protocol of one more connection."""

@@ -29,6 +29,14 @@ class RequestTooLarge(OpslogError):
     status = 413
 
 
+class RequestTooSlow(OpslogError):
+    """The request's body did not come in time (api.body_timeout_s)."""
+
+    code = "request_too_slow"
+    title = "The request did not come in time"
+    status = 408
+
+
 class BadRequest(BadInput):
     """The request is not HTTP as this API speaks it."""
 

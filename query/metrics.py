@@ -1,6 +1,6 @@
 """The figures of the query server."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUEST_SECONDS = Histogram(
     "opslog_api_request_seconds",
@@ -20,4 +20,17 @@ DATABASE_SECONDS = Histogram(
 
 ACCESSES_NOT_RECORDED = Counter(
     "opslog_access_audit_failures_total", "Accesses that could not be recorded.", ["action"]
+)
+
+CONNECTIONS = Gauge("opslog_api_connections", "Open connections now.", multiprocess_mode="livesum")
+SLOW_CLOSED = Counter(
+    "opslog_api_slow_connections_closed",
+    "Connections closed because headers did not come, or answers were not taken, in time.",
+)
+ACCEPT_PAUSES = Counter(
+    "opslog_api_accept_pauses",
+    "Times that no connection was accepted for a while: too many, or no file descriptors left.",
+)
+PEER_REFUSALS = Counter(
+    "opslog_api_peer_refusals", "Connections closed at once: their peer had too many already."
 )

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from config import logs, telemetry
 from config.clock import monotonic_s
+from config.machine import keep_memory_to_ourselves
 from config.units import duration_text
 from opslog import __version__
 from opslog.cli.options import command_name
 from opslog.installation import Installation, Running
 from opslog.lock import data_dir_lock, listener, url_of
 from opslog.log_stream import LogStream
+from opslog.redis_address import check_redis
 from opslog.tokens import TokenWish, signed_token
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _FIRST_ROLE = "ADMIN"
 
 def up(loaded: "Loaded") -> int:
     """Runs until a signal comes; the exit code. Raises SetupError before anything is started."""
+    keep_memory_to_ourselves()
+    check_redis(loaded.settings)
     installation = Installation(loaded.settings)
     installation.make_folders()
     with data_dir_lock(installation.data_dir, installation.run_dir):

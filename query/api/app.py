@@ -40,8 +40,6 @@ from storage.pool import Pool
 from storage.read import Reader, Streams
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_LINE_BYTES = 64 * 1024
-"""Longest request line: a question of 2048 characters takes up to 24 KiB in an address."""
 
 ROUTES = web.AppKey("routes", tuple)
 """The table that the application was made from."""
@@ -92,6 +90,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
         ClientAddresses(settings.api.trusted_proxies),
         sessions,
         questions_at_a_time=settings.api.user_concurrency,
+        body_timeout_s=settings.api.body_timeout_s,
     )
     app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
     app[ROUTES] = table

@@ -1,5 +1,6 @@
 """JSON bodies of requests as models. Faults name the member, and never repeat its value."""
 
+import asyncio
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -7,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from config.errors import BadInput
 from query.api.call import Call
+from query.errors import RequestTooSlow
 
 M = TypeVar("M", bound="Body")
 
@@ -24,10 +26,14 @@ class Body(BaseModel):
 
 
 async def read_body(call: Call, model: type[M]) -> M:
-    """The body. Raises BadInput."""
+    """The body. Raises BadInput, RequestTooSlow."""
     if call.request.content_type != "application/json":
         raise BadInput("send JSON, as Content-Type: application/json", where="Content-Type")
-    raw = await call.request.read()
+    try:
+        async with asyncio.timeout(call.body_timeout_s):
+            raw = await call.request.read()
+    except TimeoutError as error:
+        raise RequestTooSlow(f"the body did not come within {call.body_timeout_s:g} s") from error
     if b"\\u0000" in raw:
         raise BadInput("the body holds characters that cannot be stored", where="body")
     try:

@@ -61,6 +61,8 @@ class Call:
     client_address: str | None
     is_secure: bool = False
     """Whether the client speaks TLS with us, or with a proxy that we trust."""
+    body_timeout_s: float = 30.0
+    """Longest time for the request's body."""
     principal: Principal = NOBODY
     rows: int | None = None
     """Records given out; the handler sets it."""

@@ -32,7 +32,9 @@ class Door:
         sessions: Sessions,
         *,
         questions_at_a_time: int,
+        body_timeout_s: float = 30.0,
     ) -> None:
+        self._body_timeout_s = body_timeout_s
         self._sessions = sessions
         self._verifier = verifier
         self._audit = audit
@@ -74,6 +76,7 @@ class Door:
             request_id=request[REQUEST_ID],
             client_address=self._addresses.of(request),
             is_secure=self._addresses.is_secure(request),
+            body_timeout_s=self._body_timeout_s,
         )
 
     @contextmanager

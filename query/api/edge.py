@@ -12,23 +12,13 @@ from aiohttp import web
 from config.errors import OpslogError
 from query.api.compression import compress
 from query.api.door import REQUEST_ID
-from query.api.problems import problem
+from query.api.problems import make_safe, problem
+from query.api.server import in_request
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
 from storage.read import DATABASE_TIME, Spent
 
 _log = logging.getLogger(__name__)
-
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-"""On every answer, unless its handler says otherwise (OWASP Secure Headers)."""
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,7 +30,8 @@ async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
     begin_s = time.perf_counter()
     spent = Spent()
     DATABASE_TIME.set(spent)
-    answer = await _answered(request, handler)
+    with in_request(request):
+        answer = await _answered(request, handler)
     if not answer.prepared:
         if spent.seconds:
             answer.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
@@ -91,7 +82,4 @@ def _translated(error: web.HTTPException) -> OpslogError:
 
 async def put_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Signal before the headers of any answer leave, streams included."""
-    for name, value in _HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers["Server"] = "opslog"
-    answer.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    make_safe(answer, request.get(REQUEST_ID, ""))

@@ -10,6 +10,25 @@ from query.errors import BadQuery
 
 CONTENT_TYPE = "application/problem+json"
 
+_SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every answer, unless its handler says otherwise (OWASP Secure Headers)."""
+
+
+def make_safe(answer: web.StreamResponse, request_id: str) -> None:
+    """Headers that every answer has, also to what was no request."""
+    for name, value in _SAFE_HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers["Server"] = "opslog"
+    answer.headers["X-Request-Id"] = request_id
+
 
 def problem(error: OpslogError, request_id: str) -> web.Response:
     """The answer for an error. What it says is safe to show: errors carry no record, no secret."""

@@ -7,6 +7,7 @@ from aiohttp import web
 from query.access_audit import Outcome
 from query.api.asking import Asking
 from query.api.call import Call
+from query.api.server import never_ends
 from query.live import Live, Place, Watcher
 from query.search import TAIL
 
@@ -28,6 +29,7 @@ class Tailing:
         watcher = self._live.watch(asked.untimed, call.principal.token)
         try:
             await self._asking.sources.audit.note(call.event(Outcome.SUCCESS))
+            never_ends(call.request)
             answer = web.StreamResponse(headers=_HEADERS)
             await answer.prepare(call.request)
             await answer.write(b"retry: 2000\n\n")

@@ -8,7 +8,7 @@ their attacks: tests/unit/query/test_tokens.py.
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,8 @@ MAX_LIFETIME_S = 24 * 3600
 MAX_TOKEN_BYTES = 8192
 """Header lines end there too (aiohttp's limit)."""
 MAX_KEPT = 10_000
+KEPT_S = 60.0
+"""A believed token is checked again after this: its key may have been withdrawn meanwhile."""
 _MAX_MODULES = 200
 
 
@@ -53,21 +55,28 @@ class Keys(Protocol):
 
 
 class Verifier:
-    """Believes tokens, and remembers those that it believed until they end."""
+    """Believes tokens, and remembers for a minute those that it believed."""
 
-    def __init__(self, settings: AuthSettings, keys: Keys) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        keys: Keys,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._keys = keys
-        self._kept: dict[bytes, Principal] = {}
+        self._now_s = now_s
+        self._kept: dict[bytes, tuple[Principal, float]] = {}
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token. Raises Unauthorized for all others; the log has the reason."""
         raw = token.encode("ascii", "replace")
         digest = hashlib.sha256(raw).digest()
-        known = self._kept.get(digest)
-        if known is not None and time.time() < known.expires_s:
+        known, until_s = self._kept.pop(digest, (None, 0.0))
+        if known is not None and time.time() < known.expires_s and self._now_s() < until_s:
+            self._kept[digest] = known, until_s
             return known
-        self._kept.pop(digest, None)
         try:
             principal = await self._check(raw, digest.hex()[:16])
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
@@ -75,7 +84,7 @@ class Verifier:
             raise Unauthorized("the token is not valid") from error
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
-        self._kept[digest] = principal
+        self._kept[digest] = principal, self._now_s() + KEPT_S
         return principal
 
     async def _check(self, raw: bytes, digest: str) -> Principal:

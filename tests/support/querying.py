@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from config.errors import Unavailable
 from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSettings
 from query.access_audit import AccessEvent
-from query.api.app import MAX_LINE_BYTES, Parts, build_app
+from query.api.app import Parts, build_app
+from query.api.server import MAX_LINE_BYTES
 from storage.batch_ids import BatchIds
 from storage.batches import Batches
 from storage.catalogue import Catalogue

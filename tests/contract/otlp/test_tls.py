@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from config.settings import OtlpSettings
-from otlp_receiver.tls import TlsContext, TlsRefused
+from config.tls import TlsContext, TlsRefused
 from tests.contract.otlp.certificates import Authority
 from tests.contract.otlp.server import request, running
 from tests.support.waiting import until

@@ -103,6 +103,20 @@ async def test_known_keys_are_asked_for_again_after_a_while(keys, issuer, clock)
     assert await keys.find("theirs") is None
 
 
+async def test_tokens_of_a_withdrawn_key_end_with_it(keys, issuer, clock):
+    """T19: that a token was believed once is remembered for a minute only."""
+    verifier = Verifier(AuthSettings(), keys, now_s=lambda: clock[0])
+    token = make_token(key=THEIR_KEY, headers={"kid": "theirs"})
+    await verifier.verify(token)
+    issuer.answer = lambda: web.json_response({"keys": [jwk(rsa_key(), kid="next")]})
+
+    clock[0] = 59
+    await verifier.verify(token)
+    clock[0] = 901
+    with pytest.raises(Unauthorized):
+        await verifier.verify(token)
+
+
 async def slow():
     await asyncio.sleep(3600)
 

@@ -1,4 +1,4 @@
-"""TLS of the OTLP listener: 1.2 or newer, client certificates on request, renewed files taken up.
+"""TLS of a listener: 1.2 or newer, client certificates on request, renewed files taken up.
 
 A renewed certificate counts for connections made after it was read; open ones go on.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from config.errors import SetupError
-from config.settings import OtlpSettings
+from config.settings import ApiSettings, OtlpSettings
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class TlsRefused(SetupError):
     """Certificate, key or authorities cannot be used."""
 
     code = "tls_refused"
-    title = "The TLS files of the receiver cannot be used"
+    title = "The TLS files of a listener cannot be used"
 
 
 class TlsContext:
@@ -32,11 +32,12 @@ class TlsContext:
         self.current = self._make()
 
     @classmethod
-    def of(cls, settings: OtlpSettings) -> Self | None:
+    def of(cls, settings: OtlpSettings | ApiSettings) -> Self | None:
         """The context that the settings ask for; None for plain HTTP. Raises TlsRefused."""
         if settings.tls_cert is None or settings.tls_key is None:  # never one of them alone
             return None
-        return cls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        client_ca = settings.tls_client_ca if isinstance(settings, OtlpSettings) else None
+        return cls(settings.tls_cert, settings.tls_key, client_ca)
 
     def reload_if_changed(self) -> None:
         """Take up renewed files; half-written ones are tried again, the old stay in force."""

@@ -1,0 +1,77 @@
+"""What is refused at the start, and what is kept from other accounts of the machine."""
+
+import subprocess
+import sys
+
+import pytest
+
+from config.settings import Settings
+from opslog.redis_address import RedisExposed, check_redis, missing_guards
+
+ADDRESSES = [
+    ("redis://127.0.0.1:6379/0", []),
+    ("redis://localhost", []),
+    ("redis://[::1]:6379", []),
+    ("redis://", []),
+    ("unix:///run/redis.sock", []),
+    ("redis://10.0.0.5:6379", ["a password", "TLS"]),
+    ("redis://redis:6379/0", ["a password", "TLS"]),
+    ("redis://user@redis", ["a password", "TLS"]),
+    ("redis://:secret@redis", ["TLS"]),
+    ("redis://redis?password=secret", ["TLS"]),
+    ("rediss://redis", ["a password"]),
+    ("rediss://:secret@redis?ssl_cert_reqs=none", ["TLS"]),
+    ("rediss://:secret@redis", []),
+    ("redis://127.0.0.1.example.com", ["a password", "TLS"]),
+    ("redis://0.0.0.0", ["a password", "TLS"]),
+]
+
+
+@pytest.mark.parametrize(("url", "missing"), ADDRESSES)
+def test_a_redis_elsewhere_needs_a_password_and_tls(url, missing):
+    """T48."""
+    assert missing_guards(url) == missing
+    settings = Settings(redis_url=url)
+    if not missing:
+        check_redis(settings)
+        return
+    with pytest.raises(RedisExposed) as refused:
+        check_redis(settings)
+    assert all(guard in str(refused.value) for guard in missing)
+    assert "secret" not in str(refused.value)
+    check_redis(settings.model_copy(update={"insecure_redis": True}))
+
+
+@pytest.mark.parametrize("command", ["up", "worker", "scheduler"])
+def test_nothing_starts_on_an_exposed_redis(command, tmp_path):
+    """T48: exit code 78 before anything is made."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "opslog", command],
+        env={"OPSLOG_DATA_DIR": str(tmp_path / "d"), "OPSLOG_REDIS_URL": "redis://:pw7@192.0.2.1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 78
+    assert "insecure_redis" in done.stderr
+    assert "pw7" not in done.stderr + done.stdout
+    assert not (tmp_path / "d").exists()
+
+
+def test_no_core_file_is_written():
+    """T54: keys and records are in the memory of these processes."""
+    code = (
+        "import resource, ctypes, subprocess, sys\n"
+        "from config.machine import keep_memory_to_ourselves\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (2**20, resource.getrlimit(resource.RLIMIT_CORE)[1]))\n"
+        "keep_memory_to_ourselves()\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
+        "subprocess.run([sys.executable, '-c', 'import resource;"
+        "print(resource.getrlimit(resource.RLIMIT_CORE))'], check=True)\n"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert sorted(said.stdout.splitlines()) == ["(0, 0)", "(0, 0) 0"]
