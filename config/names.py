@@ -18,6 +18,8 @@ RESERVED = {
     "OPSLOG_DEMO_KEY": "ingest key for `opslog demo`, as --key",
     "OPSLOG_FAILPOINTS": "faults that tests make happen (storage/failpoints.py)",
     "OPSLOG_PROCESS": "name of a process under `opslog up`, for its log lines",
+    "OPSLOG_PROFILE": "profile that commands take address and token from, as --profile",
+    "OPSLOG_PROFILES": "file of profiles; default: profiles.toml in the user's opslog folder",
     "OPSLOG_URL": "API that commands ask, as --url",
     "OPSLOG_TOKEN": "token that commands ask with, as --token",
     "OPSLOG_READY_FD": "pipe on which a process says that it is ready",

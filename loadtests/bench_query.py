@@ -39,11 +39,12 @@ def main() -> int:
     chosen = wishes()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-query LOAD_TOOL=path")
+    settings = SETTINGS | {"OPSLOG_STORAGE__SEGMENT_ROWS": str(chosen.segment_rows)}
     if chosen.keep is None:
-        with Product.running(**SETTINGS) as product:
+        with Product.running(**settings) as product:
             return run(product, chosen)
     chosen.keep.mkdir(mode=0o711, exist_ok=True)
-    product = Product(chosen.keep, SETTINGS)
+    product = Product(chosen.keep, settings)
     product.start()
     try:
         return run(product, chosen)
@@ -60,6 +61,7 @@ def wishes() -> argparse.Namespace:
     wish.add_argument("--rows", type=int, default=500_000)
     wish.add_argument("--unsealed-rows", type=int, default=250_000)
     wish.add_argument("--segments", type=int, default=0, help="so many small segments besides")
+    wish.add_argument("--segment-rows", type=int, default=250_000, help="as storage.segment_rows")
     wish.add_argument("--repeats", type=int, default=20)
     wish.add_argument("--seal-wait-s", type=float, default=3600)
     wish.add_argument("--no-export", action="store_true", help="do not export everything")

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from config.errors import OpslogError, SetupError
+from opslog.profiles import profile
 
 Pairs: TypeAlias = Sequence[tuple[str, str]]
 TIMEOUT_S = 60.0
@@ -97,8 +98,14 @@ def _problem(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def api(url: str, token: str, config: Path | None) -> Api:
-    """The API that was named, else that of the opslog that runs here. Raises NoApi."""
+def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Api:
+    """The API that was named, by a profile or else; or the opslog that runs here.
+
+    A profile says what neither options nor environment do. Raises NoApi, BadProfile.
+    """
+    if profile_name or not (url or token):
+        known = profile(profile_name)
+        url, token = url or known.url, token or known.token
     if url and token:
         return Api(url, token)
     from opslog.cli.options import installation  # noqa: PLC0415 - not needed with both given
@@ -107,7 +114,7 @@ def api(url: str, token: str, config: Path | None) -> Api:
     found = installation(config)
     running = found.running()
     if not url and running is None:
-        raise NoApi("opslog does not run here; name one with --url and --token")
+        raise NoApi("opslog does not run here; name one with --url and --token, or --profile")
     if not token:
         # Whoever can read the installation's key may ask as they like.
         wish = TokenWish(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())

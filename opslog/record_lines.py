@@ -58,11 +58,16 @@ def json_line(record: Record) -> str:
 def csv_line(record: Record) -> str:
     """The main members; safe against formulas, as the API's own CSV is."""
     buffer = io.StringIO()
-    cells = ["" if record[name] is None else str(record[name]) for name in _CSV]
+    cells = ["" if record[name] is None else _cell(str(record[name])) for name in _CSV]
     csv.writer(buffer, lineterminator="").writerow(
         [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
     )
     return buffer.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Harmless, but for line breaks, which quotes keep together."""
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 CSV_HEAD = ",".join(_CSV)

@@ -45,6 +45,7 @@ MEND = {
     "bad_http": "Send HTTP/1.1 in clear where TLS is off, and by TLS where it is on.",
     "bad_input": "Change what `errors` or the field names.",
     "bad_payload": "Compare `Content-Type` with the body; the field path says where it stops.",
+    "bad_profile": "Mend profiles.toml as the message says, or name another profile.",
     "bad_query": "Look at the character that `position` counts; the page's help has the language.",
     "bad_request": "Look at the client or a proxy; `curl -v` shows what is sent.",
     "body_too_large": "Send smaller batches, or raise `otlp.max_body_bytes`.",

@@ -13,6 +13,7 @@ from opslog.cli.options import ConfigOption, say
 from opslog.cli.records import (
     ExcludeOption,
     LevelOption,
+    ProfileOption,
     QuestionArgument,
     SinceOption,
     TokenOption,
@@ -35,6 +36,7 @@ def export(  # noqa: PLR0917 - options of a command line
     file: Annotated[Path | None, typer.Option("--to", help="File to write.")] = None,
     url: UrlOption = "",
     token: TokenOption = "",
+    profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Write every record that a question finds; no limit, and no more memory for many.
@@ -44,7 +46,9 @@ def export(  # noqa: PLR0917 - options of a command line
     from opslog.api_client import NoApi, api
 
     pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
-    with api(url, token, config).open("/logs/export", [*pairs, ("format", form)]) as answer:
+    with api(url, token, config, profile).open(
+        "/logs/export", [*pairs, ("format", form)]
+    ) as answer:
         try:
             if file is None:
                 shutil.copyfileobj(answer, sys.stdout.buffer)

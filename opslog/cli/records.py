@@ -19,6 +19,15 @@ UrlOption = Annotated[
 TokenOption = Annotated[
     str, typer.Option("--token", envvar="OPSLOG_TOKEN", help="Token; default: one made here.")
 ]
+ExitCodeOption = Annotated[
+    bool, typer.Option("--exit-code", help="End with 1 when nothing is found.")
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile", envvar="OPSLOG_PROFILE", help="Address and token kept in profiles.toml."
+    ),
+]
 QuestionArgument = Annotated[
     list[str] | None, typer.Argument(help="The search language, see docs/query-language.md.")
 ]

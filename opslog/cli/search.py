@@ -9,8 +9,10 @@ from opslog.cli.options import ConfigOption
 from opslog.cli.records import (
     ColourOption,
     ExcludeOption,
+    ExitCodeOption,
     LevelOption,
     OutputOption,
+    ProfileOption,
     QuestionArgument,
     SinceOption,
     TokenOption,
@@ -34,12 +36,11 @@ def search(  # noqa: PLR0917 - options of a command line
     output: OutputOption = "default",
     *,
     reverse: Annotated[bool, typer.Option("--reverse", help="The newest first.")] = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 1 when nothing is found.")
-    ] = False,
+    exit_code: ExitCodeOption = False,
     color: ColourOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
+    profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Print the newest records that a question finds, the newest last.
@@ -51,7 +52,7 @@ def search(  # noqa: PLR0917 - options of a command line
     pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
     write = writer(output, colour=has_colour(wanted=color))
     found = []
-    for place, page in enumerate(api(url, token, config).pages("/logs", pairs, number)):
+    for place, page in enumerate(api(url, token, config, profile).pages("/logs", pairs, number)):
         if place == 0:
             tell(page)
         found += page["data"]

@@ -10,6 +10,7 @@ from opslog.cli.options import ConfigOption
 from opslog.cli.records import (
     ExcludeOption,
     LevelOption,
+    ProfileOption,
     QuestionArgument,
     SinceOption,
     TokenOption,
@@ -35,14 +36,18 @@ def stats(  # noqa: PLR0917 - options of a command line
     output: Annotated[Literal["default", "json"], typer.Option("-o", "--output")] = "default",
     url: UrlOption = "",
     token: TokenOption = "",
+    profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print how many records a question finds, by level, service, action or kind."""
+    """Print how many records a question finds, by level, service, action or kind.
+
+    opslog stats --since 7d --by sourceModule 'level:>=ERROR'
+    """
     from opslog.api_client import api
     from opslog.record_lines import harmless
 
     pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
-    found = api(url, token, config).get("/logs/stats", [*pairs, ("by", by)])
+    found = api(url, token, config, profile).get("/logs/stats", [*pairs, ("by", by)])
     if output == "json":
         print(json.dumps(found, indent=2))
         return

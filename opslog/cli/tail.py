@@ -14,8 +14,11 @@ from opslog.cli.records import (
     ExcludeOption,
     LevelOption,
     OutputOption,
+    ProfileOption,
     QuestionArgument,
+    SinceOption,
     TokenOption,
+    UntilOption,
     UrlOption,
     has_colour,
     pairs_of,
@@ -31,9 +34,11 @@ _AGAIN_S = 2.0
 _REMEMBERED = 5_000
 
 
-def tail(
+def tail(  # noqa: PLR0917 - options of a command line
     question: QuestionArgument = None,
     number: Annotated[int, typer.Option("-n", "--tail", min=0, help="Last records first.")] = 10,
+    since: SinceOption = "",
+    until: UntilOption = "",
     level: LevelOption = "",
     exclude: ExcludeOption = None,
     output: OutputOption = "default",
@@ -42,6 +47,7 @@ def tail(
     color: ColourOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
+    profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Print the last records that a question finds, and with -f every new one until Ctrl-C.
@@ -50,11 +56,16 @@ def tail(
     """
     from opslog.api_client import api
 
-    asked = api(url, token, config)
+    asked = api(url, token, config, profile)
+    if follow and until:
+        raise typer.BadParameter("what is to come has no end", param_hint="--until")
     pairs = pairs_of(question_of(question, exclude), level=level)
+    past = pairs_of("", since=since, until=until)
     write = writer(output, colour=has_colour(wanted=color))
     seen: dict[str, None] = {}
-    last = [record for page in asked.pages("/logs", pairs, number) for record in page["data"]]
+    last = [
+        record for page in asked.pages("/logs", [*pairs, *past], number) for record in page["data"]
+    ]
     for record in reversed(last):
         seen[record["id"]] = None
         write(record)

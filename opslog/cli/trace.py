@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opslog.cli.options import ConfigOption
+from opslog.cli.options import ConfigOption, say
 from opslog.cli.records import (
     ColourOption,
+    ExitCodeOption,
     OutputOption,
+    ProfileOption,
     TokenOption,
     UrlOption,
     has_colour,
@@ -26,19 +28,25 @@ def trace(
     trace_id: Annotated[str, typer.Argument(help="32 hex digits.")],
     output: OutputOption = "default",
     *,
+    exit_code: ExitCodeOption = False,
     color: ColourOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
+    profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print a trace as a tree; with `-o jsonl` its records."""
+    """Print a trace as a tree; with `-o jsonl` its records.
+
+    opslog trace 4bf92f3577b34da6a3ce929d0e0e4736
+    """
     from opslog.api_client import api
 
-    pages = list(api(url, token, config).pages(f"/logs/trace/{trace_id}", [], _MOST))
+    pages = list(api(url, token, config, profile).pages(f"/logs/trace/{trace_id}", [], _MOST))
     records = [record for page in pages for record in page["data"]]
     tell(pages[0])
     if not records:
-        raise typer.Exit(1)
+        say(f"note: no record belongs to trace {trace_id}")
+        raise typer.Exit(1 if exit_code else 0)
     if output != "default":
         write = writer(output, colour=has_colour(wanted=color))
         for record in records:

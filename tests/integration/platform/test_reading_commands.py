@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +34,10 @@ RECORD = {
 def test_records_cannot_steer_a_terminal(form):
     line = FORMS[form](RECORD) if form in FORMS else default_line(RECORD, colour=False)
 
+    assert "\x1b" not in line
+    assert "\u202e" not in line
     if form != "csv":
-        assert "\x1b" not in line
         assert "\n" not in line
-        assert "\u202e" not in line
     else:
         assert next(csv.reader(io.StringIO(line)))[6].startswith("'=")
     assert harmless("ü☃") == "ü☃"
@@ -89,6 +92,72 @@ def test_an_address_and_a_token_are_enough(product):
     assert "logs.export" in refused.stderr
 
 
+EXAMPLES = (Path(__file__).parents[3] / "docs" / "query-examples.md").read_text()
+COMMANDS = re.findall(r"^opslog .+$", EXAMPLES, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_example_of_the_documentation_runs(product, tmp_path, command):
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f'[default]\nurl = "{product.api_url}"\ntoken = "{product.token()}"\n')
+    profiles.chmod(0o600)
+    opslog = shlex.join([sys.executable, "-P", "-m", "opslog"])
+    limit = "timeout --signal INT 5 " if " -f" in command else ""
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", limit + command.replace("opslog", opslog, 1)],
+        env=product.environment | {"OPSLOG_PROFILES": str(profiles)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode in ({124, 130} if limit else {0}), done.stderr
+    assert "opslog:" not in done.stderr
+
+
+def test_a_profile_keeps_address_and_token(product, tmp_path):
+    file, token_file = tmp_path / "profiles.toml", tmp_path / "token"
+    token_file.write_text(product.token("NOC") + "\n")
+    file.write_text(
+        f'[default]\nurl = "{product.api_url}"\ntoken_file = "{token_file}"\n'
+        '[away]\nurl = "http://127.0.0.1:9"\ntoken = "x"\n[odd]\ncolour = "red"\n'
+    )
+    file.chmod(0o600)
+    there = {"OPSLOG_PROFILES": str(file), "OPSLOG_DATA_DIR": str(tmp_path / "nothing")}
+
+    taken = run(product, "stats", OURS, "-o", "json", **there)
+    away = run(product, "stats", "--profile", "away", **there)
+    named = run(product, "stats", **there, OPSLOG_PROFILE="nobody")
+    odd = run(product, "stats", "--profile", "odd", **there)
+    file.chmod(0o644)
+    open_to_all = run(product, "stats", **there)
+
+    assert json.loads(taken.stdout)["total"] == 20
+    assert "nobody answers at http://127.0.0.1:9" in away.stderr
+    assert "there is no profile nobody" in named.stderr
+    assert "[odd]" in odd.stderr
+    assert "chmod 600" in open_to_all.stderr
+    assert not (tmp_path / "nothing").exists()
+    assert {done.returncode for done in (named, odd, open_to_all)} == {78}
+
+
+def test_the_past_of_a_tail_has_ends(product):
+    assert run(product, "tail", OURS, "--until", "1h", "-o", "raw").stdout == ""
+    assert run(product, "tail", OURS, "--since", "365d", "-n", "30", "-o", "raw").stdout
+    assert run(product, "tail", "-f", "--until", "1h").returncode == 2
+
+
+def test_a_trace_that_is_not_there_is_no_error(product):
+    done = run(product, "trace", "0" * 31 + "7")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no record" in done.stderr
+    assert run(product, "trace", "0" * 31 + "7", "--exit-code").returncode == 1
+
+
 def test_exit_codes_say_what_came(product):
     none = run(product, "search", "--exit-code", "nothing-of-the-kind")
     fault = run(product, "search", "(x")
@@ -134,10 +203,10 @@ def test_a_trace_is_drawn_as_a_tree(product):
              "startTimeUnixNano": "1790000000010000000", "endTimeUnixNano": "1790000000020000000"},
         ]}]}]}  # fmt: skip
     product.export(json.dumps(body).encode(), "traces", "application/json")
-    product.wait(lambda: run(product, "trace", trace).returncode == 0, 20)
+    product.wait(lambda: run(product, "trace", trace, "--exit-code").returncode == 0, 20)
 
     text = run(product, "trace", trace).stdout
 
     assert "250.00 ms" in text
     assert "    shop: SELECT" in text or "  shop: SELECT" in text
-    assert run(product, "trace", "cd" * 16).returncode == 1
+    assert run(product, "trace", "cd" * 16, "--exit-code").returncode == 1

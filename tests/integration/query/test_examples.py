@@ -18,6 +18,7 @@ COMMANDS = [
     command
     for block in BLOCKS
     for command in re.split(r"\n(?=curl)", block.replace("\\\n", " ").strip())
+    if command.startswith("curl")
 ]
 TABLE = re.findall(r"^\| `(.+?)` \|", (DOCS / "query-language.md").read_text(), re.MULTILINE)
 
