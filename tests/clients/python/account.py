@@ -68,6 +68,15 @@ def scope_of(scope: Any) -> Fields:
     return members
 
 
+def schema_urls_of(resource: Any, scope: Any) -> Fields:
+    """What `metadata.otel` says of both schemas."""
+    urls = {
+        "resource_schema_url": resource.schema_url,
+        "schema_url": getattr(scope, "schema_url", None),
+    }
+    return {name: url for name, url in urls.items() if url}
+
+
 def record_of(kind: str, attributes: Any, resource: Any, scope: Any) -> Fields:
     """A record of which only the service, the attributes and where they come from are known."""
     return {
@@ -82,7 +91,7 @@ def record_of(kind: str, attributes: Any, resource: Any, scope: Any) -> Fields:
             "resource": plain(resource.attributes),
             "scope": scope_of(scope),
             **dict.fromkeys(("body", "span", "exception")),
-            "otel": {},
+            "otel": schema_urls_of(resource, scope),
             "redaction": [],
         },
     }

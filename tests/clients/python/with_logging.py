@@ -66,6 +66,8 @@ def ask(parent: trace.Span) -> None:
         spanId={"$pattern": "[0-9a-f]{16}"},
         parentSpanId=f"{parent.context.span_id:016x}",
     )
+    schema = {"$pattern": r"https://opentelemetry\.io/schemas/[0-9.]+"}
+    record["metadata"]["otel"] = {"schema_url": schema}
     record["metadata"]["span"] = {
         "name": "SELECT",
         "kind": "CLIENT",
