@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 from aiohttp import web
 
+from config.access import Permission
 from config.errors import OpslogError
 from query.access_audit import AccessAudit, Outcome
 from query.api.call import Call, ClientAddresses, Route
@@ -18,6 +19,10 @@ from query.errors import Forbidden, TooManyQuestions, Unauthorized
 
 VIEWER_HEADER = "X-Opslog-Viewer"
 _SAFE = frozenset({"GET", "HEAD"})
+_BY_MODULE = frozenset(
+    {Permission.LOGS_READ, Permission.LOGS_EXPORT, Permission.AUDIT_READ, Permission.REDACTION_TEST}
+)
+"""What can be limited to source modules. Figures, dead letters, holds, purges are of all."""
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -132,6 +137,8 @@ def _check_permission(call: Call) -> None:
     held, route = call.principal.permissions, call.route
     if route.permission is None:
         return
+    if call.principal.modules is not None and route.permission not in _BY_MODULE:
+        raise Forbidden("a token that is limited to source modules reads records only")
     if route.permission in held or (route.audit_permission and route.audit_permission in held):
         return
     raise Forbidden(f"this needs {route.permission}")
