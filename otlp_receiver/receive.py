@@ -88,6 +88,9 @@ class Delivery:
     key: KeyInfo
 
 
+_FOR_NOBODY_ELSE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""An explanation quotes what was sent, redacted."""
+
 Finish = Callable[[Delivery], Awaitable[web.Response]]
 
 
@@ -220,7 +223,9 @@ class Receiver:
 
     async def _explained(self, delivery: Delivery) -> web.Response:
         told = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
-        return reply(Encoding.JSON, told)
+        response = reply(Encoding.JSON, told)
+        response.headers.update(_FOR_NOBODY_ELSE)
+        return response
 
     def _refuse(
         self, request: web.BaseRequest, error: OpslogError, encoding: Encoding

@@ -189,6 +189,8 @@ async def test_an_explanation_stores_nothing_and_is_json(kind):
 
     assert (reply.status, reply.body) == (200, b'{"records": []}')
     assert reply.headers["content-type"] == JSON
+    assert reply.headers["cache-control"] == "no-store"  # T59
+    assert reply.headers["x-content-type-options"] == "nosniff"
     assert asked[0][0::2] == (Signal.TRACES, b"abc")
     assert receiver.sink.got == []
 

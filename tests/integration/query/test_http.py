@@ -2,11 +2,13 @@
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from config.health import Finding, State
 from config.settings import ApiSettings, Settings
@@ -82,6 +84,99 @@ async def test_errors_are_problem_documents(server, case):
     assert [item.parameter for item in problem.errors] == ([parameter] if parameter else [])
     if status == 405:
         assert answer.headers["Allow"] == "GET"
+
+
+GIANTS = {
+    "a long question": "q=" + "a" * 60_000,
+    "many words": "q=" + "%20OR%20".join(f"w{n}" for n in range(2000)),
+    "deep parentheses": "q=" + "(" * 1000 + "a" + ")" * 1000,
+    "many parameters": "&".join(f"attr.a{n}=1" for n in range(3000)),
+    "many values": "&".join(["level=INFO"] * 3000),
+    "a long name": f"attr.{'x' * 5000}=1",
+    "a huge page": "limit=1000000000",
+    "a page by offset": "offset=1000000000",
+    "a long cursor": "cursor=" + "A" * 50_000,
+    "many fields": "fields=" + ",".join(["id"] * 10_000),
+}
+
+
+@pytest.mark.parametrize("kind", GIANTS)
+async def test_giant_questions_are_refused_at_once(server, monkeypatch, kind):
+    """T30, T31: before the database is asked anything."""
+    from storage.read import Reader
+
+    monkeypatch.setattr(Reader, "session", None)
+
+    answer = await server.get(f"/api/v1/logs?{GIANTS[kind]}")
+
+    assert answer.status == 400, await answer.text()
+    assert (await answer.json())["errors"][0]["parameter"]
+    assert len(await answer.read()) < 10_000
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "logs/stats?start=0001-01-01T00:00:00Z&end=9999-01-01T00:00:00Z&interval=1s",
+        "logs?q=" + "-" * 2000 + "a",
+        "logs?attr." + "a." * 1000 + "b=1",
+        "logs?q=/" + "(a|" * 60 + "b" + ")" * 60 + "/",
+        "logs?q=message:" + "*a" * 120,
+    ],
+)
+async def test_odd_questions_are_cheap_or_refused(server, asked):
+    """T29, T31."""
+    answer = await server.client.get(
+        f"/api/v1/{asked}", headers={"Authorization": f"Bearer {server.token}"}
+    )
+
+    assert answer.status in {200, 400}, await answer.text()
+
+
+DEEP = [b"[" * 60_000, b'{"attributes":' + b'{"a":' * 9000 + b"1" + b"}" * 9001, b'{"text":' * 8000]
+
+
+@pytest.mark.parametrize("body", DEEP)
+async def test_deep_bodies_are_refused(server, body):
+    """T31."""
+    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+
+    for path in ("/api/v1/redaction/test", "/api/v1/holds", "/api/v1/ingest/keys"):
+        answer = await server.client.post(path, data=body, headers=headers)
+        assert answer.status == 400, path
+
+
+async def test_a_compressed_body_that_grows_is_refused(server):
+    """T7: counted as it is inflated."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    body = gzip.compress(b'{"text": "' + b"x" * 50_000_000 + b'"}')
+
+    answer = await server.client.post(
+        "/api/v1/redaction/test",
+        data=body,
+        headers={"Authorization": f"Bearer {server.token}", **headers},
+    )
+
+    assert answer.status == 413
+
+
+async def test_no_text_of_the_asker_gets_into_a_header(server):
+    """T34: names of files are ours; what is echoed in a link or an error is encoded."""
+    evil = "a%0d%0aX-Evil:%201"
+    for path in (
+        f"/api/v1/logs/export?filename={evil}",
+        f"/api/v1/logs/export?format=csv{evil}",
+        f"/api/v1/logs?sourceModule={evil}&limit=1",
+        f"/api/v1/logs/actor/{evil}",
+        f"/api/v1/logs/{evil}",
+        f"/assets/{evil}",
+        f"/{evil}",
+    ):
+        answer = await server.client.get(
+            URL(path, encoded=True), headers={"Authorization": f"Bearer {server.token}"}
+        )
+        assert "X-Evil" not in answer.headers, path
+        assert all(ord(sign) >= 32 for text in answer.headers.values() for sign in text)
 
 
 async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog):

@@ -1,0 +1,136 @@
+"""What one sender can do to another, each with its own ingest key (T2, T6, T10 to T12)."""
+
+import json
+import time
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from tests.support.product import Product
+from tests.support.senders import text
+from tests.support.telemetry import log, logs_json
+
+pytestmark = pytest.mark.slow
+
+JSON = "application/json"
+KEYS = {
+    "shop": ("--attribute", "service.name=shop"),
+    "eve": (),
+    "auditor": ("--right", "audit"),
+}
+SERVICES = 20_000
+
+
+@pytest.fixture(scope="module")
+def product():
+    with Product.running(OPSLOG_OTLP__REQUIRE_KEY="true", OPSLOG_OTLP__RECEIVERS="1") as running:
+        running.keys = {
+            name: running.command("keys", "create", name, *terms).strip()
+            for name, terms in KEYS.items()
+        }
+        running.wait(lambda: send(running, "shop", logs_json(log(body="first")))[0] == 200)
+        yield running
+
+
+def send(product, name, body, path="/v1/logs", kind=JSON):
+    headers = {"Authorization": f"Bearer {product.keys[name]}", "Content-Type": kind}
+    status, _, answer = product.request(path, base=product.otlp_url, data=body, headers=headers)
+    return status, answer
+
+
+def stored(product, message, count=1):
+    question = (
+        "SELECT source_module, ingest_key_id, kind::text FROM system_logs"
+        f" WHERE message = '{message}'"
+    )
+    return product.wait(lambda: (rows := product.sql(question)) and len(rows) == count and rows)
+
+
+def key_id(product, name):
+    return product.sql(f"SELECT ingest_key_id FROM ingest_keys WHERE name = '{name}'")[0][0]
+
+
+def test_a_sender_cannot_pass_for_another(product):
+    """T2: what the key says wins, and every row names the key that it came with."""
+    assert (
+        send(product, "shop", logs_json(log(body="as bank"), resource={"service.name": "bank"}))[0]
+        == 200
+    )
+    assert (
+        send(product, "eve", logs_json(log(body="as shop"), resource={"service.name": "shop"}))[0]
+        == 200
+    )
+
+    (forced,), (claimed,) = stored(product, "as bank"), stored(product, "as shop")
+    assert forced[:2] == ("shop", key_id(product, "shop"))
+    assert claimed[:2] == ("shop", key_id(product, "eve"))
+    assert forced[1] != claimed[1]
+
+
+def test_audit_records_need_a_key_with_that_right(product):
+    """T10: neither a path nor attributes make an audit record of an ordinary one."""
+    attributes = {
+        "audit.record.id": "r-1",
+        "audit.action": "user.delete",
+        "audit.outcome": "success",
+        "audit.actor.id": "boss",
+        "log.kind": "audit",
+        "kind": "audit",
+    }
+    body = logs_json(log(attributes, body="forged", timeUnixNano=str(time.time_ns())))
+
+    assert send(product, "eve", body, "/v1/audit")[0] == 403
+    assert send(product, "eve", body)[0] == 200
+
+    (row,) = stored(product, "forged")
+    assert row[2] == "l"
+    read = product.get("/api/v1/logs?kind=audit&q=forged", "SUPER_ADMIN")["data"]
+    assert read == []
+    assert send(product, "auditor", body, "/v1/audit")[0] == 200
+    assert send(product, "auditor", body)[0] == 403  # and nothing but audit records with it
+
+
+def test_a_sender_cannot_suppress_anothers_record(product):
+    """T11: the same `log.record.uid`, the same bytes even: both are stored."""
+    at = str(time.time_ns())
+    body = logs_json(log({"log.record.uid": "u-1"}, body="same", timeUnixNano=at))
+
+    assert send(product, "eve", body)[0] == 200
+    stored(product, "same")
+    assert send(product, "auditor", body)[0] == 403
+    assert send(product, "shop", body)[0] == 200
+
+    rows = stored(product, "same", 2)
+    assert {row[1] for row in rows} == {key_id(product, "eve"), key_id(product, "shop")}
+
+
+def test_an_endless_number_of_services_does_not_reach_the_figures(product):
+    """T12: labels are from closed sets, so a scrape stays small whatever senders are called."""
+    before = len(scrape(product))
+    export = ExportLogsServiceRequest()
+    for number in range(SERVICES):
+        group = export.resource_logs.add()
+        group.resource.attributes.append(text("service.name", f"cardinal-{number}"))
+        record = group.scope_logs.add().log_records.add()
+        record.body.string_value = "many"
+        record.attributes.append(text("action", f"act-{number}"))
+
+    assert send(product, "eve", export.SerializeToString(), kind="application/x-protobuf")[0] == 200
+    product.wait(
+        lambda: (
+            product.sql("SELECT count(*) FROM system_logs WHERE message = 'many'")[0][0] == SERVICES
+        ),
+        60,
+    )
+
+    figures = scrape(product)
+    assert b"cardinal-" not in figures
+    assert b"act-" not in figures
+    assert len(figures) < before + 20_000 < 1_000_000
+    top = product.get("/api/v1/logs/facets?field=sourceModule&limit=5&start=-1h")
+    assert len(json.dumps(top)) < 20_000
+
+
+def scrape(product):
+    headers = {"Authorization": f"Bearer {product.token('SUPER_ADMIN')}"}
+    return product.request("/metrics", headers=headers)[2]
