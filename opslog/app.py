@@ -103,7 +103,7 @@ async def _receive(
         keys.load_snapshot()
         await stack.enter_async_context(_beside(keys.run(storing.pool)))
         framing = Framing(storing.spool, class_of)
-        audit = AuditIngest(codec, AuditRecords(storing.pool, storing.spool, framing))
+        audit = AuditIngest(codec.twin(), AuditRecords(storing.pool, storing.spool, framing))
         sink = ByKind(Ingest(codec, storing.spool, framing), audit)
         explainer = Explainer(codec.twin(), class_of, now_ns)
         server = build_receiver(settings.otlp, sink, keys, explainer)

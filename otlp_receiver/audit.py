@@ -5,7 +5,9 @@ yet merged: what it demands of a record is in REQUIRED. Secrets are hidden here 
 receipt says which rules have hidden something.
 """
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -44,11 +46,15 @@ class AuditOutcome:
 
 
 class AuditIngest:
-    """The pipeline of audit records."""
+    """The pipeline of audit records.
+
+    The codec is its own: it is used in a thread, so that telemetry does not wait for large bodies.
+    """
 
     def __init__(self, codec: Codec, records: AuditRecords) -> None:
         self._codec = codec
         self._records = records
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
     async def ingest(self, encoding: Encoding, body: bytes, key: KeyInfo) -> AuditOutcome:
         """Store all records of a request.
@@ -59,17 +65,9 @@ class AuditIngest:
             Unavailable: nothing was kept, the same request may be sent again.
         """
         received_unix_ns = time.time_ns()
-        export = self._codec.redact(self._codec.decode(Signal.LOGS, encoding, body))
-        batch = self._codec.map(
-            export, received_unix_ns=received_unix_ns, key=replace(key, min_level=None)
+        batch, items = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._items, encoding, body, key, received_unix_ns
         )
-        if batch.rejected:
-            count = sum(batch.rejected.values())
-            raise BadPayload(f"{count} records cannot be read; none was stored", where="logRecords")
-        items = [
-            _item(batch, record, f"logRecords[{place}]")
-            for place, record in enumerate(batch.records)
-        ]
         receipts: list[AuditReceipt] = []
         if items:
             receipts = await self._records.store(
@@ -77,6 +75,21 @@ class AuditIngest:
             )
         told = [_told(receipt, item) for receipt, item in zip(receipts, items, strict=True)]
         return AuditOutcome(len(items), batch.replaced_characters, told, {}, {}, [])
+
+    def _items(
+        self, encoding: Encoding, body: bytes, key: KeyInfo, received_unix_ns: int
+    ) -> tuple[RedactedBatch, list[AuditItem]]:
+        """The records of a request, each with what an audit record must have."""
+        export = self._codec.redact(self._codec.decode(Signal.LOGS, encoding, body))
+        batch = self._codec.map(
+            export, received_unix_ns=received_unix_ns, key=replace(key, min_level=None)
+        )
+        if batch.rejected:
+            count = sum(batch.rejected.values())
+            first = next(iter(batch.rejected_at.values()), "logRecords")
+            raise BadPayload(f"{count} records cannot be read; none was stored", where=first)
+        places = enumerate(batch.records)
+        return batch, [_item(batch, record, f"logRecords[{place}]") for place, record in places]
 
 
 def _item(batch: RedactedBatch, record: Record, where: str) -> AuditItem:

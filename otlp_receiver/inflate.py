@@ -100,7 +100,9 @@ class _Zstd:
                 try:
                     piece = frame.decompress(step)
                 except zstandard.ZstdError as error:
-                    raise BadCompression("the body is not valid zstd") from error
+                    raise BadCompression(
+                        "the body is not valid zstd, or its window is above 8 MiB (RFC 9659)"
+                    ) from error
                 if piece:
                     self._size += len(piece)
                     yield piece

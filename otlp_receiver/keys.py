@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from storage.roles import Connection
 POLL_S = 2.0
 """Longest age of the copy while PostgreSQL answers; revocation is promised within 5 s."""
 NOTE_USE_S = 60.0
-"""How often the times of last use are written."""
+"""How often the time of last use is written of a key in steady use; the first use is written by the
+next poll."""
 _AWAY_S = 1.0
 """Pause before PostgreSQL is tried again."""
 _SAY_AGAIN_S = 60.0
@@ -100,6 +102,8 @@ class KeyRing:
         self._entries: dict[bytes, _Entry] = {}
         self._keys: list[HashedKey] | None = None
         self._used: dict[int, float] = {}
+        self._noted_s: dict[int, float] = {}
+        """Key id to when its use was last written."""
         self._changed = asyncio.Event()
         self.refreshed_s: float | None = None
         """Seconds since 1970 of the last refresh from PostgreSQL; None before the first."""
@@ -155,14 +159,11 @@ class KeyRing:
                 await asyncio.sleep(_AWAY_S)
 
     async def _follow(self, conn: Connection) -> None:
-        noted_s = time.monotonic()
         while True:
             self._changed.clear()
             async with asyncio.timeout(_ANSWER_S):
                 await self._refresh(conn)
-            if self._used and time.monotonic() - noted_s >= NOTE_USE_S:
-                noted_s = time.monotonic()
-                await self._note_use(conn)
+            await self._note_use(conn)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._changed.wait()
@@ -180,8 +181,16 @@ class KeyRing:
             await asyncio.to_thread(write_snapshot, self._snapshot, keys)
 
     async def _note_use(self, conn: Connection) -> None:
-        used, self._used = self._used, {}
-        await note_use(conn, {id_: datetime.fromtimestamp(at, UTC) for id_, at in used.items()})
+        now_s = time.monotonic()
+        due = {
+            id_: at
+            for id_, at in self._used.items()
+            if now_s - self._noted_s.get(id_, -inf) >= NOTE_USE_S
+        }
+        if due:
+            await note_use(conn, {id_: datetime.fromtimestamp(at, UTC) for id_, at in due.items()})
+            self._noted_s.update(dict.fromkeys(due, now_s))
+            self._used = {id_: at for id_, at in self._used.items() if due.get(id_) != at}
 
 
 def _bearer(authorization: str | None) -> str:
@@ -203,4 +212,4 @@ def _entry(key: HashedKey) -> _Entry:
         records_per_s=key.terms.records_per_s,
         bytes_per_s=key.terms.bytes_per_s,
     )
-    return _Entry(digest=key.digest, info=info, ends_s=min(ends, default=float("inf")))
+    return _Entry(digest=key.digest, info=info, ends_s=min(ends, default=inf))
