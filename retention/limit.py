@@ -6,8 +6,8 @@ cannot be brought below its limit so says that, too.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from config.retention import AUDIT
 from config.settings import RetentionSettings, Settings
@@ -16,9 +16,10 @@ from retention.catalogue import policies_in_force, stored_segments
 from retention.clock import observe
 from retention.holds import Holds
 from retention.locks import held
-from retention.plan import FINAL_STATES, Stored
+from retention.plan import FINAL_STATES, Action, Step, Stored
 from retention.policy import Policy
 from retention.record import Run
+from retention.rewrite import carry_over
 from retention.run import PATIENCE_S, Report, go_on, mark
 from storage.classes import CLASS_BY_LEVEL
 from storage.connection import Connection
@@ -29,6 +30,8 @@ from storage.statements import statement
 
 _log = logging.getLogger(__name__)
 RULE = "storage.max_bytes"
+_USUAL_PART = 10
+"""Of the limit: beyond it by more than this part, something keeps it there."""
 
 
 async def keep_within(dsn: str, settings: Settings) -> Report | None:
@@ -52,22 +55,24 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
     segments = await stored_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
     sizes = {row["segment"]: row["size"] for row in await connection.fetch(statement("leaf_sizes"))}
-    order = list(candidates(segments, found, settings.retention, now))
+    order = candidates(segments, found, settings.retention, now)
+    steps: list[Step] = []
 
     async def choose(holds: Holds) -> list[int]:
-        on_hold = await holds.count(connection, order)
-        return enough(
-            [each.segment for each in order if each.segment not in on_hold], sizes, excess
-        )
+        steps[:] = await _steps(connection, order, holds, sizes, excess)
+        return [step.stored.segment for step in steps if step.action is Action.DROP]
 
     run: Run | None = None
     try:
-        going = await mark(connection, now, choose)
-        if not going:
+        await mark(connection, now, choose)
+        if not steps:
             _log.error("the store is %s beyond %s, and nothing may go", size_text(excess), RULE)
             return None
         run = await Run.begin(connection, "limit", RULE, found)
         deadline_s = time.monotonic() + PATIENCE_S
+        for step in steps:
+            if step.action is Action.CARRY:
+                await carry_over(connection, settings, run, step, deadline_s=deadline_s)
         await go_on(connection, run, found, deadline_s=deadline_s, rule=RULE)
     except InTheWay as error:
         if run is None:
@@ -78,6 +83,30 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
     await run.end("done", note)
     _log.error("size limit: %s", note)
     return Report("done", run.run_id, run.segments, run.rows, run.size, note)
+
+
+async def _steps(
+    connection: Connection,
+    order: Sequence[Stored],
+    holds: Holds,
+    sizes: Mapping[int, int],
+    excess: int,
+) -> list[Step]:
+    """What goes of `order`, held records apart; holds are asked about no more than has to be."""
+    found: list[Step] = []
+    left, missing = list(order), excess
+    while left and missing > 0:
+        batch = left[: len(enough([each.segment for each in left], sizes, missing))]
+        on_hold = await holds.count(connection, batch)
+        for stored in batch:
+            held_rows = on_hold.get(stored.segment, 0)
+            if not held_rows or held_rows < stored.rows:
+                action = Action.CARRY if held_rows else Action.DROP
+                due_at = stored.newest or stored.closed_at or datetime.now(UTC)
+                found.append(Step(stored, RULE, due_at, action, held_rows))
+                missing -= sizes.get(stored.segment, 0)
+        left = left[len(batch) :]
+    return found
 
 
 def candidates(
@@ -125,6 +154,26 @@ def enough(order: Iterable[int], sizes: Mapping[int, int], excess: int) -> list[
         chosen.append(segment)
         excess -= sizes.get(segment, 0)
     return chosen
+
+
+async def excess_problem(
+    connection: Connection,
+    settings: Settings,
+    segments: Iterable[Stored],
+    policies: Mapping[str, Policy],
+    now: datetime,
+) -> str:
+    """What is to be said about the size of the store; empty when it is as it should be.
+
+    A little above the limit is usual, until the next round takes something away.
+    """
+    most = settings.storage.max_bytes
+    excess = await _size(connection) - most if most else 0
+    if excess <= 0:
+        return ""
+    if candidates(segments, policies, settings.retention, now) and excess <= most // _USUAL_PART:
+        return ""
+    return f"the store is {size_text(excess)} beyond {RULE}"
 
 
 async def _size(connection: Connection) -> int:

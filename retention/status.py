@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from config.settings import Settings
 from retention.catalogue import going_segments, policies_in_force, stored_segments
+from retention.limit import excess_problem
 from retention.plan import Stored
 from retention.policy import Policy
 from storage.connection import Connection
@@ -63,6 +64,8 @@ class Status:
     backlog: Backlog
     last_run: datetime | None
     """The last expiry that ended well."""
+    size_problem: str = ""
+    """The store is too large and stays so; empty: it is not."""
 
     @property
     def problems(self) -> list[str]:
@@ -77,6 +80,8 @@ class Status:
             for each in self.classes
             if each.policy is None
         ]
+        if self.size_problem:
+            found.append(self.size_problem)
         if self.backlog.damaged:
             found.append(f"{self.backlog.damaged} segments are not what was received")
         return found
@@ -93,6 +98,7 @@ async def status_of(connection: Connection, settings: Settings, now: datetime) -
         tuple(class_status(found, segments, now, late)),
         await backlog_of(connection),
         last["began_at"] if last else None,
+        await excess_problem(connection, settings, segments, found, now),
     )
 
 

@@ -11,6 +11,7 @@ from retention.holds import Wish, add
 from retention.limit import RULE, candidates, enough, keep_within
 from retention.plan import Stored
 from retention.policy import policies
+from retention.status import status_of
 from storage.fields import ACTOR_ID
 from storage.filters import FieldEquals
 from tests.integration.retention.test_expiry import ago, closed, states
@@ -108,3 +109,36 @@ async def test_held_records_and_floors_are_respected(
     assert report is None
     assert (await states(owner_pool))[segment] == "closed"
     assert "nothing may go" in caplog.text
+
+
+async def test_held_records_are_carried_over_and_the_rest_makes_room(
+    database, owner_pool, writer_pool
+):
+    """One held record in each segment must not keep the whole store from its limit."""
+    async with writer_pool.acquire() as conn:
+        for _ in range(2):
+            records = [make_record(level=0, actor_id=f"u-{n}") for n in range(20)]
+            await keep(conn, *records, at=ago(days=1))
+            await close(conn, "debug")
+        await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+
+    report = await keep_within(database.dsn, limited(1))
+
+    assert (report.outcome, report.segments, report.rows) == ("done", 2, 38)
+    assert await owner_pool.fetchval("SELECT array_agg(actor_id) FROM system_logs") == ["u-1"] * 2
+
+
+async def test_a_store_that_stays_above_its_limit_says_so(database, owner_pool, writer_pool):
+    """What goes within the next round is no news; what may not go is."""
+    await closed(writer_pool, level=0, at=ago(days=1))
+    size = await total(owner_pool)
+    floor = RetentionRule(name="floor", keep="7d", floor="2d", level="DEBUG")
+    now = datetime.now(UTC)
+    async with owner_pool.acquire() as conn:
+        small = (await status_of(conn, limited(size - 1), now)).problems
+        stuck = (await status_of(conn, limited(size - 1, floor), now)).problems
+        large = (await status_of(conn, limited(size // 2), now)).problems
+
+    assert small == []
+    assert stuck == ["the store is 1 B beyond storage.max_bytes"]
+    assert large[0].endswith("beyond storage.max_bytes")
