@@ -135,6 +135,14 @@ class PurgeState:
     done_at: datetime | None
     rows: int
     """Removed so far."""
+    size: int
+    """Their COPY bytes."""
+    segments: int
+    """Written anew so far."""
+    held_rows: int
+    """As the first step counted them."""
+    protected_rows: int
+    """Likewise."""
 
 
 async def state_of(connection: Connection, purge_id: int) -> PurgeState | None:

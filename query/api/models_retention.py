@@ -174,10 +174,10 @@ class PurgeAnswer(Model):
     """For the second step; null when this was it."""
     expires_at: datetime | None
     rows: int
-    bytes: int | None
-    segments: int | None
-    held_rows: int | None
-    protected_rows: int | None
+    bytes: int
+    segments: int
+    held_rows: int
+    protected_rows: int
     """Younger than the floor of their class."""
     is_done: bool
     """false in the second step: it goes on by itself; ask `retention/runs`."""

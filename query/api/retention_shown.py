@@ -107,10 +107,10 @@ def purged_shown(state: purge.PurgeState) -> dict[str, object]:
         "token": None,
         "expiresAt": None,
         "rows": state.rows,
-        "bytes": None,
-        "segments": None,
-        "heldRows": None,
-        "protectedRows": None,
+        "bytes": state.size,
+        "segments": state.segments,
+        "heldRows": state.held_rows,
+        "protectedRows": state.protected_rows,
         "isDone": state.done_at is not None,
     }
 

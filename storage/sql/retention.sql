@@ -368,7 +368,11 @@ UPDATE purge_results SET done_at = clock_timestamp() WHERE purge_id = $1;
 -- $1 purge_id bigint
 -- Rows: as retention.purge.PurgeState. Uses: retention/purge.py.
 SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.done_at,
-       coalesce(r.rows, 0) AS rows
+       coalesce(r.rows, 0) AS rows, coalesce(r.bytes, 0) AS size,
+       (SELECT count(*) FROM retention_steps AS s
+         WHERE s.action = 'purge' AND s.rule = 'purge ' || p.purge_id) AS segments,
+       (p.plan->>'held_rows')::bigint AS held_rows,
+       (p.plan->>'protected_rows')::bigint AS protected_rows
   FROM purges AS p
   LEFT JOIN purge_confirmations AS c USING (purge_id)
   LEFT JOIN purge_results AS r USING (purge_id)

@@ -179,6 +179,7 @@ async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
     await working
 
     assert (status, done["rows"], done["isDone"]) == (200, 5, True)
+    assert (done["segments"], done["heldRows"], done["bytes"] > 0) == (1, 0, True)
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
     status, _ = await ask(server, "DELETE", "/api/v1/logs/purge", **question, token=plan["token"])
     assert status == 409
