@@ -20,7 +20,7 @@ import asyncpg
 from config.settings import Settings, StorageSettings
 from retention.run import expire
 from retention.seal import finish, seal_segment
-from storage.leaves import TRIGRAMS, build_index, trigram_opclass
+from storage.leaves import TRIGRAMS, build_index, current_xid, trigram_opclass
 from storage.locks import SEAL_SPACE
 from storage.pool import DatabaseRole, connect
 from tests.support.product import Product
@@ -109,10 +109,11 @@ async def _seal(owner: asyncpg.Connection, filled: list[asyncpg.Record]) -> tupl
     await owner.execute(
         "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0"
     )
+    after = await current_xid(owner)
     before_us, began = _cpu_us(owner.get_server_pid()), time.monotonic()
     for row in filled:
         await seal_segment(owner, StorageSettings(), row["segment"], row["class"], pause=_no_pause)
-        await finish(owner, row["segment"])
+        await finish(owner, row["segment"], after)
     return _cpu_us(owner.get_server_pid()) - before_us, time.monotonic() - began
 
 

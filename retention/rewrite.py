@@ -16,7 +16,7 @@ from retention.seal import index_all
 from retention.spare import newest_hold, refuse_newer
 from storage.connection import Connection
 from storage.dropping import drop
-from storage.leaves import build_live_indexes, constrain, facts_of, freeze
+from storage.leaves import build_live_indexes, constrain, current_xid, facts_of, freeze
 from storage.ledger.entries import enter
 from storage.rewriting import ALL, Copy, NotTheSame, Selection, copy, switch
 from storage.statements import statement
@@ -41,11 +41,12 @@ async def made_ready(
     made = await copy(connection, [stored.segment for stored in sources], class_name, chosen)
     if not made.rows:
         return made, True
+    after = await current_xid(connection)
     await build_live_indexes(connection, made.segment)
     await index_all(connection, settings.storage, made.segment, class_name, pause=_no_pause)
     facts = await facts_of(connection, made.segment)
     is_constrained = await constrain(connection, made.segment, facts)
-    return made, await freeze(connection, made.segment) and is_constrained
+    return made, await freeze(connection, made.segment, after) and is_constrained
 
 
 async def _no_pause() -> None:

@@ -117,7 +117,7 @@ async def _seal(
         return None
     if row["state"] == "closed":
         await seal_segment(connection, settings, segment, row["class"], pause=pause)
-    await finish(connection, segment)
+    await finish(connection, segment, row["after"])
     return row["rows"] if row["state"] == "closed" else None
 
 
@@ -208,9 +208,12 @@ async def compare(
     return "; ".join(found) or None
 
 
-async def finish(connection: Connection, segment: int) -> bool:
-    """Freeze and constrain a sealed segment; False when that has to wait for others."""
-    is_frozen = await freeze(connection, segment)
+async def finish(connection: Connection, segment: int, after: str) -> bool:
+    """Freeze and constrain a sealed segment; False when that has to wait for others.
+
+    `after`: see storage.leaves.freeze.
+    """
+    is_frozen = await freeze(connection, segment, after)
     is_constrained = await constrain(connection, segment, await facts_of(connection, segment))
     if is_frozen and is_constrained:
         await connection.execute(statement("mark_finished"), segment)

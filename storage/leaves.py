@@ -69,10 +69,21 @@ async def build_live_indexes(connection: Connection, segment: int) -> None:
     await connection.execute(leaf_statement("index_live", segment), timeout=LONG_S)
 
 
-async def freeze(connection: Connection, segment: int) -> bool:
-    """Freeze and analyse; whether every row is frozen. A snapshot that is older keeps some back."""
+async def current_xid(connection: Connection) -> str:
+    """For `freeze`: the number of a transaction later than all that are committed."""
+    number: str = await connection.fetchval(statement("current_xid"))
+    return number
+
+
+async def freeze(connection: Connection, segment: int, after: str) -> bool:
+    """Freeze and analyse; whether every row is frozen. A snapshot that is older keeps some back.
+
+    `after`: the number of a transaction that is later than the rows'. The earlier it was taken, the
+    fewer transactions of others can be in the way.
+    """
     await connection.execute(leaf_statement("freeze_leaf", segment), timeout=LONG_S)
-    frozen: bool = await connection.fetchval(statement("leaf_is_frozen"), leaf_table(segment))
+    table = leaf_table(segment)
+    frozen: bool = await connection.fetchval(statement("leaf_is_frozen"), table, after)
     return frozen
 
 

@@ -13,10 +13,16 @@ SELECT format('%I.gin_trgm_ops', n.nspname)
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 -- name: leaf_is_frozen
--- Whether VACUUM FREEZE got at every page of a table.
+-- Whether VACUUM FREEZE has frozen every row of a table. Counting pages in the visibility map does
+-- not answer that: pages that were added under load and never used stay out of it.
 -- $1 table     text
+-- $2 after     text      transaction number (xid) that is later than those of all rows
 -- Uses: storage/leaves.py.
-SELECT relallvisible >= relpages FROM pg_class WHERE oid = to_regclass($1);
+SELECT age(relfrozenxid) <= age($2::text::xid) FROM pg_class WHERE oid = to_regclass($1);
+
+-- name: current_xid
+-- A transaction number that is later than those of all that was committed. Uses: storage/leaves.py.
+SELECT pg_current_xact_id()::xid::text;
 
 -- name: leaf_constraint
 -- $1 table     text
@@ -54,8 +60,9 @@ SELECT segment, class, state, rows
 -- name: segment_to_seal
 -- The same of one segment, read again after its lock was taken.
 -- $1 segment   integer
--- Rows: class, state, rows, is_hold. Uses: retention/seal.py.
-SELECT class, state, rows, is_hold FROM segments WHERE segment = $1;
+-- Rows: class, state, rows, after: its figures were written by this transaction, later than its rows.
+-- Uses: retention/seal.py.
+SELECT class, state, rows, xmin::text AS after FROM segments WHERE segment = $1;
 
 -- name: received_parts
 -- What was to be in a segment, by the hashes taken before the database saw the rows.

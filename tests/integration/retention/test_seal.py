@@ -1,6 +1,7 @@
 """Sealing: what a sealed segment has, and what happens when something comes in between."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -187,6 +188,26 @@ async def test_what_an_old_snapshot_keeps_from_freezing_is_made_up_for(
     await reader.close()
     await seal(database)
     assert (await row_of(owner_pool, young))["finished_at"] is not None
+
+
+async def test_pages_that_were_never_used_do_not_keep_a_segment_unfinished(database, owner_pool):
+    """Under load PostgreSQL adds pages in bulk; some stay empty, and no map of pages has them."""
+    async with owner_pool.acquire() as conn:
+        await keep_many(conn, 60, level=3)
+        segment = await close(conn, "error")
+    table = f"system_logs_s{segment}"
+    admin = await asyncpg.connect(database.dsn)
+    home = await admin.fetchval("SELECT current_setting('data_directory')")
+    path = await admin.fetchval("SELECT pg_relation_filepath($1::text::regclass)", table)
+    await admin.execute("CHECKPOINT")
+    with (Path(home) / path).open("ab") as file:
+        file.write(bytes(8192 * 5))
+    await admin.close()
+
+    await seal(database)
+
+    assert await owner_pool.fetchval(f"SELECT count(*) FROM {table}") == 60
+    assert (await row_of(owner_pool, segment))["finished_at"] is not None
 
 
 async def test_a_reader_of_the_leaf_delays_the_check_and_nobody_waits_for_it(
