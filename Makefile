@@ -27,7 +27,8 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit viewer browser suite fix docs load bench bench-storage bench-latency fuzz clean
+	unit viewer browser suite fix docs load bench bench-storage bench-retention bench-query \
+	bench-latency fuzz clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -111,8 +112,11 @@ LOAD_TOOL ?= ../shared/tools/otlp_load.py
 bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.bench --load-tool $(LOAD_TOOL)
 
-bench-storage: $(LOADING) ## Bytes a row by heap and index, CPU of sealing, time of dropping
+bench-storage: $(LOADING) ## Bytes a row by heap and index, CPU of sealing
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
+
+bench-retention: $(LOADING) ## Dropping 20M rows and 1,000 segments under load, planning with them (30 GB)
+	@$(BIN)/python -m loadtests.bench_retention --load-tool $(LOAD_TOOL)
 
 bench-query: $(LOADING) ## Questions over HTTP against records of 24 h: one table (ROWS=5000000)
 	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000)

@@ -1,26 +1,24 @@
-"""`make bench-storage`: bytes a row by heap and index, CPU of sealing, time of dropping.
+"""`make bench-storage`: bytes a row by heap and index, CPU of sealing.
 
     python -m loadtests.bench_storage --load-tool ../shared/tools/otlp_load.py --rows 300000
 
 A fresh opslog takes the load tool's records; then its segments are rolled over and sealed here, so
-that the server's CPU can be read from its process. Afterwards many small segments are made and
-expired while records come in.
+that the server's CPU can be read from its process. Dropping is measured by bench_retention.
 """
 
 import argparse
 import asyncio
-import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
 
-from config.settings import Settings, StorageSettings
-from retention.run import expire
+from config.settings import StorageSettings
 from retention.seal import finish, seal_segment
-from storage.leaves import TRIGRAMS, build_index, current_xid, trigram_opclass
+from storage.leaves import BULK, TRIGRAMS, build_index, current_xid, trigram_opclass
 from storage.locks import SEAL_SPACE
 from storage.pool import DatabaseRole, connect
 from tests.support.product import Product
@@ -43,7 +41,6 @@ def main() -> int:
     )
     wish.add_argument("--load-tool", type=Path, required=True)
     wish.add_argument("--rows", type=int, default=300_000)
-    wish.add_argument("--segments", type=int, default=1000, help="small ones to be dropped")
     chosen = wish.parse_args()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-storage LOAD_TOOL=path")
@@ -53,7 +50,7 @@ def main() -> int:
     ) as product:
         print(f"sending {chosen.rows:,} records …", flush=True)
         _send(product, chosen.load_tool, chosen.rows)
-        return asyncio.run(_measure(product, chosen.segments))
+        return asyncio.run(_measure(product))
 
 
 def _send(product: Product, tool: Path, rows: int) -> None:
@@ -68,7 +65,7 @@ def _send(product: Product, tool: Path, rows: int) -> None:
     )
 
 
-async def _measure(product: Product, many: int) -> int:
+async def _measure(product: Product) -> int:
     dsn = product.installation.database_dsn()
     guard = await asyncpg.connect(dsn)  # keeps the product's own worker away from these segments
     owner = await connect(dsn, DatabaseRole.OWNER)
@@ -85,36 +82,64 @@ async def _measure(product: Product, many: int) -> int:
         _add(sums["open"], await _sizes(guard, row["segment"]))
         await guard.execute("SELECT opslog_roll_segment($1, $2)", row["class"], row["segment"])
     await guard.execute("SELECT opslog_settle_segments()")
-    cpu_us, wall_s = await _seal(owner, filled)
+    steps_us, wall_s = await _seal(owner, filled)
     for row in filled:
         _add(sums["sealed as shipped"], await _sizes(guard, row["segment"]))
     everything_us = await _index_the_rest(owner, filled)
     for row in filled:
         _add(sums["sealed with everything"], await _sizes(guard, row["segment"]))
     is_within = _report(sums, rows)
+    print("\nCPU of sealing, us of the database's a row")
+    for name, step_us in steps_us.items():
+        print(f"{name:<27}{step_us / rows:>24.1f}" if name else "", end="\n" if name else "")
+    shipped_us = sum(steps_us.values())
     print(
-        f"\nsealing as shipped      {cpu_us / rows:.1f} us of database CPU a row, {wall_s / rows * 1e6:.1f} us wall"
+        f"{'as shipped':<27}{shipped_us / rows:>24.1f}  ({wall_s / rows * 1e6:.1f} us by the clock)"
     )
-    print(
-        f"… with every index      {(cpu_us + everything_us) / rows:.1f} us (limit {CPU_LIMIT_US})"
-    )
-    await guard.execute("SELECT pg_advisory_unlock_all()")
-    await _drop_many(product, owner, dsn, many)
+    all_us = (shipped_us + everything_us) / rows
+    print(f"{'with every index':<27}{all_us:>24.1f}  (limit {CPU_LIMIT_US})")
     await owner.close()
     await guard.close()
-    return 0 if is_within and (cpu_us + everything_us) / rows <= CPU_LIMIT_US else 1
+    return 0 if is_within and all_us <= CPU_LIMIT_US else 1
 
 
-async def _seal(owner: asyncpg.Connection, filled: list[asyncpg.Record]) -> tuple[float, float]:
+class _Steps:
+    """The server's CPU by step of sealing, told apart by the pauses between them."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._marks_us = [_cpu_us(pid)]
+        self.sums_us: dict[str, float] = {}
+
+    async def __call__(self) -> None:
+        """A step begins; nobody is waited for, since this is measured alone."""
+        self._marks_us.append(_cpu_us(self._pid))
+
+    def done(self, *names: str) -> None:
+        """The steps since the last time had these names."""
+        self._marks_us.append(_cpu_us(self._pid))
+        spans = [after - before for before, after in pairwise(self._marks_us)]
+        for name, span in zip(names, spans, strict=True):
+            self.sums_us[name] = self.sums_us.get(name, 0) + span
+        self._marks_us = self._marks_us[-1:]
+
+
+async def _seal(
+    owner: asyncpg.Connection, filled: list[asyncpg.Record]
+) -> tuple[dict[str, float], float]:
+    """Microseconds of CPU by step, and seconds by the clock."""
     await owner.execute(
         "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0"
     )
-    after = await current_xid(owner)
-    before_us, began = _cpu_us(owner.get_server_pid()), time.monotonic()
+    settings, after = StorageSettings(), await current_xid(owner)
+    steps, began = _Steps(owner.get_server_pid()), time.monotonic()
     for row in filled:
-        await seal_segment(owner, StorageSettings(), row["segment"], row["class"], pause=_no_pause)
+        await seal_segment(owner, settings, row["segment"], row["class"], pause=steps)
+        has_words = row["class"] not in settings.no_trigrams
+        steps.done("", *BULK, *([TRIGRAMS] if has_words else []), "read back, say so")
         await finish(owner, row["segment"], after)
-    return _cpu_us(owner.get_server_pid()) - before_us, time.monotonic() - began
+        steps.done("freeze, analyse, constrain")
+    return steps.sums_us, time.monotonic() - began
 
 
 async def _index_the_rest(owner: asyncpg.Connection, filled: list[asyncpg.Record]) -> float:
@@ -123,10 +148,6 @@ async def _index_the_rest(owner: asyncpg.Connection, filled: list[asyncpg.Record
     for row in filled:
         await build_index(owner, row["segment"], TRIGRAMS, opclass)
     return _cpu_us(owner.get_server_pid()) - before_us
-
-
-async def _no_pause() -> None:
-    """Measured alone."""
 
 
 def _cpu_us(pid: int) -> float:
@@ -160,68 +181,6 @@ def _report(sums: dict[str, dict[str, int]], rows: int) -> bool:
     print(f"{'total':<27}" + "".join(f"{total:>24.1f}" for total in totals.values()))
     print(f"{'limit':<27}" + "".join(f"{limit:>24}" for limit in LIMITS.values()))
     return all(totals[state] <= limit for state, limit in LIMITS.items())
-
-
-async def _drop_many(product: Product, owner: asyncpg.Connection, dsn: str, many: int) -> None:
-    """Small expired segments go while somebody reads and the product takes records."""
-    class_name = "debug"
-    for begin in range(0, many, 50):
-        await owner.execute(
-            f"""DO $$ DECLARE number integer; BEGIN
-                FOR i IN 1..{min(50, many - begin)} LOOP
-                    number := nextval('segment_numbers');
-                    PERFORM opslog_make_leaf(number);
-                    INSERT INTO segments (segment, class, state, rows, bytes, odd_times,
-                           min_received_at, max_received_at, opened_at, closed_at)
-                    VALUES (number, '{class_name}', 'sealed', 0, 0, 0, now() - interval '9 days',
-                            now() - interval '9 days', now(), now());
-                END LOOP; END $$""",  # noqa: S608 - numbers and a word of ours
-            timeout=300,
-        )
-    waits: list[float] = []
-    stop = asyncio.Event()
-    reading = asyncio.create_task(_read(dsn, waits, stop))
-    sending = asyncio.create_task(_answers(product, stop))
-    began = time.monotonic()
-    report = await expire(dsn, Settings(), asked_by="bench")
-    took = time.monotonic() - began
-    stop.set()
-    await reading
-    answers = await sending
-    print(
-        f"\ndropping {report.segments:,} small segments: {took:.1f} s ({report.outcome} {report.note})"
-    )
-    print(
-        f"a reader meanwhile: median {statistics.median(waits) * 1000:.1f} ms, longest {max(waits) * 1000:.1f} ms"
-    )
-    print(f"an answer to a sender meanwhile: longest {max(answers) * 1000:.0f} ms")
-
-
-async def _read(dsn: str, waits: list[float], stop: asyncio.Event) -> None:
-    connection = await connect(dsn, DatabaseRole.READER)
-    leaf = await connection.fetchval(
-        "SELECT max(segment) FROM segments WHERE class = 'info' AND state = 'open'"
-    )
-    while not stop.is_set():
-        began = time.monotonic()
-        await connection.fetch(
-            f"SELECT id FROM system_logs_s{leaf} ORDER BY created_at DESC LIMIT 10"  # noqa: S608 - a number
-        )
-        waits.append(time.monotonic() - began)
-        await asyncio.sleep(0.005)
-    await connection.close()
-
-
-async def _answers(product: Product, stop: asyncio.Event) -> list[float]:
-    """How long a sender waits for its answer, one request after the other."""
-    body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}'
-    found = []
-    while not stop.is_set():
-        began = time.monotonic()
-        await asyncio.to_thread(product.export, body, "logs", "application/json")
-        found.append(time.monotonic() - began)
-        await asyncio.sleep(0.01)
-    return found
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from config.settings import StorageSettings
 from retention.seal import seal_all
+from storage.columns import COPY_COLUMNS
 from storage.locks import SEAL_SPACE
 from tests.support.keeping import close, keep, keep_many, no_pause
 from tests.support.records import make_record
@@ -59,6 +60,19 @@ async def test_a_closed_segment_gets_every_index_is_frozen_and_proved(database, 
         "SELECT kind, body::jsonb ->> 'root' AS root FROM ledger_in WHERE kind = 'seal'"
     )
     assert entry["root"] == row["digest"].hex()
+
+
+async def test_the_planner_knows_what_questions_compare(database, owner_pool, closed):
+    """Its figures of metadata would mislead it, and of the others nobody asks."""
+    await seal(database)
+
+    known = await owner_pool.fetch(
+        "SELECT attname FROM pg_stats WHERE tablename = $1", f"system_logs_s{closed}"
+    )
+    left_out = set(COPY_COLUMNS) - {row["attname"] for row in known}
+    assert left_out == {
+        *("batch_id", "position", "ingest_key_id", "tenant", "created_ns", "nonce", "metadata"),
+    }
 
 
 async def test_sealing_again_does_nothing(database, owner_pool, closed):

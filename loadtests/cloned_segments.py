@@ -1,0 +1,121 @@
+"""Many sealed segments from one, for benchmarks of what is done with whole segments.
+
+`large` clones a segment file by file while the server is down: the rows, every index and the
+catalogue's figures are those of a segment that was really received and sealed, only its number and
+its age are not. (The rows go on saying the old number, so nothing reads them; they are dropped.)
+`small` ones get some hundred rows of it each, by INSERT.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import asyncpg
+
+from storage.leaves import BULK, TRIGRAMS, build_index, trigram_opclass
+from storage.pool import DatabaseRole, connect
+from tests.support.databases import run
+from tests.support.product import Product
+
+_CATALOGUE = """
+INSERT INTO segments (segment, class, state, rows, bytes, min_created_at, max_created_at, odd_times,
+       min_received_at, max_received_at, opened_at, closed_at, sealed_at, finished_at, digest,
+       disk_bytes)
+SELECT $1, class, 'sealed', $3, bytes * $3 / rows, min_created_at - a.age, max_created_at - a.age,
+       odd_times, min_received_at - a.age, max_received_at - a.age, opened_at - a.age,
+       closed_at - a.age, sealed_at - a.age, now(), digest, disk_bytes * $3 / rows
+  FROM segments, (SELECT make_interval(days => $4) AS age) AS a WHERE segment = $2
+"""
+_BESIDE = (
+    """INSERT INTO ingest_parts SELECT (jsonb_populate_record(p, jsonb_build_object('segment', $1::int))).*
+         FROM ingest_parts AS p WHERE segment = $2""",
+    """INSERT INTO log_counts SELECT (jsonb_populate_record(c, jsonb_build_object('segment', $1::int))).*
+         FROM log_counts AS c WHERE segment = $2""",
+    """INSERT INTO log_counts_hourly
+       SELECT (jsonb_populate_record(c, jsonb_build_object('segment', $1::int))).*
+         FROM log_counts_hourly AS c WHERE segment = $2""",
+)
+_FILES = """
+SELECT substr(relname, length($1) + 1) AS part, pg_relation_filepath(oid) AS path
+  FROM pg_class WHERE relname ~ ('^' || $1 || '(_[a-z]+)?$') AND relkind IN ('r', 'i')
+"""
+
+
+def large(product: Product, source: int, many: int, age_days: int) -> list[int]:
+    """`many` whole clones, that much older; the product is stopped and started for it."""
+    home = Path(product.sql("SHOW data_directory")[0][0])
+    pairs = run(_empty_clones(product.installation.database_dsn(), source, many, age_days))
+    product.sql("CHECKPOINT")  # nothing of them is written again at the start
+    product.stop()
+    for numbers in pairs.values():
+        for from_path, to_path in numbers:
+            _copy(home / from_path, home / to_path)
+    os.sync()
+    product.start()
+    return list(pairs)
+
+
+async def _empty_clones(
+    dsn: str, source: int, many: int, age_days: int
+) -> dict[int, list[tuple[str, str]]]:
+    connection = await connect(dsn, DatabaseRole.OWNER)
+    rows = await connection.fetchval("SELECT rows FROM segments WHERE segment = $1", source)
+    opclass = await trigram_opclass(connection)
+    from_paths = dict(await connection.fetch(_FILES, f"system_logs_s{source}"))
+    found = {}
+    for _ in range(many):
+        number = await _leaf(connection)
+        for name in BULK:
+            await build_index(connection, number, name)
+        await build_index(connection, number, TRIGRAMS, opclass)
+        await connection.execute(_CATALOGUE, number, source, rows, age_days)
+        for text in _BESIDE:
+            await connection.execute(text, number, source)
+        to_paths = dict(await connection.fetch(_FILES, f"system_logs_s{number}"))
+        found[number] = [(from_paths[part], path) for part, path in to_paths.items()]
+    await connection.close()
+    return found
+
+
+def small(product: Product, source: int, rows: int, ages_days: Iterable[int]) -> list[int]:
+    """Segments of some rows each, one for each age."""
+    return run(_filled(product.installation.database_dsn(), source, rows, ages_days))
+
+
+async def _filled(dsn: str, source: int, rows: int, ages_days: Iterable[int]) -> list[int]:
+    connection = await connect(dsn, DatabaseRole.OWNER)
+    columns = await connection.fetchval(
+        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+        " WHERE attrelid = 'system_logs'::regclass AND attnum > 0 AND attname <> 'segment'"
+    )
+    found = []
+    for age_days in ages_days:
+        number = await _leaf(connection)
+        await connection.execute(
+            f"INSERT INTO system_logs_s{number} ({columns}) SELECT {columns}"  # noqa: S608 - numbers
+            f" FROM system_logs_s{source} OFFSET {number % 50 * rows} LIMIT {rows}"
+        )
+        for name in BULK:
+            await build_index(connection, number, name)
+        await connection.execute(_CATALOGUE, number, source, rows, age_days)
+        found.append(number)
+    await connection.close()
+    return found
+
+
+async def _leaf(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    number: int = await connection.fetchval("SELECT nextval('segment_numbers')::int")
+    await connection.execute("SELECT opslog_make_leaf($1)", number)
+    return number
+
+
+def _copy(source: Path, target: Path) -> None:
+    """One relation with its maps of free and of visible space; the target's owner stays."""
+    owner = target.stat()
+    for fork in ("", "_fsm", "_vm"):
+        from_path, to_path = (path.with_name(path.name + fork) for path in (source, target))
+        if from_path.exists():
+            shutil.copyfile(from_path, to_path)
+            os.chown(to_path, owner.st_uid, owner.st_gid)
+            to_path.chmod(owner.st_mode & 0o777)

@@ -1,0 +1,104 @@
+"""What a thousand segments cost a question and a connection; part of bench_retention."""
+
+import http.client
+import statistics
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from loadtests.bench_query import one
+from loadtests.figures import Figures
+from storage.pool import IDLE_CONNECTION_S, QUERIES_PER_CONNECTION, DatabaseRole, connect
+from tests.support.databases import run
+from tests.support.product import Product
+
+REPEATS, TURNS = 30, 4
+PLAN_LIMIT_MS = 5
+QUESTIONS: dict[str, dict[str, str | int]] = {
+    "newest 100 ERROR of an hour": {"level": "ERROR", "start": "-1h"},
+    "newest 100 of an hour": {"start": "-1h"},
+    "an actor of an hour": {"actorId": "u-1000", "start": "-1h"},
+    "newest 10 from WARN up": {"minLevel": "WARN", "limit": 10},
+}
+_CATALOGUE_S = 6.0
+"""The copies of the catalogue follow by then."""
+_MEMORY = "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts"
+
+
+def planning(product: Product, clones: Sequence[int], figures: Figures) -> None:
+    """Questions over HTTP with and without the clones in the catalogue, turn by turn."""
+    found: dict[tuple[str, bool], list[float]] = {}
+    for turn in range(2 * TURNS):
+        has_many = bool(turn % 2)
+        _show(product, clones, has_many)
+        for what, times in _asked(product).items():
+            found.setdefault((what, has_many), []).extend(times)
+    for what in QUESTIONS:
+        # The lower quarter: whatever else the machine does only adds to a question's time.
+        few_ms, many_ms = (statistics.quantiles(found[what, many])[0] for many in (False, True))
+        figures.say(f"{what}: without the clones", few_ms, "ms")
+        figures.say(f"… {len(clones):,} segments more: longer by", many_ms - few_ms, "ms",
+                    PLAN_LIMIT_MS)  # fmt: skip
+
+
+def _show(product: Product, clones: Sequence[int], are_there: bool) -> None:  # noqa: FBT001
+    state, other = ("sealed", "retiring") if are_there else ("retiring", "sealed")
+    product.sql(
+        f"UPDATE segments SET state = '{state}' WHERE state = '{other}'"  # noqa: S608 - numbers
+        f" AND segment BETWEEN {min(clones)} AND {max(clones)}"
+    )
+    time.sleep(_CATALOGUE_S)
+
+
+def _asked(product: Product) -> dict[str, list[float]]:
+    place = urlsplit(product.api_url)
+    client = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    token = product.token("SUPER_ADMIN")
+    found = {}
+    for what, pairs in QUESTIONS.items():
+        times = [one(client, token, "/api/v1/logs", dict(pairs))[0] for _ in range(REPEATS + 5)]
+        found[what] = times[5:]
+    client.close()
+    return found
+
+
+def memory_of_a_connection(product: Product, figures: Figures) -> None:
+    """How large a reader's connection gets that has read every segment, and that it stays so."""
+    run(_memory(product.installation.database_dsn(), figures))
+    print(
+        f"a reader's connection is replaced after {QUERIES_PER_CONNECTION[DatabaseRole.READER]:,}"
+        f" statements, or {IDLE_CONNECTION_S:.0f} s without any"
+    )
+
+
+async def _memory(dsn: str, figures: Figures) -> None:
+    connection = await connect(dsn, DatabaseRole.READER, name="bench-reader")
+    leaves = [
+        row["segment"]
+        for row in await connection.fetch("SELECT segment FROM segments WHERE state = 'sealed'")
+    ]
+    await _wave(connection, leaves[:8])
+    figures.say("memory of a connection that has read 8 segments", await _mib(connection), "MiB")
+    for words in (f"… all {len(leaves):,}", "… all of them twice"):
+        for begin in range(0, len(leaves), 8):
+            await _wave(connection, leaves[begin : begin + 8])
+        figures.say(words, await _mib(connection), "MiB")
+    await connection.close()
+
+
+async def _mib(connection: "asyncpg.Connection[asyncpg.Record]") -> float:
+    await connection.execute("RESET ROLE")  # readers may not look into memory
+    size: int = await connection.fetchval(_MEMORY)
+    await connection.execute(f"SET ROLE {DatabaseRole.READER.value}")
+    return size / 2**20
+
+
+async def _wave(connection: "asyncpg.Connection[asyncpg.Record]", leaves: Sequence[int]) -> None:
+    parts = [
+        f"(SELECT id, created_at FROM system_logs_s{leaf} WHERE trace_id = $1"  # noqa: S608 - numbers
+        " ORDER BY created_at DESC LIMIT 10)"
+        for leaf in leaves
+    ]
+    await connection.fetch(" UNION ALL ".join(parts), "00000000-0000-0000-0000-000000000001")
