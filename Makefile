@@ -21,6 +21,7 @@ RUNTIME := $(VENV)/.stamp-runtime
 TESTING := $(VENV)/.stamp-testing
 LOADING := $(VENV)/.stamp-loading
 FUZZING := $(VENV)/.stamp-fuzzing
+AUDITING := $(VENV)/.stamp-auditing
 RECIPE := pyproject.toml scripts/environment
 
 export PYTHON
@@ -28,7 +29,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
 	unit viewer browser suite fix docs load bench bench-storage bench-retention bench-query \
-	bench-latency fuzz clean
+	bench-latency fuzz lock audit clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -49,6 +50,10 @@ $(LOADING): $(RECIPE)
 $(FUZZING): $(RECIPE)
 	@scripts/environment speed,demo test fuzz
 	@touch $@ $(RUNTIME) $(TESTING)
+
+$(AUDITING): $(RECIPE)
+	@scripts/environment speed,demo audit
+	@touch $@ $(RUNTIME)
 
 install: $(RUNTIME) ## Make .venv with the opslog command in it
 
@@ -126,6 +131,14 @@ bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
 
 fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps what it finds
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
+
+lock: $(AUDITING) ## Write requirements.lock anew: every package of a running opslog, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --extra speed --extra demo --quiet --upgrade \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command 'make lock' --output-file requirements.lock
+
+audit: $(AUDITING) ## Are vulnerabilities known in what requirements.lock names? Asks pypi.org
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 clean: ## Remove .venv and everything that can be made again (never data)
 	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
