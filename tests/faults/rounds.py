@@ -206,7 +206,12 @@ def play_one(
 ) -> tuple[Verdict, int, float, float]:
     """Verdict, kills, seconds until requests were accepted, until everything was stored."""
     with Senders(
-        product.otlp_url, f"round-{number}", clients=CLIENTS, batch=BATCH, pause_s=PAUSE_S
+        product.otlp_url,
+        f"round-{number}",
+        clients=CLIENTS,
+        batch=BATCH,
+        pause_s=PAUSE_S,
+        resend=0.05,
     ) as senders:
         product.wait(lambda: senders.acknowledged, 60)
         time.sleep(chance.random())

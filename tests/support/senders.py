@@ -6,6 +6,7 @@ request without an answer, or with 429 or 503, is sent again as it is, as OTLP a
 
 import gzip
 import http.client
+import random
 import threading
 import time
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Senders:
     batch: int = 50
     pause_s: float = 0.005
     compress: bool = False
+    resend: float = 0.0
+    """Share of the requests that are sent again although they were answered with 200."""
     headers: dict[str, str] = field(default_factory=dict)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     statuses: dict[int | str, int] = field(default_factory=dict)
@@ -81,6 +84,10 @@ class Senders:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Return when every sender has ended; a second time does nothing."""
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
@@ -100,6 +107,8 @@ class Senders:
                 return
             with self._lock:
                 self.acknowledged |= {(client, n) for n in range(first, first + self.batch)}
+            if random.random() < self.resend:
+                self._until_answered(data)
             first += self.batch
             self._stop.wait(self.pause_s)
 

@@ -1,0 +1,132 @@
+"""PostgreSQL in every state in which it takes nothing: senders notice none, nothing is lost.
+
+F12, F14, F34, F35, F36 of the fault list, each under load from four senders that send a tenth of
+their requests twice (F62).
+"""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+
+from tests.faults.rounds import backend_of_writer
+from tests.support.databases import run
+from tests.support.faults import more, settle
+
+pytestmark = pytest.mark.slow
+
+
+def check(product, senders):
+    """Every request was answered 200, and all is well."""
+    senders.stop()
+    assert set(senders.statuses) == {200}
+    settle(product, senders)
+
+
+@asynccontextmanager
+async def superuser(product):
+    connection = await asyncpg.connect(product.installation.database_dsn())
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def execute(product, *statements):
+    async with superuser(product) as connection:
+        for text in statements:
+            await connection.execute(text)
+
+
+def reasons(product):
+    """What /readyz says, as text, whatever its status."""
+    return product.request("/readyz")[2].decode()
+
+
+def test_one_of_its_processes_is_killed(product, senders):
+    os.kill(product.wait(lambda: backend_of_writer(product)), signal.SIGKILL)
+    more(product, senders, 3000)
+
+    check(product, senders)
+
+
+def test_it_is_restarted_in_order(product, senders):
+    before = product.kill("postgres", signal.SIGINT)  # "fast": sessions are cut off
+    product.wait(lambda: product.find("postgres") not in {None, before}, 60)
+    more(product, senders, 1000)
+
+    check(product, senders)
+
+
+def test_it_takes_only_questions(product, senders):
+    switch = "ALTER SYSTEM SET default_transaction_read_only = on"
+    run(execute(product, switch, "SELECT pg_reload_conf()"))
+    try:
+        product.wait(lambda: "read-only transaction" in reasons(product), 30)
+        more(product, senders, 2000)
+    finally:
+        run(
+            execute(
+                product,
+                "SET default_transaction_read_only = off",
+                "ALTER SYSTEM RESET default_transaction_read_only",
+                "SELECT pg_reload_conf()",
+            )
+        )
+
+    check(product, senders)
+    product.wait(lambda: "read-only" not in reasons(product), 30)
+
+
+async def take_all(dsn):
+    """Connections until there are no more."""
+    taken = []
+    with suppress(asyncpg.TooManyConnectionsError):
+        while True:
+            taken.append(await asyncpg.connect(dsn))
+    return taken
+
+
+def test_all_its_connections_are_used_up(product, senders):
+    async def use_up():
+        dsn = product.installation.database_dsn()
+        taken = await take_all(dsn)
+        await taken[0].execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'opslog%'"
+        )
+        end = time.monotonic() + 3
+        while time.monotonic() < end:  # who comes back finds no place
+            taken += await take_all(dsn)
+            await asyncio.sleep(0.01)
+        count = len(senders.acknowledged)
+        said = await asyncio.to_thread(reasons, product)
+        await asyncio.sleep(1)
+        for connection in taken:
+            await connection.close()
+        return len(senders.acknowledged) - count, said
+
+    acknowledged, said = run(use_up())
+
+    assert acknowledged > 500
+    assert "takes nothing since" in said
+    check(product, senders)
+
+
+def test_somebody_has_locked_a_table(product, senders):
+    async def hold():
+        async with superuser(product) as connection, connection.transaction():
+            await connection.execute("LOCK TABLE ingest_batches IN ACCESS EXCLUSIVE MODE")
+            count = len(senders.acknowledged)
+            await asyncio.sleep(6)  # longer than lock_timeout
+            return len(senders.acknowledged) - count, await asyncio.to_thread(reasons, product)
+
+    acknowledged, said = run(hold())
+
+    assert acknowledged > 2000
+    assert "lock timeout" in said
+    check(product, senders)
