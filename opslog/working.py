@@ -42,6 +42,7 @@ ALONE_AFTER_S = 300.0
 CHANNEL = "opslog_retention"
 _START_PATIENCE_S = 20.0
 _END_PATIENCE_S = 10.0
+_REDIS_POLL_S = 0.5
 
 
 class Around:
@@ -162,6 +163,7 @@ def run_worker(settings: Settings, health_port: int | None, say_ready: Callable[
         return found.checks(), found.run()
 
     with _beside(installation, "worker", health_port, around):
+        _await_redis(url, say_ready)
         work(url, say_ready)
 
 
@@ -177,7 +179,32 @@ def run_scheduler(
         return {}, asyncio.sleep(float("inf"))
 
     with _beside(installation, "scheduler", health_port, around):
+        _await_redis(installation.redis_url(), say_ready)
         schedule(installation.redis_url(), settings.retention, say_ready)
+
+
+def _await_redis(url: str, say_ready: Callable[[], None]) -> None:
+    """Return when Redis answers. While it does not, this process is ready and waits.
+
+    The house must not fail to start, or start a process again and again, for want of a queue.
+    """
+    is_told = False
+    while True:
+        try:
+            with redis.Redis.from_url(url) as line:
+                line.ping()
+        except redis.BusyLoadingError:
+            pass  # it reads its file
+        except redis.ConnectionError as error:
+            if isinstance(error, redis.AuthenticationError):
+                raise
+            if not is_told:
+                _log.warning("Redis does not answer; this process waits for it: %s", error)
+                say_ready()
+                is_told = True
+        else:
+            return
+        time.sleep(_REDIS_POLL_S)
 
 
 def _begin(settings: Settings) -> Installation:
