@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from config import logs
 from config.machine import keep_memory_to_ourselves
 from config.settings import Settings
+from opslog.watchdog import Watchdog
 from storage import failpoints
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,12 @@ async def _until_told(work: Work) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    await work(stop)
+    watchdog = Watchdog(loop)
+    watchdog.start()
+    try:
+        await work(stop)
+    finally:
+        watchdog.stop()
 
 
 def say_ready() -> None:

@@ -3,7 +3,7 @@
     OPSLOG_FAILPOINTS="spool.after_fsync=kill@3,writer.before_commit=sleep:2"
 
 Each entry is `place=action[@n]`: the n-th time the place is reached (default: every time).
-Actions: kill (SIGKILL to this process), raise, enospc, eio, sleep:seconds.
+Actions: kill (SIGKILL to this process), raise, enospc, eio, sleep:seconds (of this thread).
 Places are listed in PLACES; an unknown one stops the process at start, so a test cannot pass by
 misspelling. docs/reference/failpoints.md repeats the table.
 """

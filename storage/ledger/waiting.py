@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.connection import Connection
-from storage.spool.files import FILE_HEADER_BYTES, set_aside, spool_files
-from storage.spool.frame import FrameDamaged, FrameHead, FrameUnknown, find_frame, read_head
+from storage.spool.files import pieces, set_aside, spool_files
+from storage.spool.frame import FrameHead
 from storage.statements import statement
 
 _TOGETHER = 10_000
@@ -55,20 +55,6 @@ def _heads(folder: Path) -> Iterator[FrameHead]:
     for _, path in spool_files(folder):
         try:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as view:
-                yield from _walk(view)
+                yield from (piece for _, piece in pieces(view) if isinstance(piece, FrameHead))
         except (FileNotFoundError, ValueError):  # stored and deleted meanwhile, or empty
             continue
-
-
-def _walk(view: mmap.mmap) -> Iterator[FrameHead]:
-    at = FILE_HEADER_BYTES
-    while 0 <= at < len(view):
-        try:
-            head = read_head(view, at)
-        except FrameDamaged as error:
-            at = -1 if error.torn else find_frame(view, at + 1)
-        except FrameUnknown:
-            return
-        else:
-            yield head
-            at += head.size

@@ -23,13 +23,21 @@ from pathlib import Path
 
 from config.errors import SetupError
 from storage.errors import SpoolBusy
-from storage.spool.frame import FrameDamaged, FrameUnknown, find_frame, read_head
+from storage.spool.frame import (
+    MAGIC,
+    FrameDamaged,
+    FrameHead,
+    FrameUnknown,
+    find_frame,
+    read_head,
+)
 
 FILE_MAGIC = b"OPSSPOOL"
 FILE_VERSION = 1
 _HEADER = struct.Struct(">8sHQQI")
 FILE_HEADER_BYTES = _HEADER.size
 SUFFIX = ".spool"
+_STEP = 1 << 20
 
 
 @dataclass(slots=True)
@@ -95,33 +103,70 @@ def scan_file(path: Path) -> Scan:
             return scan
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             scan.last_batch_id = floor_of(content[:FILE_HEADER_BYTES])
-            _walk(content, size, scan)
+            _walk(content, scan)
     return scan
 
 
-def _walk(view: mmap.mmap, size: int, scan: Scan) -> None:
+Piece = FrameHead | FrameUnknown | Damage
+
+
+def pieces(view: mmap.mmap) -> Iterator[tuple[int, Piece]]:
+    """What follows the file header, in order: sound heads, damage, and at most one newer frame.
+
+    A head whose frame does not end where the next one begins is looked into: bytes may be missing
+    from it, and what it says to be its end may lie in the middle of a whole one.
+    """
+    size = len(view)
     at = min(FILE_HEADER_BYTES, size)
-    scan.end = at
     while at < size:
         try:
             head = read_head(view, at)
         except FrameUnknown as error:
-            scan.newer = str(error)
+            yield at, error
             return
         except FrameDamaged as error:
-            following = find_frame(view, at + 1)
-            until = size if following < 0 else following
-            scan.damages.append(Damage(at, until - at, str(error), following < 0 and error.torn))
-            at = until
+            damage = _damage(view, at, str(error), is_cut_off=error.torn)
+            yield at, damage
+            at += damage.size
             continue
-        if at + head.size > size:
-            scan.damages.append(Damage(at, size - at, "the last frame is cut off", torn=True))
-            return
-        scan.frames += 1
-        scan.rows += head.rows
-        scan.last_batch_id = max(scan.last_batch_id, head.batch_id)
-        at += head.size
-        scan.end = at
+        end = at + head.size
+        if end != size and view[end : end + len(MAGIC)] != MAGIC:
+            damage = _damage(view, at, "the last frame is cut off", is_cut_off=end > size)
+            if at + damage.size < end:
+                yield at, damage
+                at += damage.size
+                continue
+        yield at, head
+        at = end
+
+
+def _damage(view: mmap.mmap, at: int, reason: str, *, is_cut_off: bool) -> Damage:
+    """From `at` to the next sound head, or to the end of the file."""
+    following = find_frame(view, at + 1)
+    if following >= 0:
+        return Damage(at, following - at, reason, torn=False)
+    return Damage(at, len(view) - at, reason, is_cut_off or _is_zero(view, at))
+
+
+def _walk(view: mmap.mmap, scan: Scan) -> None:
+    scan.end = min(FILE_HEADER_BYTES, len(view))
+    for at, piece in pieces(view):
+        if isinstance(piece, FrameUnknown):
+            scan.newer = str(piece)
+        elif isinstance(piece, Damage):
+            scan.damages.append(piece)
+        else:
+            scan.frames += 1
+            scan.rows += piece.rows
+            scan.last_batch_id = max(scan.last_batch_id, piece.batch_id)
+            scan.end = at + piece.size
+
+
+def _is_zero(view: mmap.mmap, at: int) -> bool:
+    """Whether there are only zeros from `at` on: room that a write had taken and not filled."""
+    return not any(
+        view[place : place + _STEP].strip(b"\0") for place in range(at, len(view), _STEP)
+    )
 
 
 def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:

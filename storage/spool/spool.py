@@ -49,7 +49,10 @@ class SpoolFile:
     frames: int = 0
     rows: int = 0
     finished: int = 0
-    """Frames released or quarantined."""
+    """Frames released."""
+    given: int = 0
+    given_rows: int = 0
+    """Frames handed to a writer, and their rows."""
 
 
 @dataclass(slots=True)
@@ -253,7 +256,10 @@ class Spool:
                 taken, offset = await asyncio.to_thread(
                     self._read_behind, file, offset, file.end, max_rows, max_bytes
                 )
+                _give(taken)
                 self._advance(file, offset)
+            else:
+                _give(taken)
             return taken
 
     def _read_behind(
@@ -274,6 +280,8 @@ class Spool:
 
     def _advance(self, file: SpoolFile, offset: int) -> None:
         following = [number for number in self._files if number > file.number]
+        if offset >= file.end:
+            self._count_given(file)
         if offset < file.end:
             self._behind = (file.number, offset)
         elif following:
@@ -283,6 +291,14 @@ class Spool:
         if self._behind is None or self._behind[0] > file.number:
             self._drop_if_done(file)
         self._tell_if_drained()
+
+    def _count_given(self, file: SpoolFile) -> None:
+        """A file was read to its end: what damage had hidden, or had shown twice, is known now."""
+        frames, rows = file.given - file.frames, file.given_rows - file.rows
+        file.frames += frames
+        file.rows += rows
+        self.state.waiting_frames += frames
+        self.state.waiting_rows += rows
 
     def _read_one(
         self, descriptor: int, file: SpoolFile, offset: int, end: int
@@ -307,8 +323,8 @@ class Spool:
         rest = os.pread(descriptor, end - offset, offset)
         step = error.size
         known = 0 < step <= len(rest)
-        if not known:
-            following = find_frame(rest, 1)
+        following = find_frame(rest, 1)
+        if not known or 0 < following < step:
             step = following if following > 0 else len(rest)
         rows = read_head(rest).rows if known else 0
         damage = files.Damage(offset, step, str(error), torn=False)
@@ -316,10 +332,6 @@ class Spool:
         self.has_news_of_damage = True
         self.state.quarantined_frames += 1
         self.state.quarantined_rows += rows
-        if known:  # it was counted as waiting when the file was scanned or appended to
-            file.finished += 1
-            self.state.waiting_frames -= 1
-            self.state.waiting_rows -= rows
         _log.error(
             "spool: %s, %d bytes at %d of %s set aside as %s (%d rows)",
             error, step, offset, file.path.name, place, rows,
@@ -405,3 +417,9 @@ class Spool:
             await self._begin_file()
         await self._commit.stop()
         self._lock.release()
+
+
+def _give(taken: Iterable[Taken]) -> None:
+    for item in taken:
+        item.file.given += 1
+        item.file.given_rows += item.frame.rows

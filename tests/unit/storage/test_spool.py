@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def _no_failpoints():
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return tmp_path / "receiver-0"
+
+
+@pytest.fixture
+def quick_folder():
+    """In memory, where there is some: for tests that begin a spool hundreds of times."""
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as made:
+        yield Path(made) / "receiver-0"
 
 
 async def opened(folder, settings=SMALL, memory=MEMORY, **options) -> Spool:
@@ -150,48 +160,123 @@ async def test_an_idle_taker_lingers_for_company(folder):
     await spool.close()
 
 
-async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(folder):
+async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(quick_folder):
     whole = b"".join(encode_frame(make_frame([make_record()])))
-    folder.mkdir()
+    quick_folder.mkdir()
     first = make_frame([make_record()])
     kept = files.file_header(1, 0) + b"".join(encode_frame(first))
     for length in range(1, len(whole)):
-        files.file_path(folder, 1).write_bytes(kept + whole[:length])
+        files.file_path(quick_folder, 1).write_bytes(kept + whole[:length])
 
-        spool = await opened(folder)
+        spool = await opened(quick_folder)
 
         assert spool.state.waiting_frames == 1, length
         assert await drain(spool) == [first.batch_id]
         assert spool.state.quarantined_frames == 0
         crash(spool)
-        for _, path in files.spool_files(folder):
+        for _, path in files.spool_files(quick_folder):
             path.unlink()
 
 
-async def test_any_damaged_byte_costs_at_most_its_frame(folder):
+def head_bytes(piece: bytes) -> int:
+    """Of an encoded frame: prefix and header."""
+    return frames.PREFIX_BYTES + int.from_bytes(piece[8:12], "big")
+
+
+async def test_any_damaged_byte_costs_at_most_its_frame(quick_folder):
+    """Each byte of prefix and header, and some of what follows."""
     sound = [make_frame([make_record()]) for _ in range(3)]
     pieces = [b"".join(encode_frame(frame)) for frame in sound]
     content = files.file_header(1, 0) + b"".join(pieces)
     start = files.FILE_HEADER_BYTES + len(pieces[0])
-    folder.mkdir()
-    places = list(range(frames.PREFIX_BYTES)) + random.Random(3).sample(range(len(pieces[1])), 60)
+    quick_folder.mkdir()
+    head = head_bytes(pieces[1])
+    chance = random.Random(3)
+    places = [*range(head), *chance.sample(range(head, len(pieces[1])), 60)]
     for place in places:
         damaged = bytearray(content)
-        damaged[start + place] ^= 0x55
-        files.file_path(folder, 1).write_bytes(damaged)
+        damaged[start + place] ^= chance.randrange(1, 256)
+        files.file_path(quick_folder, 1).write_bytes(damaged)
 
-        spool = await opened(folder)
+        spool = await opened(quick_folder)
         got = await drain(spool)
 
-        if spool.state.untouched_files:  # the byte made it a frame of a newer release
-            assert files.file_path(folder, 1).exists()
-        else:
-            assert got == [sound[0].batch_id, sound[2].batch_id], place
-            assert spool.state.quarantined_frames == 1
-            assert spool.is_drained()
+        assert not spool.state.untouched_files, place
+        assert got == [sound[0].batch_id, sound[2].batch_id], place
+        assert spool.state.quarantined_frames == 1
+        assert spool.is_drained()
         crash(spool)
-        for _, path in files.spool_files(folder):
+        for _, path in files.spool_files(quick_folder):
             path.unlink()
+
+
+async def test_a_damaged_file_header_costs_no_frame(quick_folder):
+    sound = [make_frame([make_record()]) for _ in range(2)]
+    content = files.file_header(1, 7) + b"".join(b"".join(encode_frame(each)) for each in sound)
+    quick_folder.mkdir()
+    for place in range(files.FILE_HEADER_BYTES):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        files.file_path(quick_folder, 1).write_bytes(damaged)
+
+        spool = await opened(quick_folder)
+
+        assert await drain(spool) == [frame.batch_id for frame in sound]
+        assert spool.state.quarantined_frames == 0
+        crash(spool)
+        for _, path in files.spool_files(quick_folder):
+            path.unlink()
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_any_number_of_damages_costs_no_other_frame(quick_folder, seed):
+    """Bits turned, stretches of zeros, pieces cut out or put in: what is whole comes out, in order."""
+    chance = random.Random(seed)
+    sound = [make_frame([make_record() for _ in range(3)]) for _ in range(12)]
+    pieces = [b"".join(encode_frame(frame)) for frame in sound]
+    spoiled = set(chance.sample(range(12), chance.randrange(1, 5)))
+    content = [files.file_header(1, 0)]
+    for number, piece in enumerate(pieces):
+        content.append(damaged_piece(piece, chance) if number in spoiled else piece)
+    quick_folder.mkdir()
+    files.file_path(quick_folder, 1).write_bytes(b"".join(content))
+
+    spool = await opened(quick_folder)
+    got = await drain(spool)
+
+    whole = [frame.batch_id for number, frame in enumerate(sound) if number not in spoiled]
+    assert got == whole
+    # A frame that is cut off at the end of the file is a write that nobody was told of.
+    assert bool(spool.state.quarantined_frames) or spoiled == {11}
+    await spool.close()
+
+
+def damaged_piece(piece: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(piece))
+    size = chance.randrange(1, len(piece))
+    return {
+        "bit": piece[:place]
+        + bytes([piece[place] ^ 1 << chance.randrange(8)])
+        + piece[place + 1 :],
+        "zeros": (piece[:place] + bytes(size))[: len(piece)].ljust(len(piece), b"\0"),
+        "cut": piece[:place] + piece[place + size :],
+        "noise": piece[:place] + b"\xf5OPL" + chance.randbytes(size) + piece[place:],
+    }[chance.choice(("bit", "zeros", "cut", "noise"))]
+
+
+@pytest.mark.parametrize("size", [1, 30, 5000])
+async def test_zeros_at_the_end_are_a_write_that_nobody_was_told_of(folder, size):
+    """A power cut may leave them where a file had grown and its bytes had not come yet."""
+    frame = make_frame([make_record()])
+    folder.mkdir()
+    content = files.file_header(1, 0) + b"".join(encode_frame(frame))
+    files.file_path(folder, 1).write_bytes(content + bytes(size))
+
+    spool = await opened(folder)
+
+    assert await drain(spool) == [frame.batch_id]
+    assert spool.state.quarantined_frames == 0
+    await spool.close()
 
 
 async def test_quarantine_keeps_the_bytes_and_a_note(folder):
