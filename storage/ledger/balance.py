@@ -64,12 +64,24 @@ async def _balance(connection: Connection, spools: Path | None) -> Balance:
     return found
 
 
+def is_damage(error: asyncpg.PostgresError) -> bool:
+    """Whether PostgreSQL says that it cannot read its own files (internal and system errors)."""
+    return (error.sqlstate or "")[:2] in {"XX", "58"}
+
+
 async def _count(connection: Connection, row: asyncpg.Record, found: Balance) -> None:
     segment = row["segment"]
-    rows = await connection.fetchval(
-        f"SELECT count(*) FROM system_logs_s{segment:d}",  # noqa: S608 - the catalogue's integer
-        timeout=_LONG_S,
-    )
+    try:
+        async with connection.transaction():  # a savepoint: the others are counted all the same
+            rows = await connection.fetchval(
+                f"SELECT count(*) FROM system_logs_s{segment:d}",  # noqa: S608 - our integer
+                timeout=_LONG_S,
+            )
+    except asyncpg.PostgresError as error:
+        if not is_damage(error):
+            raise
+        found.differences.append(f"segment {segment}: its rows cannot be counted: {error}")
+        return
     found.rows += rows
     found.segments += 1
     for name in ("parts", "counts", "hours", "settled"):

@@ -6,6 +6,7 @@ are read before it is taken. The lines are those that verify.py takes; it has th
 
 import base64
 import json
+import logging
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import asyncpg
 from storage.columns import COPY_COLUMNS
 from storage.connection import Connection
 from storage.copy_binary import HEADER, TRAILER
+from storage.ledger.balance import is_damage
 from storage.ledger.heads import notes_in
 from storage.ledger.notes import read
 from storage.ledger.verify import Verifier
@@ -25,6 +27,8 @@ Take = Callable[[Line], None]
 FORMAT = "opslog-evidence/1"
 _LONG_S = 4 * 3600.0
 _MINUTE_US = 60_000_000
+
+_log = logging.getLogger(__name__)
 
 
 async def export(
@@ -99,12 +103,22 @@ async def _segment(
         return
     rows = _Rows(take)
     columns = ", ".join(COPY_COLUMNS)
-    await connection.copy_from_query(
-        f"SELECT {columns} FROM system_logs_s{segment:d}",  # noqa: S608 - names of ours
-        output=rows.piece,
-        format="binary",
-        timeout=_LONG_S,
-    )
+    try:
+        async with (
+            connection.transaction()
+        ):  # a savepoint: the other segments are read all the same
+            await connection.copy_from_query(
+                f"SELECT {columns} FROM system_logs_s{segment:d}",  # noqa: S608 - names of ours
+                output=rows.piece,
+                format="binary",
+                timeout=_LONG_S,
+            )
+    except asyncpg.PostgresError as error:
+        if not is_damage(error):
+            raise
+        _log.error("segment %d cannot be read: %s", segment, error)
+        take({"segment": [segment, row["class"], row["state"], 3]})
+        return
     rows.end()
     parts = await connection.fetch(statement("parts_of_segment"), segment)
     counts = await connection.fetch(statement("counts_of_segment"), segment)

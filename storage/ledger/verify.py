@@ -119,14 +119,12 @@ class Verifier:
     def __init__(self, trusted: str) -> None:
         is_signed(trusted, b"", bytes(64))  # ValueError: it is no key
         self.findings: list[tuple[Any, ...]] = []
-        self.gaps: list[str] = []
-        self.seen = Counter[str]()
+        self.gaps, self.seen = list[str](), Counter[str]()
         self.trusted, self.key, self.is_trusted, self.is_whole = trusted, "", False, False
         self.tree, self.before, self.signed = Tree(), bytes(32), 0
         self.heads: dict[int, set[str]] = defaultdict(set)
         self.parts: dict[int, dict[int, Part]] = defaultdict(dict)
-        self.roots: dict[int, str] = {}
-        self.gone: dict[int, str] = {}
+        self.roots, self.gone = dict[int, str](), dict[int, str]()
         self.facts: dict[tuple[object, ...], Any] = {}
         self.rows: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
         self.counts, self.live = Counter[tuple[int, str, str, str]](), set[int]()
@@ -222,7 +220,9 @@ class Verifier:
             self.gaps.append(f"{name}: {kind} of {body['rows']} rows of segments {source}")
 
     def take_segment(self, number: int, class_name: str, state: str, there: int) -> None:
-        """A segment; `there`: 1 its rows follow, 2 not in this export, 0 no table, -1 detached."""
+        """`there`: 1 rows follow, 2 not in this export, 3 unreadable, 0 no table, -1 detached."""
+        self.rows.clear()
+        self.counts.clear()
         parts, gone = self.parts.get(number, {}), self.gone.get(number)
         if gone and there and state != "retiring":
             self.fault(COMPLETENESS, f"is still there after its {gone}", number)
@@ -231,7 +231,9 @@ class Verifier:
             del self.parts[number]
         if any(part.class_name != class_name for part in parts.values()):
             self.fault(INTEGRITY, f"its class was changed to {class_name!r}", number)
-        if there == 2 and self.parts.pop(number, {}):
+        if there == 3:
+            self.fault(INTEGRITY, "the database cannot read its rows", number)
+        if there > 1 and self.parts.pop(number, {}) and there == 2:
             self.gaps.append(f"the rows of segment {number} are not in this export")
 
     def take_rows(self, rows: str | bytes) -> None:
@@ -275,8 +277,6 @@ class Verifier:
         if wrong and before == len(self.findings):
             self.fault(INTEGRITY, f"figures were changed: {wrong[0]}", number)
         self.seen.update(segments=1, rows=tree.size)
-        self.rows.clear()
-        self.counts.clear()
 
     def check_part(
         self, place: tuple[int, int], part: Part | None, rows: list[tuple[int, bytes]], marks: bytes

@@ -139,18 +139,22 @@ class Product:
 
     def command(self, *arguments: str, check: bool = True) -> str:
         """Standard output of `opslog ARGUMENTS` on this installation."""
-        done = subprocess.run(
+        done = self.run(*arguments)
+        if check and done.returncode:
+            raise RuntimeError(f"opslog {arguments}: {done.returncode}\n{done.stderr}")
+        return done.stdout
+
+    def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """`opslog ARGUMENTS` on this installation, whatever becomes of it."""
+        return subprocess.run(
             [sys.executable, "-P", "-m", "opslog", *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=timeout_s,
         )
-        if check and done.returncode:
-            raise RuntimeError(f"opslog {arguments}: {done.returncode}\n{done.stderr}")
-        return done.stdout
 
     def token(self, role: str = "ADMIN") -> str:
         """A token of a role, made once."""
