@@ -6,7 +6,9 @@ A fresh opslog takes the load tool's records, spread over 24 hours, rolls over a
 them; then some more come, which stay unsealed. PostgreSQL is started anew and the system's copies
 of its files are dropped. Each question is then asked `--repeats` times for one set of ids (`first`
 is the very first, `cold` the median: what a rare question costs) and as often for other ids, never
-the same twice (p50, p90, max). `database` is the time spent waiting for PostgreSQL, part of p50.
+the same twice (p50, p90, max). `database` is the time spent waiting for PostgreSQL, part of p50;
+`cpu q` and `cpu db` are what a question costs the query server and PostgreSQL, whatever else the
+machine does.
 At last everything is exported while the memory of the query server is watched.
 
 Limits are for 5,000,000 records; `peer` is VictoriaLogs with as many on the same kind of machine.
@@ -20,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-from loadtests.query_asking import Asker, Taken
+from loadtests.query_asking import Asker, Spending, Taken
 from loadtests.query_questions import Question, questions
 from tests.support.product import Product
 
@@ -31,7 +33,7 @@ UNSEALED_S = 20
 """The time that the unsealed records are spread over."""
 SETTINGS = {"OPSLOG_API__USER_CONCURRENCY": "100"}
 FILLED = "filled.json"
-HEAD = ("first", "cold", "p50", "p90", "max", "database", "limit", "peer")
+HEAD = ("first", "cold", "p50", "p90", "max", "database", "cpu q", "cpu db", "limit", "peer")
 
 
 def main() -> int:
@@ -81,7 +83,7 @@ def run(product: Product, chosen: argparse.Namespace) -> int:
     forget(product.data_dir)
     product.start()
     asker = Asker(product.api_url, product.token("SUPER_ADMIN"))
-    is_held = measure(asker, asked, chosen.repeats)
+    is_held = measure(asker, Spending(product), asked, chosen.repeats)
     if not chosen.no_export:
         is_held = export_all(product, asker) and is_held
     return 0 if is_held else 1
@@ -185,20 +187,22 @@ def forget(folder: Path) -> None:
             os.close(opened)
 
 
-def measure(asker: Asker, asked: list[Question], repeats: int) -> bool:
+def measure(asker: Asker, spending: Spending, asked: list[Question], repeats: int) -> bool:
     """Ask in two rounds, print; whether all limits held."""
     cold = {item.name: [asker.ask(*item.ask()) for _ in range(repeats)] for item in asked}
     print(f"{'ms':26}" + "".join(f"{word:>9}" for word in HEAD))
     is_held = True
     for item in asked:
+        before = spending.ms()
         taken = Taken([asker.ask(*item.ask()) for _ in range(repeats)])
+        spent = [(after - was) / repeats for was, after in zip(before, spending.ms(), strict=True)]
         first = Taken(cold[item.name])
         is_over = taken.p50_ms > item.limit_ms
         is_held = is_held and not is_over
         cells = [first.first_ms, first.p50_ms, taken.p50_ms, taken.p90_ms, taken.worst_ms]
         print(
             f"{item.name:26}"
-            + "".join(f"{cell:9.1f}" for cell in [*cells, taken.database_ms])
+            + "".join(f"{cell:9.1f}" for cell in [*cells, taken.database_ms, *spent])
             + f"{item.limit_ms:9.0f}{item.peer:>9}{'  over' if is_over else ''}",
             flush=True,
         )

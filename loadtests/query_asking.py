@@ -5,9 +5,12 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
+
+from tests.support.product import Product
 
 Pairs = dict[str, str | int]
 
@@ -53,6 +56,29 @@ class Taken:
     def database_ms(self) -> float:
         """Median of the time spent waiting for PostgreSQL."""
         return statistics.median(item.database_ms for item in self.of)
+
+
+class Spending:
+    """CPU time of the product's processes, which other work on the machine does not change."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._query = [product.find("query") or 0]
+
+    def ms(self) -> tuple[float, float]:
+        """Of the query server and of PostgreSQL, since they began."""
+        return _cpu_ms(self._query), _cpu_ms(self._product.pids("postgres"))
+
+
+def _cpu_ms(pids: Iterable[int]) -> float:
+    spent_ns = 0
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                spent_ns += int(path.read_text().split()[0])
+            except OSError:
+                continue
+    return spent_ns / 1e6
 
 
 class Asker:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from query.compile import NEWEST_SEGMENT, RECORD, Columns, Key, LeafFilter, Order, compile_wave
 from query.cost import is_open_text, is_scan
-from query.holding import holding
+from query.counted import holding
 from query.ranges import ranges_of
 from storage.catalogue import Segment
 from storage.errors import DatabaseAway
@@ -158,7 +158,7 @@ class Pages:
         leaves = known if held is None else [leaf for leaf in known if leaf.segment in held]
         parts = plan(leaves, where, order)
         found: list[Row] = []
-        spans = ranges_of(where, order, question.after, parts)
+        spans = await ranges_of(session, where, order, question.after)
         for number, span in enumerate(spans):
             asked, missing = _inside(parts, span), None
             if number == len(spans) - 1:  # before that, a few records are read in each leaf

@@ -5,9 +5,22 @@ import random
 import pytest
 
 import query.ranges
-from query.holding import holding
-from storage.fields import KIND, SOURCE_MODULE, Kind
-from storage.filters import FieldEquals, FieldIn, TimeRange, all_of
+from config.levels import Level
+from query.compile import Order
+from query.counted import holding, nearest
+from query.ranges import WHOLE, ranges_of
+from storage.fields import ACTOR_ID, KIND, LEVEL, SOURCE_MODULE, Kind
+from storage.filters import (
+    AttrCompare,
+    AttrEquals,
+    Comparison,
+    FieldEquals,
+    FieldIn,
+    Or,
+    Text,
+    TimeRange,
+    all_of,
+)
 from storage.read import Reader
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
@@ -66,7 +79,61 @@ async def test_a_page_that_ends_with_a_range_knows_whether_more_follow(server, s
     assert short["nextCursor"] is not None
 
 
-async def test_segments_without_such_a_kind_or_module_are_not_asked(store, server, reader_pool):
+@pytest.fixture
+async def session(reader_pool):
+    """One question's."""
+    async with Reader(reader_pool, limit_s=5).session() as opened:
+        yield opened
+
+
+MINUTE = 60 * S
+FIRST_MINUTE = BASE_NS // MINUTE * MINUTE
+
+
+async def test_the_nearest_records_are_found_by_their_counts(store, session):
+    for minute, count in ((0, 3), (5, 4), (60, 2)):
+        for n in range(count):
+            level = 3 if minute == 5 else 1
+            at_ns = FIRST_MINUTE - BASE_NS + minute * MINUTE + n
+            await store.put(record(at_ns, level=level))
+
+    async def found(order, wanted, where=None, span=WHOLE):
+        near = await nearest(session, where or Text("x"), span, order, wanted)
+        return near and ((near.from_ns - FIRST_MINUTE) / MINUTE, near.length_ns / MINUTE)
+
+    errors = all_of(FieldEquals(LEVEL, Level.ERROR), Text("x"))
+    assert await found(Order.NEWEST, 1) == (61, 0.5)  # half of a minute with two
+    assert await found(Order.NEWEST, 2) == (61, 1)
+    assert await found(Order.NEWEST, 3) == (61, 56)
+    assert await found(Order.NEWEST, 100) == (61, 61)
+    assert await found(Order.OLDEST, 4) == (0, 6)
+    assert await found(Order.NEWEST, 4, errors) == (6, 1)
+    early = TimeRange(None, FIRST_MINUTE + 2 * MINUTE)
+    assert await found(Order.NEWEST, 3, span=early) == (1, 1)
+    assert await found(Order.NEWEST, 1, span=TimeRange(FIRST_MINUTE + 90 * MINUTE, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("where", "is_cut"),
+    [
+        pytest.param(FieldEquals(SOURCE_MODULE, "shop"), False, id="walked in order anyway"),
+        pytest.param(all_of(FieldEquals(ACTOR_ID, "u"), Text("y")), False, id="an index finds it"),
+        pytest.param(Text("a1b2c3d4e5"), False, id="a needle is in none of the first"),
+        pytest.param(Or((Text("a1b2"), Text("c3d4"))), False, id="so are two"),
+        pytest.param(Text("card refused"), True, id="words"),
+        pytest.param(AttrEquals("a", "b"), True, id="an attribute"),
+        pytest.param(AttrCompare("a", Comparison.GREATER, "1"), True, id="a number"),
+    ],
+)
+async def test_only_what_has_to_be_read_for_is_asked_in_ranges(store, session, where, is_cut):
+    await store.put(*(record(n) for n in range(9)))
+
+    spans = await ranges_of(session, where, Order.NEWEST, None)
+
+    assert (len(spans) > 1) is is_cut
+
+
+async def test_segments_without_such_a_kind_or_module_are_not_asked(store, server, session):
     await store.put(record(0, level=0, source_module="shop"), record(1, level=1))
     await store.put(record(2, level=2, kind="span", source_module="bank"))
     segments = {
@@ -75,13 +142,12 @@ async def test_segments_without_such_a_kind_or_module_are_not_asked(store, serve
     }
     day = TimeRange(BASE_NS - 3600 * S, BASE_NS + 3600 * S)
 
-    async with Reader(reader_pool, limit_s=5).session() as session:
-        spans = await holding(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
-        shop = await holding(session, FieldIn(SOURCE_MODULE, ("shop",)))
-        late = await holding(
-            session, all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN))
-        )
-        logs = await holding(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
+    spans = await holding(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
+    shop = await holding(session, FieldIn(SOURCE_MODULE, ("shop",)))
+    late = await holding(
+        session, all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN))
+    )
+    logs = await holding(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
 
     assert spans == {segments["WARN"]}
     assert shop == {segments["DEBUG"]}

@@ -71,6 +71,12 @@ CONDITIONS = [
     (FieldPrefix(fields.ACTION, "a%_\\"), "action LIKE $1::text", ("a\\%\\_\\\\%",)),
     (Text("50% off"), "message LIKE $1::text", ("%50\\% off%",)),
     (Text("x", ignores_case=True), "message ILIKE $1::text", ("%x%",)),
+    (Text("it is so", ignores_case=True), "message ILIKE $1::text", ("%it is so%",)),
+    (
+        Text("id=0_17%ab", ignores_case=True),
+        '(message COLLATE "C" LIKE $2::text AND message ILIKE $1::text)',
+        (r"%id=0\_17\%ab%", r"%=0\_17\%%"),
+    ),
     (Regex("a+b"), "message ~ $1::text", ("a+b",)),
     (Regex("a+b", ignores_case=True), "message ~* $1::text", ("a+b",)),
     (Regex("a", field=fields.ACTION), "action ~ $1::text", ("a",)),
