@@ -28,12 +28,12 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	unit viewer browser suite fix docs load bench bench-storage bench-retention bench-query \
+	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-storage bench-retention bench-query \
 	bench-latency fuzz lock audit clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
-		| while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+		| while IFS='|' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
 $(RUNTIME): $(RECIPE)
 	@scripts/environment speed,demo
@@ -128,6 +128,28 @@ bench-query: $(LOADING) ## Questions over HTTP against records of 24 h: one tabl
 
 bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
+
+# One after the other: each test has a product, and often a PostgreSQL, of its own.
+FAULTS := tests/faults tests/durability tests/unit/storage/test_spool.py \
+	tests/integration/storage/test_writer.py tests/integration/retention/test_faults.py \
+	tests/integration/evidence tests/contract/otlp/test_slow_senders.py \
+	tests/contract/otlp/test_sizes.py
+
+test-faults: $(TESTING) ## The fault suite alone: kills, full disks, damage, leaps of the clock
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(FAULTS)
+
+# Rounds of kills, and the seed of their moments (0: one is drawn and printed).
+ROUNDS ?= 200
+SEED ?= 0
+
+test-faults-long: $(TESTING) ## Kill everything at random moments; prints a table (ROUNDS=200 SEED=7)
+	@$(BIN)/python -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
+
+# How long `make soak` runs.
+MINUTES ?= 30
+
+soak: $(LOADING) ## Half an hour at 10,000 records/s: memory and files flat, figures balanced
+	@$(BIN)/python -m loadtests.soak --minutes $(MINUTES)
 
 fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps what it finds
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
