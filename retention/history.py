@@ -20,7 +20,7 @@ class RunStep:
     rows: int
     size: int
     root: bytes | None
-    """Merkle root over the segment as it was; None: it had not been sealed."""
+    """Merkle root over the segment as it was; None: it had no rows, or could not be read."""
     to_segment: int | None
     kept_rows: int
     newest: datetime | None

@@ -13,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+
+import asyncpg
 
 from config.settings import Settings
 from retention.catalogue import policies_in_force, record_policies, stored_segments
@@ -31,10 +32,8 @@ from storage.dropping import InTheWay, detach, drop, finish_all
 from storage.ledger.entries import enter
 from storage.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.pool import DatabaseRole, connect
+from storage.read_back import read_back, root_of
 from storage.statements import statement
-
-if TYPE_CHECKING:
-    import asyncpg
 
 _log = logging.getLogger(__name__)
 
@@ -202,9 +201,10 @@ _STORED = tuple(Stored.__slots__)
 async def _retire(
     connection: Connection, run: Run, stored: Stored, rule: str, *, deadline_s: float, known: int
 ) -> None:
+    root = await _root(connection, stored)
+
     async def saying() -> None:
         await refuse_newer(connection, known)
-        root = stored.digest
         body = {
             "segment": stored.segment,
             "class": stored.class_name,
@@ -230,6 +230,17 @@ async def _retire(
         failpoints.reach("retire.before_commit")
 
     await drop(connection, stored.segment, saying, deadline_s=deadline_s)
+
+
+async def _root(connection: Connection, stored: Stored) -> bytes | None:
+    """Merkle root over the rows that go; of a segment that was never sealed it is taken now."""
+    if stored.digest is not None or not stored.rows:
+        return stored.digest
+    try:
+        return root_of((await read_back(connection, stored.segment)).values())
+    except asyncpg.PostgresError as error:  # a broken page must not keep it for ever
+        _log.error("segment %d cannot be read before it goes: %s", stored.segment, error)
+        return None
 
 
 async def _forget(connection: Connection, found: Mapping[str, Policy], now: datetime) -> None:

@@ -14,6 +14,7 @@ from retention.run import expire
 from retention.seal import seal_all
 from retention.status import status_of
 from storage.locks import RETENTION_SPACE
+from storage.read_back import read_back, root_of
 from tests.support.keeping import close, keep, keep_many, no_pause
 from tests.support.records import make_record
 from tests.support.waiting import until
@@ -136,6 +137,20 @@ async def test_a_run_leaves_a_record_of_what_went(database, owner_pool, writer_p
         "SELECT body::jsonb ->> 'root' FROM ledger_in WHERE kind = 'retire'"
     )
     assert entry == root.hex()
+
+
+async def test_what_was_never_sealed_goes_with_its_digest_as_well(
+    database, owner_pool, writer_pool
+):
+    segment = await closed(writer_pool, level=0, at=ago(days=8))
+    async with owner_pool.acquire() as conn:
+        expected = root_of((await read_back(conn, segment)).values())
+
+    await run(database)
+
+    async with owner_pool.acquire() as conn:
+        (past,) = await runs(conn)
+    assert past.steps[0].root == expected
 
 
 async def test_the_record_cannot_be_changed(database, owner_pool, writer_pool):
