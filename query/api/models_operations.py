@@ -12,9 +12,10 @@ class IngestMinute(Model):
     """received + derived = stored + duplicate + dead + rejected."""
 
     minute: datetime
-    ingest_key_id: int
-    source_module: str
-    """Empty where a rejected record says none."""
+    ingest_key_id: int | None
+    """Null in sums over all keys."""
+    source_module: str | None
+    """Empty where a rejected record says none; null in sums over all modules."""
     reason: str | None
     """Of a row that counts rejected records."""
     received: int

@@ -105,3 +105,10 @@ async def minutes(
 ) -> list[asyncpg.Record]:
     """Figures per minute, key, module and reason, newest first, between two moments."""
     return await connection.fetch(statement("minutes_between"), start, end, limit)
+
+
+async def summed_minutes(
+    connection: Connection, start: datetime, end: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """The same per minute alone."""
+    return await connection.fetch(statement("summed_minutes_between"), start, end, limit)

@@ -202,6 +202,19 @@ SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS re
  ORDER BY 1 DESC, 2, 3, 4
  LIMIT $3;
 
+-- name: summed_minutes_between
+-- $1 start and $2 end (not included) timestamptz, $3 limit integer
+-- Rows: minute, six figures over all keys, modules and reasons; newest first.
+-- Uses: storage/ledger/balance.py for GET /api/v1/ingest/ledger?by=minute.
+SELECT minute, sum(received)::bigint AS received, sum(derived)::bigint AS derived,
+       sum(stored)::bigint AS stored, sum(duplicate)::bigint AS duplicate,
+       sum(dead)::bigint AS dead, sum(rejected)::bigint AS rejected
+  FROM ingest_minutes
+ WHERE minute >= $1 AND minute < $2
+ GROUP BY 1
+ ORDER BY 1 DESC
+ LIMIT $3;
+
 -- name: place_of_record
 -- Where a record is stored. $1 id uuid, $2 first and $3 end (not included) of its millisecond.
 -- Rows: segment, class, batch_id, position, received_at; of copies the first to arrive.

@@ -45,7 +45,13 @@ async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, re
             found = await ask(server, "GET", "/ingest/ledger?start=-1h")
             answer = IngestLedger.model_validate_json(await found.text())
             assert (answer.totals["stored"], answer.totals["dead"]) == (2, 1)
-            assert (await ask(server, "GET", "/ingest/ledger?minute=1")).status == 400
+            summed = await ask(server, "GET", "/ingest/ledger?start=-1h&by=minute")
+            by_minute = IngestLedger.model_validate_json(await summed.text())
+            assert by_minute.totals == answer.totals
+            assert len(by_minute.data) < len(answer.data)
+            assert {row.source_module for row in by_minute.data} == {None}
+            for bad in ("minute=1", "by=hour"):
+                assert (await ask(server, "GET", f"/ingest/ledger?{bad}")).status == 400
 
             note = await (await ask(server, "GET", "/ledger/checkpoint")).text()
             assert note.startswith("opslog/")

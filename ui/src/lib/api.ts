@@ -372,6 +372,49 @@ export async function readReadiness(signal: AbortSignal): Promise<Readiness> {
   return (await answer.json()) as Readiness
 }
 
+/** What came in a minute of arrival, and what became of it. */
+export interface IngestMinute {
+  minute: string
+  ingestKeyId: number | null
+  sourceModule: string | null
+  reason: string | null
+  received: number
+  derived: number
+  stored: number
+  duplicate: number
+  dead: number
+  rejected: number
+}
+
+export interface IngestLedger {
+  data: IngestMinute[]
+  totals: Record<'received' | 'derived' | 'stored' | 'duplicate' | 'dead' | 'rejected', number>
+  /** There are more rows than an answer holds. */
+  isCut: boolean
+  lastCheck: { endedAt: string; rows: number; segments: number; differences: string[] } | null
+}
+
+export function readLedger(query: { start: string; by?: 'minute' }, signal: AbortSignal) {
+  return ask<IngestLedger>('/ingest/ledger', { query, signal })
+}
+
+/** The newest signed head of the ledger, as it is published; null before the first one. */
+export async function readCheckpoint(signal: AbortSignal): Promise<string | null> {
+  try {
+    return await (await send('/ledger/checkpoint', { signal })).text()
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null
+    throw error
+  }
+}
+
+/** Prometheus text about the processes on the server's machine. */
+export async function readMetrics(signal: AbortSignal): Promise<string> {
+  const answer = await fetch('metrics', { headers: OWN_HEADER, signal }).catch(() => null)
+  if (!answer?.ok) throw new ApiError(answer?.status ?? 0, null)
+  return answer.text()
+}
+
 /** What redaction would make of a text or of attributes; the server keeps neither. */
 export function tryRedaction(payload: string | Record<string, Json>) {
   const body = typeof payload === 'string' ? { text: payload } : { attributes: payload }

@@ -55,6 +55,7 @@ export default function BarChart(props: BarChartProps) {
       zone,
       width: element.clientWidth,
       counts: data.counts,
+      times: data.times,
     })
     options.hooks = { setSelect: [(plot) => onSelect(plot, onBrush.current)] }
     const plot = new uPlot(
@@ -88,6 +89,7 @@ interface Wanted {
   width: number
   zone: Zone
   counts: number[][]
+  times: number[]
 }
 
 function optionsOf(wanted: Wanted): uPlot.Options {
@@ -108,7 +110,7 @@ function optionsOf(wanted: Wanted): uPlot.Options {
       ? { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), 'UTC') }
       : {}),
     scales: {
-      x: { time: true, range: (_, min, max) => rangeOfAxis(span, min, max + intervalS) },
+      x: { time: true, range: rangeOfAxis(span, wanted.times, intervalS) },
       y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] },
     },
     axes: [
@@ -152,9 +154,12 @@ function axisTime(seconds: number, step: number, zone: Zone): string {
 
 const FONT = '11px system-ui, sans-serif'
 
-function rangeOfAxis(span: Span | null, min: number, max: number): [number, number] {
-  if (!span) return [min, max]
-  return [Math.min(span.fromMs / 1000, min), Math.max(span.toMs / 1000, max)]
+/** Of the bars themselves: uPlot's own idea of a single bar's range is years wide. */
+function rangeOfAxis(span: Span | null, times: number[], intervalS: number): [number, number] {
+  const first = times[0] ?? 0
+  const end = (times.at(-1) ?? first) + Math.max(intervalS, 1)
+  if (!span) return [first, end]
+  return [Math.min(span.fromMs / 1000, first), Math.max(span.toMs / 1000, end)]
 }
 
 function token(name: string): string {

@@ -16,6 +16,8 @@ const COLUMNS = [
   ['createdAt', 'Since'],
   ['until', 'Until'],
   ['releasedAt', 'Released'],
+  ['releasedBy', 'Released by'],
+  ['releaseReason', 'Why released'],
 ] as const
 
 /** Records under legal hold do not expire and are never purged. */

@@ -7,6 +7,7 @@ import { useSession } from '@/lib/session'
 import { DeadLetters } from './DeadLetters'
 import { Health } from './Health'
 import { Holds } from './Holds'
+import { Ingest } from './Ingest'
 import { Keys } from './Keys'
 import { Ledger } from './Ledger'
 import { Redaction } from './Redaction'
@@ -21,8 +22,9 @@ interface Section {
 }
 
 const SECTIONS: readonly Section[] = [
+  { name: 'ingest', title: 'Ingest', needs: ['operations.read'], view: Ingest },
   { name: 'health', title: 'Health', needs: ['operations.read'], view: Health },
-  { name: 'ledger', title: 'Ingest ledger', needs: ['operations.read'], view: Ledger },
+  { name: 'ledger', title: 'Ledger', needs: ['operations.read'], view: Ledger },
   { name: 'segments', title: 'Segments', needs: ['operations.read'], view: Segments },
   {
     name: 'retention',

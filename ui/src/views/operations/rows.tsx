@@ -1,13 +1,14 @@
-/** Tables of what the server keeps: the columns that the page knows, then whatever else there is. */
+/** Tables of what the server keeps, read again every few seconds. */
 
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { Button } from '@/components/button'
+import { cx } from '@/components/class'
 import { ErrorNotice, Loading } from '@/components/states'
 import { Strange } from '@/components/strange'
 import { type Row, readObject, readRows } from '@/lib/api'
 import { formatBytes, formatCount } from '@/lib/format'
-import { ExactNumber, isObject, type Json } from '@/lib/json'
+import { ExactNumber, type Json } from '@/lib/json'
 import { usePreferences } from '@/lib/preferences'
 import { textOf } from '@/lib/record'
 import { cut } from '@/lib/text'
@@ -62,15 +63,22 @@ interface RowTableProps {
 
 export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
   const zone = usePreferences((state) => state.zone)
-  const shown = columnsOf(rows, columns)
+  const right = new Set(columns.map(([name]) => name).filter((name) => isFigure(name, rows)))
   return (
     <div tabIndex={0} className="overflow-x-auto rounded-lg border border-line bg-sheet">
       <table className="w-full text-xs">
         <caption className="sr-only">{caption}</caption>
         <thead className="text-left text-ink-3">
           <tr>
-            {shown.map(([name, label]) => (
-              <th key={name} scope="col" className="px-3 py-1.5 font-normal whitespace-nowrap">
+            {columns.map(([name, label]) => (
+              <th
+                key={name}
+                scope="col"
+                className={cx(
+                  'px-3 py-1.5 font-normal whitespace-nowrap',
+                  right.has(name) && 'text-right',
+                )}
+              >
                 {label}
               </th>
             ))}
@@ -85,8 +93,15 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
           {rows.map((row, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: not every list has ids, and none is sorted here
             <tr key={index} className="border-t border-line align-top hover:bg-wash">
-              {shown.map(([name]) => (
-                <td key={name} className="px-3 py-1.5">
+              {columns.map(([name]) => (
+                <td
+                  key={name}
+                  className={cx(
+                    'px-3 py-1.5',
+                    right.has(name) && 'text-right tabular-nums',
+                    isTime(row[name]) && 'whitespace-nowrap',
+                  )}
+                >
                   <Strange text={cut(shownValue(name, row[name], zone), MOST_CHARACTERS)} />
                 </td>
               ))}
@@ -103,52 +118,25 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
 
 export type Columns = readonly (readonly [string, string])[]
 
-function columnsOf(rows: Row[], known: Columns): Columns {
-  const names = new Set(rows.flatMap((row) => Object.keys(row)))
-  const first = known.filter(([name]) => names.delete(name))
-  return [...first, ...[...names].map((name) => [name, wordsOf(name)] as const)]
+/** Columns that hold figures stand at their right edge, so that sizes can be compared. */
+function isFigure(name: string, rows: Row[]): boolean {
+  const values = rows.map((row) => row[name]).filter((value) => value != null)
+  return name !== 'id' && values.length > 0 && values.every((value) => typeof value === 'number')
 }
 
-/** `heldRows` → `Held rows`. */
-export function wordsOf(name: string): string {
-  const words = name
-    .replace(
-      /([a-z])([A-Z])/g,
-      (_, left: string, right: string) => `${left} ${right.toLowerCase()}`,
-    )
-    .replaceAll('_', ' ')
-  return words.charAt(0).toUpperCase() + words.slice(1)
+function isTime(value: Json | undefined): value is string {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value)
 }
 
 export function shownValue(name: string, value: Json | undefined, zone: Zone): string {
   if (value === null || value === undefined || value === '') return '–'
-  if (Array.isArray(value) && value.some((item) => isObject(item))) return String(value.length)
+  if (Array.isArray(value)) return value.map((item) => textOf(item) ?? '').join(', ') || '–'
   if (value instanceof ExactNumber) return value.text
   if (typeof value === 'number')
     return /bytes/i.test(name) ? formatBytes(value) : formatCount(value)
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value))
-    return formatTime(value, zone, 0)
+  if (isTime(value)) return formatTime(value, zone, 0)
   return textOf(value) ?? ''
-}
-
-/** Members of an object as a list of names and figures. */
-export function Members({ value }: { value: Row }) {
-  const zone = usePreferences((state) => state.zone)
-  const entries = Object.entries(value).filter(
-    ([name, item]) => name !== 'nextCursor' && (typeof item !== 'object' || item === null),
-  )
-  if (!entries.length) return null
-  return (
-    <dl className="mb-3 flex flex-wrap gap-2">
-      {entries.map(([name, item]) => (
-        <div key={name} className="min-w-28 rounded-lg border border-line bg-sheet px-3 py-1.5">
-          <dt className="text-xs text-ink-2">{wordsOf(name)}</dt>
-          <dd className="strange font-semibold">{shownValue(name, item, zone)}</dd>
-        </div>
-      ))}
-    </dl>
-  )
 }
 
 export function ActionButton({

@@ -9,7 +9,7 @@ export interface Deed {
   query?: Query
   body?: Json
   /** What is said when it is done. */
-  done: string
+  done: string | ((answer: Row) => string)
 }
 
 /** Something that changes the server; the lists are read again afterwards. */
@@ -18,7 +18,7 @@ export function useDeed(onDone?: (answer: Row) => void) {
   return useMutation({
     mutationFn: ({ method, path, ...more }: Deed) => change(method, path, more),
     onSuccess: (answer, { done }) => {
-      say(done)
+      say(typeof done === 'string' ? done : done(answer))
       void client.invalidateQueries({ queryKey: ['operations'] })
       onDone?.(answer)
     },

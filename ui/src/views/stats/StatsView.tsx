@@ -45,7 +45,7 @@ export default function StatsView() {
           onAsk={(q) => change({ q })}
         />
         <RangePicker range={search.range} onChange={setRange} />
-        <IconButton label="Ask again" shortcut="r" onClick={refresh}>
+        <IconButton label="Ask again" shortcut="r" className="mt-0.5" onClick={refresh}>
           <RefreshIcon />
         </IconButton>
       </div>
@@ -103,7 +103,7 @@ function Totals({ stats, question }: { stats: Stats; question: Question }) {
       />
       {LEVELS.map((level) => (
         <div key={level} className="bg-sheet px-3 py-2">
-          <dt>
+          <dt className="flex h-[18px] items-center">
             <LevelTag level={level} long />
           </dt>
           <dd className="text-base font-semibold" title={formatCount(counts.get(level) ?? 0)}>
