@@ -47,6 +47,7 @@ from storage.classes import AUDIT, classes_of, classifier, classify
 from storage.framing import Framing
 from storage.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
+from storage.session_ends import SessionEnds
 from storage.spool.spool import Spool
 
 _FIRST_CONTACT_S = 10.0
@@ -148,6 +149,8 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         await stack.enter_async_context(_beside(catalogue.run()))
         batches = Batches(installation.database_dsn())
         await stack.enter_async_context(_beside(batches.run()))
+        session_ends = SessionEnds(installation.database_dsn())
+        await stack.enter_async_context(_beside(session_ends.run()))
         changes = await stack.enter_async_context(
             await open_pool(
                 installation.database_dsn(), DatabaseRole.OWNER, size=2, name="opslog-changes"
@@ -162,6 +165,7 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                     installation.secrets.jwt_key_id(): installation.secrets.jwt_public_key()
                 },
                 cursor_key=installation.secrets.cursor_key(),
+                session_ends=session_ends,
                 keep_access=_keeper_of_accesses(storing.spool, redactor),
                 redact=lambda text: redactor.text(text)[0],
                 stored_as=lambda name, value: str(redactor.value(name, value)[0]),
@@ -177,6 +181,8 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         stack.push_async_callback(runner.cleanup)
         api = ApiServer(runner, settings.api)
         listener = SocketListener(api, socket.socket(fileno=fd), TlsContext.of(settings.api))
+        with suppress(TimeoutError):  # a session that was ended must not come back meanwhile
+            await asyncio.wait_for(session_ends.is_known.wait(), _FIRST_CONTACT_S)
         listener.start()
         await _first_contact(storing.spool)
         say_ready()

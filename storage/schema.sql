@@ -691,3 +691,11 @@ REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_m
     opslog_prepare_segment(text), opslog_open_segment(text), opslog_enter_segments(text[]),
     opslog_roll_segment(text, integer), opslog_settle_segments(), opslog_before_hold(),
     opslog_tell_retention(), opslog_make_bare_leaf(integer) FROM PUBLIC;
+
+-- When browsers logged out, so that every query server knows, also after a restart.
+-- Uses: storage/session_ends.py, which forgets a row when no session of its token can hold.
+CREATE TABLE session_ends (
+    token     text PRIMARY KEY,     -- first 16 hex digits of the token's SHA-256
+    ended_at  timestamptz NOT NULL, -- sessions that were begun until then are over
+    forget_at timestamptz NOT NULL  -- the token's own end
+);

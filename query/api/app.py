@@ -30,7 +30,7 @@ from query.api.tailing import Tailing
 from query.api.traces import Traces
 from query.api.trial import RedactionTrial, Try
 from query.auth.keys import keys_from
-from query.auth.sessions import Sessions
+from query.auth.sessions import Ends, Sessions
 from query.auth.tokens import Verifier
 from query.cursor import Cursors
 from query.live import Live, News
@@ -55,6 +55,8 @@ class Parts:
     token_keys: Mapping[str, bytes] = field(repr=False)
     """The installation's own verification key: key id to public PEM."""
     cursor_key: bytes = field(repr=False)
+    session_ends: Ends
+    """Who logged out."""
     keep_access: Keep
     """Where access events go; it raises OpslogError when they cannot be kept."""
     redact: Redact
@@ -81,7 +83,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     """
     reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s)
     audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
-    sessions = Sessions(parts.cursor_key)
+    sessions = Sessions(parts.cursor_key, parts.session_ends)
     handlers, live = _handlers(settings, parts, reader, audit, sessions)
     table = routes(handlers)
     door = Door(

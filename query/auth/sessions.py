@@ -1,42 +1,53 @@
 """Sessions of browsers: a believed token is exchanged for a cookie that scripts cannot read.
 
 The cookie says who it is for and until when, signed with a key of this installation; it never
-outlives its token, and what its holder may do is looked up anew each time. Logging out is
-remembered by this process until the session would have ended.
+outlives its token, and what its holder may do is looked up anew each time. Logging out ends all
+sessions that were begun with the same token until then (storage/session_ends.py).
 """
 
 import hashlib
 import hmac
-import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from config.access import permissions_of
 from query.auth.tokens import Principal
+from storage.session_ends import SessionEnd
 
 _LONGEST = 4096
 _TAG_BYTES = 32
-_MAX_ENDED = 100_000
+
+
+class Ends(Protocol):
+    """Remembers who logged out (storage.session_ends.SessionEnds)."""
+
+    def ended_s(self, token: str) -> float:
+        """Until when sessions of this token are over; 0: none is."""
+        ...
+
+    def end(self, token: str, end: SessionEnd) -> None:
+        """Somebody logs out."""
+        ...
 
 
 class Sessions:
     """Seals and opens session cookies."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, ends: Ends) -> None:
         # A key of its own, so that the same secret may serve other purposes.
         self._key = hmac.digest(key, b"opslog session", hashlib.sha256)
-        self._ended: dict[str, float] = {}
+        self._ends = ends
 
     def begin(self, principal: Principal) -> str:
         """The cookie's value for a holder of a believed token."""
         body = orjson.dumps(
             {
-                "sid": secrets.token_urlsafe(16),
+                "at": time.time(),
                 "sub": principal.subject,
                 "role": principal.role,
                 "modules": principal.modules,
@@ -49,7 +60,9 @@ class Sessions:
     def find(self, text: str) -> Principal | None:
         """Who a cookie stands for; None for what `begin` did not make, and for ended ones."""
         said = self._opened(text)
-        if said is None or said["sid"] in self._ended or said["exp"] <= time.time():
+        if said is None or said["exp"] <= time.time():
+            return None
+        if said.get("at", 0.0) <= self._ends.ended_s(said["token"]):
             return None
         modules = said["modules"]
         return Principal(
@@ -62,14 +75,10 @@ class Sessions:
         )
 
     def end(self, text: str) -> None:
-        """The cookie holds no more."""
+        """The cookie holds no more, nor do others of its token."""
         said = self._opened(text)
-        if said is None:
-            return
-        now_s = time.time()
-        if len(self._ended) >= _MAX_ENDED:
-            self._ended = {sid: end for sid, end in self._ended.items() if end > now_s}
-        self._ended[said["sid"]] = said["exp"]
+        if said is not None:
+            self._ends.end(said["token"], SessionEnd(time.time(), said["exp"]))
 
     def _opened(self, text: str) -> Mapping[str, Any] | None:
         if len(text) > _LONGEST or not text.isascii():

@@ -34,7 +34,7 @@ BEGIN
     END IF;
     IF to_regrole('opslog_reader') IS NOT NULL THEN
         GRANT SELECT ON ledger_in, ledger, ledger_nodes, ledger_checkpoints, ingest_minutes,
-            audit_records, ledger_checks TO opslog_reader;
+            audit_records, ledger_checks, session_ends TO opslog_reader;
         GRANT SELECT ON system_logs, segments, log_streams, spools, ingest_batches, ingest_parts,
             ingest_requests, log_counts, log_counts_hourly, dead_letters, schema_migrations,
             retention_runs, retention_steps, retention_classes, retention_clock, holds,

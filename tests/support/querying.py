@@ -23,6 +23,7 @@ from storage.catalogue import Catalogue
 from storage.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
+from storage.session_ends import SessionEnds
 from storage.spool.spool import Spool
 from storage.writer import Writer
 from tests.support.records import make_frame
@@ -158,7 +159,8 @@ class Switches:
 async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None):
     """The query server on a database."""
     catalogue, news = Catalogue(dsn), Batches(dsn)
-    following = asyncio.gather(catalogue.run(), news.run())
+    ends = SessionEnds(dsn)
+    following = asyncio.gather(catalogue.run(), news.run(), ends.run())
     changes = await open_pool(dsn, DatabaseRole.OWNER, size=2)
     await catalogue.refresh()
     accesses, switches = [], Switches()
@@ -175,6 +177,7 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
             catalogue=catalogue,
             token_keys={KEY_ID: public_pem(OWN_KEY)},
             cursor_key=CURSOR_KEY,
+            session_ends=ends,
             keep_access=keep,
             redact=lambda text: text.replace("hunter2", "[REDACTED]"),
             stored_as=lambda name, value: f"hmac:{name}" if "@" in value else value,

@@ -1,5 +1,7 @@
 """The browser's session: a cookie that scripts cannot read and other sites cannot use."""
 
+import asyncio
+
 import pytest
 
 from config.settings import ApiSettings, Settings
@@ -86,7 +88,9 @@ async def test_changes_by_cookie_need_a_header_that_forms_cannot_send(server):
 async def test_a_forged_or_changed_cookie_is_nobody(server):
     value = cookie_of(await login(server)).split(";")[0]
     name, _, text = value.partition("=")
-    forged = Sessions(b"x" * 32).begin(Principal("eve", "SUPER_ADMIN", frozenset(), 2e9, "t"))
+    forged = Sessions(b"x" * 32, Ends()).begin(
+        Principal("eve", "SUPER_ADMIN", frozenset(), 2e9, "t")
+    )
     server.client.session.cookie_jar.clear()
 
     for bad in (
@@ -119,8 +123,18 @@ async def test_a_proxy_that_is_not_trusted_makes_nothing_secure(server):
     assert "Secure" not in cookie_of(await login(server, **{"X-Forwarded-Proto": "https"}))
 
 
+class Ends(dict):
+    """Logouts in memory."""
+
+    def ended_s(self, token):
+        return self[token].ended_s if token in self else 0.0
+
+    def end(self, token, end):
+        self[token] = end
+
+
 async def test_a_session_ends_with_its_token():
-    sessions = Sessions(b"k" * 32)
+    sessions = Sessions(b"k" * 32, Ends())
 
     assert sessions.find(sessions.begin(Principal("a", "NOC", frozenset(), 1.0, "t"))) is None
     lasting = sessions.begin(Principal("a", "NOC", frozenset(), 2e10, "t", modules=("m",)))
@@ -128,3 +142,34 @@ async def test_a_session_ends_with_its_token():
     sessions.end(lasting)
     sessions.end("nonsense")
     assert sessions.find(lasting) is None
+
+
+async def test_after_a_logout_the_token_may_begin_a_new_session(server):
+    await login(server)
+    await server.client.delete(SESSION, headers=OWN)
+
+    await login(server)
+
+    assert (await server.client.get(SESSION, headers=OWN)).status == 200
+
+
+async def test_a_logout_is_known_to_other_query_servers_and_after_a_restart(
+    database, reader_pool, server
+):
+    """T23: a session must not come back to life with the next process."""
+    cookie = {"Cookie": cookie_of(await login(server)).split(";")[0]}
+    async with query_server(database.dsn, reader_pool) as other:
+
+        async def status(asked):
+            asked.client.session.cookie_jar.clear()
+            return (await asked.client.get(SESSION, headers=cookie)).status
+
+        assert await status(other) == 200
+        await server.client.delete(SESSION, headers={**OWN, **cookie})
+        assert await status(server) == 401
+        async with asyncio.timeout(5):
+            while await status(other) == 200:
+                await asyncio.sleep(0.02)
+        async with query_server(database.dsn, reader_pool) as restarted, asyncio.timeout(5):
+            while await status(restarted) == 200:
+                await asyncio.sleep(0.02)
