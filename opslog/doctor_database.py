@@ -101,6 +101,20 @@ def _of_server(facts: asyncpg.Record) -> Iterator[Finding]:
             "see that autovacuum runs; VACUUM FREEZE the tables that pg_class names",
             is_trouble=True,
         )
+    if facts["unsafe"]:
+        yield Finding(
+            f"switched off in PostgreSQL: {facts['unsafe']}",
+            "a power cut may damage the database, and takes records that were acknowledged",
+            "switch it on and reload PostgreSQL",
+            is_trouble=True,
+        )
+    if facts["letters"]:
+        yield Finding(
+            "the system orders letters otherwise than when the database was made",
+            "its indexes of texts may not find what is there",
+            "REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
+            is_trouble=True,
+        )
 
 
 def _of_retention(status: Status, settings: Settings) -> Iterator[Finding]:

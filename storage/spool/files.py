@@ -277,6 +277,12 @@ class FolderLock:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise SpoolBusy(f"the spool {folder} is in use by process {holder}") from error
+        except OSError as error:
+            os.close(self._descriptor)
+            raise SetupError(
+                f"the spool folder {folder} cannot be locked: {error.strerror}; set spool.directory"
+                " to a folder on a local disk"
+            ) from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 

@@ -387,7 +387,8 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.don
 
 -- name: doctor_facts
 -- What may go wrong with the server. Rows: version, size, locks, has_trigrams (or sealing will install
--- them), oldest_s, age, day_rows, disk_per_row. Uses: opslog/doctor_database.py.
+-- them), oldest_s, age, unsafe (what is switched off that commits need), letters (whether the system
+-- orders letters otherwise than when the database was made), day_rows, disk_per_row. Uses: opslog/doctor_database.py.
 SELECT current_setting('server_version') AS version,
        pg_database_size(current_database()) AS size,
        current_setting('max_locks_per_transaction')::integer AS locks,
@@ -398,6 +399,10 @@ SELECT current_setting('server_version') AS version,
        (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
           FROM pg_stat_activity WHERE pid <> pg_backend_pid()) AS oldest_s,
        (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS age,
+       (SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
+         WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off') AS unsafe,
+       (SELECT datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid)
+          FROM pg_database WHERE datname = current_database()) AS letters,
        (SELECT sum(rows)::bigint FROM log_counts_hourly
          WHERE hour > clock_timestamp() - interval '1 day') AS day_rows,
        (SELECT sum(disk_bytes)::float8 / nullif(sum(rows), 0) FROM segments

@@ -35,18 +35,23 @@ def test_a_record_survives_the_receiver_killed_right_after_its_200():
 # How often each process reaches the place before it dies there: a place that every request passes
 # must be rarer than one that a transaction passes, or the supervisor's pauses eat the test's time.
 STAGES = {
+    "recv.body": 100,
+    "spool.before_append": 100,
     "spool.before_fsync": 100,
     "spool.after_fsync": 100,
     "ack.sent": 100,
     "writer.mid_copy": 20,
     "writer.before_commit": 20,
     "writer.after_commit": 20,
+    "spool.before_unlink": 3,
 }
 
 
 @pytest.mark.parametrize("place", STAGES)
 def test_killed_at_every_stage_nothing_is_lost_or_doubled(place):
-    with Product.running(OPSLOG_FAILPOINTS=f"{place}=kill@{STAGES[place]}") as product:
+    with Product.running(
+        OPSLOG_FAILPOINTS=f"{place}=kill@{STAGES[place]}", OPSLOG_SPOOL__FILE_BYTES="65536"
+    ) as product:
         with Senders(product.otlp_url, "stage", clients=4, batch=20) as senders:
             product.wait(lambda: "killed by SIGKILL" in product.log.read_text(), 90)
             count = len(senders.acknowledged)

@@ -130,3 +130,18 @@ def test_somebody_has_locked_a_table(product, senders):
     assert acknowledged > 2000
     assert "lock timeout" in said
     check(product, senders)
+
+
+def test_a_second_receiver_on_the_same_spool_is_refused(product, senders):
+    """F31: with the process that has it; the first one is not disturbed."""
+    first = product.find("receiver-0")
+    port = product.environment["OPSLOG_OTLP__PORT"]
+    product.environment["OPSLOG_OTLP__PORT"] = "0"
+    try:
+        done = product.run("receiver", "--name", "receiver-0")
+    finally:
+        product.environment["OPSLOG_OTLP__PORT"] = port
+
+    assert done.returncode == 75
+    assert f"is in use by process {first}" in done.stderr
+    check(product, senders)

@@ -1,0 +1,32 @@
+"""docs/reliability.md: every fault of the list has a test, and the tests it names are there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/reliability.md").read_text("utf-8")
+FAULTS = 68
+ROWS = dict(re.findall(r"^\| F(\d+) \| .* \| (.*) \|$", PAGE, re.MULTILINE))
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def test_every_fault_has_a_line_with_a_test() -> None:
+    """`as F1` counts when F1 names one."""
+    assert {int(number) for number in ROWS} == set(range(1, FAULTS + 1))
+    for number, cell in ROWS.items():
+        other = re.fullmatch(r"as F(\d+)", cell)
+        assert TEST.search(ROWS[other[1]] if other else cell), f"F{number}"
+
+
+def test_the_tests_that_it_names_are_there() -> None:
+    """Whoever renames one hears of it."""
+    named = TEST.findall(PAGE)
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(
+            rf"^(?:async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert missing == []
+    assert len(named) > FAULTS / 2

@@ -1,0 +1,39 @@
+"""What `opslog doctor` says of a database in danger."""
+
+import asyncpg
+import pytest
+
+from opslog.doctor_database import _of_server
+from storage.statements import statement
+
+
+@pytest.fixture
+async def facts(database):
+    """Of a sound database on a server of the tests, which is not safe from power cuts."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        return dict(await connection.fetchrow(statement("doctor_facts")))
+    finally:
+        await connection.close()
+
+
+def troubles(facts):
+    return [finding.what for finding in _of_server(facts) if finding.is_trouble]
+
+
+async def test_a_server_without_fsync_is_trouble(facts):
+    assert troubles(facts) == ["switched off in PostgreSQL: fsync, full_page_writes"]
+    assert troubles(facts | {"unsafe": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        ({"age": 1_500_000_000}, "the oldest row is 1,500,000,000 transactions old"),
+        ({"letters": True}, "the system orders letters otherwise"),
+    ],
+)
+async def test_what_endangers_the_database_is_trouble(facts, fact, told):
+    (found,) = troubles(facts | {"unsafe": None} | fact)
+
+    assert found.startswith(told)
