@@ -2,13 +2,14 @@
 
 import getpass
 import json
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from config.errors import OpslogError, SetupError
 from opslog.profiles import profile
@@ -46,10 +47,23 @@ def _said(status: int, problem: Mapping[str, Any]) -> str:
     return text
 
 
+class _StayHere(HTTPRedirectHandler):
+    """Follows nobody: urllib would take the token along to wherever an answer points."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        """None: the redirect becomes the answer, which is then refused."""
+
+
+_open = build_opener(_StayHere).open
+
+
 class Api:
     """One API and who asks it."""
 
     def __init__(self, url: str, token: str) -> None:
+        """Raises NoApi for what is no web address."""
+        if not url.lower().startswith(("https://", "http://")):
+            raise NoApi(f"{url} is no address of an API: write https://HOST or http://HOST:PORT")
         self.url = url.rstrip("/")
         self._token = token
 
@@ -64,12 +78,14 @@ class Api:
             address, headers={"Authorization": f"Bearer {self._token}", **(headers or {})}
         )
         try:
-            answer: HTTPResponse = urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
+            answer: HTTPResponse = _open(request, timeout=TIMEOUT_S)
         except HTTPError as error:
             with error:
                 raise Refused(error.code, _problem(error.read())) from None
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                reason = f"{reason}; SSL_CERT_FILE names the file of an authority of your own"
             raise NoApi(f"nobody answers at {self.url}: {reason}") from None
         return answer
 
@@ -115,8 +131,12 @@ def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Ap
     running = found.running()
     if not url and running is None:
         raise NoApi("opslog does not run here; name one with --url and --token, or --profile")
+    here = running.api_url if running else ""
+    if url and not token and url.rstrip("/") != here.rstrip("/"):
+        # A token of this installation opens it; nobody else is to be sent one unasked.
+        raise NoApi(f"{url} is not the opslog that runs here: name its token with --token")
     if not token:
         # Whoever can read the installation's key may ask as they like.
         wish = TokenWish(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())
         token = signed_token(found, wish)
-    return Api(url or (running.api_url if running else ""), token)
+    return Api(url or here, token)

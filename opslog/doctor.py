@@ -214,6 +214,12 @@ def _abandoned(_: Installation) -> Iterator[Finding]:
         )
 
 
+def _exposure(installation: Installation) -> Iterator[Finding]:
+    from opslog.doctor_exposure import examine as look  # noqa: PLC0415 - it needs Finding
+
+    yield from look(installation)
+
+
 def _database(installation: Installation) -> Iterator[Finding]:
     from opslog.doctor_database import examine as look  # noqa: PLC0415 - it needs Finding
 
@@ -232,6 +238,7 @@ _LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _file_limit,
     _overcommit,
     _abandoned,
+    _exposure,
     _database,
 )
 

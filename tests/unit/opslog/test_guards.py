@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from config.settings import Settings
+from opslog.doctor_exposure import examine
+from opslog.installation import Installation
 from opslog.redis_address import RedisExposed, check_redis, missing_guards
 
 ADDRESSES = [
@@ -40,6 +42,32 @@ def test_a_redis_elsewhere_needs_a_password_and_tls(url, missing):
     assert all(guard in str(refused.value) for guard in missing)
     assert "secret" not in str(refused.value)
     check_redis(settings.model_copy(update={"insecure_redis": True}))
+
+
+EXPOSED = [
+    ({}, ""),
+    ({"otlp": {"host": "0.0.0.0"}}, "otlp.host is 0.0.0.0, without TLS"),
+    ({"api": {"host": "::"}}, "api.host is ::, without TLS"),
+    ({"api": {"host": "::", "trusted_proxies": ["10.0.0.1"]}}, ""),
+    ({"api": {"host": "::", "tls_cert": "c", "tls_key": "k"}}, ""),
+    ({"redis_url": "redis://:secret@elsewhere"}, "redis_url names a server on another machine"),
+    ({"database_url": "postgresql://u:secret@db.example/x"}, "the database is at db.example"),
+    ({"database_url": "postgresql://u:secret@db.example/x?sslmode=require"}, "is not checked"),
+    ({"database_url": "postgresql://u:secret@db.example/x?sslmode=verify-full"}, ""),
+    ({"database_url": "postgresql://u:secret@127.0.0.1/x"}, ""),
+    ({"database_url": "postgresql://u:secret@/x?host=/run/postgresql"}, ""),
+]
+
+
+@pytest.mark.parametrize(("wishes", "expected"), EXPOSED)
+def test_the_doctor_knows_what_others_could_read(wishes, expected, tmp_path):
+    settings = Settings.model_validate({"data_dir": tmp_path, **wishes})
+
+    found = list(examine(Installation(settings)))
+
+    said = "\n".join(f"{item.what}: {item.why}" for item in found if not item.is_fine)
+    assert expected in said if expected else not said
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize("command", ["up", "worker", "scheduler"])
