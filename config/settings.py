@@ -106,7 +106,7 @@ class ApiSettings(Section):
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Longest a question may run in the database."""
     pool_connections: Annotated[int, Field(ge=1, le=200)] = 8
-    """Database connections of the query server."""
+    """Database connections of the query server; half as many more keep plans for ids."""
     user_concurrency: Annotated[int, Field(ge=1, le=100)] = 8
     """Questions of one token at a time; further ones get 429."""
     header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0

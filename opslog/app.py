@@ -134,15 +134,22 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         storing = await stack.enter_async_context(
             Storing.open(installation, "query", classes=(AUDIT,))
         )
-        pool = await stack.enter_async_context(
-            await open_pool(
-                installation.database_dsn(),
-                DatabaseRole.READER,
-                size=settings.api.pool_connections,
-                statement_timeout_s=settings.api.statement_timeout_s,
-                name="opslog-query",
+        pool, lookups = [
+            await stack.enter_async_context(
+                await open_pool(
+                    installation.database_dsn(),
+                    DatabaseRole.READER,
+                    size=size,
+                    statement_timeout_s=settings.api.statement_timeout_s,
+                    name=f"opslog-{name}",
+                    keeps_plans=name == "lookup",
+                )
             )
-        )
+            for name, size in (
+                ("query", settings.api.pool_connections),
+                ("lookup", -(-settings.api.pool_connections // 2)),
+            )
+        ]
         canaries = Canaries(redactor)
         await stack.enter_async_context(_beside(canaries.run()))
         catalogue = Catalogue(installation.database_dsn())
@@ -160,6 +167,7 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
             settings,
             Parts(
                 pool=pool,
+                lookups=lookups,
                 catalogue=catalogue,
                 token_keys={
                     installation.secrets.jwt_key_id(): installation.secrets.jwt_public_key()

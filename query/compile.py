@@ -107,6 +107,8 @@ class LeafFilter:
     """Known to select many rows, so that walking in order of time beats every other index."""
     is_fenced: bool = False
     """Known to walk for too long, so that the filter is planned without the order."""
+    is_lookup: bool = False
+    """An index finds all of it at once, in no order: it must be used, sealed or not."""
 
 
 def compile_wave(
@@ -143,7 +145,7 @@ def _select(
     what = columns.inner(arguments)
     select = f"SELECT {what} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
     is_fenced = part.is_fenced or (not part.is_walked and is_needle(part.condition))
-    if part.leaf.is_sealed and is_fenced:
+    if part.is_lookup or (part.leaf.is_sealed and is_fenced):
         # Some values make the planner walk created_at for minutes instead of using the GIN index;
         # OFFSET 0 keeps it from seeing the ORDER BY while it plans the filter.
         return f"SELECT * FROM ({select} OFFSET 0) AS fenced"  # noqa: S608

@@ -2,7 +2,7 @@
 
 from query.language import conjuncts
 from storage.conditions import is_needle
-from storage.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
+from storage.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID, Field
 from storage.filters import (
     And,
     AttrCompare,
@@ -21,6 +21,7 @@ from storage.filters import (
 from storage.prune import Leaf
 
 _INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
+_UNORDERED = frozenset({ID, TRACE_ID, CORRELATION_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
 _NEVER_INDEXED = AttrRegex | AttrPrefix | AttrCompare | AttrPresent
 _UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
@@ -48,6 +49,11 @@ def is_scan(where: Filter, leaf: Leaf) -> bool:
 def is_found_by_id(where: Filter) -> bool:
     """Whether one index finds the records at once, in every leaf."""
     return any(map(_finds, conjuncts(where)))
+
+
+def is_unordered_id(where: Filter) -> bool:
+    """Whether the index that finds the records at once does not have them in order of time."""
+    return any(_finds(item, _UNORDERED) for item in conjuncts(where))
 
 
 def is_word_needle(where: Filter) -> bool:
@@ -80,13 +86,13 @@ def _has(condition: Filter, kinds: object) -> bool:
             return isinstance(condition, kinds)  # type: ignore[arg-type]
 
 
-def _finds(condition: Filter) -> bool:
+def _finds(condition: Filter, by: frozenset[Field] = _INDEXED) -> bool:
     match condition:
         case FieldEquals(field) | FieldIn(field):
-            return field in _INDEXED
+            return field in by
         case Or(of):
-            return bool(of) and all(map(_finds, of))
+            return bool(of) and all(_finds(item, by) for item in of)
         case And(of):
-            return any(map(_finds, of))
+            return any(_finds(item, by) for item in of)
         case _:
             return False

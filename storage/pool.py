@@ -26,6 +26,9 @@ QUERIES_PER_CONNECTION = {
     DatabaseRole.READER: 10_000,
 }
 """Busy ones are replaced, for the same reason."""
+KEPT_STATEMENTS = 200
+KEPT_STATEMENT_BYTES = 64 * 1024
+"""A question to 30 leaves is 14 kB of SQL."""
 COMMAND_TIMEOUT_S = 120.0
 """Longest wait for an answer where no statement timeout is set: the network may have gone."""
 
@@ -62,20 +65,34 @@ async def open_pool(
     size: int,
     statement_timeout_s: float = 0,
     name: str = "",
+    keeps_plans: bool = False,
 ) -> Pool:
     """A pool of up to `size` connections that have taken `role`.
 
     It connects with the first use, not here, so a process can start while PostgreSQL is away.
     `statement_timeout_s` 0 means none. `name` is shown in pg_stat_activity (default: the role).
+    With `keeps_plans` a statement is planned once per connection, whatever its values: a tenth of
+    a millisecond less for each leaf, for statements that one index answers for every value.
     """
+    arguments = _arguments(dsn, role, statement_timeout_s, name)
+    if keeps_plans:
+        arguments["server_settings"]["plan_cache_mode"] = "force_generic_plan"
     return await asyncpg.create_pool(
-        **_arguments(dsn, role, statement_timeout_s, name),
+        **arguments,
+        statement_cache_size=KEPT_STATEMENTS,
+        max_cacheable_statement_size=KEPT_STATEMENT_BYTES,
         min_size=0,
         max_size=size,
         max_queries=QUERIES_PER_CONNECTION[role],
         max_inactive_connection_lifetime=IDLE_CONNECTION_S,
         init=lambda conn: _take(conn, role),
+        # Readers change nothing of their session, so nothing is put back after each question.
+        reset=_leave if role is DatabaseRole.READER else None,
     )
+
+
+async def _leave(_: Connection) -> None:
+    """Nothing to put back; asyncpg has ended a transaction before."""
 
 
 async def connect(

@@ -87,8 +87,12 @@ class Statement:
 class Session:
     """One question's connection and what is left of its time."""
 
-    def __init__(self, connection: Connection, limit_s: float) -> None:
+    def __init__(
+        self, connection: Connection, limit_s: float, *, keeps_plans: bool = False
+    ) -> None:
         self._connection = connection
+        self.keeps_plans = keeps_plans
+        """Whether statements are planned once, whatever their values."""
         self._limit_s = limit_s
         self._deadline_s = time.monotonic() + limit_s
 
@@ -112,34 +116,41 @@ class Session:
 
 
 class Reader:
-    """Opens sessions on the pool of the role that can only select."""
+    """Opens sessions on the pools of the role that can only select."""
 
-    def __init__(self, pool: "Pool", *, limit_s: float) -> None:
+    def __init__(self, pool: "Pool", *, limit_s: float, lookups: "Pool | None" = None) -> None:
         self._pool = pool
+        self._lookups = lookups
         self.limit_s = limit_s
         """Longest that one question may take in all."""
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
-        """A connection for one question. Raises DatabaseBusy when none gets free in time."""
+    async def session(self, *, is_lookup: bool = False) -> AsyncIterator[Session]:
+        """A connection for one question. Raises DatabaseBusy when none gets free in time.
+
+        With `is_lookup` it is one that keeps plans (storage/pool.py), where there are such.
+        """
+        keeps_plans = is_lookup and self._lookups is not None
+        pool = self._lookups if is_lookup and self._lookups is not None else self._pool
         with _translated(self.limit_s):
             try:
-                connection = await self._pool.acquire(timeout=CONNECTION_WAIT_S)
+                connection = await pool.acquire(timeout=CONNECTION_WAIT_S)
             except TimeoutError as error:
                 raise DatabaseBusy("no database connection got free in time") from error
         try:
-            yield Session(connection, self.limit_s)
+            yield Session(connection, self.limit_s, keeps_plans=keeps_plans)
         finally:
             # Shielded: a cancelled question must still hand back its connection.
-            await asyncio.shield(self._release(connection))
+            await asyncio.shield(_release(pool, connection))
 
     async def rows(self, statement: Statement) -> list[Row]:
         """All rows of a question of one statement."""
         async with self.session() as session:
             return await session.rows(statement)
 
-    async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
-        await self._pool.release(connection)
+
+async def _release(pool: "Pool", connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    await pool.release(connection)
 
 
 class _translated:  # noqa: N801 - reads as the word it is: `with _translated(...)`

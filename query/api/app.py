@@ -69,6 +69,8 @@ class Parts:
     """Connections that may change ingest keys."""
     trial: Try
     """What redaction would make of a payload."""
+    lookups: "Pool | None" = None
+    """Connections of the same role that keep plans, for what one index finds."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """Further checks of /readyz; the database's own is always there."""
     version: str
@@ -81,7 +83,7 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
     Serve it with `handler_cancellation=True`: a question whose asker has gone is then cancelled
     in the database as well.
     """
-    reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s)
+    reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s, lookups=parts.lookups)
     audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
     sessions = Sessions(parts.cursor_key, parts.session_ends)
     handlers, live = _handlers(settings, parts, reader, audit, sessions)

@@ -11,6 +11,7 @@ from config.access import Permission
 from config.errors import BadInput
 from query.access_audit import AccessAudit
 from query.api.call import Call
+from query.cost import is_found_by_id
 from query.cursor import Cursors, Position
 from query.pages import Missing, Page, Pages, Question, key_of
 from query.render.records import MEMBERS, page_json, records
@@ -100,7 +101,8 @@ class Asking:
     async def page(self, call: Call, asked: Asked) -> web.Response:
         """The page as JSON."""
         names = members(asked.search)
-        async with self.sources.reader.session() as session:
+        is_lookup = is_found_by_id(asked.where)
+        async with self.sources.reader.session(is_lookup=is_lookup) as session:
             page = await self.read(session, asked)
             streams = await self.sources.streams.of(
                 session, [row["stream_id"] for row in page.rows]

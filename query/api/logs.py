@@ -77,7 +77,7 @@ class Logs:
         """GET /api/v1/logs/{id}. Of copies with the same id the one that arrived first."""
         if call.request.query:
             raise BadInput("this address takes no parameters", where=next(iter(call.request.query)))
-        async with self._from.reader.session() as session:
+        async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
         call.rows = 1
         return json_answer(record_json(row, stream))
@@ -86,8 +86,9 @@ class Logs:
         """GET /api/v1/logs/{id}/context: what its service said just before and after."""
         search = self._asking.search(call, CONTEXT)
         before, after = (_count(search, name) for name in ("before", "after"))
-        async with self._from.reader.session() as session:
+        async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
+        async with self._from.reader.session() as session:
             where = await resolve(session, _same_place(row, stream, call))
             earlier = await self._beside(session, where, row, Order.NEWEST, before)
             later = await self._beside(session, where, row, Order.OLDEST, after)

@@ -67,7 +67,7 @@ class Traces:
         search = self._asking.search(call, TRACE, FieldEquals(TRACE_ID, wanted))
         asked = self._asking.asked(call, search)
         names = members(search)
-        async with self._from.reader.session() as session:
+        async with self._from.reader.session(is_lookup=True) as session:
             page = await self._asking.read(session, asked)
             streams = await self._from.streams.of(session, [row["stream_id"] for row in page.rows])
             # The summary is of the whole trace, and comes with its first page.

@@ -162,6 +162,7 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
     ends = SessionEnds(dsn)
     following = asyncio.gather(catalogue.run(), news.run(), ends.run())
     changes = await open_pool(dsn, DatabaseRole.OWNER, size=2)
+    lookups = await open_pool(dsn, DatabaseRole.READER, size=2, keeps_plans=True)
     await catalogue.refresh()
     accesses, switches = [], Switches()
 
@@ -174,6 +175,7 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
         settings or Settings(),
         Parts(
             pool=reader_pool,
+            lookups=lookups,
             catalogue=catalogue,
             token_keys={KEY_ID: public_pem(OWN_KEY)},
             cursor_key=CURSOR_KEY,
@@ -197,3 +199,4 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await changes.close()
+    await lookups.close()
