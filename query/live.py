@@ -19,6 +19,7 @@ from config.errors import OpslogError
 from query.compile import RECORD
 from query.errors import TooManyQuestions
 from query.pages import Catalogue
+from query.places import Line, Place
 from query.render.records import record_json
 from storage.batches import BatchRange
 from storage.conditions import Arguments, condition_of, leaf_table
@@ -43,39 +44,6 @@ _MS_SHIFT = 22
 """A batch id is milliseconds since 1970 above these bits (storage/batch_ids.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A record's place in the tail: what a reader that comes back shows."""
-
-    batch_id: int
-    position: int
-
-    def __str__(self) -> str:
-        return f"{self.batch_id}.{self.position}"
-
-    def is_at_or_behind(self, other: "Place") -> bool:
-        """Whether the other one is of the same request and not after it."""
-        return other.batch_id == self.batch_id and other.position <= self.position
-
-    @classmethod
-    def read(cls, text: str) -> "Place | None":
-        """What `str` made; None for anything else."""
-        batch, _, position = text.partition(".")
-        if not (batch.isascii() and batch.isdigit() and len(batch) < 20):
-            return None
-        if not (position.isascii() and position.isdigit() and len(position) < 10):
-            return None
-        return cls(int(batch), int(position)) if int(batch) < 2**63 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One record for a watcher."""
-
-    place: Place
-    body: bytes
-
-
 @dataclass(eq=False, slots=True)
 class Watcher:
     """One reader of the tail."""
@@ -85,17 +53,33 @@ class Watcher:
     missed: int = 0
     """Records that it was not given since it was last told."""
     _lines: deque[Line] = field(default_factory=deque)
+    _later: deque[Line] | None = None
     _bytes: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, line: Line) -> None:
+    def offer(self, line: Line, *, is_replayed: bool = False) -> None:
         """Put a record in its queue, or count it as missed when that is full."""
+        if self._later is not None and not is_replayed:
+            self._later.append(line)
+            return
         if len(self._lines) >= MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
             self.miss(1)
             return
         self._lines.append(line)
         self._bytes += len(line.body)
         self._wake.set()
+
+    def hold_back(self) -> None:
+        """What comes from now on waits until `go_on`, behind what is replayed."""
+        self._later = deque(maxlen=MOST_WAITING)
+
+    def go_on(self) -> None:
+        """What was replayed is in the queue; what came meanwhile follows, each record once."""
+        replayed = {line.place for line in self._lines}
+        later, self._later = self._later or (), None
+        for line in later:
+            if line.place not in replayed:
+                self.offer(line)
 
     def miss(self, count: int) -> None:
         """It was not given so many records."""
@@ -181,13 +165,17 @@ class Live:
 
     async def replay(self, watcher: Watcher, last: Place) -> None:
         """Give a watcher that comes back what was stored since the record it saw last."""
-        async with self._reader.session() as session:
-            first = last.batch_id - (_REPLAY_SLACK_MS << _MS_SHIFT)
-            await self._know_segments(session)
-            parts = await session.rows(
-                Statement(_PARTS_SINCE, (self._segments(first), first, last.batch_id))
-            )
-            await self._deliver(session, parts, [watcher], after=last)
+        watcher.hold_back()
+        try:
+            async with self._reader.session() as session:
+                first = last.batch_id - (_REPLAY_SLACK_MS << _MS_SHIFT)
+                await self._know_segments(session)
+                parts = await session.rows(
+                    Statement(_PARTS_SINCE, (self._segments(first), first, last.batch_id))
+                )
+                await self._deliver(session, parts, [watcher], after=last)
+        finally:
+            watcher.go_on()
 
     async def _parts(self, session: Session, news: BatchRange) -> list[Row]:
         await self._know_segments(session)
@@ -249,7 +237,7 @@ class Live:
                 if row[f"m{number}"]:
                     given[row["segment"], number] += 1
                     if not is_seen:
-                        watcher.offer(line)
+                        watcher.offer(line, is_replayed=after is not None)
         return given
 
 

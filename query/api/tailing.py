@@ -8,7 +8,8 @@ from query.access_audit import Outcome
 from query.api.asking import Asking
 from query.api.call import Call
 from query.api.server import never_ends
-from query.live import Live, Place, Watcher
+from query.live import Live, Watcher
+from query.places import Place
 from query.search import TAIL
 
 HEARTBEAT_S = 15.0

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from query.live import Place
+from query.places import Place
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token
 
