@@ -10,7 +10,7 @@ planned anew.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ from retention.rewrite import carry_over, drop_replaced
 from retention.spare import HoldMade, refuse_newer, spare_held
 from storage import failpoints
 from storage.connection import Connection
-from storage.dropping import InTheWay, detach, drop, finish_all
+from storage.dropping import TOGETHER, InTheWay, detach, detach_together, drop, finish_all
 from storage.ledger.entries import enter
 from storage.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.pool import DatabaseRole, connect
@@ -167,13 +167,19 @@ async def go_on(
     while True:
         known = await spare_held(connection, deadline_s=deadline_s)
         try:
-            for row in await connection.fetch(statement("retiring_segments")):
-                policy = found.get(row["class_name"])
-                by = rule or (policy.rule if policy else "a removed rule")
-                await _go_on_with(connection, run, row, by, deadline_s=deadline_s, known=known)
+            for rows in _pieces(await connection.fetch(statement("retiring_segments"))):
+                await detach_together(connection, [row["segment"] for row in rows])
+                for row in rows:
+                    policy = found.get(row["class_name"])
+                    by = rule or (policy.rule if policy else "a removed rule")
+                    await _go_on_with(connection, run, row, by, deadline_s=deadline_s, known=known)
         except HoldMade:
             continue
         return
+
+
+def _pieces(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
+    return (rows[begin : begin + TOGETHER] for begin in range(0, len(rows), TOGETHER))
 
 
 async def _go_on_with(

@@ -5,7 +5,7 @@ interrupted is taken back by PostgreSQL and begun again the next time.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -122,6 +122,11 @@ async def _add_check(
         if await in_a_moment(connection, text):
             return True
     return False
+
+
+def in_one_message(texts: Iterable[str]) -> str:
+    """Statements that are carried out without a way to us and back between them."""
+    return ";\n".join(text.strip().rstrip(";") for text in texts)
 
 
 async def in_a_moment(connection: Connection, *texts: str) -> bool:

@@ -21,7 +21,7 @@ from storage import failpoints
 from storage.conditions import leaf_table
 from storage.connection import Connection
 from storage.dropping import InTheWay
-from storage.leaves import LONG_S, MOMENT_MS, leaf_statement
+from storage.leaves import LONG_S, MOMENT_MS, in_one_message, leaf_statement
 from storage.read_back import ReadPart, read_back, root_of
 from storage.statements import statement
 
@@ -207,7 +207,7 @@ def _exchange(made: Copy) -> str:
         texts.append(leaf_statement("plug_leaf", made.segment, SEGMENT=str(made.segment)))
     else:
         texts.append(leaf_statement("drop_leaf", made.segment))
-    return "\n".join(text.strip().rstrip(";") + ";" for text in texts)
+    return in_one_message(texts)
 
 
 async def _replace(connection: Connection, made: Copy) -> None:

@@ -90,7 +90,7 @@ DROP TABLE LEAF;
 
 -- name: unplug_leaf
 -- Takes a leaf out of system_logs within a transaction. Needs system_logs for itself for a moment:
--- with a lock_timeout of milliseconds only. Uses: storage/rewriting.py.
+-- with a lock_timeout of milliseconds only. Uses: storage/rewriting.py, storage/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF;
 
 -- name: plug_leaf

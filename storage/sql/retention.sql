@@ -108,6 +108,15 @@ SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
 SELECT inhdetachpending FROM pg_inherits
  WHERE inhrelid = to_regclass($1) AND inhparent = 'system_logs'::regclass;
 
+-- name: attached_of
+-- $1 tables    text[]    leaves
+-- Rows: segment of those that are wholly in system_logs. Uses: storage/dropping.py.
+SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
+  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+ WHERE i.inhparent = 'system_logs'::regclass AND NOT i.inhdetachpending
+   AND c.relname = ANY ($1)
+ ORDER BY 1;
+
 -- name: half_detached
 -- Leaves that an interrupted DETACH left half way.
 -- Rows: segment. Uses: storage/dropping.py.
