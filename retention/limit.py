@@ -19,8 +19,9 @@ from retention.locks import held
 from retention.plan import FINAL_STATES, Action, Step, Stored
 from retention.policy import Policy
 from retention.record import Run
+from retention.retire import go_on
 from retention.rewrite import carry_over
-from retention.run import PATIENCE_S, Report, go_on, mark
+from retention.run import PATIENCE_S, Report, mark
 from storage.classes import CLASS_BY_LEVEL
 from storage.connection import Connection
 from storage.dropping import InTheWay
@@ -79,6 +80,7 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
             return None
         await run.end("stopped", str(error))
         return Report("stopped", run.run_id, run.segments, run.rows, run.size, str(error))
+    await run.count()
     note = f"{size_text(excess)} beyond {RULE}: {run.rows} rows went before their time"
     await run.end("done", note)
     _log.error("size limit: %s", note)

@@ -16,8 +16,9 @@ from retention.locks import held
 from retention.plan import Stored
 from retention.policy import Policy
 from retention.record import Run
+from retention.retire import go_on
 from retention.rewrite import merge
-from retention.run import Report, go_on
+from retention.run import Report
 from storage.dropping import InTheWay
 from storage.locks import RETENTION_SPACE
 from storage.pool import DatabaseRole, connect

@@ -48,26 +48,35 @@ class Run:
         )
         return cls(connection, run_id)
 
-    async def add(self, done: Done) -> None:
+    async def add(self, *done: Done) -> None:
         """Within the transaction of what it says."""
-        await self._connection.execute(
+        await self._connection.executemany(
             statement("add_step"),
-            self.run_id,
-            done.segment,
-            done.class_name,
-            done.action,
-            done.rule,
-            done.rows,
-            done.size,
-            done.root,
-            done.to_segment,
-            done.kept_rows,
-            done.newest,
+            [
+                (
+                    self.run_id,
+                    each.segment,
+                    each.class_name,
+                    each.action,
+                    each.rule,
+                    each.rows,
+                    each.size,
+                    each.root,
+                    each.to_segment,
+                    each.kept_rows,
+                    each.newest,
+                )
+                for each in done
+            ],
         )
-        self.segments += 1
-        self.rows += done.rows
-        self.size += done.size
+
+    async def count(self) -> None:
+        """Bring `segments`, `rows` and `size` up to date: what was said and committed."""
+        row = await self._connection.fetchrow(statement("run_sums"), self.run_id)
+        assert row is not None
+        self.segments, self.rows, self.size = row["segments"], row["rows"], row["size"]
 
     async def end(self, outcome: str, note: str = "") -> None:
         """`done`, or `stopped` with the reason."""
         await self._connection.execute(statement("end_run"), self.run_id, outcome, note)
+        await self.count()

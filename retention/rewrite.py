@@ -116,9 +116,9 @@ async def drop_replaced(connection: Connection, segment: int, *, deadline_s: flo
     """Drop a leaf whose rows are elsewhere by now; that is in the ledger since it happened."""
 
     async def saying() -> None:
-        await connection.execute(statement("mark_dropped"), segment)
+        await connection.execute(statement("mark_dropped"), [segment])
 
-    await drop(connection, segment, saying, deadline_s=deadline_s)
+    await drop(connection, [segment], saying, deadline_s=deadline_s)
 
 
 async def merge(

@@ -1,8 +1,7 @@
 """Carries a plan out: expired segments go, without a reader or a writer noticing.
 
     mark     one transaction: no question goes there any more
-    detach   each leaf leaves system_logs beside readers and writers
-    drop     one transaction a leaf: the DROP, the ledger's entry, counts, parts, the run's record
+    go on    leaves leave system_logs and are dropped (retire.py)
 
 Killed anywhere, the next run goes on where this one stopped: what is marked goes, what is not is
 planned anew.
@@ -10,29 +9,25 @@ planned anew.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import asyncpg
 
 from config.settings import Settings
 from retention.catalogue import policies_in_force, record_policies, stored_segments
 from retention.clock import Now, observe
 from retention.holds import Holds
 from retention.locks import held
-from retention.plan import Action, Plan, Stored, due_segments, make_plan
+from retention.plan import Action, Plan, due_segments, make_plan
 from retention.policy import Policy, longest_keep
-from retention.record import Done, Run
-from retention.rewrite import carry_over, drop_replaced
-from retention.spare import HoldMade, refuse_newer, spare_held
+from retention.record import Run
+from retention.retire import go_on
+from retention.rewrite import carry_over
 from storage import failpoints
 from storage.connection import Connection
-from storage.dropping import TOGETHER, InTheWay, detach, detach_together, drop, finish_all
-from storage.ledger.entries import enter
+from storage.dropping import InTheWay
 from storage.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.pool import DatabaseRole, connect
-from storage.read_back import read_back, root_of
 from storage.statements import statement
 
 _log = logging.getLogger(__name__)
@@ -149,104 +144,6 @@ async def plan_with(
     segments = await stored_segments(connection)
     due = due_segments(found, segments, now)
     return make_plan(found, segments, await holds.count(connection, due), now)
-
-
-async def go_on(
-    connection: Connection,
-    run: Run,
-    found: Mapping[str, Policy],
-    *,
-    deadline_s: float,
-    rule: str = "",
-) -> None:
-    """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay.
-
-    `rule`: what it goes by, where that is not the policy of its class.
-    """
-    await finish_all(connection, deadline_s=deadline_s)
-    while True:
-        known = await spare_held(connection, deadline_s=deadline_s)
-        try:
-            for rows in _pieces(await connection.fetch(statement("retiring_segments"))):
-                await detach_together(connection, [row["segment"] for row in rows])
-                for row in rows:
-                    policy = found.get(row["class_name"])
-                    by = rule or (policy.rule if policy else "a removed rule")
-                    await _go_on_with(connection, run, row, by, deadline_s=deadline_s, known=known)
-        except HoldMade:
-            continue
-        return
-
-
-def _pieces(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
-    return (rows[begin : begin + TOGETHER] for begin in range(0, len(rows), TOGETHER))
-
-
-async def _go_on_with(
-    connection: Connection,
-    run: Run,
-    row: "asyncpg.Record",
-    rule: str,
-    *,
-    deadline_s: float,
-    known: int,
-) -> None:
-    """One marked segment. Raises InTheWay, and HoldMade when a hold is newer than `known`."""
-    stored = Stored(**{name: row[name] for name in _STORED})
-    await detach(connection, stored.segment, deadline_s=deadline_s)
-    failpoints.reach("retire.after_detach")
-    if row["replaced_by"] is None:
-        await _retire(connection, run, stored, rule, deadline_s=deadline_s, known=known)
-    elif row["may_go"]:
-        await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
-
-
-_STORED = tuple(Stored.__slots__)
-
-
-async def _retire(
-    connection: Connection, run: Run, stored: Stored, rule: str, *, deadline_s: float, known: int
-) -> None:
-    root = await _root(connection, stored)
-
-    async def saying() -> None:
-        await refuse_newer(connection, known)
-        body = {
-            "segment": stored.segment,
-            "class": stored.class_name,
-            "rows": stored.rows,
-            "root": root.hex() if root else None,
-            "policy": rule,
-            "run": run.run_id,
-        }
-        await enter(connection, "retire", body)
-        await run.add(
-            Done(
-                stored.segment,
-                stored.class_name,
-                "retire",
-                rule,
-                stored.rows,
-                stored.size,
-                root,
-                stored.newest,
-            )
-        )
-        await connection.execute(statement("mark_dropped"), stored.segment)
-        failpoints.reach("retire.before_commit")
-
-    await drop(connection, stored.segment, saying, deadline_s=deadline_s)
-
-
-async def _root(connection: Connection, stored: Stored) -> bytes | None:
-    """Merkle root over the rows that go; of a segment that was never sealed it is taken now."""
-    if stored.digest is not None or not stored.rows:
-        return stored.digest
-    try:
-        return root_of((await read_back(connection, stored.segment)).values())
-    except asyncpg.PostgresError as error:  # a broken page must not keep it for ever
-        _log.error("segment %d cannot be read before it goes: %s", stored.segment, error)
-        return None
 
 
 async def _forget(connection: Connection, found: Mapping[str, Policy], now: datetime) -> None:

@@ -3,7 +3,7 @@
 detach      DETACH PARTITION … CONCURRENTLY: waits for those who were there before, and holds
             nobody up; interrupted, it is finished by the next attempt. Before that, some together
             by a plain DETACH, if its lock is free within milliseconds
-drop        DROP TABLE of a detached leaf, in the transaction that says so
+drop        DROP TABLE of detached leaves, in the transaction that says so
 put back    a leaf that is wanted after all
 """
 
@@ -59,10 +59,18 @@ async def detach_together(connection: Connection, segments: Sequence[int]) -> No
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(_RETRY_S)
-        rows = await connection.fetch(statement("attached_of"), list(map(leaf_table, segments)))
-        texts = [leaf_statement("unplug_leaf", row["segment"]) for row in rows]
-        if not texts or await in_a_moment(connection, in_one_message(texts)):
+        texts = [leaf_statement("unplug_leaf", n) for n in await attached(connection, segments)]
+        if not texts:
             return
+        # Not even queueing: who comes after one that waits for such a lock waits behind it.
+        if await in_a_moment(connection, in_one_message([statement("parent_for_us"), *texts])):
+            return
+
+
+async def attached(connection: Connection, segments: Sequence[int]) -> list[int]:
+    """Those of the segments whose leaf is still in system_logs."""
+    rows = await connection.fetch(statement("attached_of"), list(map(leaf_table, segments)))
+    return [row["segment"] for row in rows]
 
 
 async def finish_all(connection: Connection, *, deadline_s: float) -> None:
@@ -73,20 +81,21 @@ async def finish_all(connection: Connection, *, deadline_s: float) -> None:
 
 async def drop(
     connection: Connection,
-    segment: int,
+    segments: Sequence[int],
     saying: Callable[[], Awaitable[None]],
     *,
     deadline_s: float,
 ) -> None:
-    """Drop a detached leaf; `saying` writes what is to be true with it, in the same transaction.
+    """Drop detached leaves; `saying` writes what is to be true with it, in the same transaction.
 
     Raises InTheWay when somebody reads it until the deadline.
     """
     while True:
         try:
             async with connection.transaction():
-                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
-                await connection.execute(leaf_statement("drop_leaf", segment))
+                texts = [leaf_statement("drop_leaf", segment) for segment in segments]
+                limit = f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'"
+                await connection.execute(in_one_message([limit, *texts]))
                 await saying()
         except asyncpg.LockNotAvailableError:
             await _or_give_up(connection, deadline_s)

@@ -110,12 +110,16 @@ SELECT inhdetachpending FROM pg_inherits
 
 -- name: attached_of
 -- $1 tables    text[]    leaves
--- Rows: segment of those that are wholly in system_logs. Uses: storage/dropping.py.
+-- Rows: segment of those that are in system_logs. Uses: storage/dropping.py, where none is on its
+-- way out half.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
- WHERE i.inhparent = 'system_logs'::regclass AND NOT i.inhdetachpending
-   AND c.relname = ANY ($1)
+ WHERE i.inhparent = 'system_logs'::regclass AND c.relname = ANY ($1)
  ORDER BY 1;
+
+-- name: parent_for_us
+-- system_logs for itself, or an error at once (55P03). Uses: storage/dropping.py.
+LOCK TABLE ONLY system_logs IN ACCESS EXCLUSIVE MODE NOWAIT;
 
 -- name: half_detached
 -- Leaves that an interrupted DETACH left half way.
@@ -250,13 +254,13 @@ SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
  ORDER BY s.max_received_at, s.segment;
 
 -- name: mark_dropped
--- The end of a segment: its counts and its parts go with it.
--- $1 segment   integer
--- Uses: retention/run.py, storage/rewriting.py, in the transaction of the DROP.
-WITH counts AS (DELETE FROM log_counts WHERE segment = $1),
-     hours AS (DELETE FROM log_counts_hourly WHERE segment = $1),
-     parts AS (DELETE FROM ingest_parts WHERE segment = $1)
-UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segment = $1;
+-- The end of segments: their counts and their parts go with them.
+-- $1 segments  integer[]
+-- Uses: retention/retire.py, retention/rewrite.py, in the transaction of the DROP.
+WITH counts AS (DELETE FROM log_counts WHERE segment = ANY ($1)),
+     hours AS (DELETE FROM log_counts_hourly WHERE segment = ANY ($1)),
+     parts AS (DELETE FROM ingest_parts WHERE segment = ANY ($1))
+UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segment = ANY ($1);
 
 -- name: add_step
 -- $1 run_id, $2 segment, $3 class, $4 action, $5 rule, $6 rows, $7 bytes, $8 root, $9 to_segment,
@@ -286,6 +290,13 @@ DELETE FROM dead_letters WHERE class = $1 AND received_at < $2;
 -- Rows: began_at, outcome of the last one that was done. Uses: retention/status.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = $1 AND outcome = 'done' ORDER BY began_at DESC LIMIT 1;
+
+-- name: run_sums
+-- $1 run_id    bigint
+-- Rows: segments, rows, size of its steps. Uses: retention/record.py.
+SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows,
+       coalesce(sum(bytes), 0)::bigint AS size
+  FROM retention_steps WHERE run_id = $1;
 
 -- name: runs
 -- $1 most      integer
