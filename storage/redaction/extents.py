@@ -13,7 +13,7 @@ from storage.redaction.shapes import Span
 Skip: TypeAlias = Callable[[bytes], bool]
 """Whether the value beside this name, inside a secret-named map, is harmless."""
 
-_SPACE: Final = re.compile(rb"[ \t]*+(?:\r?\n\s*+(?=[\"'\[{]))?")
+_SPACE: Final = re.compile(rb"[ \t]*+(?:\r?\n\s*+(?=[\"'\[{]|string\())?")
 _OPENER: Final = re.compile(
     rb"""(?:[bBrRuUfFNE@]{1,2})?(?:"""
     rb"""(?P<other>&quot;|%(?:25)*22|\\u0022|\xe2\x80\x9c|""(?=[^\s,;:}\])"]))"""
@@ -46,7 +46,9 @@ _TYPE: Final = re.compile(
 _PLACEHOLDER: Final = re.compile(
     rb"(?:\$\{|\{\{)[^{}\n\"',]{0,200}+\}{1,2}(?![\w/+$])|\{\w*\}(?![\w/+$])|\$\([^()\n]{0,200}+\)|<[\w \-]{0,40}+>"
 )
-_BRACED: Final = re.compile(rb"\{([^{}\"':=\n]{1,256}+)\}(?=[\s;,\"']|\Z)")
+_BRACED: Final = re.compile(
+    rb"\{(?:([^{}\"':=\n]{1,256}+)\}(?=[\s;,\"']|\Z)|([^{}\"'\n]{1,256}+)\}(?=;|\Z))"
+)
 _LINE: Final = re.compile(rb"[^\n\r]++")
 _CALL: Final = re.compile(rb"""[A-Za-z_][\w.:]*\(\s*(?=[bru]?\\*["'])|string\(\d+\)\s*(?=")""")
 _CONTAINER: Final = re.compile(

@@ -9,16 +9,8 @@ import re2
 from storage.redaction.headers import authorizations, basics, bearers, cookies, sessions
 from storage.redaction.inserts import Inserts
 from storage.redaction.keys import KeyNames
-from storage.redaction.pairs import (
-    Elements,
-    Flags,
-    Named,
-    Pairs,
-    element_pattern,
-    flag_pattern,
-    named_pattern,
-    pair_pattern,
-)
+from storage.redaction.named import Elements, Named, element_pattern, named_pattern
+from storage.redaction.pairs import Flags, Pairs, flag_pattern, pair_pattern
 from storage.redaction.pem import private_keys
 from storage.redaction.personal import cards, emails
 from storage.redaction.rules import Rule

@@ -12,8 +12,8 @@ from storage.redaction.randomness import random_looking
 _STATES: Final = frozenset(
     b"""absent accepted array await basic bearer blank bool boolean bytes changed cleared created deleted denied disabled
     empty enabled encrypted exceeded exists expired fail failed failure false filtered generated
-    granted hashed hidden incorrect int integer invalid issued malformed masked mismatch mismatched
-    missing n/a na nil no none not null number object off ok on optional passed present protected
+    granted hashed hidden include incorrect int integer invalid issued malformed masked mismatch mismatched
+    missing n/a na nil no none not null number object off ok omit on optional passed present protected
     provided received redacted refreshed rejected removed renewed required reset reused revoked
     rotated sanitized scrubbed sent set skipped str string success true undefined unchanged unexpected
     unknown unset unsupported unverified updated valid varchar verified wrong y yes""".split()
@@ -54,7 +54,7 @@ _REFERENCE: Final = re.compile(
     | https?://[^\s@?\#]*
     | arn:aws[\w-]*:(?:secretsmanager|ssm):\S* | op://\S+ | vault:\S*[/\#]\S*
     | projects/[\w-]+/secrets/[\w/-]+
-    | (?:file:(?://)?)?/(?:[a-z0-9_.\-]+/)+[A-Za-z0-9_.\-]* | ~/[\w./\-]+ | [A-Za-z]:\\[\w\\ .\-]+
+    | (?:file:(?://)?)?/(?:[a-z0-9_.\-]+/)+[A-Za-z0-9_.\-]* | /[a-z]+(?:[\-_][a-z]+)* | ~/[\w./\-]+ | [A-Za-z]:\\[\w\\ .\-]+
     """
 )
 # What a form or a validator says about a field stands where its value would.
@@ -63,12 +63,15 @@ _PROSE: Final = re.compile(
     rb"|similar)|does not|do not|is not|characters|at least)\b.*"
 )
 _WORDLIKE: Final = re.compile(rb"[A-Za-z]+(?:[-_ .:/][A-Za-z]+)*")
+# Capitals as in identifiers and acronyms: camelCase, HTTPServer, URLs. Random letters have others.
+_CAPITALS: Final = re.compile(rb"[a-z]*(?:[A-Z]{1,6}(?:[a-z]{2,}|s(?![a-z])))*[A-Z]{0,6}")
+_LEAST_RANDOM_BYTES: Final = 8
 _MEASURE: Final = re.compile(
     rb"[+-]?\d+(?:\.\d+)?(?:%|ns|us|ms|s|m|h|d|min|sec|[kKMGT]?i?B)?"
     rb"|\d+(?::\d+)+(?:/\w+)?|\d{4}-\d\d-\d\d(?:[T ][\d:.+\-Z]*)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|v?\d+(?:\.\d+)+[\w.+-]*"
 )
 _FIRST_WORD: Final = re.compile(rb"([A-Za-z']{2,}+)(?=[\s,:.!?()]|\Z)")
-_FIELD: Final = re.compile(rb"[A-Za-z_][\w.\-]*[=:]")
+_FIELD: Final = re.compile(rb"[A-Za-z_][\w.\-]*[=:](?!=|\Z)")
 _LEAST_SECRET_BYTES: Final = 6
 _LONGEST_HARMLESS_BYTES: Final = 256
 
@@ -91,9 +94,16 @@ def looks_secret(value: bytes) -> bool:
     """Whether a value under a doubtful name has the look of a secret: no word, date or measure."""
     return (
         len(value) >= _LEAST_SECRET_BYTES
-        and _WORDLIKE.fullmatch(value) is None
+        and (_WORDLIKE.fullmatch(value) is None or _odd_capitals(value))
         and _MEASURE.fullmatch(value) is None
     ) or (len(value) >= 20 and random_looking(value))
+
+
+def _odd_capitals(value: bytes) -> bool:
+    """Letters only, with capitals where no word and no identifier has them: `LJwxOVyKkbSTj`."""
+    return (
+        len(value) >= _LEAST_RANDOM_BYTES and value.isalpha() and _CAPITALS.fullmatch(value) is None
+    )
 
 
 def spoken(value: bytes) -> bool:
@@ -105,7 +115,9 @@ def sentence(value: bytes) -> bool:
     """The same inside prose, where the next word is far more likely: letters and digits mixed."""
     if _FIELD.match(value) is not None:
         return False
-    return spoken(value) and re.search(rb"\d", value) is not None and looks_secret(value)
+    if re.search(rb"\d", value) is None and not _odd_capitals(value):
+        return False
+    return spoken(value) and looks_secret(value)
 
 
 def looks_like_password(value: bytes) -> bool:

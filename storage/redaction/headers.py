@@ -35,7 +35,9 @@ _CREDENTIALS: Final = re.compile(
 _BEARER: Final = Shape(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\-.~+/]{8,}=*)""")
 _BASIC: Final = Shape(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
 
-_COOKIES: Final = Shape(rf"(?i)cookies?2?{_AFTER_NAME}")
+_COOKIES: Final = Shape(
+    rf"(?i)(?:cookies?2?{_AFTER_NAME}|\bcurl\b[^\n]{{0,300}}?\s(?:-b|--cookie)[ =]*[\"']?)"
+)
 _COOKIE: Final = re.compile(
     rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)((?:[^\s;,"'`\\<>&]|,(?![\s"']|[\w.\-]{1,64}=|\Z))*+)\2"""
     rb"""(?:\s*;\s*|,\s?(?=[\w.\-]+=)|&(?=[\w.\-]+=)|)"""

@@ -102,6 +102,8 @@ class KeyNames:
         `shipping=` cost nothing.
         """
         runs = {run for group in self._runs.values() for run, kind in group if kind in _PAIRED}
+        # Where a word is found by itself, so is every run that ends with it.
+        runs = {run for run in runs if len(run) == 1 or run[-1:] not in runs}
         joined = {r"[ _.\-]?".join(map(re.escape, run)) for run in runs}
         joined |= {re.escape(word) for word in self._glued} | {re.escape(w) for w in self._secret}
         short = sorted(word for word in joined if len(word) <= _SHORT_WORD and word.isascii())

@@ -1,6 +1,6 @@
 """Values of secret-named fields inside text.
 
-`key=value`, `key: value`, JSON at any depth of escaping, YAML, flags, elements, names in a sibling.
+`key=value`, `key: value`, JSON at any depth of escaping, YAML, flags; names in a sibling: named.py.
 
 RE2 finds a key word with its separator; the name is judged whole (keys.py), the value is delimited
 by extents.py. Every step moves forward.
@@ -13,7 +13,6 @@ from typing import Final
 
 from storage.redaction.extents import extents
 from storage.redaction.harmless import begins_with_word, harmless, looks_secret
-from storage.redaction.headers import authorization_value, cookie_value
 from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Shape, Span
 
@@ -30,6 +29,8 @@ _SIMPLE: Final = re.compile(
     rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%(?:25)*2[27])[\w+/=@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)"""
     rb"""(?=[\s"]|[,;)][\s"]|\Z|&\w+=)(?![ ]?=))"""
 )
+_QUERY_BEGINS: Final = frozenset((b"?", b"&"))
+_SPOKEN: Final = frozenset((b": ", b"> "))
 _LINE_ENDS: Final = frozenset((b"", b"\n", b"\r"))
 _PLAIN_ENDS: Final = frozenset(b"=:> ")
 _WORD: Final = re.compile(rb"[a-z]{1,12}|[A-Z]{1,12}")
@@ -41,17 +42,17 @@ _AWAITED: Final = re.compile(
     rb"(?i)(?:unexpected|expected|illegal|next|unknown|invalid|current)[ _]?\Z"
 )
 _WIDE: Final = frozenset(("mnemonic", "phrase", "passphrase", "passphrases"))
+_FIRST_OF_FIELDS: Final = re.compile(rb"[A-Za-z_][\w.\-]{0,40}=[^=\s]")
+# What tools write of a value that they do not show: (sensitive value), <not set>.
+_ASIDE: Final = re.compile(rb"[ \t]?[(<\[][A-Za-z][A-Za-z']*(?:[ \-][A-Za-z']+)+[)>\]]")
+# How a message goes on after the path of a file: passwd: 42 lines.
+_AFTER_PATH: Final = re.compile(rb": (?:\d+|[A-Za-z]+) [a-z]")
+_PATH_MARKS: Final = frozenset((b":", b"/"))
+_SLASH: Final = 0x2F
+_LONGEST_ARN_BYTES: Final = 120
 _PATH: Final = re.compile(rb"(?:~|\.{0,2}/|[A-Za-z]:\\)\S*")
-_VALUE_FIELD: Final = re.compile(
-    rb"""(?xi) \\*["']? \s*+ (?: ,?\s*+ (?:[^{}<>\n]{0,60}?[\s,{"'\\])?? (?:value|val|content|data|v) \\*["']? \s* [=:]
-      | [^<>\r\n]{0,60}> | [^\r\n\\]{0,80}(?:\r?\n|\\r\\n){2}(?!-) )"""
-)
-_VALUE_FIRST: Final = re.compile(
-    rb"""(?xi) (?:value|val) \\*["'] \s*[:=]\s* \\*["'] ([^"'\\]{1,4096}+) \\*["'] \s*,?\s*
-    \\*["']? (?:name|key|header) \\*["']? \s*[:=]\s* \\*["'] ([\w.\-]{1,128}+) \\*["']"""
-)
-_ELEMENT_VALUE: Final = re.compile(rb"\s*(?:<!\[CDATA\[)?((?:[^<]|<(?!/))+?)\s*(?:\]\]>)?(?=</|\Z)")
-_ARGUMENT: Final = re.compile(rb"""\\*["']\s*,\s*(?=\\*["'])""")
+_SETTERS: Final = "setenv|env|setx|fastcgi_param|uwsgi_param|config set|env:set|secrets set"
+_SETTER: Final = re.compile(rf"(?i)\W*(?:{_SETTERS})[ \t]+(.*)\Z".encode())
 
 
 def pair_pattern(names: KeyNames) -> str:
@@ -60,28 +61,10 @@ def pair_pattern(names: KeyNames) -> str:
 
 
 def flag_pattern(names: KeyNames) -> str:
-    """RE2 for a secret-looking flag and the first character of its value."""
+    """RE2 for a secret-looking flag, or name after a command that sets names, and its value's begin."""
     return (
-        rf"""(?i)(?:^|[^\w\-]|\\[nrt])--?[\w.\-]*(?:{names.stems})[\w.\-]*"""
-        r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-]"""
-    )
-
-
-def element_pattern(names: KeyNames) -> str:
-    """RE2 for a secret-looking element and the first character of its text."""
-    return (
-        rf"(?i)<(?:[\w\-]+:)?[\w.\-]*(?:{names.stems})[\w.\-]*(?:\s[^<>]{{0,200}})?>"
-        r"\s*(?:<!\[CDATA\[)?[^<>\s]"
-    )
-
-
-def named_pattern(names: KeyNames) -> str:
-    """RE2 for a field that holds a secret-looking name."""
-    return (
-        rf"""(?i)(?:define|set\w*|put\w*|add\w*|header|append|with\w*)\(\s*\\*["']"""
-        rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["']"""
-        r"""|(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
-        rf"""[\w.\-]*(?:{names.stems}|authorization|cookie)[\w.\-]*\\*["',;>\s]"""
+        rf"""(?i)(?:^|[^\w\-]|\\[nrt])(?:--?|(?:{_SETTERS})[ \t]+)[\w.\-]*(?:{names.stems})[\w.\-]*"""
+        r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-=]"""
     )
 
 
@@ -97,6 +80,8 @@ class _Label:
     """Parsers say it of what they found: token."""
     is_scope: bool
     """It ends with two colons, as in C++."""
+    is_plural: bool
+    """Fields may follow it instead of a value."""
     is_plain: bool
     """Its separator is not escaped, and its value has no blanks in it without quotes."""
 
@@ -124,7 +109,7 @@ class Pairs:
             text = raw[start:position]
             label = labels.get(text) or self._learn(text)
             yield start, start
-            if label.kind not in _BY_NAME or self._is_other(raw, start, position, label, before):
+            if label.kind not in BY_NAME or self._is_other(raw, start, position, label, before):
                 continue
             simple = _SIMPLE.match(raw, position) if label.is_plain else None
             if simple is not None and (
@@ -133,6 +118,8 @@ class Pairs:
                 or raw[simple.end() : simple.end() + 1] in _LINE_ENDS
             ):
                 spans: Iterable[Span] = (simple.span(simple.lastindex or 0),)
+            elif _ASIDE.match(raw, position):
+                continue
             else:
                 yield start, start  # the long way costs twice as much
                 yield start, start
@@ -141,11 +128,17 @@ class Pairs:
                 )
             for begin, end in spans:
                 value = raw[begin:end]
-                if raw[begin - 2 : begin] == b": " and (
-                    begins_with_word(value) or (label.is_awaited and _WORD.fullmatch(value))
+                if raw[begin - 2 : begin] in _SPOKEN and (
+                    begins_with_word(value)
+                    or (value == b"password" and raw[end : end + 1] == b" ")
+                    or (label.is_awaited and _WORD.fullmatch(value))
+                    or (label.is_plural and _FIRST_OF_FIELDS.match(value))
                 ):
-                    continue  # a sentence goes on; "token: IDENT" is what parsers say
-                if is_secret(self._names, label.name, label.kind, value):
+                    continue  # a sentence or fields go on; "token: IDENT" is what parsers say
+                kind = label.kind
+                if kind is Kind.DOUBTFUL and _is_query_pass(label.name, before, value):
+                    kind = Kind.SECRET
+                if is_secret(self._names, label.name, kind, value):
                     yield begin, end
                     position = max(position, end)
 
@@ -160,6 +153,7 @@ class Pairs:
             is_wide=not _WIDE.isdisjoint(words),
             is_awaited=words == ["token"],
             is_scope=text.endswith(b"::"),
+            is_plural=self._names.is_plural(name),
             is_plain=text[-1] in _PLAIN_ENDS and _WIDE.isdisjoint(words),
         )
         if len(self._labels) >= _MEMO_ENTRIES:
@@ -175,11 +169,30 @@ class Pairs:
             or raw[end : end + 1] == b":"
             or (label.is_scope and raw[end : end + 1] != b" ")
             or (before == b"D:" and raw.endswith(b"[REDACTED:", 0, start))
+            or (before[-1:] in _PATH_MARKS and _is_end_of_path(raw, start, end))
             or (label.is_awaited and _AWAITED.search(raw, max(0, start - 12), start) is not None)
         )
 
 
-_BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
+def _is_query_pass(name: str, before: bytes, value: bytes) -> bool:
+    """Whether it is `&pass=` of a form; elsewhere `pass` counts tests or says that they passed."""
+    return before[-1:] in _QUERY_BEGINS and name == "pass" and not value.isdigit()
+
+
+def _is_end_of_path(raw: bytes, start: int, end: int) -> bool:
+    """Whether the name ends a file's path before a message, or is a part of an Amazon resource name.
+
+    `/etc/passwd: 42 lines`, `arn:aws:…:secret:prod/db`.
+    """
+    if raw[start - 1] == _SLASH:
+        return _AFTER_PATH.match(raw, end - 1) is not None
+    before = raw[max(0, start - _LONGEST_ARN_BYTES) : start]
+    at = before.rfind(b"arn:")
+    return at >= 0 and len(before[at:].split(None, 1)) == 1
+
+
+BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
+"""Kinds of which the value itself is the secret."""
 
 
 def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
@@ -212,113 +225,21 @@ class Flags:
         while (found := self._shape.search(raw, position)) is not None:
             start, position = found[0], found[1] - 1
             flag = raw[start:position].rstrip(b" \t\"'\\,")
-            name = flag[flag.index(b"-") :].decode("utf-8", "replace").lstrip("-")
+            setter = _SETTER.match(flag)
+            named = flag[flag.index(b"-") :] if setter is None else setter.group(1)
+            name = named.decode("utf-8", "replace").lstrip("-")
             kind = self._names.kind(name)
             yield start, start
-            if kind not in _BY_NAME:
+            if kind not in BY_NAME:
                 continue
             quote = len(raw[start:position]) - len(raw[start:position].rstrip(b"\"'\\"))
-            for span in extents(raw, start, position - quote, skip=_never, wide=False):
+            for span in extents(raw, start, position - quote, skip=never, wide=False):
                 if is_secret(self._names, name, kind, raw[span[0] : span[1]]):
                     yield span
                     position = max(position, span[1])
 
 
-class Elements:
-    """The finder for XML and HTML: the text of secret-named elements."""
-
-    __slots__ = ("_names", "_shape")
-
-    def __init__(self, names: KeyNames) -> None:
-        self._names = names
-        self._shape = Shape(element_pattern(names))
-
-    def __call__(self, raw: bytes) -> Iterator[Span]:
-        """Spans of the text of secret-named elements."""
-        position = 0
-        while (found := self._shape.search(raw, position)) is not None:
-            start, position = found
-            tag_end = raw.index(b">", start) + 1
-            name = re.split(rb"[\s>]", raw[start + 1 : tag_end], maxsplit=1)[0].rpartition(b":")[2]
-            value = _ELEMENT_VALUE.match(raw, tag_end)
-            kind = self._names.kind(name.decode("utf-8", "replace"))
-            yield start, start
-            if value is None or kind not in _BY_NAME:
-                continue
-            if value.end() == len(raw) and raw[start - 1 : start].strip(b" \t\r\n>n") and start:
-                continue  # <password> as a placeholder in running text
-            if is_secret(self._names, name.decode("utf-8", "replace"), kind, value.group(1)):
-                yield value.span(1)
-                position = max(position, value.end(1))
-
-
-class Named:
-    """The finder for names in a sibling: `"name": "DB_PASSWORD", "value": …`, forms, multipart."""
-
-    __slots__ = ("_names", "_shape")
-
-    def __init__(self, names: KeyNames) -> None:
-        self._names = names
-        self._shape = Shape(named_pattern(names))
-
-    def __call__(self, raw: bytes) -> Iterator[Span]:
-        """Spans of the values beside secret names."""
-        position = 0
-        while (found := self._shape.search(raw, position)) is not None:
-            start, position = found[0], found[1] - 1
-            text = raw[start:position].rstrip(b"\\\"' \t")
-            name = re.split(rb"[=:(]", text)[-1].strip(b"\\\"' \t").decode("utf-8", "replace")
-            kind = self._names.kind(name)
-            is_call = b"(" in text
-            following = (_ARGUMENT if is_call else _VALUE_FIELD).match(raw, start + len(text))
-            yield start, start
-            if kind is Kind.PLAIN or following is None:
-                continue
-            for span in self._values(raw, start, following):
-                for hidden in _in_value(self._names, name, kind, raw, span):
-                    yield hidden
-                    position = max(position, hidden[1])
-        for match in _VALUE_FIRST.finditer(raw):
-            yield match.start(), match.start()
-            name = match.group(2).decode("utf-8", "replace")
-            if self._names.kind(name) in _BY_NAME and not harmless(match.group(1)):
-                yield match.span(1)
-
-    @staticmethod
-    def _values(raw: bytes, start: int, following: re.Match[bytes]) -> Iterator[Span]:
-        if following.group().endswith(b">"):
-            element = _ELEMENT_VALUE.match(raw, following.end())
-            if element is not None:
-                yield element.span(1)
-        elif following.group().endswith((b"\n", b"\\n")):
-            end = min(
-                (
-                    at
-                    for at in (
-                        raw.find(stop, following.end()) for stop in (b"\r\n", b"\n", b"\\r\\n")
-                    )
-                    if at >= 0
-                ),
-                default=len(raw),
-            )
-            yield following.end(), end
-        else:
-            yield from extents(raw, start, following.end(), skip=_never, wide=False)
-
-
-def _in_value(names: KeyNames, name: str, kind: Kind, raw: bytes, span: Span) -> Iterator[Span]:
-    """What is secret in a value: the credentials of a header, or all of it."""
-    begin, end = span
-    value = raw[begin:end]
-    if kind in _BY_NAME:
-        if is_secret(names, name, kind, value):
-            yield span
-        return
-    read = authorization_value if kind is Kind.AUTHORIZATION else cookie_value
-    for start, stop in read(value):
-        yield begin + start, begin + stop
-
-
-def _never(name: bytes) -> bool:
+def never(name: bytes) -> bool:
+    """Skips nothing: for values that are no map."""
     del name
     return False

@@ -13,7 +13,9 @@ from storage.redaction.shapes import Shape, Span
 _BREAK: Final = (
     rb"""(?:\s|\\++[nrt]|%0[aAdD]|%20|&\#1[03];|\\*+["'],?\s*+(?:\+|\.|\\)?\s*+\\*+["'])"""
 )
-_KIND: Final = r"(?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?"
+_KIND: Final = (
+    r"(?:(?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?|OpenVPN[ +]Static[ +]key[ +]V1)"
+)
 _BEGIN: Final = Shape(rf"-{{4,5}}[ +]?BEGIN[ +]{_KIND}[ +]?-{{4,5}}")
 _END: Final = Shape(rf"-{{4,5}}[ +]?END[ +]{_KIND}[ +]?-{{4,5}}")
 _BODY: Final = re.compile(

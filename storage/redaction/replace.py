@@ -41,10 +41,13 @@ def _last_digits(match: bytes) -> str:
 class Replacements:
     """The replacers of a rule set, by the rules' numbers."""
 
-    __slots__ = ("_make", "names")
+    __slots__ = ("_make", "_password_then_host", "names")
 
     def __init__(self, rules: Sequence[Rule], keys: HmacKeys) -> None:
         self.names = [rule.name for rule in rules] + [DENSE]
+        self._password_then_host = tuple(
+            number for number, name in enumerate(self.names) if name in {"uri_password", "email"}
+        )
         dense = marker(DENSE).encode()
         self._make: list[Replacer] = [replacer(rule, keys) for rule in rules]
         self._make.append(lambda match: dense)  # noqa: ARG005 (one signature for all)
@@ -60,7 +63,7 @@ class Replacements:
         parts: list[bytes] = []
         counts: dict[str, int] = {}
         position = 0
-        for start, end, number in joined(spans):
+        for start, end, number in joined(spans, self._password_then_host):
             parts.append(raw[position:start])
             parts.append(self._make[number](raw[start:end]))
             name = self.names[number]
@@ -94,14 +97,19 @@ def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
     return kept
 
 
-def joined(spans: list[RuleSpan]) -> list[RuleSpan]:
-    """Spans in order and apart; overlapping ones become one, with the rule that comes first."""
-    spans.sort(key=itemgetter(0))
+def joined(spans: list[RuleSpan], password_then_host: tuple[int, ...] = ()) -> list[RuleSpan]:
+    """Spans in order and apart; overlapping ones become one, with the rule that comes first.
+
+    Of two rules in `password_then_host` the first ends at the `@` of a URI, where the second saw an
+    address in what is the end of a password and a host; the host stays.
+    """
+    spans.sort(key=itemgetter(0, 2))
     result: list[RuleSpan] = []
     last_start, last_end, last_rule = -1, -1, TOO_DENSE
     for start, end, rule in spans:
         if start < last_end:
-            last_end = max(last_end, end)
+            if (last_rule, rule) != password_then_host:
+                last_end = max(last_end, end)
             last_rule = min(last_rule, rule)
             result[-1] = (last_start, last_end, last_rule)
         else:

@@ -6,6 +6,7 @@
 {"kty": "RSA", "d": "…"}                  private parts of a JSON web key (RFC 7517)
 """
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -24,6 +25,9 @@ _DEEPEST: Final = 100
 _LEAST_CARD: Final = 10**12
 _NAME_FIELDS: Final = ("name", "key", "header", "field", "Name", "Key", "k")
 _VALUE_FIELDS: Final = ("value", "val", "Value", "v", "content")
+# {"ParameterKey": "DbPassword", "ParameterValue": …}, {"variable_name": …, "variable_value": …}
+_PREFIXED_NAME: Final = re.compile(r"(\w{1,24})(?:[kK]ey|[nN]ame)")
+_MOST_MEMBERS: Final = 8
 _JWK_PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
 _INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
 _JUDGED_LATER: Final = frozenset((Kind.ACTOR, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
@@ -93,19 +97,38 @@ class Values:
     def _list(self, kind: Kind, key: str, items: list[Value], depth: int, counts: Counts) -> Value:
         result: list[Value] = []
         before: Value = None
-        for item in items:
+        command = self._command(items) if kind is Kind.PLAIN else None
+        for place, item in enumerate(items):
             own, name = kind, key
             if kind is Kind.PLAIN and isinstance(before, str) and isinstance(item, str):
-                own, name = self._after(before, item), before
-            result.append(self._any(own, name, item, depth, counts))
+                own, name = self._after(before, item, is_pair=len(items) == 2), before
+            safe = self._any(own, name, item, depth, counts)
+            if command is not None and safe == item and command[place] != item:
+                safe = command[place]
+                counts["command_password"] = counts.get("command_password", 0) + 1
+            result.append(safe)
             before = item
         return result
 
-    def _after(self, before: str, item: str) -> Kind:
+    def _command(self, items: list[Value]) -> list[str] | None:
+        """Arguments as the rules for command lines leave them: ["mysql", "-pSECRET"]."""
+        texts = [item for item in items if isinstance(item, str)]
+        if len(texts) != len(items) or not any(text.startswith("-") for text in texts):
+            return None
+        line = " ".join(text.replace(" ", "\0") for text in texts)
+        safe, hits = self._text(line.encode("utf-8", "replace"))
+        words = safe.decode("utf-8", "replace").split(" ")
+        if not hits or len(words) != len(texts):
+            return None
+        return [word.replace("\0", " ") for word in words]
+
+    def _after(self, before: str, item: str, *, is_pair: bool) -> Kind:
         """What an item says of the next: a flag, or the name of a header."""
         if before.startswith("-") and "=" not in before:
             return self._names.kind(before.lstrip("-"))
         kind = self._names.kind(before)
+        if is_pair and kind is Kind.SECRET:
+            return Kind.DOUBTFUL
         if kind is Kind.AUTHORIZATION or kind is Kind.COOKIE:
             return kind if len(item) >= _LEAST_HEADER_BYTES else Kind.PLAIN
         return kind if kind is Kind.SECRET and "-" in before else Kind.PLAIN
@@ -113,7 +136,7 @@ class Values:
     def _map(
         self, kind: Kind, key: str, items: dict[str, Value], depth: int, counts: Counts
     ) -> Value:
-        named = self._named(items)
+        named, value_fields = self._named(items)
         is_jwk = "kty" in items
         result: dict[str, Value] = {}
         for name, value in items.items():
@@ -124,7 +147,7 @@ class Values:
                 and not self._names.is_beside(name.encode())
             ):
                 own, label = kind, key
-            if named is not Kind.PLAIN and name in _VALUE_FIELDS:
+            if named is not Kind.PLAIN and name in value_fields:
                 own = named
             if is_jwk and name in _JWK_PRIVATE:
                 own = Kind.SECRET
@@ -137,10 +160,16 @@ class Values:
             result[safe] = self._any(own, label, value, depth, counts)
         return result
 
-    def _named(self, items: dict[str, Value]) -> Kind:
-        """What a sibling says of the value: {"name": "DB_PASSWORD", "value": …}."""
+    def _named(self, items: dict[str, Value]) -> tuple[Kind, tuple[str, ...]]:
+        """What a sibling says of the value, and where that is: {"name": "DB_PASSWORD", "value": …}."""
         for field in _NAME_FIELDS:
             name = items.get(field)
             if isinstance(name, str) and any(other in items for other in _VALUE_FIELDS):
-                return self._names.kind(name)
-        return Kind.PLAIN
+                return self._names.kind(name), _VALUE_FIELDS
+        if len(items) <= _MOST_MEMBERS:
+            for field, name in items.items():
+                prefixed = _PREFIXED_NAME.fullmatch(field)
+                if prefixed is not None and isinstance(name, str):
+                    fields = (f"{prefixed[1]}Value", f"{prefixed[1]}value")
+                    return self._names.kind(name), fields
+        return Kind.PLAIN, ()

@@ -71,3 +71,12 @@ def test_the_second_pass_changes_nothing(redactor: Redactor) -> None:
         else:
             once_value, _ = redactor.value(case.key, case.value)  # type: ignore[arg-type]
             assert redactor.value(case.key, once_value)[0] == once_value, case.name
+
+
+def test_neighbours_do_not_hide_a_secret(redactor: Redactor) -> None:
+    """The first pass reads message and attributes of a record together, as one text."""
+    for case in CASES:
+        if not case.key:
+            alone, _ = redactor.text(str(case.value))
+            attributes = redactor.record("done", [("note", case.value), ("n", "x")])[2]  # type: ignore[list-item]
+            assert attributes[0].value == alone, case.name
