@@ -179,6 +179,7 @@ async def _answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 stored_as=lambda name, value: str(redactor.value(name, value)[0]),
                 news=batches,
                 changes=changes,
+                spools=installation.spool_root,
                 trial=redactor.test,
                 checks={**_house_checks(installation, storing), "redaction": canaries.check},
                 version=__version__,

@@ -70,6 +70,7 @@ MEND = {
     "ledger_behind": "Restore the newer database, or keep the old heads as evidence of the gap.",
     "method_not_allowed": "Use the method that the `Allow` header names.",
     "migration_failed": "See [the database's troubles](../troubleshooting/database.md).",
+    "no_dead_letter": "List the dead letters; one goes with its class's time.",
     "no_api": "Start opslog, or say where it answers; the message names the options.",
     "no_proof": "Run `opslog verify`, and keep what it says.",
     "no_such_hold": "List the holds; it may have been released.",

@@ -103,6 +103,18 @@ class LedgerBehind(SetupError):
     title = "The ledger is older than what was published"
 
 
+class NoDeadLetter(BadInput):
+    """There is no dead letter with this number."""
+
+    code = "no_dead_letter"
+    title = "There is no such dead letter"
+    status = 404
+    grpc_code = 5
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no dead letter {number}", where="id")
+
+
 class AuditIdTaken(BadInput):
     """An audit record with this id is stored with other content; nothing of the request was."""
 

@@ -22,6 +22,7 @@ from storage.connection import Connection
 from storage.copy_binary import PG_EPOCH_US, fields_of, leaf_of, part_digest
 from storage.copying import copy_rows
 from storage.dead_letters import is_data_error
+from storage.errors import NoDeadLetter
 from storage.ledger.entries import enter
 from storage.locks import REPLAY_SPACE
 from storage.record import Part
@@ -72,7 +73,7 @@ async def contents(connection: Connection, number: int) -> dict[str, object]:
     """One dead letter with its (redacted) row, column by column, in words.
 
     Raises:
-        BadInput: there is none with this number.
+        NoDeadLetter: there is none with this number.
     """
     letter = await _letter(connection, number)
     row = {name: _shown(name, value) for name, value in fields_of(letter["row_bytes"]).items()}
@@ -171,7 +172,7 @@ def part_of(letter: asyncpg.Record, batch_id: int) -> Part:
 async def _letter(connection: Connection, number: int) -> asyncpg.Record:
     letter = await connection.fetchrow(statement("dead_letter"), number)
     if letter is None:
-        raise BadInput(f"there is no dead letter {number}", where="id")
+        raise NoDeadLetter(number)
     return letter
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
@@ -67,6 +68,8 @@ class Parts:
     """Tells of batches that were stored, for the live tail."""
     changes: Pool
     """Connections that may change ingest keys."""
+    spools: Path
+    """The folder with the spools of this machine."""
     trial: Try
     """What redaction would make of a payload."""
     lookups: "Pool | None" = None
@@ -137,7 +140,7 @@ def _handlers(
         keys=KeyRoutes(parts.changes, audit),
         trial=RedactionTrial(parts.trial),
         retention=RetentionRoutes(settings, asking, parts.pool, parts.changes),
-        operations=Operations(logs, parts.pool, parts.changes, audit),
+        operations=Operations(logs, parts.pool, parts.changes, audit, parts.spools),
         health=Health(checks, parts.version),
         page=PageFiles(static_files()),
         description=Description(parts.version),

@@ -26,6 +26,17 @@ class IngestMinute(Model):
     rejected: int
 
 
+class SpoolWaiting(Model):
+    """What lies in a spool of the query server's machine: acknowledged, not in the database yet."""
+
+    spool: str
+    requests: int
+    rows: int
+    quarantined_frames: int
+    """Damaged frames that were set aside; the ledger has an entry `corrupt` for each."""
+    quarantined_rows: int
+
+
 class LastCheck(Model):
     """The last hourly comparison of the figures with counted rows."""
 
@@ -46,6 +57,7 @@ class IngestLedger(Model):
     """Over the rows of this answer."""
     is_cut: bool
     """There are more rows: narrow the times."""
+    spools: list[SpoolWaiting]
     last_check: LastCheck | None
     """Null: none has been made yet."""
 

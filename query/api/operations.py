@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import asyncpg
@@ -24,6 +25,7 @@ from storage.ledger.balance import minutes, summed_minutes
 from storage.ledger.checks import LedgerCheck, newest_check
 from storage.ledger.minutes import FIGURES
 from storage.ledger.proof import proof_of
+from storage.ledger.waiting import Waiting, waiting_in
 from storage.pool import Pool
 from storage.statements import statement
 from storage.times import datetime_of, parse_time, rfc3339
@@ -43,8 +45,14 @@ class Discard(Body):
 class Operations:
     """Answers what came, what became of it, and what proves it."""
 
-    def __init__(self, logs: Logs, reader: Pool, changes: Pool, audit: AccessAudit) -> None:
-        """`changes`: connections of a role that may store rows and change dead letters."""
+    def __init__(
+        self, logs: Logs, reader: Pool, changes: Pool, audit: AccessAudit, spools: Path
+    ) -> None:
+        """`changes`: connections of a role that may store rows and change dead letters.
+
+        `spools`: the folder with the spools of this machine.
+        """
+        self._spools = spools
         self._logs = logs
         self._reader = reader
         self._changes = changes
@@ -69,6 +77,7 @@ class Operations:
         async with self._reader.acquire() as connection:
             rows = await look(connection, start, end, MOST)
             last = await newest_check(connection)
+            spools = await waiting_in(connection, self._spools)
         call.rows = len(rows)
         totals = {name: sum(row[name] for row in rows) for name in FIGURES}
         return say(
@@ -77,6 +86,7 @@ class Operations:
                 "nextCursor": None,
                 "totals": totals,
                 "isCut": len(rows) == MOST,
+                "spools": [_spool_shown(spool) for spool in spools],
                 "lastCheck": _check_shown(last) if last else None,
             }
         )
@@ -168,6 +178,16 @@ def _minute_shown(row: asyncpg.Record) -> dict[str, object]:
         "sourceModule": row.get("source_module"),
         "reason": row.get("reason") or None,
         **{name: row[name] for name in FIGURES},
+    }
+
+
+def _spool_shown(spool: Waiting) -> dict[str, object]:
+    return {
+        "spool": spool.spool,
+        "requests": spool.requests,
+        "rows": spool.rows,
+        "quarantinedFrames": spool.quarantined,
+        "quarantinedRows": spool.quarantined_rows,
     }
 
 

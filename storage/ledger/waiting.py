@@ -1,5 +1,6 @@
 """What lies in spools: durable, acknowledged, not in the database yet. Only reads files."""
 
+import asyncio
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,15 +41,20 @@ def _folders(root: Path) -> list[Path]:
 
 
 async def _of_spool(connection: Connection, folder: Path) -> Waiting:
-    frames = {head.batch_id: head.rows for head in _heads(folder)}
+    frames = await asyncio.to_thread(_frames, folder)
     ids = list(frames)
     for first in range(0, len(ids), _TOGETHER):
         known = await connection.fetch(statement("stored_batches"), ids[first : first + _TOGETHER])
         for row in known:
             frames.pop(row["batch_id"], None)
-    aside = set_aside(folder)
+    aside = await asyncio.to_thread(set_aside, folder)
     lost = sum(each.rows for each in aside)
     return Waiting(folder.name, len(frames), sum(frames.values()), len(aside), lost)
+
+
+def _frames(folder: Path) -> dict[int, int]:
+    """Batch id to rows."""
+    return {head.batch_id: head.rows for head in _heads(folder)}
 
 
 def _heads(folder: Path) -> Iterator[FrameHead]:

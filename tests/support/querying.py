@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import jwt
 from aiohttp.test_utils import TestClient, TestServer
@@ -156,7 +157,9 @@ class Switches:
 
 
 @contextlib.asynccontextmanager
-async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None):
+async def query_server(
+    dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None, spools=None
+):
     """The query server on a database."""
     catalogue, news = Catalogue(dsn), Batches(dsn)
     ends = SessionEnds(dsn)
@@ -185,6 +188,7 @@ async def query_server(dsn, reader_pool, *, settings=None, now_ns=time.time_ns, 
             stored_as=lambda name, value: f"hmac:{name}" if "@" in value else value,
             news=news,
             changes=changes,
+            spools=spools or Path("/nonexistent"),
             trial=redactor().test,
             checks=checks or {},
             version="1.2.3",

@@ -13,6 +13,7 @@ from query.api.models_operations import (
     DeadLetterRow,
     IngestLedger,
 )
+from storage.ledger.checks import check
 from storage.ledger.verify import main
 from tests.support.evidence import house
 from tests.support.querying import query_server
@@ -41,7 +42,9 @@ async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, re
     async with house(tmp_path / "house", database, writer_pool) as store:
         await store.send(make_frame(records))
         key = await store.public()
-        async with query_server(database.dsn, reader_pool) as server:
+        async with query_server(
+            database.dsn, reader_pool, spools=tmp_path / "house" / "spool"
+        ) as server:
             found = await ask(server, "GET", "/ingest/ledger?start=-1h")
             answer = IngestLedger.model_validate_json(await found.text())
             assert (answer.totals["stored"], answer.totals["dead"]) == (2, 1)
@@ -50,6 +53,12 @@ async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, re
             assert by_minute.totals == answer.totals
             assert len(by_minute.data) < len(answer.data)
             assert {row.source_module for row in by_minute.data} == {None}
+            assert [spool.spool for spool in answer.spools] == ["receiver-0"]
+            assert (answer.spools[0].rows, answer.last_check) == (0, None)
+            await check(database.dsn, tmp_path / "house" / "spool")
+            again = await ask(server, "GET", "/ingest/ledger")
+            last = IngestLedger.model_validate_json(await again.text()).last_check
+            assert (last.rows, last.differences) == (2, [])
             for bad in ("minute=1", "by=hour"):
                 assert (await ask(server, "GET", f"/ingest/ledger?{bad}")).status == 400
 
@@ -78,6 +87,8 @@ async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, re
             )
             assert gone.status == 200
             assert (await ask(server, "POST", f"/dead-letters/{letter.id}/replay")).status == 400
+            assert (await ask(server, "GET", "/dead-letters/999")).status == 404
+            assert (await ask(server, "POST", "/dead-letters/999/replay")).status == 404
 
 
 def _uuid(record):
