@@ -20,6 +20,8 @@ _SEPARATORS = (".", "::", "#", "\\", "->")
 class Rank(IntEnum):
     """The sources, best first; a record's own comes before its scope's and its resource's."""
 
+    KEY = -1
+    """The ingest key's attributes: a sender cannot pass for another, whatever its records say."""
     ATTRIBUTE = 0
     """The configured attribute (mapping.source_module_attribute)."""
     SCOPE_FIRST = 1

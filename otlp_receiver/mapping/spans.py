@@ -47,9 +47,10 @@ def map_spans(groups: Iterable[Group[Stream, SpanRow]], run: Run) -> None:
         run.batch.replaced_characters += group.stream.replaced
         for span in group.rows:
             record = _map_span(span, facts, run)
+            rank = min(Rank.ATTRIBUTE, facts.module[0])
             for place, event in enumerate(span.events):
                 if event.name == EVENT_NAME:
-                    _map_exception(event, place, span, record, run)
+                    _map_exception(event, place, span, (record, rank), run)
 
 
 def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
@@ -110,8 +111,14 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
     return record
 
 
-def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, run: Run) -> None:
-    """An ERROR row that shares the span's ids; what the event does not say, the span does."""
+def _map_exception(
+    event: SpanEvent, place: int, span: SpanRow, above: tuple[Record, Rank], run: Run
+) -> None:
+    """An ERROR row that shares the span's ids; what the event does not say, the span does.
+
+    `above`: the span's row, and how much its module counts.
+    """
+    parent, rank = above
     attributes = event.attributes
     shape = _shape(attributes, run)
     sources: Sources | None = None if run.note is None else {}
@@ -124,12 +131,12 @@ def _map_exception(event: SpanEvent, place: int, span: SpanRow, parent: Record, 
 
     quality = run.set_time(record, event.time_ns or parent.created_unix_ns, 0, sources)
     record.level = Level.ERROR
-    above = _SpanAsParent(
-        (Rank.ATTRIBUTE, parent.source_module, "span"),
+    told = _SpanAsParent(
+        (rank, parent.source_module, "span"),
         (parent.actor_id, "span"),
         (parent.correlation_id, "span"),
     )
-    fill_subject(record, attributes, shape, above, full, sources)
+    fill_subject(record, attributes, shape, told, full, sources)
     record.action, action_source = action.action_of(attributes, shape.action, EVENT_NAME)
     record.action = fit(record.action, action.CHARACTERS)
     record.ip_address = parent.ip_address

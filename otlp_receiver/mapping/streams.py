@@ -48,12 +48,29 @@ def facts_of(
     return StreamFacts(
         definition=_definition(stream, resource),
         key_attributes=key_attributes,
-        module=_module(stream, (scope, at_scope), (resource, at_resource), settings),
+        module=_module_of_key(added, settings)
+        or _module(stream, (scope, at_scope), (resource, at_resource), settings),
         actor=who if who[0] else actor.actor_of(resource, at_resource.actor),
         correlation=tie
         if tie[0]
         else correlation.correlation_of(resource, at_resource.correlation),
     )
+
+
+def _module_of_key(
+    added: Sequence[Attribute], settings: MappingSettings
+) -> tuple[module.Rank, str, str] | None:
+    """The module that the ingest key is bound to, if it is."""
+    given = {attribute.key: attribute.value for attribute in added}
+    for rank, name in (
+        (module.Rank.ATTRIBUTE, settings.source_module_attribute),
+        (module.Rank.SERVICE, module.SERVICE_KEY),
+    ):
+        found = module.read(rank, name, given.get(name))
+        if found is not None:
+            is_monolith = rank is module.Rank.SERVICE and found in settings.scope_first
+            return None if is_monolith else (module.Rank.KEY, found, f"key.{name}")
+    return None
 
 
 def _module(

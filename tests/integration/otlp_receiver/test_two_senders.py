@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from tests.support.product import Product
 from tests.support.senders import text
-from tests.support.telemetry import log, logs_json
+from tests.support.telemetry import attributes_json, log, logs_json, span, spans_json
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,27 @@ def test_a_sender_cannot_pass_for_another(product):
     assert forced[:2] == ("shop", key_id(product, "shop"))
     assert claimed[:2] == ("shop", key_id(product, "eve"))
     assert forced[1] != claimed[1]
+
+
+def test_no_attribute_of_a_record_leads_out_of_a_keys_module(product):
+    """T2: nor of a span or its exceptions; what was claimed stays to be read in its attributes."""
+    claims = {"service.name": "bank", "source.module": "bank", "code.namespace": "bank"}
+    now = str(time.time_ns())
+    event = {"name": "exception", "attributes": attributes_json({**claims, "exception.type": "E"})}
+    spans = spans_json(
+        span(claims, startTimeUnixNano=now, endTimeUnixNano=now, events=[event], name="claimed"),
+    )
+
+    body = logs_json(log(claims, body="claims"), resource=claims, scope={"name": "bank"})
+    assert send(product, "shop", body)[0] == 200
+    assert send(product, "shop", spans, "/v1/traces")[0] == 200
+
+    question = (
+        "SELECT kind::text, source_module FROM system_logs"
+        ' WHERE metadata @> \'{"attributes": {"source.module": "bank"}}\' ORDER BY kind'
+    )
+    product.wait(lambda: len(product.sql(question)) == 3)
+    assert product.sql(question) == [("l", "shop"), ("l", "shop"), ("s", "shop")]
 
 
 def test_audit_records_need_a_key_with_that_right(product):
