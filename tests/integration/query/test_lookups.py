@@ -1,0 +1,59 @@
+"""What one index finds for every value is planned once, and by that index."""
+
+from uuid import UUID
+
+import pytest
+
+from query.compile import Order, compile_wave
+from query.cost import is_found_by_id, is_unordered_id
+from query.pages import plan
+from storage.catalogue import Segment
+from storage.fields import ACTION, ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
+from storage.filters import FieldEquals, Or, Text, TimeRange, all_of
+from storage.prune import leaf_of
+from storage.statements import statement
+from tests.integration.query.test_search import BASE_NS, record
+
+TRACE = FieldEquals(TRACE_ID, UUID(int=7))
+REQUEST = FieldEquals(CORRELATION_ID, "c-1")
+CASES = [
+    (TRACE, {"trace"}),
+    (all_of(TRACE, TimeRange(BASE_NS, BASE_NS + 10**9), Text("x")), {"trace"}),
+    (REQUEST, {"correlation"}),
+    (Or((REQUEST, TRACE)), {"correlation", "trace"}),
+    (FieldEquals(ACTOR_ID, "u-1"), {"actor"}),
+    (FieldEquals(RESOURCE_ID, "o-1"), {"resource"}),
+]
+
+
+@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize(("where", "indexes"), CASES)
+async def test_a_kept_plan_uses_the_index_of_the_id(store, reader_pool, where, indexes, order):
+    await store.put(record(trace_id=b"t" * 16, actor_id="u", resource_id="o", correlation_id="c"))
+    rows = await reader_pool.fetch(statement("catalogue"))
+    leaves = [leaf_of(Segment(**row)) for row in rows if row["state"] == "open"]
+    parts = plan(leaves, where, order)
+
+    wave = compile_wave(
+        [type(p)(p.leaf, p.condition, is_lookup=is_unordered_id(where)) for p in parts],
+        order=order,
+        limit=101,
+    )
+    async with reader_pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")  # the leaf is tiny
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE wave AS {wave.text}")
+        any_value = ", ".join(["NULL"] * len(wave.arguments))
+        lines = await connection.fetch(f"EXPLAIN EXECUTE wave ({any_value})")
+        await connection.execute("DEALLOCATE wave")
+
+    text = "\n".join(line[0] for line in lines)
+    assert is_found_by_id(where)
+    assert {name for name in ("created", *indexes) if f"_{name}" in text} == indexes
+
+
+def test_what_needs_reading_is_no_lookup():
+    assert not is_found_by_id(all_of(FieldEquals(ACTION, "a"), Text("x")))
+    assert not is_found_by_id(Or((TRACE, Text("x"))))
+    assert is_unordered_id(FieldEquals(ID, UUID(int=1)))
+    assert not is_unordered_id(FieldEquals(ACTOR_ID, "u"))
