@@ -126,6 +126,16 @@ class ApiSettings(Section):
     trusted_proxies: list[str] = []
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: list[str]) -> list[str]:
+        for text in proxies:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f"{text!r} is no address or network like 10.0.0.0/8") from None
+        return proxies
+
     @model_validator(mode="after")
     def _belong_together(self) -> "ApiSettings":
         _check_tls("api", self.tls_cert, self.tls_key)

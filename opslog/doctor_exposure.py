@@ -1,6 +1,7 @@
 """What others on the network could read or reach of this installation; for `opslog doctor`."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from urllib.parse import parse_qs, urlsplit
 
 from config.settings import Settings, is_loopback
@@ -14,7 +15,7 @@ _CHECKED = {"verify-ca", "verify-full"}
 def examine(installation: Installation) -> Iterator[Finding]:
     """Each way in or out that is open, and nothing when there is none."""
     settings = installation.settings
-    found = [*_listeners(settings), *_servers(settings)]
+    found = [*_listeners(settings), *_proxies(settings), *_servers(settings)]
     yield from found
     if not found:
         yield Finding("nothing goes over the network unprotected")
@@ -37,6 +38,16 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
             f"{what} can be read on their way",
             f"{name}.tls_cert and {name}.tls_key, or a proxy in front and {name}.host 127.0.0.1",
         )
+
+
+def _proxies(settings: Settings) -> Iterator[Finding]:
+    for text in settings.api.trusted_proxies:
+        if ip_network(text, strict=False).prefixlen == 0:
+            yield Finding(
+                f"api.trusted_proxies holds {text}, which is everybody",
+                "whoever asks may write any address into the records of who asked",
+                "name the proxies",
+            )
 
 
 def _servers(settings: Settings) -> Iterator[Finding]:

@@ -26,6 +26,21 @@ def harmless(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
+def harmless_lines(text: str) -> str:
+    """The same for a text of several lines of ours."""
+    return "\n".join(map(harmless, text.split("\n")))
+
+
+def readable_json(value: object) -> str:
+    """A JSON document for people: letters as they are, and nothing that a terminal would obey."""
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    return "\n".join(_UNSAFE.sub(_escaped, line) for line in text.split("\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
 def _visible(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
@@ -67,7 +82,7 @@ def csv_line(record: Record) -> str:
 
 def _cell(text: str) -> str:
     """Harmless, but for line breaks, which quotes keep together."""
-    return "\n".join(map(harmless, text.split("\n")))
+    return harmless_lines(text)
 
 
 CSV_HEAD = ",".join(_CSV)

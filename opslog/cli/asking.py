@@ -2,13 +2,13 @@
 """How commands ask the installation's database: running or started for them, and migrated."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from opslog.cli.options import installation, say
+from opslog.record_lines import harmless, readable_json
 
 if TYPE_CHECKING:
     from opslog.installation import Installation
@@ -83,8 +83,10 @@ def when(at: datetime | None) -> str:
 
 def as_json(value: object) -> str:
     """For programs."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return readable_json(value)
 
 
 def _shown(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+    return (
+        f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else harmless(str(cell))
+    )

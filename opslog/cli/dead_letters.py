@@ -2,13 +2,13 @@
 """`opslog dead-letters`: rows that PostgreSQL refused."""
 
 import getpass
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opslog.cli.ledger import ask
 from opslog.cli.options import ConfigOption, installation, say
+from opslog.record_lines import harmless, readable_json
 
 if TYPE_CHECKING:
     from storage.replaying import Outcome
@@ -38,7 +38,7 @@ def list_(
     for row in found:
         print(
             f"{row['dead_letter_id']:>8}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
-            f"{row['class']:<10} {row['sqlstate']}  {row['reason']}"
+            f"{row['class']:<10} {row['sqlstate']}  {harmless(row['reason'])}"
         )
 
 
@@ -48,7 +48,7 @@ def show(number: Number, config: ConfigOption = None) -> None:
     from storage.replaying import contents
 
     found = ask(installation(config), lambda conn: contents(conn, number))
-    print(json.dumps(found, indent=2, default=str, ensure_ascii=False))
+    print(readable_json(found))
 
 
 @app.command()

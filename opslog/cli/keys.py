@@ -11,6 +11,7 @@ import typer
 
 from config.units import duration_s, size_bytes, size_text
 from opslog.cli.options import ConfigOption, amount, installation, say
+from opslog.record_lines import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ def list_(
 
     keys = _ask(config, lambda conn: list_keys(conn, with_revoked=revoked))
     for key in keys:
-        print(_row(key))
+        print(harmless(_row(key)))
     if not keys:
         say("there are no ingest keys; `opslog keys create NAME` makes one")
 

@@ -12,6 +12,7 @@ import typer
 
 from config.errors import SetupError
 from opslog.cli.options import ConfigOption, command_name, installation, say
+from opslog.record_lines import harmless
 
 if TYPE_CHECKING:
     from opslog.installation import Installation
@@ -74,7 +75,7 @@ def check(
 
     house = installation(config)
     found = ask(house, lambda conn: balance(conn, house.spool_root))
-    print(json.dumps(_as_json(found)) if as_json else "\n".join(_in_words(found)))
+    print(json.dumps(_as_json(found)) if as_json else "\n".join(map(harmless, _in_words(found))))
     if found.differences:
         raise typer.Exit(1)
 

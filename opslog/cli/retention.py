@@ -10,6 +10,7 @@ import typer
 from config.units import duration_s, size_text
 from opslog.cli.asking import as_json, ask, do, table, when
 from opslog.cli.options import ConfigOption, amount
+from opslog.record_lines import harmless_lines
 
 if TYPE_CHECKING:
     from opslog.installation import Installation
@@ -89,7 +90,7 @@ def history(
         return await runs(conn, most=most)
 
     found = ask(config, question)
-    print(_history_json(found) if json else _history_text(found))
+    print(_history_json(found) if json else harmless_lines(_history_text(found)))
 
 
 @app.command()

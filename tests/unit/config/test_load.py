@@ -124,6 +124,7 @@ def test_a_wrong_value_names_its_place(folder: Path) -> None:
 
     assert refusal({}).startswith(f"{folder}/opslog.toml:2: otlp.port is 70000: Input should be")
     assert refusal({"OPSLOG_OTLP__PORT": "x"}).startswith("OPSLOG_OTLP__PORT: otlp.port is 'x': ")
+    assert "'proxy' is no address" in refusal({"OPSLOG_API__TRUSTED_PROXIES": "10.0.0.1,proxy"})
 
 
 def test_a_bad_unit_names_its_place(folder: Path) -> None:

@@ -50,6 +50,7 @@ EXPOSED = [
     ({"api": {"host": "::"}}, "api.host is ::, without TLS"),
     ({"api": {"host": "::", "trusted_proxies": ["10.0.0.1"]}}, ""),
     ({"api": {"host": "::", "tls_cert": "c", "tls_key": "k"}}, ""),
+    ({"api": {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}}, "0.0.0.0/0, which is everybody"),
     ({"redis_url": "redis://:secret@elsewhere"}, "redis_url names a server on another machine"),
     ({"database_url": "postgresql://u:secret@db.example/x"}, "the database is at db.example"),
     ({"database_url": "postgresql://u:secret@db.example/x?sslmode=require"}, "is not checked"),
