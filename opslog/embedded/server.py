@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -64,14 +65,21 @@ def make_folder(path: Path, *, owner: Account | None, mode: int = 0o700) -> None
         os.chown(path, owner.uid, owner.gid)
 
 
+_PLAIN_PATH = re.compile(r"[\w./+~@%,:-]+")
+"""`CLIENT INFO` has the path among `name=value` pairs that are parted by blanks."""
+
+
 def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
-    """The folder for a Unix socket: `run` in the home, or a short one when that path is too long.
+    """The folder for a Unix socket: `run` in the home, or a short one when that path will not do.
+
+    It may be too long, or hold what Redis clients cannot read in the server's list of connections.
 
     The short one follows from the home, so that other processes find it. It lies where everybody
     may make folders, so one that somebody else made there is refused.
     """
     usual = home / "run"
-    if len(os.fsencode(usual / socket_name)) <= SOCKET_PATH_BYTES:
+    is_short = len(os.fsencode(usual / socket_name)) <= SOCKET_PATH_BYTES
+    if is_short and _PLAIN_PATH.fullmatch(str(usual)):
         make_folder(usual, owner=owner)
         return usual
     name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
@@ -84,7 +92,8 @@ def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != expected or found.st_mode & 0o077:
         raise SetupError(
             f"{short} was made by somebody else (or is open to others); opslog needs it for a "
-            f"socket, because {usual} is too long a path for one: choose a shorter data_dir"
+            f"socket, because {usual} is too long for one, or holds blanks or signs: choose "
+            "another data_dir"
         )
     return short
 

@@ -7,12 +7,14 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import redis
 
 from config.errors import SetupError
 from config.settings import Settings
 from opslog.embedded import homes
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import running, socket_folder
+from opslog.embedded.valkey import EmbeddedValkey
 from opslog.installation import Installation
 from opslog.processes import account_for
 from tests.integration.platform.test_postgres import ask
@@ -31,6 +33,18 @@ def test_a_path_that_is_too_long_for_a_socket_gets_a_short_folder(home, account,
         assert ask(server, "SELECT 1") == [1]
         assert len(os.fsencode(server.socket)) <= 107
         assert (server.socket.parent.stat().st_mode & 0o777) == 0o700
+    shutil.rmtree(server.socket.parent)
+
+
+@pytest.mark.parametrize("name", ["with a blank", "a=b", 'quo"te'])
+def test_a_path_that_redis_clients_cannot_read_gets_a_short_folder(home, account, shelf, name):
+    """What they read is the list of connections, where a path stands among other things."""
+    odd = home / name
+    odd.mkdir(mode=0o711)
+    server = EmbeddedValkey(odd / "valkey", "pw", account=account, shelf=shelf)
+
+    with running(server), redis.Redis.from_url(server.url) as connection:
+        assert str(server.socket.parent) in connection.client_info()["addr"]
     shutil.rmtree(server.socket.parent)
 
 
