@@ -135,7 +135,7 @@ def _handlers(
         exports=Exports(asking),
         traces=Traces(asking),
         figures=Figures(asking),
-        tailing=Tailing(asking, live),
+        tailing=Tailing(asking, live, sessions),
         sessions=SessionRoutes(sessions),
         keys=KeyRoutes(parts.changes, audit),
         trial=RedactionTrial(parts.trial),

@@ -64,6 +64,8 @@ class Call:
     body_timeout_s: float = 30.0
     """Longest time for the request's body."""
     principal: Principal = NOBODY
+    cookie: str = ""
+    """The session that stood for a token."""
     rows: int | None = None
     """Records given out; the handler sets it."""
     said: str = ""

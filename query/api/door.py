@@ -72,6 +72,7 @@ class Door:
         found = self._sessions.find(cookie)
         if found is None:
             raise Unauthorized("the session is over; log in again")
+        call.cookie = cookie
         return found
 
     def _call(self, route: Route, request: web.Request) -> Call:

@@ -8,6 +8,7 @@ from query.access_audit import Outcome
 from query.api.asking import Asking
 from query.api.call import Call
 from query.api.server import never_ends
+from query.auth.sessions import Sessions
 from query.live import Live, Watcher
 from query.places import Place
 from query.search import TAIL
@@ -19,7 +20,8 @@ _HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 class Tailing:
     """Streams records as they are stored."""
 
-    def __init__(self, asking: Asking, live: Live) -> None:
+    def __init__(self, asking: Asking, live: Live, sessions: Sessions) -> None:
+        self._sessions = sessions
         self._asking = asking
         self._live = live
 
@@ -43,9 +45,11 @@ class Tailing:
         return answer
 
     async def _stream(self, call: Call, answer: web.StreamResponse, watcher: Watcher) -> None:
-        """Until the reader goes away, or its token ends."""
-        while time.time() < call.principal.expires_s:
+        """Until the reader goes away or logs out, or its token ends."""
+        while self._holds(call):
             lines, missed = await watcher.take(HEARTBEAT_S)
+            if not self._holds(call):
+                return
             text = b"".join(
                 b"id: %s\nevent: record\ndata: %s\n\n" % (str(line.place).encode(), line.body)
                 for line in lines
@@ -53,3 +57,7 @@ class Tailing:
             if missed:
                 text += b'event: missed\ndata: {"count":%d}\n\n' % missed
             await answer.write(text or b": \n\n")
+
+    def _holds(self, call: Call) -> bool:
+        is_over = bool(call.cookie) and self._sessions.find(call.cookie) is None
+        return time.time() < call.principal.expires_s and not is_over

@@ -195,6 +195,23 @@ async def test_a_tail_ends_with_its_token(server, monkeypatch):
         await reader.answer.content.read()
 
 
+async def test_a_tail_ends_with_the_session_that_asked(store, server):
+    """T23: who has logged out, or whose cookie was stolen, sees nothing more."""
+    own = {"X-Opslog-Viewer": "1"}
+    token = {"Authorization": f"Bearer {server.token}"}
+    await server.client.post("/api/v1/session", headers={**own, **token})
+    answer = await server.client.get(TAIL)
+    reader = Reader(answer)
+    await store.put(record(1, message="before"))
+    assert await reader.messages(1) == ["before"]
+
+    await server.client.delete("/api/v1/session", headers=own)
+    await store.put(record(2, message="after"))
+
+    async with asyncio.timeout(10):
+        assert b"after" not in await answer.content.read()
+
+
 async def test_a_tail_is_on_record_from_its_beginning(server):
     await tail(server, q="x")
 
