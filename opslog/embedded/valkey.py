@@ -18,8 +18,8 @@ _PROBE_S = 0.5
 class EmbeddedValkey:
     """One server with one database, reached by a Unix socket and with a password.
 
-    A password even so, because jobs are pickled: whoever may write to the queue runs code as us,
-    and the account that runs the server may be one that others use as well (`nobody`).
+    A password even so: whoever may write to the queue decides when retention runs, and the account
+    that runs the server may be one that others use as well (`nobody`).
     """
 
     name = "valkey"
