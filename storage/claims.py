@@ -66,7 +66,6 @@ async def _duplicates(
         statement("claim_requests"),
         list(first),
         [frame.batch_id for frame in first.values()],
-        [frame.received_unix_ns // 1000 for frame in first.values()],
         window_s,
     )
     claimed = {row["batch_id"] for row in rows}

@@ -19,17 +19,18 @@ SELECT batch_id, spool_id FROM ingest_batches WHERE batch_id = ANY ($1);
 -- Claims request hashes for this transaction; a hash seen within the window is not claimed.
 -- $1 hashes     bytea[]    distinct
 -- $2 batch_ids  bigint[]
--- $3 received   bigint[]   microseconds since 1970
--- $4 window_s   integer    how long a request is remembered
+-- $3 window_s   integer    how long a request is remembered
 -- Rows: batch_id of those that are new. Another writer's claim of the same hash is waited for.
+-- Remembered from the claim on, by the database's clock: receivers' clocks may leap, and what comes
+-- from a spool late is followed by its repetitions just as late.
 -- Sorted, so that two writers never wait crosswise. Uses: storage/claims.py.
 INSERT INTO ingest_requests AS known (request_hash, batch_id, received_at)
-SELECT hash, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecond'
-  FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS fresh (hash, batch_id, received_us)
+SELECT hash, batch_id, clock_timestamp()
+  FROM unnest($1::bytea[], $2::bigint[]) AS fresh (hash, batch_id)
  ORDER BY hash
 ON CONFLICT (request_hash) DO UPDATE
    SET batch_id = excluded.batch_id, received_at = excluded.received_at
- WHERE known.received_at < excluded.received_at - $4 * interval '1 second'
+ WHERE known.received_at < excluded.received_at - $3 * interval '1 second'
 RETURNING batch_id;
 
 -- name: claimed_by

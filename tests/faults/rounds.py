@@ -15,6 +15,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -158,8 +159,12 @@ def backend_of_writer(product: Product) -> int | None:
     return found[0][0] if found else None
 
 
+_is_enough = threading.Event()
+
+
 def main() -> int:
-    """Run the rounds; the exit code."""
+    """Run the rounds; the exit code. The first Ctrl-C ends with the running round, and the table."""
+    signal.signal(signal.SIGINT, _on_interrupt)
     wish = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -179,6 +184,12 @@ def main() -> int:
     return 1 if bad or not verified.startswith("integrity: holds") else 0
 
 
+def _on_interrupt(*_: object) -> None:
+    if _is_enough.is_set():
+        raise KeyboardInterrupt
+    _is_enough.set()
+
+
 def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list[str]]:
     """All rounds; sums by victim, and what was broken."""
     chance = random.Random(seed)
@@ -187,6 +198,9 @@ def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list
     alone = [name for name in killer.victims if name not in {HOUSE, PLACE}]
     bad = []
     for number in range(1, rounds + 1):
+        if _is_enough.is_set():
+            print("told to end", flush=True)
+            break
         turn = number % HOUSE_EVERY
         victim = HOUSE if turn == 0 else PLACE if turn == HOUSE_EVERY // 2 else chance.choice(alone)
         verdict, kills, ready_s, stored_s = play_one(product, killer, victim, number, chance)

@@ -6,13 +6,18 @@ verdict = settle(product, senders)       # raises when a promise was broken
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from storage.ledger.balance import Balance, balance
 from storage.pool import DatabaseRole, connect
 from tests.support.databases import run
 from tests.support.product import Product
 from tests.support.senders import RETRIED, STORED, Senders
+
+listeners: list[Callable[["Verdict"], None]] = []
+"""Told of each verdict, good or bad: tests/faults/conftest.py makes a table of them."""
 
 
 @dataclass
@@ -30,6 +35,8 @@ class Verdict:
     """Of `opslog ledger check`."""
     drained_s: float
     """From the question until everything acknowledged was stored."""
+    silence_s: float
+    """The longest time in which no request was accepted: how long it took to be ready again."""
 
     @property
     def is_good(self) -> bool:
@@ -75,12 +82,21 @@ def judge(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verd
         ),
         differences=balance_of(product).differences,
         drained_s=drained_s,
+        silence_s=longest_silence(senders),
     )
+
+
+def longest_silence(senders: Senders) -> float:
+    """Seconds between two answers 200, whoever got them."""
+    ends = sorted(end for _, end in senders.accepted)
+    return max((after - before for before, after in pairwise(ends)), default=0.0)
 
 
 def settle(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verdict:
     """`judge`, and AssertionError unless all is well."""
     verdict = judge(product, senders, within_s=within_s)
+    for tell in listeners:
+        tell(verdict)
     assert verdict.acknowledged, f"nothing was acknowledged: {senders.statuses}"
     assert verdict.is_good, f"{verdict}\n{product.tail()}"
     return verdict

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import random
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -212,6 +213,26 @@ async def test_after_the_window_the_same_request_is_stored_again(store):
     await store.drained()
 
     assert await store.value("SELECT count(*) FROM system_logs") == 2
+
+
+@pytest.mark.parametrize("late_s", [3 * 3600, 86_400, -86_400])
+async def test_a_request_is_remembered_whatever_the_receiver_s_clock_says(store, late_s):
+    """Frames that waited in a spool for longer than the window, and clocks that leap by a day."""
+    ids = BatchIds(1)
+    first = make_frame([make_record()], ids=ids, request_hash=b"h" * 32)
+    again = make_frame([make_record()], ids=ids, request_hash=b"h" * 32)
+    then = first.received_unix_ns - late_s * 10**9
+    await store.send(replace(first, received_unix_ns=then))
+    await store.drained()
+    store.writer._forgotten_at = float("-inf")
+    await store.send(make_frame([make_record()], ids=ids, request_hash=b"o" * 32))
+    await store.drained()
+
+    await store.send(again)
+    await store.drained()
+
+    assert await store.value("SELECT count(*) FROM system_logs") == 2
+    assert await store.value("SELECT sum(duplicate) FROM ingest_batches") == 1
 
 
 async def test_a_frame_replayed_after_a_crash_is_recognised(tmp_path, writer_pool):
