@@ -1,11 +1,21 @@
 """Messages of attackers are text and nothing else, on every way to show them."""
 
 import re
+import time
+from urllib.parse import quote
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from playwright.sync_api import expect
 
+from tests.browser.shop import HOSTILE, SECOND_NS, export_of, log, text
 from tests.browser.viewer import Viewer
+from tests.support.product import Product
+
+ODD = quote("onerror sourceModule:oddities")
+HOSTILE_TRACE = "ee" * 16
+HOSTILE_ID = "<b>o</b>\u202e<img src=x onerror=window.hacked=1>"
 
 INLINE_SCRIPT = """() => { try {
     const script = document.createElement('script')
@@ -14,7 +24,7 @@ INLINE_SCRIPT = """() => { try {
 } catch { } }"""
 
 
-@pytest.mark.parametrize("place", ["/search?q=onerror", "/search?q=onerror&wrap=1"])
+@pytest.mark.parametrize("place", [f"/search?q={ODD}", f"/search?q={ODD}&wrap=1"])
 def test_markup_and_control_characters_are_shown_as_what_they_are(page: Viewer, place: str) -> None:
     page.open(place)
     row = page.rows.first
@@ -29,6 +39,47 @@ def test_markup_and_control_characters_are_shown_as_what_they_are(page: Viewer, 
 
     assert page.page.evaluate("window.hacked") is None
     assert page.page.locator("main img, main script, main iframe").count() == 0
+    assert "\u202e" not in page.page.inner_text("main")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/search?q=onerror&show=patterns",
+        "/stats?q=onerror",
+        "/traces",
+        f"/timeline/resource/{quote(HOSTILE_ID, safe='')}",
+        "/operations/ingest",
+        f"/trace/{HOSTILE_TRACE}",
+        "/search?q=onerror&group=sourceModule",
+        f"/operations/{quote(HOSTILE_ID, safe='')}",
+    ],
+)
+def test_every_page_shows_hostile_names_as_text(page: Viewer, product: Product, place: str) -> None:
+    at_ns = time.time_ns() - 60 * SECOND_NS
+    fields = [
+        text("resource.id", HOSTILE_ID),
+        text("action", HOSTILE_ID),
+        text("actor.id", HOSTILE_ID),
+    ]
+    product.export(export_of(HOSTILE_ID, [log(HOSTILE, at_ns, 17, *fields)]))
+    product.export(_hostile_trace(at_ns), "traces")
+    page.open(place)
+    expect(page.page.get_by_role("main")).not_to_be_empty()
+    page.page.wait_for_load_state("networkidle")
+
+    assert page.page.evaluate("window.hacked") is None
+    assert page.page.locator("main img, main script, main iframe, main b").count() == 0
+    assert "\u202e" not in page.page.inner_text("main")
+
+
+def test_the_live_tail_shows_them_as_text(page: Viewer, product: Product) -> None:
+    page.open("/live?q=onerror")
+    expect(page.page.get_by_test_id("tail-state")).to_contain_text("live")
+    product.export(export_of("live", [log(HOSTILE, time.time_ns() - 7200 * SECOND_NS, 17)]))
+
+    expect(page.row("<img src=x")).to_be_visible()
+    assert page.page.evaluate("window.hacked") is None
     assert "\u202e" not in page.page.inner_text("main")
 
 
@@ -64,3 +115,14 @@ def test_the_page_runs_under_its_strict_policy(page: Viewer) -> None:
     page.page.evaluate(INLINE_SCRIPT)
     assert page.page.evaluate("window.inline") is None
     page.faults.clear()  # the browser's word about the script that was just blocked
+
+
+def _hostile_trace(at_ns: int) -> bytes:
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.append(text("service.name", HOSTILE_ID))
+    times = {"start_time_unix_nano": at_ns, "end_time_unix_nano": at_ns + 10**6}
+    trace_id = bytes.fromhex(HOSTILE_TRACE)
+    span = Span(trace_id=trace_id, span_id=b"\x01" * 8, name=HOSTILE_ID, **times)
+    resource.scope_spans.add(spans=[span])
+    return request.SerializeToString()

@@ -4,11 +4,13 @@ The screenshots of docs/viewer.md are made here.
 """
 
 import re
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.shop import TRACE_ID
+from tests.browser.shop import LINES, TRACE_ID
 from tests.browser.viewer import Viewer
 
 PAGES = {
@@ -33,19 +35,47 @@ PAGES = {
 THEMES = ("light", "dark")
 IN_BOTH_THEMES = ("search", "trace", "statistics")
 """Pictures of the others are in the light theme only."""
+FIRST_LOAD_BYTES = 200_000
+"""Of everything that the first page needs, gzipped."""
+BUILD = Path(__file__).parents[2] / "query" / "static"
 
 
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_barriers(viewer, name: str, theme: str) -> None:
+def test_a_page_has_no_barriers_in_either_theme_and_fits_320_pixels(
+    page: Viewer, name: str
+) -> None:
     place, text = PAGES[name]
-    page = viewer(theme=theme).open(place)
-    expect(page.page.get_by_role("main")).to_contain_text(text)
+    main = page.open(place).page.get_by_role("main")
+    expect(main).to_contain_text(text)
     page.page.wait_for_load_state("networkidle") if name != "live" else None
 
-    if theme == "light" or name in IN_BOTH_THEMES:
-        page.picture(f"{name}-{theme}")
+    for theme in THEMES:
+        page.page.emulate_media(color_scheme=theme)
+        expect(page.page.locator("html")).to_have_attribute("data-theme", theme)
+        if theme == "light" or name in IN_BOTH_THEMES:
+            page.picture(f"{name}-{theme}")
+        assert page.complaints() == []
+    page.page.emulate_media(color_scheme="light")
+    page.page.set_viewport_size({"width": 320, "height": 640})
+    expect(main).to_contain_text(text)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 320
+    if name in ("search", "trace"):
+        page.picture(f"{name}-narrow")
     assert page.complaints() == []
+
+
+def test_the_first_load_is_at_most_200_kb(page: Viewer) -> None:
+    loaded: set[str] = set()
+    page.page.on("response", lambda answer: loaded.add(urlsplit(answer.url).path.lstrip("/")))
+    page.open()
+    expect(page.rows.first).to_be_visible()
+    expect(page.page.locator(".u-over")).to_be_visible()
+
+    files = [BUILD / (name or "index.html") for name in loaded if not name.startswith("api/")]
+    sizes = {file.name: file.with_name(f"{file.name}.gz").stat().st_size for file in files}
+    assert {"index.html", "favicon.svg"} & set(sizes)
+    assert any(name.endswith(".css") for name in sizes)
+    assert sum(sizes.values()) <= FIRST_LOAD_BYTES, sizes
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -75,16 +105,48 @@ def test_login_record_menus_and_dialogs_have_no_barriers(viewer, theme: str) -> 
     assert page.complaints() == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_320_pixels(viewer, name: str) -> None:
-    place, text = PAGES[name]
-    page = viewer(width=320, height=640).open(place)
-    expect(page.page.get_by_role("main")).to_contain_text(text)
-
-    assert page.page.evaluate("document.documentElement.scrollWidth") <= 320
-    if name in ("search", "trace"):
-        page.picture(f"{name}-narrow")
+def test_dialogs_faults_and_empty_answers_have_no_barriers(page: Viewer) -> None:
+    page.open("/search?q=order")
+    expect(page.rows.first).to_be_visible()
+    page.button("Time range: Last hour").click()
+    expect(page.page.get_by_label("From")).to_be_visible()
     assert page.complaints() == []
+    page.press("Escape")
+    page.page.get_by_role("combobox", name="Question").fill("sour")
+    expect(page.page.get_by_role("listbox")).to_be_visible()
+    assert page.complaints() == []
+    page.press("Escape")
+    page.button("More").click()
+    page.page.get_by_role("menuitem", name="Purge these records …").click()
+    expect(page.page.get_by_role("dialog")).to_be_visible()
+    page.picture("purge-light")
+    assert page.complaints() == []
+    page.press("Escape")
+    for place, text in {
+        "/search?q=level:(ERROR": "The question cannot be read",
+        "/search?q=nobodyeversaidthis": "No records found",
+        "/nowhere": "no such page",
+        f"/trace/{'ab' * 16}": "Nothing was received",
+        "/record/none": re.compile("not found|understand"),
+    }.items():
+        page.go(place)
+        expect(page.page.get_by_role("main")).to_contain_text(text)
+        assert page.complaints() == []
+
+
+def test_an_open_record_has_the_screen_of_a_telephone(viewer) -> None:
+    page = viewer(width=320, height=640).open("/search?q=needle")
+    page.rows.first.click()
+
+    expect(page.record).to_contain_text("CardRefusedError")
+    expect(page.page.get_by_test_id("total")).to_have_count(0)
+    box = page.record.bounding_box()
+    assert box
+    assert box["height"] > 400
+    page.picture("record-narrow")
+    assert page.complaints() == []
+    page.record.get_by_role("button", name="Close").click()
+    expect(page.rows.first).to_be_visible()
 
 
 def test_a_cause_is_found_by_keyboard_alone(page: Viewer) -> None:
@@ -122,13 +184,38 @@ def test_lines_are_walked_with_keys_and_told_to_screen_readers(page: Viewer) -> 
     expect(page.page.get_by_role("combobox", name="Question")).to_be_visible()
 
 
+def test_statistics_count_what_was_said_and_lead_to_it(page: Viewer) -> None:
+    page.open("/stats?start=-1h")
+    figures = page.page.get_by_test_id("totals").locator("dd[title]")
+    expect(figures).to_have_count(6)
+    total, *levels = [
+        int((dd.get_attribute("title") or "").replace(",", "")) for dd in figures.all()
+    ]
+    assert total == sum(levels) >= LINES
+    errors = page.page.get_by_role("table", name="Errors by service")
+    expect(errors.get_by_role("row").first).to_contain_text("%")
+    errors.get_by_role("link", name="checkout").click()
+
+    expect(page.page).to_have_url(re.compile("#/search.*level%3A%3E%3DERROR"))
+    expect(page.rows.first).to_contain_text("checkout")
+
+
 def test_theme_and_zone_are_remembered(page: Viewer) -> None:
-    page.open()
-    expect(page.rows.first).to_be_visible()
+    page.open("/search?q=needle")
+    here = _clock(page)
     page.press("Shift+T", "Shift+Z")
+    expect(page.rows.first).not_to_contain_text(here)
+    assert (int(here[:2]) - int(_clock(page)[:2])) % 24 in (1, 2)  # Berlin, winter and summer
     page.page.reload()
 
     expect(page.page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.page.get_by_title(re.compile("Times are shown in this zone"))).to_contain_text(
         "UTC"
     )
+
+
+def _clock(page: Viewer) -> str:
+    """Hours, minutes and seconds of the first line."""
+    found = re.search(r"\d\d:\d\d:\d\d", page.rows.first.inner_text())
+    assert found
+    return found[0]

@@ -52,6 +52,62 @@ def test_the_histogram_counts_by_level_and_a_brush_zooms(page: Viewer) -> None:
     assert 0 < page.total < whole
 
 
+def test_the_histogram_is_coloured_by_what_the_reader_chooses(page: Viewer) -> None:
+    page.open("/search?q=took")
+    legend = page.page.get_by_role("list", name="Legend")
+    expect(legend).to_contain_text("CRITICAL")
+    page.page.get_by_label("Colours of the histogram").select_option("by service")
+    expect(legend).to_contain_text("inventory")
+    expect(page.page).to_have_url(re.compile("group=sourceModule"))
+    legend.get_by_role("button", name=re.compile("inventory")).click()
+
+    expect(page.page.get_by_role("combobox", name="Question")).to_have_value(
+        "took sourceModule:inventory"
+    )
+
+
+def test_asking_again_by_itself_keeps_the_brushed_range(page: Viewer) -> None:
+    page.page.clock.install()
+    page.open("/search?start=2026-01-01T09:00:00.000Z&end=2026-01-01T10:00:00.000Z")
+    expect(page.page.get_by_text("No records found")).to_be_visible()
+    page.button("More").click()
+    page.page.get_by_role("menuitemradio", name="Every 10 seconds").click()
+    page.press("Escape")
+    with page.page.expect_request(re.compile(r"/api/v1/logs\?")) as asked:
+        page.page.clock.run_for(11_000)
+
+    assert "start=2026-01-01T09%3A00%3A00.000Z" in asked.value.url
+    assert "start=2026-01-01T09%3A00%3A00.000Z" in page.page.url
+
+
+def test_a_range_is_moved_and_widened_by_keys(page: Viewer) -> None:
+    page.open("/search?start=2026-01-01T09:00:00.000Z&end=2026-01-01T10:00:00.000Z")
+    expect(page.page.get_by_text("No records found")).to_be_visible()
+    page.page.locator("body").press("[")
+    expect(page.page).to_have_url(re.compile(r"start=2026-01-01T0[678]"))
+    page.page.locator("body").press("-")
+
+    expect(page.page).to_have_url(re.compile(r"end=2026-01-01T1\d"))
+
+
+def test_levels_are_told_by_a_letter_beside_their_colour(page: Viewer) -> None:
+    page.open("/search?q=level%3AERROR%20took")
+    level = page.rows.first.get_by_role("gridcell").nth(1)
+
+    expect(level).to_have_text("E")
+    expect(level).to_have_accessible_name("ERROR")
+
+
+def test_a_slow_answer_is_told(page: Viewer) -> None:
+    page.open()
+    expect(page.rows.first).to_be_visible()
+    page.page.route("**/api/v1/logs?*", lambda route: None)
+    page.page.evaluate("location.hash = '#/search?q=needle&start=-2h'")
+
+    expect(page.page.get_by_text("asking …")).to_be_visible()
+    page.page.unroute_all(behavior="ignoreErrors")
+
+
 def test_quick_and_exact_ranges_in_the_readers_zone(page: Viewer) -> None:
     page.open()
     page.button("Time range: Last hour").click()
@@ -84,6 +140,18 @@ def test_a_facet_filters_for_and_against_a_value(page: Viewer) -> None:
         "-sourceModule:checkout"
     )
     expect(page.rows.filter(has_text="checkout")).to_have_count(0)
+
+
+def test_any_attribute_can_be_counted(page: Viewer) -> None:
+    page.open("/search?q=took")
+    facets = page.page.get_by_test_id("facets")
+    facets.get_by_placeholder("Count an attribute").fill("shard")
+    facets.get_by_role("button", name="Add").click()
+    found = facets.get_by_role("button", name=re.compile(r"^3\b"))
+    expect(found).to_contain_text(re.compile("2[45]\\d"))
+    found.click()
+
+    expect(page.page.get_by_role("combobox", name="Question")).to_have_value("took attr.shard:3")
 
 
 def test_a_value_in_a_line_filters_at_one_click(page: Viewer) -> None:

@@ -86,6 +86,36 @@ def test_an_ended_session_asks_for_a_token(page: Viewer) -> None:
     expect(page.page.get_by_text("Your session has ended.")).to_be_visible()
 
 
+def test_the_end_of_a_session_is_told_ahead(page: Viewer, product: Product) -> None:
+    token = product.command("token", "--role", "NOC", "--hours", "0.1").strip()
+    page.page.goto(f"{product.api_url}/#token={token}")
+
+    expect(page.rows.first).to_be_visible()
+    expect(page.page.get_by_text("Your session ends in")).to_contain_text(re.compile(r"[56] min"))
+    assert page.complaints() == []
+
+
+def test_what_a_role_lacks_is_refused_by_the_server_too(page: Viewer) -> None:
+    page.open(role="NOC")
+    expect(page.rows.first).to_be_visible()
+    asked = {
+        "/api/v1/logs/export?format=csv": "GET",
+        "/api/v1/logs/purge?q=order&reason=x": "DELETE",
+        "/api/v1/ingest/ledger": "GET",
+        "/api/v1/ingest/keys": "GET",
+        "/api/v1/dead-letters": "GET",
+        "/metrics": "GET",
+    }
+    ask = """([path, method]) => fetch(path.slice(1), {method, headers: {'X-Opslog-Viewer': '1'}})
+        .then(answer => answer.status)"""
+
+    assert {
+        path: page.page.evaluate(ask, [path, method]) for path, method in asked.items()
+    } == dict.fromkeys(asked, 403)
+    page.go("/operations/keys")
+    expect(page.page.get_by_text("Your role may not see this")).to_be_visible()
+
+
 def test_offline_is_told_and_what_is_loaded_stays(page: Viewer) -> None:
     page.open()
     expect(page.rows.first).to_be_visible()

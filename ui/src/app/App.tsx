@@ -62,6 +62,7 @@ function Inside() {
 function NoSuchPage() {
   return (
     <Notice
+      isPage
       title="There is no such page"
       action={
         <a className="text-accent underline" href="#/search">
@@ -86,6 +87,7 @@ class Boundary extends Component<{ children: ReactNode }, { error: unknown }> {
     if (this.state.error === null) return this.props.children
     return (
       <ErrorNotice
+        isPage
         error={this.state.error}
         what="This page"
         onRetry={() => window.location.reload()}

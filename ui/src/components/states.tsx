@@ -12,13 +12,17 @@ export function Notice({
   action,
   tone = 'calm',
   className,
+  isPage = false,
 }: {
   title: string
   children?: ReactNode
   action?: ReactNode
   tone?: 'calm' | 'danger'
   className?: string
+  /** It stands for the whole page, so its title is the page's heading. */
+  isPage?: boolean
 }) {
+  const Title = isPage ? 'h1' : 'p'
   return (
     <div
       role={tone === 'danger' ? 'alert' : 'status'}
@@ -32,7 +36,7 @@ export function Notice({
           <WarningIcon size={22} />
         </span>
       )}
-      <p className="text-base font-semibold">{title}</p>
+      <Title className="text-base font-semibold">{title}</Title>
       {children && <div className="text-ink-2">{children}</div>}
       {action}
     </div>
@@ -44,10 +48,12 @@ export function ErrorNotice({
   error,
   onRetry,
   what,
+  isPage = false,
 }: {
   error: unknown
   onRetry?: () => void
   what: string
+  isPage?: boolean
 }) {
   const { title, advice } = explain(error, what)
   const requestId = error instanceof ApiError ? error.problem?.requestId : undefined
@@ -55,6 +61,7 @@ export function ErrorNotice({
     <Notice
       tone="danger"
       title={title}
+      isPage={isPage}
       action={
         onRetry && (
           <Button look="outline" onClick={onRetry}>

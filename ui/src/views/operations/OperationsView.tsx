@@ -44,7 +44,7 @@ export default function OperationsView({ path }: { path: string[] }) {
   const current = sections.find(({ name }) => name === path[1]) ?? sections[0]
   if (!current) {
     return (
-      <Notice title="Your role may not see this">
+      <Notice isPage title="Your role may not see this">
         Operations need another role. Ask whoever gave you the token.
       </Notice>
     )

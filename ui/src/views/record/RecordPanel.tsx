@@ -9,12 +9,14 @@ import { LevelTag } from '@/components/level'
 import { Menu, MenuItem } from '@/components/menu'
 import { copyText } from '@/components/say'
 import { ErrorNotice, Loading } from '@/components/states'
+import { Strange } from '@/components/strange'
 import { addressOf, change, go, linkTo, usePlace } from '@/lib/address'
 import { readRecord } from '@/lib/api'
 import { hitPattern } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
 import type { LogRecord } from '@/lib/record'
 import { recordJson } from '@/lib/save'
+import { cut } from '@/lib/text'
 import { formatTime } from '@/lib/time'
 import { RecordBody, TABS, type Tab } from './RecordBody'
 
@@ -83,7 +85,13 @@ function Head({
     <header className="flex items-center gap-2 px-3 py-1.5">
       {record && <LevelTag level={record.level} long />}
       <h2 className="min-w-0 flex-1 truncate font-mono text-xs" title={record?.createdAt}>
-        {record ? `${formatTime(record.createdAt, zone, 6)}  ${record.sourceModule}` : id}
+        <Strange
+          text={
+            record
+              ? `${formatTime(record.createdAt, zone, 6)}  ${record.sourceModule}`
+              : cut(id, 100)
+          }
+        />
       </h2>
       {record && <RecordActions record={record} />}
       <IconButton label="Close the record" shortcut="Esc" onClick={onClose}>

@@ -3,6 +3,7 @@
 import { buttonClass } from '@/components/button'
 import { LevelTag } from '@/components/level'
 import { ErrorNotice, Loading } from '@/components/states'
+import { Strange } from '@/components/strange'
 import { addressOf, change, go, usePlace } from '@/lib/address'
 import { toggleFilter } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
@@ -16,7 +17,8 @@ const NEAR_MS = 5 * 60_000
 export default function RecordView({ path }: { path: string[] }) {
   const id = path[1] ?? ''
   const { data: record, error, refetch } = useRecord(id)
-  if (error) return <ErrorNotice error={error} what="This record" onRetry={() => void refetch()} />
+  if (error)
+    return <ErrorNotice isPage error={error} what="This record" onRetry={() => void refetch()} />
   if (!record) return <Loading what="the record" />
   return <Shown record={record} />
 }
@@ -32,7 +34,7 @@ function Shown({ record }: { record: LogRecord }) {
       <header className="flex flex-wrap items-center gap-2 px-3 py-2">
         <LevelTag level={record.level} long />
         <h1 className="min-w-0 flex-1 font-mono text-sm">
-          {formatTime(record.createdAt, zone, 9)} {record.sourceModule}
+          {formatTime(record.createdAt, zone, 9)} <Strange text={record.sourceModule} />
         </h1>
         <a
           className={buttonClass('outline')}

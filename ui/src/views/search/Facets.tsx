@@ -9,7 +9,7 @@ import { type Facet, type Question, readFacets } from '@/lib/api'
 import { formatCompact, formatCount, formatShare } from '@/lib/format'
 import { type FilterState, filterState } from '@/lib/language'
 import { isLevel, LEVELS } from '@/lib/levels'
-import { labelOf } from '@/lib/record'
+import { isField, labelOf } from '@/lib/record'
 import { cut } from '@/lib/text'
 import { useKnownAttributes } from './knownAttributes'
 import { filterBy } from './place'
@@ -141,8 +141,9 @@ function AddField({ onAdd }: { onAdd: (field: string) => void }) {
   const listId = useId()
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    if (!name.trim()) return
-    onAdd(name.trim())
+    const typed = name.trim()
+    if (!typed) return
+    onAdd(isField(typed) || /^(attr|resource)\./.test(typed) ? typed : `attr.${typed}`)
     setName('')
   }
   return (

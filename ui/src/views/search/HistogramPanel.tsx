@@ -12,6 +12,8 @@ import { filterBy, type GroupBy, setRange } from './place'
 
 const BarChart = lazy(() => import('@/components/figures/BarChart'))
 
+import { Strange } from '@/components/strange'
+
 const HEIGHT_PX = 96
 const MOST_SERIES = 8
 
@@ -117,7 +119,9 @@ function Legend({
                 style={{ background: `var(${colour})` }}
                 aria-hidden="true"
               />
-              <span className="max-w-32 truncate">{name}</span>
+              <span className="max-w-32 truncate">
+                <Strange text={name} />
+              </span>
               <span className="text-ink-3">{formatCompact(counts.get(name) ?? 0)}</span>
             </button>
           </li>

@@ -48,18 +48,24 @@ export function SearchView() {
   useSearchKeys(search, found, refresh)
   const selected = search.selected
   const isPanelOver = isMedium && selected !== null
+  // On a telephone an open record has the screen; the question stays in sight.
+  const isBrief = useNarrow() && selected !== null
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <h1 className="sr-only">Search</h1>
-      {!search.isFull && <Head search={search} question={asked} found={found} round={round} />}
-      <Toolbar
-        search={search}
-        question={asked}
-        records={found.records}
-        onRefresh={refresh}
-        areValuesShown={values.isBeside}
-        onValues={values.toggle}
-      />
+      {!search.isFull && (
+        <Head search={search} question={asked} found={found} round={round} isBrief={isBrief} />
+      )}
+      {!isBrief && (
+        <Toolbar
+          search={search}
+          question={asked}
+          records={found.records}
+          onRefresh={refresh}
+          areValuesShown={values.isBeside}
+          onValues={values.toggle}
+        />
+      )}
       {found.notice && (
         <p role="status" className="border-b border-line bg-warning-wash px-3 py-1">
           {found.notice}
@@ -111,7 +117,7 @@ interface Parts {
   round: number
 }
 
-function Head({ search, question, found, round }: Parts) {
+function Head({ search, question, found, round, isBrief }: Parts & { isBrief: boolean }) {
   const remember = usePreferences((state) => state.remember)
   const ask = (q: string) => {
     if (q) remember(q)
@@ -128,7 +134,7 @@ function Head({ search, question, found, round }: Parts) {
         />
         <RangePicker range={search.range} onChange={setRange} />
       </div>
-      <HistogramPanel question={question} group={search.group} round={round} />
+      {!isBrief && <HistogramPanel question={question} group={search.group} round={round} />}
     </>
   )
 }
@@ -199,7 +205,9 @@ function StatusLine({ found }: { found: Records }) {
       data-testid="loaded"
     >
       <span>
-        {formatCount(found.records.length)} loaded{found.hasMore ? ', more below' : ', that is all'}
+        {found.isStale
+          ? 'asking …'
+          : `${formatCount(found.records.length)} loaded${found.hasMore ? ', more below' : ', that is all'}`}
       </span>
       {found.isLoadingMore && <span>loading more …</span>}
       {found.error instanceof Error && found.records.length > 0 && (

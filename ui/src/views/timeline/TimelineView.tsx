@@ -5,6 +5,7 @@ import { useShortcuts } from '@/app/shortcuts'
 import { Button, buttonClass } from '@/components/button'
 import { neighbour, RecordList } from '@/components/records/RecordList'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
+import { Strange } from '@/components/strange'
 import { useMedium, useNarrow } from '@/components/useNarrow'
 import { addressOf, change, usePlace } from '@/lib/address'
 import { type Order, readTimeline, type TimelineOf } from '@/lib/api'
@@ -12,6 +13,7 @@ import { plural } from '@/lib/format'
 import { quoted } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
 import type { LogRecord } from '@/lib/record'
+import { cut } from '@/lib/text'
 import { formatLength, formatTime } from '@/lib/time'
 import { RecordPanel } from '@/views/record/RecordPanel'
 import { type Records, useRecordPages } from '@/views/search/useRecords'
@@ -48,7 +50,7 @@ export default function TimelineView({ path }: { path: string[] }) {
   const kind = KINDS[path[1] ?? '']
   if (!kind || !path[2]) {
     return (
-      <Notice title="There is no such timeline">
+      <Notice isPage title="There is no such timeline">
         A timeline is of a resource, an actor or a correlation.
       </Notice>
     )
@@ -84,9 +86,13 @@ function Timeline({ kind, id }: { kind: Kind; id: string }) {
     <div className="flex min-h-0 flex-1 flex-col">
       <header className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b border-line bg-sheet px-3 py-2">
         <h1 className="text-base font-semibold">
-          {kind.title} <span className="strange font-mono text-sm font-normal">{id}</span>
+          {kind.title} <Strange text={cut(id, 300)} className="font-mono text-sm font-normal" />
         </h1>
-        {resourceType && <span className="rounded bg-wash px-1.5 text-ink-2">{resourceType}</span>}
+        {resourceType && (
+          <span className="rounded bg-wash px-1.5 text-ink-2">
+            <Strange text={cut(resourceType, 100)} />
+          </span>
+        )}
         <Summary records={found.records} hasMore={found.hasMore} />
         <span className="flex-1" />
         <Button look="outline" onClick={turn}>

@@ -3,11 +3,13 @@ import { useMemo, useState } from 'react'
 import { useShortcuts } from '@/app/shortcuts'
 import { Button, buttonClass } from '@/components/button'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
+import { Strange } from '@/components/strange'
 import { addressOf, change, usePlace } from '@/lib/address'
 import { readTrace } from '@/lib/api'
 import { plural } from '@/lib/format'
 import { usePreferences } from '@/lib/preferences'
 import type { LogRecord } from '@/lib/record'
+import { cut } from '@/lib/text'
 import { formatDuration, formatTime } from '@/lib/time'
 import { buildTrace, type SpanNode, type Trace, unfolded } from '@/lib/trace'
 import { RecordPanel } from '@/views/record/RecordPanel'
@@ -22,10 +24,12 @@ export default function TraceView({ path }: { path: string[] }) {
   })
   const trace = useMemo(() => buildTrace(data?.records ?? []), [data])
   if (isPending) return <Loading what="the trace" />
-  if (error) return <ErrorNotice error={error} what="This trace" onRetry={() => void refetch()} />
+  if (error)
+    return <ErrorNotice isPage error={error} what="This trace" onRetry={() => void refetch()} />
   if (!data.records.length) {
     return (
       <Notice
+        isPage
         title="Nothing was received for this trace"
         action={
           <a className="text-accent underline" href="#/traces">
@@ -133,8 +137,12 @@ function Head({
   return (
     <header className="border-b border-line bg-sheet px-3 py-2">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
-        <h1 className="min-w-0 truncate text-base font-semibold">{root?.action || 'Trace'}</h1>
-        <span className="text-ink-2">{root?.sourceModule}</span>
+        <h1 className="min-w-0 truncate text-base font-semibold">
+          {root?.action ? <Strange text={cut(root.action, 200)} /> : 'Trace'}
+        </h1>
+        <span className="text-ink-2">
+          <Strange text={root?.sourceModule ?? ''} />
+        </span>
         <span className="flex-1" />
         <Button
           look="outline"
@@ -184,7 +192,7 @@ function Services({ trace: { services, colours } }: { trace: Trace }) {
             style={{ background: colours.get(name) }}
             aria-hidden="true"
           />
-          <span>{name}</span>
+          <Strange text={name} />
           <span className="text-ink-3">
             {formatDuration(selfNs)} in {plural(spans, 'span')}
           </span>

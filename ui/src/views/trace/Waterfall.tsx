@@ -126,7 +126,9 @@ function Name({
         style={{ background: colour }}
         aria-hidden="true"
       />
-      <span className="shrink-0 text-ink-3">{cut(record.sourceModule, 30)}</span>
+      <span className="shrink-0 text-ink-3">
+        <Strange text={cut(record.sourceModule, 30)} />
+      </span>
       <span className={cx('truncate', hasError && 'font-semibold text-level-error')}>
         <Strange text={cut(record.action, 200)} />
       </span>

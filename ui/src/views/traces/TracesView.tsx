@@ -192,7 +192,7 @@ function TraceLine({ trace, longest }: { trace: TraceSummary; longest: number })
         {trace.errors || '–'}
       </td>
       <td className="px-3 text-ink-2 max-md:hidden">
-        {cut((trace.services ?? []).join(', '), 80)}
+        <Strange text={cut((trace.services ?? []).join(', '), 80)} />
       </td>
     </tr>
   )
