@@ -107,8 +107,9 @@ class ApiSettings(Section):
     """Longest a question may run in the database."""
     pool_connections: Annotated[int, Field(ge=1, le=200)] = 8
     """Database connections of the query server; half as many more keep plans for ids."""
-    user_concurrency: Annotated[int, Field(ge=1, le=100)] = 8
-    """Questions of one token at a time; further ones get 429."""
+    user_concurrency: Annotated[int, Field(ge=1, le=100)] = 6
+    """Questions of one token at a time; further ones get 429. Below pool_connections, so that one
+    asker with slow questions cannot keep all others out; browsers ask six things at a time."""
     header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     """A connection that has not sent its headers by then is closed."""
     body_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0

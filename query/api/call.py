@@ -36,7 +36,7 @@ class Route:
     action: str = ""
     """Name of the access in the audit, object.verb; "": not recorded."""
     is_slow: bool = False
-    """Stays for as long as the asker likes, and so takes none of the asker's slots."""
+    """Stays for as long as the asker likes, and so has places of its own (door.py)."""
     tag: str = ""
     """Its chapter in the description of the API."""
     summary: str

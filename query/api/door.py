@@ -5,7 +5,7 @@ Every handler is reached through `Door.guard` and through nothing else (app.py).
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -18,6 +18,8 @@ from query.auth.tokens import Principal, Verifier
 from query.errors import Forbidden, TooManyQuestions, Unauthorized
 
 VIEWER_HEADER = "X-Opslog-Viewer"
+SLOW_AT_A_TIME = 10
+"""Exports, and live tails, of one token: each export asks the database again and again."""
 _SAFE = frozenset({"GET", "HEAD"})
 _BY_MODULE = frozenset(
     {Permission.LOGS_READ, Permission.LOGS_EXPORT, Permission.AUDIT_READ, Permission.REDACTION_TEST}
@@ -45,7 +47,7 @@ class Door:
         self._audit = audit
         self._addresses = addresses
         self._most = questions_at_a_time
-        self._running: Counter[str] = Counter()
+        self._running: Counter[tuple[str, str]] = Counter()
 
     def guard(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The route's handler behind the checks."""
@@ -56,7 +58,7 @@ class Door:
         async def checked(request: web.Request) -> web.StreamResponse:
             call = self._call(route, request)
             call.principal = await self._principal(call)
-            with nullcontext() if route.is_slow else self._slot(call.principal):
+            with self._slot(call):
                 return await self._audited(call)
 
         is_open = route.permission is None and not route.needs_token
@@ -86,16 +88,21 @@ class Door:
         )
 
     @contextmanager
-    def _slot(self, principal: Principal) -> Iterator[None]:
-        if self._running[principal.token] >= self._most:
-            raise TooManyQuestions(f"at most {self._most} questions of one token at a time")
-        self._running[principal.token] += 1
+    def _slot(self, call: Call) -> Iterator[None]:
+        """One of the places of a token; what stays for long has places of its own."""
+        slow = call.route.path if call.route.is_slow else ""
+        place = call.principal.token, slow
+        most = SLOW_AT_A_TIME if slow else self._most
+        if self._running[place] >= most:
+            what = "of these" if slow else "questions"
+            raise TooManyQuestions(f"at most {most} {what} of one token at a time")
+        self._running[place] += 1
         try:
             yield
         finally:
-            self._running[principal.token] -= 1
-            if not self._running[principal.token]:
-                del self._running[principal.token]
+            self._running[place] -= 1
+            if not self._running[place]:
+                del self._running[place]
 
     async def _audited(self, call: Call) -> web.StreamResponse:
         """Answers the call; the access is recorded before the answer leaves."""

@@ -12,6 +12,7 @@ from config.settings import ApiSettings, Settings
 from query.access_audit import Outcome
 from query.access_records import batch_of
 from query.api.app import ROUTES
+from query.export import Export
 from query.search import TIMELINE
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token, query_server, redactor
@@ -278,6 +279,40 @@ async def test_too_many_questions_of_one_token_at_a_time(database, reader_pool, 
         assert (await refused.json())["type"] == "/errors/too_many_questions"
         assert [(await answer).status for answer in [*waiting, other]] == [200, 200, 200]
         assert (await server.get("/api/v1/logs")).status == 200
+
+
+def test_one_asker_leaves_connections_to_the_others():
+    """T29: with the defaults, whatever its questions are."""
+    api = ApiSettings()
+
+    assert api.user_concurrency < api.pool_connections
+
+
+async def test_exports_of_one_token_at_a_time_are_bounded(server, monkeypatch):
+    """T30: an export may take as long as its reader likes, but nobody has any number of them."""
+    monkeypatch.setattr("query.api.door.SLOW_AT_A_TIME", 2)
+    pieces, gate = Export.pieces, asyncio.Event()
+
+    async def held(self, *asked):
+        await gate.wait()
+        async for piece in pieces(self, *asked):
+            yield piece
+
+    monkeypatch.setattr(Export, "pieces", held)
+    own = {"token": make_token("ADMIN", sub="greedy")}
+    waiting = [asyncio.create_task(server.get("/api/v1/logs/export", **own)) for _ in range(2)]
+    async with asyncio.timeout(10):
+        while len(server.accesses) < 2:
+            await asyncio.sleep(0.01)
+
+    refused = await server.get("/api/v1/logs/export", **own)
+    asked = await server.get("/api/v1/logs", limit=1, **own)
+    gate.set()
+
+    assert (refused.status, asked.status) == (429, 200)
+    assert "Retry-After" in refused.headers
+    assert [(await answer).status for answer in waiting] == [200, 200]
+    assert (await server.get("/api/v1/logs/export", **own)).status == 200
 
 
 async def waits(database, count):
