@@ -52,13 +52,18 @@ class Ids:
     """Time ranges with about EXPORTED records."""
 
 
-def questions(product: Product, rows: int, begin: str, sealed_until: str) -> list[Question]:
-    """The table. Records until `sealed_until` are sealed; the load's own end at `begin`."""
+def questions(
+    product: Product, rows: int, begin: str, sealed_until: str, unsealed_from: str
+) -> list[Question]:
+    """The table.
+
+    Records of 24 hours end at `begin`; what arrived until `sealed_until` is sealed, and what came
+    later is dated from `unsealed_from` on.
+    """
     ids = ids_of(product, rows, begin, sealed_until)
     day: Pairs = {"start": moment(seconds_of(begin) - DAY_S)}
-    sealed: Pairs = day | {"end": sealed_until}
+    sealed: Pairs = day | {"end": unsealed_from}
     hour = moment(seconds_of(begin) - 3600)
-    unsealed: Pairs = {"start": sealed_until}
     page = walk(ids)
     return [
         Question(
@@ -77,7 +82,10 @@ def questions(product: Product, rows: int, begin: str, sealed_until: str) -> lis
             *("needle, DEBUG as well", 1000),
             lambda: (LOGS, quoted(ids.sealed_words) | sealed),
         ),
-        Question("needle, unsealed", 150, lambda: (LOGS, quoted(ids.unsealed_words) | unsealed)),
+        Question(
+            *("needle, just arrived", 150),
+            lambda: (LOGS, quoted(ids.unsealed_words) | day | {"minLevel": "INFO"}),
+        ),
         Question(
             *("metadata equality, sealed", 20),
             lambda: (LOGS, {"q": next(ids.attributes)} | sealed),
@@ -176,7 +184,7 @@ def sample(product: Product, moment: str, side: str, percent: float) -> list[dic
     found = product.sql(
         "SELECT replace(trace_id::text, '-', ''), actor_id, id::text, message,"  # noqa: S608
         f" metadata -> 'attributes' FROM system_logs TABLESAMPLE system ({share})"
-        f" WHERE trace_id IS NOT NULL AND created_at {side} '{moment}' ORDER BY random() LIMIT 2000"
+        f" WHERE trace_id IS NOT NULL AND received_at {side} '{moment}' ORDER BY random() LIMIT 2000"
     )
     names = ("trace", "actor", "id", "message")
     return [

@@ -204,7 +204,12 @@ async def _read(
         try:
             rows = await _ask(session, wave, question, found)
         except QuestionTooSlow:
-            return _cut(found, [part for wave in waves[number:] for part in wave], question)
+            left = [part for wave in waves[number:] for part in wave]
+            if found and is_scan(wave[0].condition, wave[0].leaf):
+                # All that an index finds is there: better to have than to be told nothing.
+                missing = missing_of(left, _TOO_LONG)
+                return Page(found[: question.limit], len(found) > question.limit, missing)
+            return _cut(found, left, question)
         if is_first and rows:
             if _is_behind(known, rows[0]):
                 return None

@@ -2,7 +2,7 @@
 
 Words that nearly every record of one level has are in no record of another, and reading a segment
 of the other for them takes as long as reading for words that are nowhere. So the nearest thousands
-of records are asked first, in all segments; then a range that is twenty times as long, and so on.
+of records are asked first, in all segments; then a range that is four times as long, and so on.
 Frequent words are found in the first one, and what is still wanted after the last is so rare that
 its own index finds it.
 """
@@ -18,9 +18,9 @@ from storage.read import Session
 
 FIRST_ROWS = 5_000
 """Records that lie in the first range, about: some milliseconds of reading."""
-FACTOR = 20
+FACTOR = 4
 """The other ranges: so many times the one before."""
-MOST_RANGES = 5
+MOST_RANGES = 7
 _US_NS = 1000
 WHOLE = TimeRange(None, None)
 
