@@ -27,8 +27,8 @@ RECIPE := pyproject.toml scripts/environment
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo doctor test format-check lint types floors spelling docstrings \
-	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-storage bench-retention bench-query \
+.PHONY: help install codec compiled run demo doctor test format-check lint types floors spelling docstrings \
+	test-faults test-faults-long soak unit viewer browser suite fix docs load bench profile bench-storage bench-retention bench-query \
 	bench-latency fuzz lock audit clean
 
 help: ## List the targets
@@ -36,28 +36,31 @@ help: ## List the targets
 		| while IFS='|' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
 $(RUNTIME): $(RECIPE)
-	@scripts/environment speed,demo
+	@scripts/environment speed,demo,compile
 	@touch $@
 
 $(TESTING): $(RECIPE)
-	@scripts/environment speed,demo test
+	@scripts/environment speed,demo,compile test
 	@touch $@ $(RUNTIME)
 
 $(LOADING): $(RECIPE)
-	@scripts/environment speed,demo load
+	@scripts/environment speed,demo,compile load
 	@touch $@ $(RUNTIME)
 
 $(FUZZING): $(RECIPE)
-	@scripts/environment speed,demo test fuzz
+	@scripts/environment speed,demo,compile test fuzz
 	@touch $@ $(RUNTIME) $(TESTING)
 
 $(AUDITING): $(RECIPE)
-	@scripts/environment speed,demo audit
+	@scripts/environment speed,demo,compile audit
 	@touch $@ $(RUNTIME)
 
-install: $(RUNTIME) ## Make .venv with the opslog command in it
+install: $(RUNTIME) codec ## Make .venv with the opslog command in it
 
-run: $(RUNTIME) ## Start everything; prints the page's address, a token and a line to try
+codec: $(RUNTIME) ## Compile the codec where a C compiler is; opslog runs without it, slower
+	@$(BIN)/python scripts/compile_codec --if-possible
+
+run: $(RUNTIME) codec ## Start everything; prints the page's address, a token and a line to try
 	@exec $(BIN)/opslog up --with-parent
 
 demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
@@ -66,7 +69,7 @@ demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
 doctor: $(RUNTIME) ## Say what may be wrong with this machine, why, and how to mend it
 	@$(BIN)/opslog doctor
 
-test: format-check lint types floors spelling docstrings viewer suite ## What CI does: all checks, all tests
+test: format-check lint types floors spelling docstrings viewer suite compiled ## What CI does: all checks, all tests
 
 format-check: $(TESTING) ## Is everything formatted?
 	@$(BIN)/ruff format --check --quiet $(CODE)
@@ -97,9 +100,17 @@ browser: ## Get the browser of the viewer's tests (as root, by apt-get)
 
 suite: $(TESTING) browser ## All tests, with branch coverage; fails below 90 %
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile
+	@OPSLOG_PURE=1 $(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=90
+
+# What the codec is tested by; all of it has run from its sources before, for the coverage.
+COMPILED := tests/unit/otlp_receiver tests/unit/storage tests/integration/otlp_receiver \
+	tests/durability tests/house
+
+compiled: $(TESTING) codec ## The tests of the codec once more, compiled
+	@if [ -d .compiled ]; then $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(COMPILED); \
+		else echo 'the codec is not compiled here: not tested compiled'; fi
 
 fix: $(TESTING) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format $(CODE)
@@ -108,25 +119,28 @@ fix: $(TESTING) ## Format, and mend what ruff can mend
 docs: $(RUNTIME) ## Write the generated pages of docs/reference anew
 	@$(BIN)/python -m opslog.reference
 
-load: $(LOADING) ## A fresh opslog under a fixed rate: nothing lost, nothing twice
+load: $(LOADING) codec ## A fresh opslog under a fixed rate: nothing lost, nothing twice
 	@$(BIN)/python -m loadtests.run_load
 
 # The load that all figures are taken with; it is no part of this repository.
 LOAD_TOOL ?= ../shared/tools/otlp_load.py
 
-bench: $(LOADING) ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
+bench: $(LOADING) codec ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.bench --load-tool $(LOAD_TOOL)
 
-bench-storage: $(LOADING) ## Bytes a row by heap and index, CPU of sealing
+profile: $(LOADING) codec ## CPU microseconds a record by stage (LOAD_TOOL=path/to/otlp_load.py)
+	@$(BIN)/python -m loadtests.profile --load-tool $(LOAD_TOOL)
+
+bench-storage: $(LOADING) codec ## Bytes a row by heap and index, CPU of sealing
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
 
-bench-retention: $(LOADING) ## Dropping 20M rows and 1,000 segments under load, planning with them (30 GB)
+bench-retention: $(LOADING) codec ## Dropping 20M rows and 1,000 segments under load, planning with them (30 GB)
 	@$(BIN)/python -m loadtests.bench_retention --load-tool $(LOAD_TOOL)
 
-bench-query: $(LOADING) ## Questions over HTTP against records of 24 h: one table (ROWS=5000000)
+bench-query: $(LOADING) codec ## Questions over HTTP against records of 24 h: one table (ROWS=5000000)
 	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000)
 
-bench-latency: $(LOADING) ## One record alone: its 200, and its way to the API
+bench-latency: $(LOADING) codec ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
 
 # One after the other: each test has a product, and often a PostgreSQL, of its own.
@@ -163,6 +177,6 @@ audit: $(AUDITING) ## Are vulnerabilities known in what requirements.lock names?
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 clean: ## Remove .venv and everything that can be made again (never data)
-	@rm -rf .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf .venv .compiled .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache ui/node_modules
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ SECRET_SUFFIX = "_file"  # noqa: S105 - a suffix of names
 RESERVED = {
     "OPSLOG_CONFIG": "path of the settings file, as --config",
     "OPSLOG_DEMO_KEY": "ingest key for `opslog demo`, as --key",
+    "OPSLOG_PURE": "1: run the codec's sources, not what was compiled of them (opslog/compiled.py)",
     "OPSLOG_FAILPOINTS": "faults that tests make happen (storage/failpoints.py)",
     "OPSLOG_PROCESS": "name of a process under `opslog up`, for its log lines",
     "OPSLOG_PROFILE": "profile that commands take address and token from, as --profile",

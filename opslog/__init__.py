@@ -11,3 +11,7 @@ _here = Path(__file__).resolve().parent
 _rooms = str(_here / "app" if (_here / "app").is_dir() else _here.parent)
 if sys.path[0] != _rooms:
     sys.path.insert(0, _rooms)
+
+from opslog import compiled  # noqa: E402 - before any room is imported
+
+compiled.install(Path(_rooms))

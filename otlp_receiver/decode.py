@@ -56,6 +56,7 @@ class ProtobufReader:
 
     def __init__(self, memos: Memos, limits: LimitSettings) -> None:
         self._memos = memos
+        self._known = memos.attributes.young.get
         self._max_attributes = limits.attributes
         self._room = limits.request_rows
         self._tally = Tally(limits.depth)
@@ -110,38 +111,40 @@ class ProtobufReader:
         return items[:taken]
 
     def _log_rows(self, records: Iterable[Any], where: str) -> Iterator[RawLog]:
-        """The hot loop (loadtests/bench_codec.py). A memo's None: not seen lately."""
-        known = self._memos.attributes.young.get
-        tally, limit = self._tally, self._max_attributes
         place = 0
         try:
             for record in records:
-                (
-                    number,
-                    text,
-                    flags,
-                    event_name,
-                    dropped,
-                    time_ns,
-                    observed_ns,
-                    trace_id,
-                    span_id,
-                    bodies,
-                    raws,
-                ) = _fields(record)
-                attributes = list(map(known, raws))
-                fresh: list[Fresh] = []
-                if not all(attributes):
-                    self._miss(attributes, raws, "attributes", fresh)
-                body = any_value(bodies[0] if len(bodies) == 1 else b"".join(bodies), tally)
-                odd = None
-                if tally.touched or len(attributes) > limit:
-                    odd = self._odd(attributes)
-                head = (number, text, flags, event_name, dropped)
-                yield head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd
+                yield self._log_row(record)
                 place += 1
         except Malformed as bad:
             _refuse(bad, f"{where}.log_records[{place}]", "body")
+
+    def _log_row(self, record: Any) -> RawLog:
+        """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        (
+            number,
+            text,
+            flags,
+            event_name,
+            dropped,
+            time_ns,
+            observed_ns,
+            trace_id,
+            span_id,
+            bodies,
+            raws,
+        ) = _fields(record)
+        attributes: list[Attribute | None] = list(map(self._known, raws))
+        fresh: list[Fresh] = []
+        if not all(attributes):
+            self._miss(attributes, raws, "attributes", fresh)
+        tally = self._tally
+        body = any_value(bodies[0] if len(bodies) == 1 else b"".join(bodies), tally)
+        odd = None
+        if tally.touched or len(attributes) > self._max_attributes:
+            odd = self._odd(attributes)
+        head = (number, text, flags, event_name, dropped)
+        return head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd
 
     def _miss(
         self, attributes: list[Attribute | None], raws: Any, where: str, fresh: list[Fresh]

@@ -92,6 +92,8 @@ class Head:
     """Metadata of a record with an observed time and attributes, and nothing else: what comes
     before the digits of that time, and what between them and the attributes."""
     between: bytes
+    after: bytes
+    """What comes behind the digits in `otel` itself."""
     marks: tuple[Mark, ...] = ()
     replaced: int = 0
 
@@ -230,12 +232,14 @@ Row = TypeVar("Row")
 StreamLike = TypeVar("StreamLike")
 
 
-@dataclass(slots=True)
 class Group(Generic[StreamLike, Row]):
     """Records that share resource and scope, in the order in which they came."""
 
-    stream: StreamLike
-    rows: Iterable[Row]
+    __slots__ = ("rows", "stream")
+
+    def __init__(self, stream: StreamLike, rows: Iterable[Row]) -> None:
+        self.stream = stream
+        self.rows = rows
 
 
 @dataclass(slots=True)

@@ -47,45 +47,58 @@ class Redacting:
         self._redactor = redactor
         self._limits = limits
         self._memos = memos
+        self._heads = memos.heads.young
         self._limiter = Limiter(redactor, limits)
 
     def __call__(self, export: Export) -> RedactedExport:
         """The whole request, record by record as they are asked for."""
         counts = export.tallies.redactions
-        logs = (
-            Group(self._stream(group.stream, counts), self._log_rows(group.rows, counts))
-            for group in export.logs
+        return RedactedExport(
+            export.tallies,
+            self._log_groups(export.logs, counts),
+            self._span_groups(export.spans, counts),
         )
-        spans = (
-            Group(self._stream(group.stream, counts), self._spans(group.rows, counts))
-            for group in export.spans
-        )
-        return RedactedExport(export.tallies, logs, spans)
+
+    def _log_groups(
+        self, groups: Iterable[Group[RawStream | Stream, RawLog]], counts: dict[str, int]
+    ) -> Iterator[Group[Stream, LogRow]]:
+        for group in groups:
+            yield Group(self._stream(group.stream, counts), self._log_rows(group.rows, counts))
+
+    def _span_groups(
+        self, groups: Iterable[Group[RawStream | Stream, RawSpan]], counts: dict[str, int]
+    ) -> Iterator[Group[Stream, SpanRow]]:
+        for group in groups:
+            yield Group(self._stream(group.stream, counts), self._spans(group.rows, counts))
 
     def _log_rows(self, rows: Iterable[RawLog], counts: dict[str, int]) -> Iterator[LogRow]:
-        """The hot loop (loadtests/bench_codec.py)."""
-        redact, heads = self._redactor.record, self._memos.heads.young.get
-        for head_key, time, observed, trace, span, body, raw_attributes, fresh, sent_odd in rows:
-            head = heads(head_key) or self._head(head_key)
-            odd = sent_odd
-            marks: list[Mark] = []
-            text, structured = None, None
-            if type(body) is str:
-                text = body
-            elif body is not None:
-                structured, odd = self._body(body, marks, odd)
-            if fresh:
-                text, odd = self._settle(text, fresh, marks, odd)
-            elif text:
-                text, hits, _ = redact(text, ())
-                if hits:
-                    marks = [("message", rule, count) for rule, count in hits]
-            if head.marks:
-                marks.extend(head.marks)
-            if marks:
-                _count(marks, counts)
-            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
-            yield head, time, observed, trace, span, text, structured, attributes, marks, odd
+        for row in rows:
+            yield self._log_row(row, counts)
+
+    def _log_row(self, row: RawLog, counts: dict[str, int]) -> LogRow:
+        """Hot (loadtests/bench_codec.py). No generator: their variables are slow once compiled."""
+        head_key, time, observed, trace, span, body, raw_attributes, fresh, sent_odd = row
+        head = self._heads.get(head_key) or self._head(head_key)
+        odd = sent_odd
+        marks: list[Mark] = []
+        text: str | None = None
+        structured: Attribute | None = None
+        if type(body) is str:
+            text = body
+        elif body is not None:
+            structured, odd = self._body(body, marks, odd)
+        if fresh:
+            text, odd = self._settle(text, fresh, marks, odd)
+        elif text:
+            text, hits, _ = self._redactor.record(text, ())
+            if hits:
+                marks = [("message", rule, count) for rule, count in hits]
+        if head.marks:
+            marks.extend(head.marks)
+        if marks:
+            _count(marks, counts)
+        attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
+        return head, time, observed, trace, span, text, structured, attributes, marks, odd
 
     def _settle(
         self, text: str | None, fresh: list[Fresh], marks: list[Mark], odd: Odd | None

@@ -28,8 +28,10 @@ _FLAT_STRING, _FLAT_BOOL, _FLAT_INT, _FLAT_DOUBLE = 0x0A, 0x10, 0x18, 0x21
 class Malformed(ValueError):
     """Bytes that are not protobuf; the message says what is wrong, never the bytes."""
 
-    where: str = ""
-    """Where in the record, when the raiser knew."""
+    def __init__(self, what: str, where: str = "") -> None:
+        super().__init__(what)
+        self.where = where
+        """Where in the record, when the raiser knew."""
 
 
 class Tally:

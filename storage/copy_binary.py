@@ -28,11 +28,8 @@ _LEN16 = b"\x00\x00\x00\x10"
 _LEN8 = b"\x00\x00\x00\x08"
 _FIELDS = len(COLUMNS)
 
-_pack_created = struct.Struct(">hiq").pack
-_pack_received_batch = struct.Struct(">iqiq").pack
-_pack_int8 = struct.Struct(">iq").pack
-_pack_int4 = struct.Struct(">ii").pack
-_pack_two_int4 = struct.Struct(">iiii").pack
+_pack_times = struct.Struct(">hiqiqiqiqiiiiiii").pack
+_pack_span_times = struct.Struct(">hiqiqiqiqiqiiiiii").pack
 _pack_two_int2 = struct.Struct(">ihih").pack
 _pack_length = struct.Struct(">i").pack
 _unpack_length = struct.Struct(">i").unpack_from
@@ -95,8 +92,7 @@ def encode(
     `nonces` holds 16 random bytes per record. `position` is the place in `batch.records`.
     """
     making: dict[str, _PartInMaking] = {}
-    received_batch = _pack_received_batch(8, received_unix_ns // 1000 - PG_EPOCH_US, 8, batch_id)
-    key_tenant = _pack_two_int4(4, ingest_key_id, 4, 0)
+    received_us = received_unix_ns // 1000 - PG_EPOCH_US
     sha256, names = _sha256, _names
     for position, record in enumerate(batch.records):
         created_us, created_ns = divmod(record.created_unix_ns, 1000)
@@ -111,13 +107,15 @@ def encode(
             record.ip_address,
         )
         message, metadata = record.message.encode(), record.metadata
+        created, stream = created_us - PG_EPOCH_US, record.stream_id
         row = b"".join((
-            _pack_created(_FIELDS, 8, created_us - PG_EPOCH_US),
-            received_batch,
-            _pack_int8(8, record.stream_id),
-            _NULL if duration is None else _pack_int8(8, duration),
-            _pack_int4(4, position),
-            key_tenant,
+            _pack_times(
+                _FIELDS, 8, created, 8, received_us, 8, batch_id, 8, stream, -1,
+                4, position, 4, ingest_key_id, 4, 0,
+            ) if duration is None else _pack_span_times(
+                _FIELDS, 8, created, 8, received_us, 8, batch_id, 8, stream, 8, duration,
+                4, position, 4, ingest_key_id, 4, 0,
+            ),
             _LEVELS[record.level],
             _pack_two_int2(2, created_ns, 2, severity),
             _KINDS[record.kind],

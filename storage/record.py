@@ -6,7 +6,7 @@ copy_binary makes Part
 """
 
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias
+from typing import Final, NewType, TypeAlias
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 """An OTLP AnyValue in Python. Strings hold no NUL and no lone surrogates (cleaned by decode)."""
@@ -50,34 +50,38 @@ class StreamDef:
     scope_schema_url: str
 
 
+RECORD_FIELDS: Final = (
+    "action",
+    "actor_id",
+    "correlation_id",
+    "created_unix_ns",
+    "duration_ns",
+    "id",
+    "ip_address",
+    "kind",
+    "level",
+    "message",
+    "metadata",
+    "odd_time",
+    "parent_span_id",
+    "resource_id",
+    "resource_type",
+    "severity_number",
+    "source_module",
+    "span_id",
+    "stream_id",
+    "trace_id",
+)
+"""What a record holds, by name."""
+
+
 class Record:
     """One row of system_logs, redacted and mapped; `None` is SQL NULL.
 
     Text fields are within their columns' limits. `metadata` is canonical JSON (see canonical.py).
     """
 
-    __slots__ = (
-        "action",
-        "actor_id",
-        "correlation_id",
-        "created_unix_ns",
-        "duration_ns",
-        "id",
-        "ip_address",
-        "kind",
-        "level",
-        "message",
-        "metadata",
-        "odd_time",
-        "parent_span_id",
-        "resource_id",
-        "resource_type",
-        "severity_number",
-        "source_module",
-        "span_id",
-        "stream_id",
-        "trace_id",
-    )
+    __slots__ = RECORD_FIELDS
 
     id: bytes
     """16 bytes, UUIDv7 layout (design: ids)."""

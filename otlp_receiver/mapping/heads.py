@@ -43,6 +43,7 @@ def head_of(
         otel=b'"otel": ' + sorted_object(members),
         before=b'{"otel": ' + before + _HOLE,
         between=after + b', "attributes": {',
+        after=after,
         marks=marks,
         replaced=replaced,
     )
@@ -52,6 +53,8 @@ def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes]) -> bytes:
     """Metadata's `"otel": {…}` of one record, with what else there is to say (`extra`)."""
     if not extra and not observed_ns:
         return head.otel
+    if not extra:
+        return b"%b%d%b" % (head.before[1:], observed_ns, head.after)
     members = {**head.members, **extra}
     if observed_ns:
         members[_OBSERVED] = b"%d" % observed_ns

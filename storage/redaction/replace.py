@@ -90,9 +90,9 @@ def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
         first -= first > 0 and done[first - 1][1] > begin
         start, position, left = begin, begin, b""
         for at, stop in done[first : bisect_left(starts, end)]:
-            left += raw[position:at]
+            left += raw[position : max(position, at)]
             start, position = min(start, at), max(position, stop)
-        if _LETTER.search(left + raw[position:end]):
+        if _LETTER.search(left + raw[position : max(position, end)]):
             kept.append((start, max(end, position), number))
     return kept
 

@@ -81,7 +81,9 @@ class Values:
             return True
         return is_secret(self._names, key, kind, raw)
 
-    def _number(self, kind: Kind, key: str, value: float, counts: Counts) -> Value:
+    def _number(self, kind: Kind, key: str, value: Value, counts: Counts) -> Value:
+        # A parameter of type float would make floats of integers, once compiled.
+        assert isinstance(value, (int, float))
         by_name = kind in _NUMBERS
         if not by_name and abs(value) < _LEAST_CARD:
             return value

@@ -27,7 +27,7 @@ from storage.canonical import canonical
 from storage.classes import classify
 from storage.columns import COLUMNS
 from storage.copy_binary import encode, fields_of, leaf_of, rows_of
-from storage.record import Record, RedactedBatch
+from storage.record import RECORD_FIELDS, Record, RedactedBatch
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 from storage.spool.files import scan_file
@@ -243,7 +243,7 @@ def _alone(signal: Signal, encoding: Encoding, record: bytes) -> bytes:
 
 
 def _columns(record: Record) -> dict[str, object]:
-    return {name: getattr(record, name) for name in Record.__slots__ if name != "id"}
+    return {name: getattr(record, name) for name in RECORD_FIELDS if name != "id"}
 
 
 def protobuf_record(signal: Signal, record: bytes) -> None:

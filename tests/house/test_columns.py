@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from storage.columns import COLUMNS, Column
-from storage.record import Record
+from storage.record import RECORD_FIELDS
 from tests.support.databases import Database
 
 SQL_TYPES = {"timestamptz": "timestamp with time zone", "varchar": "character varying"}
@@ -75,6 +75,6 @@ def test_wide_columns_come_first() -> None:
 def test_what_a_record_holds_has_a_column() -> None:
     made_on_the_way = {"created_unix_ns": "created_at", "odd_time": "created_at"}
 
-    names = {made_on_the_way.get(name, name) for name in Record.__slots__}
+    names = {made_on_the_way.get(name, name) for name in RECORD_FIELDS}
 
     assert names <= {column.name for column in COLUMNS}

@@ -19,7 +19,7 @@ from config.settings import LimitSettings, MappingSettings
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from storage.canonical import member, order_of
-from storage.record import Attribute, Hit, Record, RedactedBatch, Value
+from storage.record import RECORD_FIELDS, Attribute, Hit, Record, RedactedBatch, Value
 
 NOW_NS = 1_700_000_000_000_000_000
 """When everything arrives."""
@@ -239,7 +239,7 @@ def metadata_of(record: Record) -> dict[str, Any]:
 
 def columns_of(record: Record) -> dict[str, object]:
     """All columns of a record but its id, which is random in part."""
-    return {name: getattr(record, name) for name in Record.__slots__ if name != "id"}
+    return {name: getattr(record, name) for name in RECORD_FIELDS if name != "id"}
 
 
 def logs_proto(*records: Any, resource: dict[str, Value] | None = None) -> ExportLogsServiceRequest:

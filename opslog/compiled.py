@@ -1,0 +1,87 @@
+"""The codec's modules, compiled ahead of time from the same sources, where that was done.
+
+scripts/compile_codec makes them (mypyc). They are used when each was made from the very source that
+lies here; else, and with OPSLOG_PURE=1, the sources themselves run: same answers, slower.
+"""
+
+import hashlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+MANIFEST = "manifest.json"
+PURE = "OPSLOG_PURE"
+
+
+class CompiledFinder(importlib.abc.MetaPathFinder):
+    """Finds modules by their full names in a table of files."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self.files = files
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The compiled module, if this is one."""
+        del path, target
+        file = self.files.get(fullname)
+        if file is None:
+            return None
+        loader = importlib.machinery.ExtensionFileLoader(fullname, str(file))
+        return importlib.util.spec_from_file_location(fullname, file, loader=loader)
+
+
+def tag() -> str:
+    """Of the interpreter that compiled modules are made for, for instance cpython-311."""
+    return sys.implementation.cache_tag
+
+
+def sum_of(source: Path) -> str:
+    """What changes when a source does."""
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def files_in(folder: Path, rooms: Path) -> dict[str, Path]:
+    """The compiled modules in `folder` by name; none when one is not of the sources in `rooms`."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        if manifest["python"] != tag():
+            return {}
+        files = {name: folder / file for name, file in manifest["files"].items()}
+        for name, told in manifest["sources"].items():
+            if sum_of(rooms / f"{name.replace('.', '/')}.py") != told:
+                return {}
+    except (OSError, ValueError, KeyError):
+        return {}
+    return files if all(file.is_file() for file in files.values()) else {}
+
+
+def install(rooms: Path) -> None:
+    """Let imports find the compiled modules, once per process."""
+    if os.environ.get(PURE, "") not in {"", "0"}:
+        return
+    if any(isinstance(finder, CompiledFinder) for finder in sys.meta_path):
+        return
+    files = files_in(folder_of(rooms), rooms)
+    # All or none: a compiled class and its source's are two classes.
+    if files and not any(name in sys.modules for name in files):
+        sys.meta_path.insert(0, CompiledFinder(files))
+
+
+def folder_of(rooms: Path) -> Path:
+    """Where compiled modules lie: beside the rooms, one folder for each kind of interpreter."""
+    return rooms / ".compiled" / tag()
+
+
+def in_use() -> bool:
+    """Whether this process runs compiled modules."""
+    return any(isinstance(finder, CompiledFinder) for finder in sys.meta_path)
