@@ -133,6 +133,28 @@ async def test_odd_questions_are_cheap_or_refused(server, asked):
     assert answer.status in {200, 400}, await answer.text()
 
 
+EXTREME_IDS = [
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "ffffffff-ffff-7fff-bfff-ffffffffffff",
+    "00000000-0000-0000-0000-000000000001",
+    "00000000-0000-7000-8000-000000000000",
+    "e6d6f3b2-0000-7000-8000-000000000000",
+]
+
+
+@pytest.mark.parametrize("number", EXTREME_IDS)
+async def test_ids_from_the_ends_of_time_are_not_there(server, number):
+    """An id holds a time, and 48 bits of milliseconds reach beyond the year 9999."""
+    for path in ("", "/context", "/proof"):
+        answer = await server.get(f"/api/v1/logs/{number}{path}")
+        assert answer.status == 404, await answer.text()
+    for last in (f"{2**63 - 1}-0", f"-{2**63}-5", "9" * 400, "1-2-3"):
+        headers = {"Authorization": f"Bearer {server.token}", "Last-Event-ID": last}
+        answer = await server.client.get("/api/v1/logs/tail", headers=headers)
+        assert answer.status == 200
+        answer.close()
+
+
 DEEP = [b"[" * 60_000, b'{"attributes":' + b'{"a":' * 9000 + b"1" + b"}" * 9001, b'{"text":' * 8000]
 
 
