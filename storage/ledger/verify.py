@@ -345,7 +345,7 @@ class Verifier:
 
     def take_proof(self, proof: dict[str, Any]) -> None:
         """One record: from its row to the leaves of its part, to the entry, to the head."""
-        self.is_whole = True
+        self.is_whole, self.seen["record"] = True, 1
         seq, made_us, kind, text = proof["entry"]
         blob, body = base64.b64decode(proof["leaves"]), json.loads(text)
         leaves = [blob[at : at + 32] for at in range(0, len(blob), 32)]
