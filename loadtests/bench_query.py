@@ -25,10 +25,12 @@ from pathlib import Path
 from loadtests.query_asking import Asker, Spending, Taken
 from loadtests.query_questions import Question, questions
 from tests.support.product import Product
+from tests.support.senders import numbered_body
 
 MEMORY_LIMIT_MB = 300
 CLASSES = ("debug", "info", "warn", "error", "critical")
-SMALL_SEGMENT_RECORDS = 100
+SMALL_REQUEST = 50
+"""Records of a request that fills one small segment of each class."""
 UNSEALED_HOURS = 1.0
 """The time that the unsealed records are spread over, among the last of the others."""
 SETTINGS = {"OPSLOG_API__USER_CONCURRENCY": "100"}
@@ -94,7 +96,7 @@ def fill(product: Product, chosen: argparse.Namespace) -> dict[str, str | int]:
     """A store with a sealed and an unsealed part; what `questions` wants to know of it."""
     begin = now_text()
     send(product, chosen.load_tool, chosen.rows, hours=24)
-    small_segments(product, chosen.load_tool, chosen.segments)
+    small_segments(product, chosen.segments)
     for name in CLASSES:
         roll(product, name)
     wait_for_seals(product, chosen.seal_wait_s)
@@ -140,25 +142,17 @@ def roll(product: Product, name: str) -> None:
     product.sql(f"SELECT opslog_roll_segment('{name}', {number})")
 
 
-def small_segments(product: Product, tool: Path, count: int) -> None:
-    """Segments of a few records each, as a quiet class has them after years."""
-    for number in range(count):
-        if not number % 100:
-            print(f"{number:,} of {count:,} small segments …", flush=True)
-        command = [
-            sys.executable,
-            str(tool),
-            "--url",
-            product.otlp_url,
-            "--seed",
-            str(100 + number),
-        ]
-        command += ["--total-records", str(SMALL_SEGMENT_RECORDS), "--spread", "24"]
-        command += ["--bodies", "1", "--concurrency", "1"]
+def small_segments(product: Product, count: int) -> None:
+    """Segments of a few records each, as quiet classes have them after years."""
+    for number in range(-(-count // len(CLASSES))):
         before = stored(product)
-        subprocess.run(command, capture_output=True, check=True)
-        product.wait(lambda before=before: stored(product) >= before + SMALL_SEGMENT_RECORDS, 60)
-        roll(product, CLASSES[number % 2])
+        body = numbered_body("quiet", 0, number * SMALL_REQUEST, SMALL_REQUEST)
+        status, _, said = product.export(body)
+        if status != 200:
+            sys.exit(f"{status} {said[:200]!r}")
+        product.wait(lambda before=before: stored(product) >= before + SMALL_REQUEST, 60)
+        for name in CLASSES:
+            roll(product, name)
 
 
 def wait_for_seals(product: Product, longest_s: float) -> None:
