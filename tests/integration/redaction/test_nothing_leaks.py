@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import signal
 import zlib
 
 import pytest
@@ -122,6 +124,27 @@ def test_no_secret_is_in_anything_that_the_product_writes():
                 assert not found, f"{found} in {path}"
         assert not leaked(said), leaked(said)
         assert b"[REDACTED:" in said
+
+
+def test_no_secret_waits_in_the_spool():
+    """T54: looked at while the frames lie there, before the database has them."""
+    with Product.running() as product:
+        assert product.export(logs("nothing"), "logs")[0] == 200
+        servers = product.pids("postgres")
+        for pid in servers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for secret in SECRETS:
+                assert product.export(logs(secret), "logs")[0] == 200
+                assert product.export(spans(secret), "traces")[0] == 200
+            files = (product.data_dir / "spool" / "receiver-0").iterdir()
+            waiting = b"".join(path.read_bytes() for path in files if path.is_file())
+        finally:
+            for pid in servers:
+                os.kill(pid, signal.SIGCONT)
+
+    assert waiting.count(b"[REDACTED:") >= 2 * len(SECRETS)
+    assert leaked(waiting) == []
 
 
 def leaked(data: bytes) -> list[str]:
