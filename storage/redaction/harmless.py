@@ -30,14 +30,14 @@ _SENTENCE_WORDS: Final = _STATES | frozenset(
 )
 _PLACEHOLDER: Final = re.compile(
     rb"""(?ix)
-    [*.\-_\#?~]+ | x{3,} | x+\*+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | \.{2,}
+    [*.\-_\#?~]+ | x{3,} | x+\*+ | \xe2\x80\xa6 | (?:\xe2\x80\xa2)+ | (?:\\+u(?:2022|25cf|2026|002a))+ | \.{2,}
     | \$\{\{[^{}]*\}\} | \$\{[^{}:]*\} | \$\([^()]*\) | \$[a-z_]\w* | \$\d+ | %[a-z_]\w*% | %[sdvqr@]
     | \{\{[^{}]*\}\} | \{\w*\} | \#\{[^{}]*\} | %\(\w+\)[sdr] | %\{\w+\}
-    | <[a-z][a-z_\ \-./:]*> | \((?:null|none|hidden|redacted|masked|not\ set|empty)\)
+    | <[a-z][a-z_\ \-./:]*> | \([a-z][a-z\ ]{2,30}\)
     | :[a-z_]+ | @p\d+ | @[a-z_]+
     | [\[<(*]*\[?(?:redacted|filtered|masked|hidden|removed|sensitive|protected|scrubbed|secured)
       (?:[\ :=_-][\w\ :=-]{0,80})?[\]>)*]*
-    | (?:Optional|Option|Maybe|List|Array|Set|Union|Secret|Annotated)[\[<(]\w+[\]>)]
+    | (?:Optional|Option|Maybe|List|Array|Set|Union|Secret|Annotated)[\[<(]\w+[\]>)]?
     | [^A-Za-z0-9\x80-\xff]{1,3}
     | (?:your|my|the|some|insert|enter|example|change)[_-][a-z_-]+ | change-?me | placeholder
     """
@@ -83,7 +83,7 @@ def harmless(value: bytes) -> bool:
         return False
     return (
         not bare
-        or bare.lower().rstrip(b".,:;!?") in _STATES
+        or bare.lower().rstrip(b".,:;!?").lstrip(b"&") in _STATES
         or _PLACEHOLDER.fullmatch(bare) is not None
         or _REFERENCE.fullmatch(bare) is not None
         or _PROSE.fullmatch(bare) is not None
@@ -94,7 +94,7 @@ def looks_secret(value: bytes) -> bool:
     """Whether a value under a doubtful name has the look of a secret: no word, date or measure."""
     return (
         len(value) >= _LEAST_SECRET_BYTES
-        and (_WORDLIKE.fullmatch(value) is None or _odd_capitals(value))
+        and (_WORDLIKE.fullmatch(value.rstrip(b".,:;!?")) is None or _odd_capitals(value))
         and _MEASURE.fullmatch(value) is None
     ) or (len(value) >= 20 and random_looking(value))
 

@@ -13,7 +13,7 @@ from storage.redaction.validators import basic
 
 _AFTER_NAME: Final = (
     r"""(?:%22|%5[dD]|&quot;|\\*["'`]|[\])])*\s*(?:=>|[:=]|%3[aAdD])"""
-    r"""\s*[\[({]?\s*(?:%22|&quot;|[bur]?\\*["'`])?"""
+    r"""\s*(?:\[\]string\{|[\[({])?\s*(?:%22|&quot;|[bur]?\\*["'`])?"""
 )
 _AUTHORIZATION: Final = Shape(rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}")
 _FIRST: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
@@ -57,7 +57,7 @@ _FLAG: Final = re.compile(
 _SESSION: Final = Shape(
     r"(?i)(?:JSESSIONID|PHPSESSID|ASP\.NET_SessionId|ASPSESSIONID\w{0,16}|connect\.sid"
     r"|laravel_session|_session_id|__Secure-[\w.\-]{1,64}|__Host-[\w.\-]{1,64})="
-    r"(?P<secret>[^\s;,\"'`\\<>&]+)"
+    r"(?P<secret>[^\s;,\"'`\\<>&?#]+)"
 )
 
 

@@ -161,13 +161,14 @@ class KeyNames:
             for run, kind in self._runs.get(word, ()):
                 end = start + len(run)
                 if tuple(words[start:end]) == run:
-                    found = self._in_context(words, start, end, kind)
+                    seen = self._in_context(words, start, end, kind)
+                    found = found if seen is Kind.PLAIN else seen
                     break
-            if found is not Kind.PLAIN:
+            if found is not Kind.PLAIN and found is not Kind.DOUBTFUL:
                 return found
         if _GLUE.sub("", lower).endswith(self._glued) and not self._not_before & set(words):
             return Kind.SECRET
-        return Kind.PLAIN
+        return found
 
     def _in_context(self, words: list[str], start: int, end: int, kind: Kind) -> Kind:
         """What words before and after make of a key word: `max_tokens`, `token_type`."""

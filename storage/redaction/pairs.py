@@ -29,7 +29,9 @@ _SIMPLE: Final = re.compile(
     rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%(?:25)*2[27])[\w+/=@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)"""
     rb"""(?=[\s"]|[,;)][\s"]|\Z|&\w+=)(?![ ]?=))"""
 )
-_QUERY_BEGINS: Final = frozenset((b"?", b"&"))
+_QUERY_BEGINS: Final = frozenset((b"?", b"&", b'"', b"'"))
+_OWN_FIELDS: Final = ("self.", "this.")
+_IDENTIFIER: Final = re.compile(rb"[a-z_]+;?")
 _SPOKEN: Final = frozenset((b": ", b"> "))
 _LINE_ENDS: Final = frozenset((b"", b"\n", b"\r"))
 _PLAIN_ENDS: Final = frozenset(b"=:> ")
@@ -132,7 +134,7 @@ class Pairs:
                     begins_with_word(value)
                     or (value == b"password" and raw[end : end + 1] == b" ")
                     or (label.is_awaited and _WORD.fullmatch(value))
-                    or (label.is_plural and _FIRST_OF_FIELDS.match(value))
+                    or (label.is_plural and self._begins_fields(value))
                 ):
                     continue  # a sentence or fields go on; "token: IDENT" is what parsers say
                 kind = label.kind
@@ -161,6 +163,12 @@ class Pairs:
         self._labels[text] = label
         return label
 
+    def _begins_fields(self, value: bytes) -> bool:
+        """Whether the first field follows the name of all: `credentials: user=bob`."""
+        if _FIRST_OF_FIELDS.match(value):
+            return True
+        return self._names.kind(value.decode("utf-8", "replace")) is Kind.SECRET
+
     @staticmethod
     def _is_other(raw: bytes, start: int, end: int, label: _Label, before: bytes) -> bool:
         """Whether it is no field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
@@ -175,7 +183,7 @@ class Pairs:
 
 
 def _is_query_pass(name: str, before: bytes, value: bytes) -> bool:
-    """Whether it is `&pass=` of a form; elsewhere `pass` counts tests or says that they passed."""
+    """Whether it is `&pass=` or `"pass":`; elsewhere `pass` counts tests or says that they passed."""
     return before[-1:] in _QUERY_BEGINS and name == "pass" and not value.isdigit()
 
 
@@ -200,6 +208,8 @@ def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
     if kind is Kind.SECRET and value.isalnum() and not value.isdigit() and _DIGIT.search(value):
         return True  # most are like this, and nothing harmless is
     if harmless(value) or _MARKER.fullmatch(value):
+        return False
+    if name.startswith(_OWN_FIELDS) and _IDENTIFIER.fullmatch(value):
         return False
     if names.is_directory(name) and _PATH.fullmatch(value):
         return False

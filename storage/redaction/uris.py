@@ -24,7 +24,7 @@ _ORACLE: Final = Shape(
     r"""(?i)jdbc:oracle:[a-z0-9]{1,8}:[\w.$#\-]{1,128}/(?P<secret>[^\s"'`/]{1,256}?)@"""
 )
 _MASK: Final = re.compile(
-    rb"\*+|[xX]{3,}|\.{3,}|\[REDACTED:[a-z0-9_]+\]|\$?\{[^{}:]*\}|\$[A-Za-z_]\w*|<[\w -]*>|%s|hmac:[a-z0-9-]+:[0-9a-f]{32}"
+    rb"\*+|\[[A-Za-z ]{2,20}\]|\([a-z ]{2,20}\)|[xX]{3,}|\.{3,}|\[REDACTED:[a-z0-9_]+\]|\$?\{[^{}:]*\}|\$[A-Za-z_]\w*|<[\w -]*>|%s|hmac:[a-z0-9-]+:[0-9a-f]{32}"
 )
 _LONGEST_BYTES: Final = 4096
 _MOST_TRIES: Final = 16

@@ -27,7 +27,10 @@ _NAME_FIELDS: Final = ("name", "key", "header", "field", "Name", "Key", "k")
 _VALUE_FIELDS: Final = ("value", "val", "Value", "v", "content")
 # {"ParameterKey": "DbPassword", "ParameterValue": …}, {"variable_name": …, "variable_value": …}
 _PREFIXED_NAME: Final = re.compile(r"(\w{1,24})(?:[kK]ey|[nN]ame)")
+_NAME_LIKE: Final = re.compile(r"[\w.\-]{1,64}")
 _MOST_MEMBERS: Final = 8
+_LEAST_NUMBER: Final = 1000
+_USERS: Final = frozenset(("user", "username", "login", "email", "User", "Username"))
 _JWK_PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
 _INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
 _JUDGED_LATER: Final = frozenset((Kind.ACTOR, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
@@ -128,6 +131,8 @@ class Values:
         """What an item says of the next: a flag, or the name of a header."""
         if before.startswith("-") and "=" not in before:
             return self._names.kind(before.lstrip("-"))
+        if _NAME_LIKE.fullmatch(before) is None:
+            return Kind.PLAIN
         kind = self._names.kind(before)
         if is_pair and kind is Kind.SECRET:
             return Kind.DOUBTFUL
@@ -139,6 +144,8 @@ class Values:
         self, kind: Kind, key: str, items: dict[str, Value], depth: int, counts: Counts
     ) -> Value:
         named, value_fields = self._named(items)
+        if key.startswith("/"):
+            kind = Kind.PLAIN  # a path: {"/token": {"post": …}}
         is_jwk = "kty" in items
         result: dict[str, Value] = {}
         for name, value in items.items():
@@ -149,6 +156,10 @@ class Values:
                 and not self._names.is_beside(name.encode())
             ):
                 own, label = kind, key
+                if isinstance(value, int) and value < _LEAST_NUMBER:
+                    own = Kind.PLAIN  # {"password": {"history": 5}}
+            if own is Kind.DOUBTFUL and name.lower() == "pass" and not _USERS.isdisjoint(items):
+                own = Kind.SECRET
             if named is not Kind.PLAIN and name in value_fields:
                 own = named
             if is_jwk and name in _JWK_PRIVATE:
