@@ -13,7 +13,9 @@ import argparse
 import multiprocessing
 import os
 import platform
+import shutil
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,9 @@ from tests.support.product import Product, command_of
 SENDERS = 4
 SAMPLE_EVERY_S = 5.0
 MIB = 2**20
+BYTES_PER_RECORD = 1_300
+"""On disk, sealed, with all indexes (docs/performance.md), and some room."""
+WAL_BYTES = 5 * 2**30
 MOST_GROWTH = 0.10
 LEAST_GROWTH_BYTES = 24 * MIB
 """Less than this is no growth worth a word, however small the process is."""
@@ -73,6 +78,12 @@ def main() -> int:
     wish.add_argument("--minutes", type=float, default=30)
     wish.add_argument("--rate", type=int, default=10_000, help="records a second, over all senders")
     chosen = wish.parse_args()
+    needed = round(chosen.rate * chosen.minutes * 60 * BYTES_PER_RECORD) + WAL_BYTES
+    if (free := shutil.disk_usage(tempfile.gettempdir()).free) < needed:
+        raise SystemExit(
+            f"{tempfile.gettempdir()} has {free >> 30} GiB free and {needed >> 30} GiB are needed:"
+            " set TMPDIR, or send for a shorter time (MINUTES=10)"
+        )
     with Product.running() as product:
         print(
             f"opslog is ready; {chosen.rate:,} records/s for {chosen.minutes:g} min …", flush=True
