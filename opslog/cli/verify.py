@@ -36,6 +36,9 @@ def verify(
     from storage.ledger.export import verify as check
 
     house = installation(config)
+    if key and not _is_key(key):
+        say("cannot be verified: --key is not what `opslog ledger key` prints")
+        raise typer.Exit(UNVERIFIABLE)
 
     async def work(conn: "Connection") -> "Verifier":
         trusted = key or await trusted_key(conn, house)
@@ -48,3 +51,13 @@ def verify(
         say(f"cannot be verified: {error}")
         raise typer.Exit(UNVERIFIABLE) from None
     raise typer.Exit(1 if verifier.findings else 2 if verifier.gaps else 0)
+
+
+def _is_key(text: str) -> bool:
+    from storage.ledger.keys import public_of
+
+    try:
+        public_of(text)
+    except ValueError:
+        return False
+    return True
