@@ -69,6 +69,7 @@ def wishes() -> argparse.Namespace:
     wish.add_argument("--segment-rows", type=int, default=250_000, help="as storage.segment_rows")
     wish.add_argument("--repeats", type=int, default=20)
     wish.add_argument("--seal-wait-s", type=float, default=3600)
+    wish.add_argument("--only", default="", help="questions whose name has this in it")
     wish.add_argument("--no-export", action="store_true", help="do not export everything")
     wish.add_argument(
         "--keep", type=Path, help="keep the store in this folder, and ask the one that is there"
@@ -81,7 +82,11 @@ def run(product: Product, chosen: argparse.Namespace) -> int:
     known = product.folder / FILLED
     if not known.exists():
         known.write_text(json.dumps(fill(product, chosen)))
-    asked = questions(product, **json.loads(known.read_text()))
+    asked = [
+        question
+        for question in questions(product, **json.loads(known.read_text()))
+        if chosen.only in question.name
+    ]
     product.stop()
     forget(product.data_dir)
     product.start()
