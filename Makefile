@@ -165,6 +165,9 @@ MINUTES ?= 30
 soak: $(LOADING) ## Half an hour at 10,000 records/s: memory and files flat, figures balanced
 	@$(BIN)/python -m loadtests.soak --minutes $(MINUTES)
 
+bench-viewer: $(TESTING) browser ## The page with many records: first results, scrolling, live tail (ROWS=5000000)
+	@OPSLOG_VIEWER_RECORDS=$(or $(ROWS),120000) $(BIN)/pytest -q -s -m long tests/browser/test_speed.py
+
 fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps what it finds
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
 

@@ -41,6 +41,7 @@ def test_scrolling_up_pauses_and_going_down_resumes(page: Viewer, product: Produ
     open_tail(page, "scrolling")
     product.export(fresh_lines("scrolling", 200))
     expect(page.row("scrolling 199")).to_be_visible()
+    page.picture("live-light")
     page.page.get_by_test_id("records").hover()
     page.page.mouse.wheel(0, -600)
     expect(page.button("Resume")).to_be_visible()

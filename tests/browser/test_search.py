@@ -66,6 +66,16 @@ def test_the_histogram_is_coloured_by_what_the_reader_chooses(page: Viewer) -> N
     )
 
 
+def test_the_histogram_follows_the_theme_of_the_system(page: Viewer) -> None:
+    page.open()
+    expect(page.page.locator(".u-over")).to_be_visible()
+    drawn = "document.querySelector('.uplot canvas').toDataURL()"
+    by_day = page.page.evaluate(drawn)
+    page.wear("dark")
+
+    page.page.wait_for_function(f"before => {drawn} !== before", arg=by_day)
+
+
 def test_asking_again_by_itself_keeps_the_brushed_range(page: Viewer) -> None:
     page.page.clock.install()
     page.open("/search?start=2026-01-01T09:00:00.000Z&end=2026-01-01T10:00:00.000Z")

@@ -1,4 +1,4 @@
-"""How fast the page is with very many records. Long: `pytest -m long tests/browser/test_speed.py`.
+"""How fast the page is with very many records. Long: `make bench-viewer ROWS=5000000`.
 
 OPSLOG_VIEWER_RECORDS is the number of records (default 120,000); docs/viewer.md has the figures of
 a run with 5,000,000. The limits hold on a machine that does nothing else.

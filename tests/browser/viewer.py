@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from axe_playwright_python.sync_playwright import Axe
@@ -124,6 +124,11 @@ class Viewer:
             for rule in found["violations"]
             for node in rule["nodes"]
         ]
+
+    def wear(self, theme: Literal["light", "dark"]) -> None:
+        """Let the system change its theme, and wait until the page has followed."""
+        self.page.emulate_media(color_scheme=theme)
+        expect(self.page.locator("html")).to_have_attribute("data-theme", theme)
 
     def picture(self, name: str) -> None:
         """A screenshot for docs/viewer.md, where OPSLOG_PICTURES asks for them."""

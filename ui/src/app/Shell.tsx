@@ -5,7 +5,7 @@ import { Mark, MoonIcon, SunIcon, UserIcon } from '@/components/icons'
 import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine } from '@/components/menu'
 import { go } from '@/lib/address'
 import type { Permission } from '@/lib/api'
-import { type Theme, usePreferences } from '@/lib/preferences'
+import { type Theme, usePreferences, useShownTheme } from '@/lib/preferences'
 import { useSession } from '@/lib/session'
 import { formatLength, zoneName } from '@/lib/time'
 import { useShortcuts } from './shortcuts'
@@ -134,12 +134,8 @@ function ZoneButton() {
   )
 }
 
-function isDark(): boolean {
-  return document.documentElement.dataset.theme === 'dark'
-}
-
 function toggleTheme(): void {
-  usePreferences.getState().setTheme(isDark() ? 'light' : 'dark')
+  usePreferences.getState().setTheme(useShownTheme.getState().isDark ? 'light' : 'dark')
 }
 
 const THEMES: readonly (readonly [Theme, string])[] = [
@@ -150,10 +146,11 @@ const THEMES: readonly (readonly [Theme, string])[] = [
 
 function ThemeMenu() {
   const { theme, setTheme, zone, setZone } = usePreferences()
+  const isDark = useShownTheme((state) => state.isDark)
   return (
     <Menu
       label="Appearance"
-      trigger={<IconButton label="Appearance">{isDark() ? <MoonIcon /> : <SunIcon />}</IconButton>}
+      trigger={<IconButton label="Appearance">{isDark ? <MoonIcon /> : <SunIcon />}</IconButton>}
     >
       <MenuLabel>Theme</MenuLabel>
       <MenuChoice value={theme} options={THEMES} onChange={setTheme} />

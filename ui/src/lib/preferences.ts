@@ -38,6 +38,9 @@ export const usePreferences = create<Preferences>()(
   ),
 )
 
+/** What is on the page just now; follows the person and the system. */
+export const useShownTheme = create<{ isDark: boolean }>()(() => ({ isDark: false }))
+
 const DARK = '(prefers-color-scheme: dark)'
 
 /** Puts the theme on the page, and again whenever the person or the system changes it. */
@@ -48,6 +51,8 @@ export function followTheme(): void {
     const isDark = theme === 'dark' || (theme === 'system' && system.matches)
     document.documentElement.dataset.theme = isDark ? 'dark' : 'light'
     document.documentElement.style.colorScheme = isDark ? 'dark' : 'light'
+    // After the page itself: what draws on a canvas reads the colours from there.
+    if (useShownTheme.getState().isDark !== isDark) useShownTheme.setState({ isDark })
   }
   apply()
   system.addEventListener('change', apply)

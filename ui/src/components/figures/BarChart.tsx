@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef } from 'react'
 import uPlot from 'uplot'
 import { formatCompact } from '@/lib/format'
-import { usePreferences } from '@/lib/preferences'
+import { usePreferences, useShownTheme } from '@/lib/preferences'
 import { formatMs, type Span, type Zone } from '@/lib/time'
 import { type BarPoint, stack } from './stack'
 
@@ -28,7 +28,7 @@ interface BarChartProps {
 export default function BarChart(props: BarChartProps) {
   const { points, series, intervalS, span, height, label } = props
   const zone = usePreferences((state) => state.zone)
-  const theme = usePreferences((state) => state.theme)
+  const isDark = useShownTheme((state) => state.isDark)
   const box = useRef<HTMLDivElement>(null)
   const onBrush = useRef(props.onBrush)
   useEffect(() => {
@@ -69,7 +69,7 @@ export default function BarChart(props: BarChartProps) {
       observer.disconnect()
       plot.destroy()
     }
-  }, [data, series, intervalS, span, height, zone, theme])
+  }, [data, series, intervalS, span, height, zone, isDark])
   return (
     <div
       ref={box}

@@ -24,20 +24,22 @@ export function Health() {
       <p className="mb-3">
         The server is <strong className={LOOKS[data.status]}>{data.status}</strong>.
       </p>
-      <table className="w-full max-w-3xl rounded-lg border border-line bg-sheet text-xs">
-        <caption className="sr-only">Checks</caption>
-        <tbody>
-          {Object.entries(data.checks).map(([name, check]) => (
-            <tr key={name} className="border-t border-line">
-              <th scope="row" className="w-48 px-3 py-1.5 text-left font-normal">
-                {name}
-              </th>
-              <td className={`w-24 px-3 font-semibold ${LOOKS[check.state]}`}>{check.state}</td>
-              <td className="px-3 text-ink-2">{check.reason || '–'}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <div className="max-w-3xl overflow-hidden rounded-lg border border-line bg-sheet">
+        <table className="w-full text-xs">
+          <caption className="sr-only">Checks</caption>
+          <tbody>
+            {Object.entries(data.checks).map(([name, check]) => (
+              <tr key={name} className="border-t border-line first:border-t-0">
+                <th scope="row" className="w-48 px-3 py-1.5 text-left font-normal">
+                  {name}
+                </th>
+                <td className={`w-24 px-3 font-semibold ${LOOKS[check.state]}`}>{check.state}</td>
+                <td className="px-3 text-ink-2">{check.reason || '–'}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   )
 }
