@@ -17,7 +17,7 @@ from storage.redaction.keys import KeyNames, Kind, words_of
 from storage.redaction.shapes import Shape, Span
 
 _CLOSERS: Final = r"""(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
-_SEPARATOR: Final = r"(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|[ \t]->|→)"
+_SEPARATOR: Final = r"(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|[ \t]->|→|\t)"
 _NAME: Final = re.compile(
     rb"(?s)(.*?)(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*[\"'`]|\])*\s*(?:=>|:=|={1,3}|::?|%(?:25){0,2}3[aAdD]|->|\xe2\x86\x92|[\"'\\, \t]*)\Z"
 )
@@ -149,9 +149,12 @@ class Pairs:
         assert match is not None
         name = match.group(1).decode("utf-8", "replace").lstrip("$-. ")
         words = words_of(name)
+        kind = self._names.kind(name)
+        if kind is Kind.SECRET and text.endswith(b"\t"):
+            kind = Kind.DOUBTFUL  # in a table the next column may be anything
         label = _Label(
             name,
-            self._names.kind(name),
+            kind,
             is_wide=not _WIDE.isdisjoint(words),
             is_awaited=words == ["token"],
             is_scope=text.endswith(b"::"),
