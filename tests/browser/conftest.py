@@ -22,6 +22,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAM
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # containers have 64 MB there
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

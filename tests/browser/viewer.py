@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.support.product import Product
 
+# Machines that run the tests may be busy; what is awaited comes, if late.
+expect.set_options(timeout=15_000)
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 
