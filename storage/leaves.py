@@ -20,6 +20,8 @@ LONG_S = 4 * 3600.0
 """Longest for a step over a whole leaf."""
 MOMENT_MS = 25
 """Longest wait for a lock that makes readers wait behind us."""
+IN_A_MOMENT = f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'; SET LOCAL synchronous_commit = off"
+"""For a transaction that ends with such a lock: no wait for the disk while it is held."""
 
 TRIGRAMS = "trigrams"
 BULK = ("id", "module", "action", "stream", "metadata")
@@ -130,10 +132,14 @@ def in_one_message(texts: Iterable[str]) -> str:
 
 
 async def in_a_moment(connection: Connection, *texts: str) -> bool:
-    """Run statements that stop readers, in one transaction; False when the lock is not free."""
+    """Run statements that stop readers, in one transaction; False when the lock is not free.
+
+    Its commit is not waited for, since the lock is held meanwhile: what a crash takes back is done
+    again, and what comes after it in the log cannot outlive it.
+    """
     try:
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
+            await connection.execute(IN_A_MOMENT)
             for text in texts:
                 await connection.execute(text)
     except asyncpg.LockNotAvailableError:

@@ -21,7 +21,7 @@ from storage import failpoints
 from storage.conditions import leaf_table
 from storage.connection import Connection
 from storage.dropping import InTheWay
-from storage.leaves import LONG_S, MOMENT_MS, in_one_message, leaf_statement
+from storage.leaves import IN_A_MOMENT, LONG_S, in_one_message, leaf_statement
 from storage.read_back import ReadPart, read_back, root_of
 from storage.statements import statement
 
@@ -187,7 +187,7 @@ async def switch(
                 if made.rows:
                     await _catalogue(connection, made, facts, is_hold, is_finished)
                 await saying()
-                await connection.execute(f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'")
+                await connection.execute(IN_A_MOMENT)
                 await connection.execute(_exchange(made))
                 failpoints.reach("rewrite.before_switch")
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
