@@ -28,7 +28,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install codec compiled run demo doctor test format-check lint types floors spelling docstrings \
-	test-faults test-faults-long soak unit viewer browser suite fix docs load bench profile bench-storage bench-retention bench-query \
+	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
 	bench-latency fuzz lock audit clean
 
 help: ## List the targets
@@ -130,6 +130,9 @@ bench: $(LOADING) codec ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/t
 
 profile: $(LOADING) codec ## CPU microseconds a record by stage (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.profile --load-tool $(LOAD_TOOL)
+
+bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with sealing beside it
+	@$(BIN)/python -m loadtests.sustain --load-tool $(LOAD_TOOL) --minutes $(or $(MINUTES),15)
 
 bench-storage: $(LOADING) codec ## Bytes a row by heap and index, CPU of sealing
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)

@@ -220,7 +220,7 @@ class StorageSettings(Section):
     no_trigrams: list[str] = ["debug"]
     """Retention classes without a trigram index on the message, which is a fifth of a sealed
     segment: words are searched in them by reading."""
-    seal_yield_rows_per_s: Annotated[int, Field(ge=1)] = 20_000
+    seal_yield_rows_per_s: Annotated[int, Field(ge=1)] = 40_000
     """Sealing waits while more rows than this arrive, up to a quarter of an hour a segment."""
     seal_read_back: bool = True
     """Before a segment is sealed, read it and compare each batch with the hash taken at its

@@ -1,0 +1,121 @@
+"""`make bench-sustained`: a steady load with sealing beside it; does what waits to be sealed grow?
+
+    python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --rate 25000 --minutes 15
+
+A fresh product with its defaults. Twice a minute: rows acknowledged and stored, rows in closed
+segments that wait to be sealed, CPU a record of receiver and PostgreSQL since the last look. In the
+end the pace of sealing beside this load, which is the rate at which the backlog would begin to grow.
+The exit code is 1 when a record is missing or the backlog grew over the second half by more than
+one segment of each class.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.bench import cpu_seconds, stored
+from tests.support.product import Product
+
+LOOK_EVERY_S = 30.0
+ALLOWED_ROWS = 5 * 250_000
+"""A segment of each level may have been closed just now."""
+_SEGMENTS = """
+    SELECT coalesce(sum(rows) FILTER (WHERE state = 'closed'), 0)::bigint AS waiting,
+           coalesce(sum(rows) FILTER (WHERE state = 'sealed'), 0)::bigint AS sealed,
+           (SELECT coalesce(sum(stored), 0)::bigint FROM ingest_batches) AS stored
+      FROM segments
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The house at one moment."""
+
+    at_s: float
+    rows: int
+    waiting: int
+    sealed: int
+    cpu: dict[str, float]
+
+
+def main() -> int:
+    """Run, print a line for each look, then the summary."""
+    wish = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    wish.add_argument("--rate", type=int, default=25_000, help="records a second")
+    wish.add_argument("--minutes", type=float, default=15)
+    chosen = wish.parse_args()
+    with Product.running() as product:
+        looks, said = steady_load(chosen, product)
+        product.wait(lambda: stored(product) >= said["acked"], 600)
+        rows = stored(product)
+    print(summary(looks, said, rows))
+    half = [look for look in looks if look.at_s >= chosen.minutes * 30]
+    grew = half[-1].waiting - half[0].waiting if half else 0
+    return int(rows < said["acked"] or grew > ALLOWED_ROWS)
+
+
+def steady_load(chosen: argparse.Namespace, product: Product) -> tuple[list[Look], dict[str, Any]]:
+    """The load, and what was seen meanwhile."""
+    assert product.process is not None
+    seconds = chosen.minutes * 60
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(chosen.load_tool), "--url", product.otlp_url),
+            *("--rate", str(chosen.rate), "--seconds", str(seconds), "--concurrency", "4"),
+            *("--prebuild-records", str(int(chosen.rate * seconds * 1.1))),
+            *("--pid", str(product.process.pid)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    began = time.monotonic()
+    looks = [look(product, began)]
+    while process.poll() is None:
+        time.sleep(LOOK_EVERY_S)
+        looks.append(look(product, began))
+        print(line(looks[-2], looks[-1]), flush=True)
+    assert process.stdout is not None
+    said: dict[str, Any] = json.loads(process.stdout.read())
+    return looks, said
+
+
+def look(product: Product, began: float) -> Look:
+    """One look."""
+    waiting, sealed, rows = product.sql(_SEGMENTS)[0]
+    return Look(time.monotonic() - began, rows, waiting, sealed, cpu_seconds(product))
+
+
+def line(before: Look, now: Look) -> str:
+    """What changed since the look before."""
+    rows = max(1, now.rows - before.rows)
+    cpu = {part: (now.cpu[part] - before.cpu[part]) / rows * 1e6 for part in now.cpu}
+    return (
+        f"{now.at_s:6.0f} s  {now.rows:11,} stored  {rows / (now.at_s - before.at_s):8,.0f}/s"
+        f"  {now.waiting:10,} wait to be sealed  receiver {cpu['receiver']:5.1f} us"
+        f"  postgres with sealing {cpu['postgres']:5.1f} us"
+    )
+
+
+def summary(looks: list[Look], said: dict[str, Any], rows: int) -> str:
+    """The last lines."""
+    first, last = looks[len(looks) // 2], looks[-1]
+    pace = (last.sealed - first.sealed) / max(1.0, last.at_s - first.at_s)
+    return (
+        f"{said['records_per_s']:,} records/s acknowledged, p50 {said['p50_ms']} ms,"
+        f" p99 {said['p99_ms']} ms, errors {said['errors']}; {rows:,} stored of {said['acked']:,}\n"
+        f"second half: {first.waiting:,} rows waited to be sealed at its beginning,"
+        f" {last.waiting:,} at its end; sealed {pace:,.0f} rows/s, others' cores"
+        f" {said.get('others_cores')}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
