@@ -30,3 +30,12 @@ def test_the_tests_that_it_names_are_there() -> None:
     ]
     assert missing == []
     assert len(named) > FAULTS / 2
+
+
+def test_the_page_has_the_results_of_the_long_form() -> None:
+    """Two hundred kills at least, and nothing lost."""
+    total = re.search(
+        r"^\| \*\*all\*\* \| \d+ \| (\d+) \| [\d,]+ \| 0 \| 0 \| 0 \| 0 \|", PAGE, re.MULTILINE
+    )
+    assert total, "the table of make test-faults-long is missing, or shows a loss"
+    assert int(total[1]) >= 200
