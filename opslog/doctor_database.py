@@ -33,14 +33,19 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield from asyncio.run(_look(installation))
 
 
+_NOT_RUNNING = Finding("the bundled database does not run; opslog up starts it")
+
+
 async def _look(installation: Installation) -> list[Finding]:
+    if installation.has_own_postgres and not installation.data_dir.exists():
+        return [_NOT_RUNNING]  # nothing was ever started, and a look must not make the first folder
     try:
         connection = await connect(
             installation.database_dsn(), DatabaseRole.READER, name="opslog-doctor"
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         if installation.has_own_postgres:
-            return [Finding("the bundled database does not run; opslog up starts it")]
+            return [_NOT_RUNNING]
         return [
             Finding(
                 f"the database does not answer ({type(error).__name__})",
