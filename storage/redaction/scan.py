@@ -22,8 +22,9 @@ TOO_DENSE: Final = -1
 """The rule of a span that hides the rest of a text because too much of it is secret."""
 _MOST_VIEWS: Final = 3
 # What may be spent on one text, in tenths of a microsecond: 2 ms, and 28 ns a byte, so that 64 kB
-# stay within 5 ms whatever is in them.
+# stay within 5 ms whatever is in them. Shorter texts may cost as much as 64 kB do.
 _BUDGET: Final = 20_000
+_LEAST_BUDGET: Final = 38_000
 _BUDGET_A_BYTE: Final = 0.28
 
 
@@ -46,7 +47,7 @@ class Scanner:
     def spans(self, raw: bytes, hints: Sequence[int], *, depth: int = 0) -> list[RuleSpan]:
         """What the rules behind `hints` find, in no order."""
         spans: list[RuleSpan] = []
-        budget = _BUDGET + int(len(raw) * _BUDGET_A_BYTE)
+        budget = max(_LEAST_BUDGET, _BUDGET + int(len(raw) * _BUDGET_A_BYTE))
         done = set()
         for hint in sorted(hints) if len(hints) > 1 else hints:
             if hint == self._view:
