@@ -36,7 +36,7 @@ _BEARER: Final = Shape(r"""(?i)\bbearer(?:[ ]+|[:=+]\s*|%20)["']?(?P<secret>[\w\
 _BASIC: Final = Shape(r"""(?i)\bbasic(?:[ ]+|%20|\+)["']?(?P<secret>[\w+/\-]{6,}=*)""")
 
 _COOKIES: Final = Shape(
-    rf"(?i)(?:cookies?2?{_AFTER_NAME}|\bcurl\b[^\n]*?\s(?:-b|--cookie)[ =]*[\"']?)"
+    rf"(?i)(?:cookies?2?{_AFTER_NAME}|\bcurl\b[^\n]*?\s(?:-b|--cookie)[ =]*\\*[\"']?)"
 )
 _COOKIE: Final = re.compile(
     rb"""([\w.\-$!#%*+|~^]{1,256}+)=("?)((?:[^\s;,"'`\\<>&]|,(?![\s"']|[\w.\-]{1,64}=|\Z))*+)\2"""

@@ -43,7 +43,7 @@ def named_pattern(names: KeyNames) -> str:
         rf"""[\w.\-]*(?:{names.stems})[\w.\-]*\\*["']"""
         rf"""|(?i)[(\[{{]\s*\\*["']?[\w.\-]*(?:{names.stems})[\w.\-]*\\*["']?,\s*\\*["']"""
         r"""|(?i)(?:name|key|header|field|param|parameter|id|k)\\*["']?\s*[=:]\s*\\*["']?"""
-        rf"""[\w.\-]*(?:{names.stems}|authorization|cookie)[\w.\-]*\\*["',;>\s]"""
+        rf"""[\w.\-]*(?:{names.stems}|authorization|cookie)[\w.\-]*(?:\\*["',;>\s]|\\+n)"""
     )
 
 

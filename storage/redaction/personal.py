@@ -16,7 +16,7 @@ _EMAIL: Final = Shape(
     rf"(?:\b[oOdD]')?[A-Za-z0-9._%+\-{_LETTERS}]+@(?:{_LABEL}+\.)+"
     rf"(?:xn--[a-z0-9\-]{{2,59}}|[A-Za-z{_LETTERS}]{{2,24}})"
     rf"|[{_WIDE}]{{1,32}}@(?:[A-Za-z0-9{_WIDE}\-]+\.)+(?:[A-Za-z]{{2,24}}|[{_WIDE}]{{2,24}})"
-    r"|\"[^\"\\\r\n@:,\s](?:[^\"\\\r\n@]{0,62}[^\"\\\r\n@:,\s])?\"@(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2,24}"
+    r"|\"[^\"\\\r\n@:,\s](?:[^\"\\\r\n@]{0,62}[^\"\\\r\n@:,\s])?\\*\"@(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2,24}"
     r"|[A-Za-z0-9._%+\-]+@\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
 # What stands after an @ without being a domain: versions, pictures for dense screens, names of SSH
