@@ -105,8 +105,8 @@ suite: $(TESTING) browser ## All tests, with branch coverage; fails below 90 %
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=90
 
 # What the codec is tested by; all of it has run from its sources before, for the coverage.
-COMPILED := tests/unit/otlp_receiver tests/unit/storage tests/integration/otlp_receiver \
-	tests/durability tests/house
+COMPILED := tests/unit/otlp_receiver tests/unit/storage tests/unit/opslog/test_compiled.py \
+	tests/integration/otlp_receiver
 
 compiled: $(TESTING) codec ## The tests of the codec once more, compiled
 	@if [ -d .compiled ]; then $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(COMPILED); \

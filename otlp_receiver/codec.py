@@ -9,6 +9,7 @@ one over the other, so that a record goes through all while it is in the cache. 
 memos.
 """
 
+from collections.abc import Iterator
 from os import urandom
 from typing import Protocol
 
@@ -92,6 +93,22 @@ class Codec:
 
         `note` is told of each record and of the source of each of its columns (explain.py).
         """
+        slices = self.map_in_slices(export, received_unix_ns=received_unix_ns, key=key, note=note)
+        batch = None
+        for batch in slices:  # noqa: B007 - the last one is the batch
+            pass
+        assert batch is not None
+        return batch
+
+    def map_in_slices(
+        self,
+        export: RedactedExport,
+        *,
+        received_unix_ns: int,
+        key: SenderKey,
+        note: Note | None = None,
+    ) -> Iterator[RedactedBatch | None]:
+        """The same with None after each slice of records, so that others may have the processor."""
         tallies = export.tallies
         batch = Batch([], {}, 0, redactions=tallies.redactions)
         run = Run(
@@ -105,8 +122,10 @@ class Codec:
             facts_of=lambda stream: self._facts_of(stream, key),
             note=note,
         )
-        map_logs(export.logs, run)
-        map_spans(export.spans, run)
+        for _ in map_logs(export.logs, run):
+            yield None
+        for _ in map_spans(export.spans, run):
+            yield None
         batch.received = tallies.received
         batch.replaced_characters += tallies.replaced
         for reject in tallies.rejects:
@@ -114,7 +133,7 @@ class Codec:
             batch.rejected_at.setdefault(reject.reason, reject.where)
         if run.odd_times:
             batch.warnings.append(odd_times_text(run.odd_times))
-        return RedactedBatch(batch)
+        yield RedactedBatch(batch)
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:
         shape = self._memos.shapes.find(keys)

@@ -7,7 +7,7 @@
     append   Frame              -> on disk          storage/spool/   (fdatasync)
 
 Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are worked on by the event
-loop, larger ones by a thread with memos of its own, so that nobody waits through them. Redaction
+loop, in slices between which it sees to others, larger ones by a thread with memos of its own, so that nobody waits through them. Redaction
 comes before mapping, so that nothing derived from a value (message, actor, an error text, a dead
 letter) can hold a secret. The return of `ingest` is the promise: what it says was received is on
 disk.
@@ -73,8 +73,8 @@ class Ingest:
         failpoints.reach("recv.body")
         if len(body) < LARGE_BYTES:
             async with self._turns:
-                batch, frame = self._frame(
-                    self._codec, self._arrival(), (signal, encoding), body, key
+                batch, frame = await self._frame_in_slices(
+                    self._arrival(), (signal, encoding), body, key
                 )
         else:
             async with self._large_turns:
@@ -114,14 +114,35 @@ class Ingest:
         key: KeyInfo,
     ) -> tuple[RedactedBatch, Frame | None]:
         """The frame of a body; None when it holds no record."""
-        received_unix_ns, batch_id = arrival
-        signal, encoding = kind
-        export = codec.decode(signal, encoding, body)
-        redacted = codec.redact(export)
-        batch = codec.map(redacted, received_unix_ns=received_unix_ns, key=key)
+        redacted = codec.redact(codec.decode(*kind, body))
+        batch = codec.map(redacted, received_unix_ns=arrival[0], key=key)
+        return batch, self._encoded(batch, arrival, kind[0], body, key)
+
+    async def _frame_in_slices(
+        self, arrival: tuple[int, int], kind: tuple[Signal, Encoding], body: bytes, key: KeyInfo
+    ) -> tuple[RedactedBatch, Frame | None]:
+        """The same on the event loop, which sees to others (the writer's COPY) now and then."""
+        codec = self._codec
+        redacted = codec.redact(codec.decode(*kind, body))
+        batch = None
+        for batch in codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key):
+            if batch is None:
+                await asyncio.sleep(0)
+        assert batch is not None
+        return batch, self._encoded(batch, arrival, kind[0], body, key)
+
+    def _encoded(
+        self,
+        batch: RedactedBatch,
+        arrival: tuple[int, int],
+        signal: Signal,
+        body: bytes,
+        key: KeyInfo,
+    ) -> Frame | None:
         if not batch.received:
-            return batch, None
-        return batch, self._framing.frame(
+            return None
+        received_unix_ns, batch_id = arrival
+        return self._framing.frame(
             batch,
             batch_id=batch_id,
             received_unix_ns=received_unix_ns,

@@ -6,7 +6,8 @@ What explain.py shows is of the same run: `sources` is filled beside the columns
 mapping.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
 from otlp_receiver.mapping.action import CHARACTERS, action_of
@@ -19,7 +20,7 @@ from otlp_receiver.mapping.identity import NEXT_PLACE, tail_of
 from otlp_receiver.mapping.levels import level_without_number
 from otlp_receiver.mapping.message import message_without_text
 from otlp_receiver.mapping.metadata import assembled, sorted_object
-from otlp_receiver.mapping.run import PLACE_SOURCE, Run, Sources
+from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.subject import fill_subject
@@ -30,15 +31,25 @@ from storage.record import Attribute, Record, Value
 from storage.record_ids import TAIL_MASK, id_of
 
 
-def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> None:
-    """All log records of a request into `run.batch`."""
+def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> Iterator[None]:
+    """All log records of a request into `run.batch`; comes up for air after each slice."""
     for group in groups:
         facts = run.facts_of(group.stream)
         run.batch.streams[facts.definition.id] = facts.definition
         run.batch.replaced_characters += group.stream.replaced
-        for row in group.rows:
-            sources: Sources | None = None if run.note is None else {}
-            run.take(_map_log(row, facts, run, sources), sources)
+        rows = iter(group.rows)
+        while _map_some(rows, facts, run) == SLICE_ROWS:
+            yield
+
+
+def _map_some(rows: Iterator[LogRow], facts: StreamFacts, run: Run) -> int:
+    """At most SLICE_ROWS of `rows`; how many there were."""
+    count = 0
+    for row in islice(rows, SLICE_ROWS):
+        sources: Sources | None = None if run.note is None else {}
+        run.take(_map_log(row, facts, run, sources), sources)
+        count += 1
+    return count
 
 
 def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above

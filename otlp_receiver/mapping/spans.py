@@ -5,7 +5,7 @@ span without valid ids is kept, as the Collector keeps it: it is somebody's tele
 joined to a trace. `sources` as in logs.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from config.levels import Level
@@ -18,7 +18,7 @@ from otlp_receiver.mapping.levels import level_of_span
 from otlp_receiver.mapping.message import message_of_span
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.module import Rank
-from otlp_receiver.mapping.run import PLACE_SOURCE, Run, Sources
+from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.span_member import span_member
 from otlp_receiver.mapping.streams import StreamFacts
@@ -39,13 +39,18 @@ class _SpanAsParent:
     correlation: tuple[str | None, str]
 
 
-def map_spans(groups: Iterable[Group[Stream, SpanRow]], run: Run) -> None:
-    """All spans of a request, each followed by its exceptions, into `run.batch`."""
+def map_spans(groups: Iterable[Group[Stream, SpanRow]], run: Run) -> Iterator[None]:
+    """All spans of a request, each followed by its exceptions, into `run.batch`.
+
+    Comes up for air after each slice.
+    """
     for group in groups:
         facts = run.facts_of(group.stream)
         run.batch.streams[facts.definition.id] = facts.definition
         run.batch.replaced_characters += group.stream.replaced
-        for span in group.rows:
+        for count, span in enumerate(group.rows, 1):
+            if count % SLICE_ROWS == 0:
+                yield
             record = _map_span(span, facts, run)
             rank = min(Rank.ATTRIBUTE, facts.module[0])
             for place, event in enumerate(span.events):
