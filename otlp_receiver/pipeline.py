@@ -7,10 +7,10 @@
     append   Frame              -> on disk          storage/spool/   (fdatasync)
 
 Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are worked on by the event
-loop, in slices between which it sees to others, larger ones by a thread with memos of its own, so that nobody waits through them. Redaction
-comes before mapping, so that nothing derived from a value (message, actor, an error text, a dead
-letter) can hold a secret. The return of `ingest` is the promise: what it says was received is on
-disk.
+loop, in slices between which it sees to others; larger ones by a thread with memos of its own, so
+that nobody waits through them. Redaction comes before mapping, so that nothing derived from a value
+(message, actor, an error text, a dead letter) can hold a secret. The return of `ingest` is the
+promise: what it says was received is on disk.
 """
 
 import asyncio

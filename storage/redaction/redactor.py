@@ -20,7 +20,7 @@ from storage.redaction.rules import Rule, rules_of
 from storage.redaction.scan import RuleSpan, Scanner
 from storage.redaction.shapes import Span
 from storage.redaction.tokens import HmacKeys, marker
-from storage.redaction.values import Counts, Values
+from storage.redaction.values import LEAST_CARD, Counts, Values
 
 UNSCANNED: Final = "unscanned"
 """Marker of what could not be scanned."""
@@ -59,6 +59,7 @@ class _Key:
 
     safe: str
     is_plain: bool
+    is_actor: bool
     order: bytes
     hits: tuple[Hit, ...]
 
@@ -147,11 +148,7 @@ class Redactor:
         attributes = []
         for key, value in fresh:
             known = self._keys.get(key) or self._learn(key)
-            if (
-                value.__class__ is str
-                and known.is_plain
-                and not (hints and hints_of(value.encode("utf-8", "replace")))
-            ):
+            if self._is_harmless(known, value, hints):
                 attributes.append(
                     Attribute(known.safe, value, member(known.safe, value), known.order, known.hits)
                 )
@@ -160,6 +157,16 @@ class Redactor:
         if text is None or not hints:
             return text, _NO_HITS, attributes
         return *self.text(text, hints), attributes
+
+    def _is_harmless(self, known: _Key, value: Value, hints: Sequence[int]) -> bool:
+        """Whether the first pass over the whole record (`hints`) says all there is to say."""
+        if isinstance(value, str):
+            if not (known.is_plain or (known.is_actor and "@" not in value)):
+                return False
+            return not hints or not self._scanner.hints(value.encode("utf-8", "replace"))
+        if not known.is_plain or isinstance(value, bool):
+            return False
+        return isinstance(value, (int, float)) and abs(value) < LEAST_CARD
 
     def test(self, payload: Value) -> Trial:
         """What redaction would make of a text, or of attributes (a map); nothing is kept."""
@@ -194,8 +201,8 @@ class Redactor:
         safe, hits = self.text(key)
         if len(self._keys) >= _MEMO_ENTRIES:
             self._keys.clear()
-        is_plain = self._names.kind(key) is Kind.PLAIN
-        known = _Key(safe, is_plain, order_of(safe), hits)
+        kind = self._names.kind(key)
+        known = _Key(safe, kind is Kind.PLAIN, kind is Kind.ACTOR, order_of(safe), hits)
         self._keys[key] = known
         return known
 

@@ -22,7 +22,8 @@ Counts: TypeAlias = dict[str, int]
 
 TOO_DEEP: Final = "[REDACTED:unscanned]"
 _DEEPEST: Final = 100
-_LEAST_CARD: Final = 10**12
+LEAST_CARD: Final = 10**12
+"""A smaller number has too few digits for a card."""
 _NAME_FIELDS: Final = ("name", "key", "header", "field", "Name", "Key", "k")
 _VALUE_FIELDS: Final = ("value", "val", "Value", "v", "content")
 # {"ParameterKey": "DbPassword", "ParameterValue": …}, {"variable_name": …, "variable_value": …}
@@ -88,7 +89,7 @@ class Values:
         # A parameter of type float would make floats of integers, once compiled.
         assert isinstance(value, (int, float))
         by_name = kind in _NUMBERS
-        if not by_name and abs(value) < _LEAST_CARD:
+        if not by_name and abs(value) < LEAST_CARD:
             return value
         raw = str(int(value) if isinstance(value, int) or value.is_integer() else value).encode()
         secret = kind is Kind.OWN or (by_name and is_secret(self._names, key, kind, raw))

@@ -43,10 +43,10 @@ class Ballast:
     def fill(self, *, leave_bytes: int = 0) -> None:
         """Leave about `leave_bytes` to others."""
         piece = b"\0" * 65536
-        with self._path.open("ab") as file, _until_full():
+        # Unbuffered: what does not fit any more must not be tried again on closing.
+        with self._path.open("ab", buffering=0) as file, _until_full():
             while shutil.disk_usage(self._path.parent).free > leave_bytes:
                 file.write(piece)
-                file.flush()
 
     def drop(self) -> None:
         """Give it back."""

@@ -235,12 +235,13 @@ function usePauseOnScroll(isPaused: boolean, onPause: (isPaused: boolean) => voi
   })
   return useCallback((isAtEnd: boolean) => {
     const now = current.current
-    if (!isAtEnd && !now.isPaused) {
-      setByScroll(true)
-      now.onPause(true)
-    } else if (isAtEnd && now.isPaused && now.byScroll) {
-      setByScroll(false)
-      now.onPause(false)
+    const turnTo = (isPaused: boolean) => {
+      // At once: the next event of the same scroll may come before the page is drawn again.
+      current.current = { ...now, isPaused, byScroll: isPaused }
+      setByScroll(isPaused)
+      now.onPause(isPaused)
     }
+    if (!isAtEnd && !now.isPaused) turnTo(true)
+    else if (isAtEnd && now.isPaused && now.byScroll) turnTo(false)
   }, [])
 }
