@@ -23,6 +23,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal

@@ -20,6 +20,7 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import opslog  # noqa: E402, F401 (first: it decides whether the codec is the compiled one)
 from config.settings import RedactionSettings  # noqa: E402 (the path comes first)
 from storage.record import Value  # noqa: E402
 from storage.redaction.redactor import Redactor  # noqa: E402

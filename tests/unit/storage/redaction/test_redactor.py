@@ -174,3 +174,25 @@ def test_no_secret_in_any_repr(redactor: Redactor) -> None:
     """Keys are named, never shown."""
     assert "0123456789" not in repr(HmacKeys({"k1": b"0123456789abcdef"}, current="k1"))
     assert "0123456789" not in repr(redactor)
+
+
+@pytest.mark.parametrize("secret", ["AKIAIOSFODNN7ABCDEFG", "glpat-abcdefghij1234567890"])
+def test_what_comes_before_the_dense_part_is_seen_by_every_rule(
+    redactor: Redactor, secret: str
+) -> None:
+    """The rule that used up the budget is not the last one."""
+    text, hits = redactor.text(f"first {secret} then " + "pwd=a1b2 " * 20_000)
+
+    assert text.startswith("first [REDACTED:")
+    assert secret not in text
+    assert dict(hits)["too_dense"] == 1
+
+
+def test_a_text_of_too_many_kinds_is_hidden_as_a_whole(redactor: Redactor) -> None:
+    """Fails closed: each rule looks through all of it, and there are dozens."""
+    every = " ".join(rule.canary for rule in redactor.rules) + " "
+
+    text, hits = redactor.text((every * 100)[: 64 * 1024])
+
+    assert dict(hits)["too_dense"] >= 1
+    assert not any(rule.canary in text for rule in redactor.rules if rule.canary)
