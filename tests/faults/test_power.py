@@ -25,7 +25,8 @@ def test_what_was_acknowledged_survives_power_cuts(tmp_path):
         Senders(product.otlp_url, "power", clients=8, pause_s=0.01, resend=0.1) as senders,
     ):
         taken = []
-        for _ in range(2):
+        # A removed file comes back by chance only: a few more cuts where two did not show it.
+        while len(taken) < 2 or (len(taken) < 8 and not any(each["ghosts"] for each in taken)):
             more(product, senders, chance.randint(500, 4000))
             taken.append(cut_power(product, diary, chance))
             product.start()

@@ -184,6 +184,8 @@ function useSelectedInView(
 }
 
 const NEAR_END_PX = 40
+/** A scroll that ends so soon after what the reader did is the reader's. */
+const SETTLED_MS = 1000
 
 function useFollow(
   { follow, records, onScrolledBy }: RecordListProps,
@@ -198,12 +200,22 @@ function useFollow(
     const element = scroller.current
     if (!element || !onScrolledBy) return
     // Only what the reader does counts: wheel, touch, keys, the scroll bar.
-    const look = () =>
-      onScrolledBy(element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX)
-    const later = () => requestAnimationFrame(look)
+    const isAtEnd = () =>
+      element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX
+    let acted = Number.NEGATIVE_INFINITY
+    const later = () => {
+      acted = performance.now()
+      requestAnimationFrame(() => onScrolledBy(isAtEnd()))
+    }
+    // A wheel is told of before the list has moved, and a busy page moves it late.
+    const settled = () => {
+      if (isAtEnd() || performance.now() - acted < SETTLED_MS) onScrolledBy(isAtEnd())
+    }
     const names = ['wheel', 'touchmove', 'pointerup', 'keyup'] as const
     for (const name of names) element.addEventListener(name, later, { passive: true })
+    element.addEventListener('scrollend', settled)
     return () => {
+      element.removeEventListener('scrollend', settled)
       for (const name of names) element.removeEventListener(name, later)
     }
   }, [onScrolledBy, scroller])
