@@ -75,11 +75,6 @@ class Frame:
         """Rows over all parts."""
         return sum(part.rows for part in self.parts)
 
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of leaves and COPY tuples."""
-        return sum(len(part.leaves) + len(part.copy_bytes) for part in self.parts)
-
 
 @dataclass(frozen=True, slots=True)
 class FrameHead:

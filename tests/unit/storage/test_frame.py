@@ -1,5 +1,6 @@
 """What a frame promises: what was written is read back, and whatever is damaged is noticed."""
 
+import dataclasses
 import random
 
 import pytest
@@ -91,3 +92,14 @@ def test_the_next_frame_is_found_behind_garbage():
 
     assert find_frame(noise + data, 0) == len(noise)
     assert find_frame(noise, 0) == -1
+
+
+def test_a_head_with_negative_figures_is_damage():
+    """Whoever wrote it gave it a right checksum; the lengths would lead backwards."""
+    made = make_frame([make_record()])
+    part = dataclasses.replace(made.parts[0], rows=-1)
+
+    data = b"".join(encode_frame(dataclasses.replace(made, parts=(part,))))
+
+    with pytest.raises(FrameDamaged):
+        frames.read_head(data)

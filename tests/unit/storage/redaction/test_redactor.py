@@ -196,3 +196,13 @@ def test_a_text_of_too_many_kinds_is_hidden_as_a_whole(redactor: Redactor) -> No
 
     assert dict(hits)["too_dense"] >= 1
     assert not any(rule.canary in text for rule in redactor.rules if rule.canary)
+
+
+def test_a_large_map_names_its_members_itself(redactor: Redactor) -> None:
+    """A sibling names a value in small maps only; in large ones each name speaks for itself."""
+    many: dict[str, Value] = {f"field{n}": "x" for n in range(20)}
+
+    safe, hits = redactor.value("settings", {**many, "password": "hunter2secret"})
+
+    assert hits == (("secret_field", 1),)
+    assert "hunter2secret" not in str(safe)
