@@ -69,7 +69,7 @@ def install(rooms: Path) -> None:
     """Let imports find the compiled modules, once per process."""
     if os.environ.get(PURE, "") not in {"", "0"}:
         return
-    if any(isinstance(finder, CompiledFinder) for finder in sys.meta_path):
+    if in_use():
         return
     files = files_in(folder_of(rooms), rooms)
     # All or none: a compiled class and its source's are two classes.

@@ -58,7 +58,7 @@ class Scanner:
         """
         spans: list[RuleSpan] = []
         budget = max(_LEAST_BUDGET, _BUDGET + int(len(raw) * _BUDGET_A_BYTE))
-        looking = int(min(len(raw), _LONG_BYTES) * _LOOK_A_BYTE)
+        looking = _cost_of_looking(raw)
         is_second = False
         done = set()
         for hint in sorted(hints) if len(hints) > 1 else hints:
@@ -80,7 +80,7 @@ class Scanner:
                     if is_second:
                         return [*spans, (0, start, TOO_DENSE)]
                     raw, budget, is_second = raw[:start], _SECOND_BUDGET, True
-                    looking = int(min(len(raw), _LONG_BYTES) * _LOOK_A_BYTE)
+                    looking = _cost_of_looking(raw)
                     break
                 if end > start:
                     spans.append((start, end, number))
@@ -93,3 +93,7 @@ class Scanner:
         if hints:
             for start, end, number in self.spans(view.text, hints, depth=depth + 1):
                 yield (*view.source(start, end), number)
+
+
+def _cost_of_looking(raw: bytes) -> int:
+    return int(min(len(raw), _LONG_BYTES) * _LOOK_A_BYTE)
