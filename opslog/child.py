@@ -48,6 +48,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._ready_now = asyncio.Event()
         self._stop = asyncio.Event()
+        self._is_renewed = False
         self._pause_s = FIRST_PAUSE_S
 
     @property
@@ -70,11 +71,26 @@ class Child:
                 self.was_ready.set()
             if not self.was_ready.is_set():
                 raise FirstStartFailed(self.name, code)
+            if self._is_renewed:
+                self._is_renewed = False
+                continue
             await self._pause(code, monotonic_s() - began)
 
     async def stop(self, patience_s: float) -> None:
         """Asks for an orderly end; after `patience_s` for a quick one; then makes an end."""
         self._stop.set()
+        await self._end(patience_s)
+
+    async def renew(self, patience_s: float) -> None:
+        """Ends the process as `stop` does; returns when another one in its place is ready."""
+        if self._stop.is_set() or self._process is None:  # it is being started anyway
+            return
+        self._is_renewed = True
+        self._ready_now.clear()
+        await self._end(patience_s)
+        await self._ready_now.wait()
+
+    async def _end(self, patience_s: float) -> None:
         for number, wait_s in (
             (self.role.stop_signal, patience_s),
             (self.role.quick_signal, _KILL_PATIENCE_S),

@@ -2,9 +2,11 @@
 
     start   group by group, each when the one before is ready     opslog/roles.py
     keep    a process that ends is started again, with a back-off  opslog/child.py
+    renew   our own processes one after the other, with new settings  opslog/reload.py
     end     receivers first, so that nothing comes in; then who reads; then the servers
 
-SIGTERM, SIGINT and SIGHUP end in order; a second one ends at once.
+SIGTERM and SIGINT end in order; a second one ends at once. SIGHUP renews; from a terminal that is
+closed it ends in order as well.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
-from config.errors import SetupError
+from config.errors import OpslogError, SetupError
 from opslog.child import Child, FirstStartFailed
 from opslog.log_stream import LogStream
 from opslog.roles import Role
@@ -36,11 +38,23 @@ class Supervisor:
         *,
         stop_timeout_s: float,
         listeners: Sequence[socket.socket] = (),
+        check: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        """`listeners` are closed as soon as the end begins: what comes then is refused."""
+        """Of roles in groups.
+
+        Args:
+            groups: each is started when the one before is ready.
+            stream: takes the lines of all processes.
+            stop_timeout_s: longest wait for a process that is told to end.
+            listeners: closed as soon as the end begins: what comes then is refused.
+            check: names the settings that a SIGHUP changes, or raises what is wrong with them;
+                without it SIGHUP ends.
+        """
         self.groups = [[Child(role, stream) for role in group] for group in groups]
         self._stop_timeout_s = stop_timeout_s
         self._listeners = listeners
+        self._check = check
+        self._renewing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._end = asyncio.Event()
         self._code = 0
@@ -94,6 +108,10 @@ class Supervisor:
         self._end.set()
 
     def _on_signal(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP and self._check is not None and not self._end.is_set():
+            if self._renewing is None or self._renewing.done():
+                self._renewing = asyncio.create_task(self._renew(self._check))
+            return
         if self._end.is_set():
             _log.warning("%s again: ending at once", number.name)
             for child in self._children():
@@ -103,7 +121,22 @@ class Supervisor:
         _log.info("%s: ending in order; the same again ends at once", number.name)
         self._end.set()
 
+    async def _renew(self, check: Callable[[], Sequence[str]]) -> None:
+        """New settings for our own processes, which go one at a time; the servers stay."""
+        try:
+            changed = await asyncio.to_thread(check)
+        except OpslogError as error:
+            _log.error("SIGHUP: the settings from before stay in force: %s", error)
+            return
+        _log.info("SIGHUP: %s; processes start again one by one", ", ".join(changed) or "no change")
+        for child in self._children():
+            if child.name not in _SERVERS and not child.role.is_step:
+                await child.renew(self._stop_timeout_s)
+        _log.info("SIGHUP: the new settings are in force")
+
     async def _stop_all(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
         for listener in self._listeners:
             listener.close()
         for wave in stop_order(self._children()):

@@ -7,6 +7,7 @@ narrows to NOTHING is not asked; the others are asked only what the catalogue le
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from config.levels import Level
 from storage.catalogue import Segment
@@ -115,8 +116,7 @@ def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case
         case FieldIn(field, values):
             return _narrow_values(condition, field.name, values, leaf)
         case FieldCompare(field, comparison, value) if field is LEVEL:
-            matching = tuple(level for level in Level if _holds(level, comparison, value))
-            return _narrow_values(condition, field.name, matching, leaf)
+            return _narrow_values(condition, field.name, _matching(comparison, value), leaf)
         case TimeRange():
             return _narrow_time(condition, leaf)
         case _:
@@ -162,6 +162,12 @@ def _narrow_values(
     if possible <= wanted:
         return EVERYTHING
     return condition if possible & wanted else NOTHING
+
+
+@cache
+def _matching(comparison: Comparison, value: FieldValue) -> tuple[Level, ...]:
+    """Asked of every segment: worked out once."""
+    return tuple(level for level in Level if _holds(level, comparison, value))
 
 
 def _holds(level: Level, comparison: Comparison, value: FieldValue) -> bool:

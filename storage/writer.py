@@ -15,9 +15,11 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import asyncpg
 
@@ -34,6 +36,7 @@ from storage.segments import enter_segments, open_segment
 from storage.spool import files
 from storage.spool.files import save_identity
 from storage.spool.frame import Frame
+from storage.spool.index import Missing
 from storage.spool.spool import Spool, Taken
 from storage.statements import statement
 from storage.stored_frame import StoredFrame
@@ -44,6 +47,7 @@ _STREAMS_REMEMBERED = 100_000
 _FORGET_EVERY_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 
+_Got = TypeVar("_Got")
 Note = Callable[[str, int, int, int], None]
 """Told after each commit: class, segment, rows, bytes (storage/segments.py rolls over by it)."""
 
@@ -100,21 +104,20 @@ class Writer:
         identity = self._spool.identity
         # One at a time: a second INSERT that waited for ours would not see its row and answer NULL.
         async with self._registering:
-            wait_s = _FIRST_WAIT_S
             while identity.spool_id is None:
-                try:
-                    identity.spool_id = await self._pool.fetchval(
-                        statement("register_spool"), identity.identity, socket.gethostname()
-                    )
-                    save_identity(self._spool.folder, identity)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the next try may pass
-                    wait_s = await self._wait(error, wait_s)
-        self._back()
+                identity.spool_id = await self._insist(self._register)
+                save_identity(self._spool.folder, identity)
         return identity.spool_id
+
+    async def _register(self) -> int | None:
+        identity, host = self._spool.identity.identity, socket.gethostname()
+        number: int | None = await self._pool.fetchval(statement("register_spool"), identity, host)
+        return number
 
     async def _work(self) -> None:
         await self.register()
         settings = self._settings
+        await self._look_for_missing()
         while True:
             taken = await self._spool.take(
                 settings.max_rows, settings.max_bytes, settings.linger_ms / 1000
@@ -134,22 +137,45 @@ class Writer:
         for aside in await asyncio.to_thread(files.set_aside, folder):
             if aside.is_entered:
                 continue
-            what = (
-                f"{aside.size} bytes at {aside.offset} of {aside.file} of spool {folder.name}"
-                f" ({aside.rows or 'unknown'} rows): {aside.reason}"
-            )
-            body = {"what": what, "by": folder.name, "rows": aside.rows}
-            wait_s = _FIRST_WAIT_S
-            while True:
-                try:
-                    async with self._pool.acquire() as connection:
-                        await enter(connection, "corrupt", body)
-                    break
-                except Exception as error:  # noqa: BLE001 - as for frames: the next try may pass
-                    wait_s = await self._wait(error, wait_s)
-            self._back()
+            await self._insist(partial(self._enter_damage, aside))
             with suppress(OSError):
                 await asyncio.to_thread(files.note_entered, aside)
+
+    async def _enter_damage(self, aside: files.Aside) -> None:
+        name = self._spool.folder.name
+        where = f"{aside.size} bytes at {aside.offset} of " if aside.size else ""
+        what = (
+            f"{where}{aside.file} of spool {name} ({aside.rows or 'unknown'} rows): {aside.reason}"
+        )
+        async with self._pool.acquire() as connection:
+            await enter(connection, "corrupt", {"what": what, "by": name, "rows": aside.rows})
+
+    async def _look_for_missing(self) -> None:
+        """Of files that were taken away: what the database does not have is lost, and is said."""
+        while self._spool.missing:
+            missing = self._spool.missing.pop()
+            lost = await self._insist(partial(self._lost_of, missing))
+            await asyncio.to_thread(self._spool.give_up, missing, lost)
+        if self._spool.has_news_of_damage:
+            await self._tell_of_damage()
+
+    async def _lost_of(self, missing: Missing) -> list[int]:
+        ids = list(missing.rows_by_batch)
+        rows = await self._pool.fetch(statement("stored_batches"), ids)
+        stored = {row["batch_id"] for row in rows}
+        return [rows for batch, rows in missing.rows_by_batch.items() if batch not in stored]
+
+    async def _insist(self, attempt: Callable[[], Awaitable[_Got]]) -> _Got:
+        """What `attempt` gives, tried again for as long as the database does not take it."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                got = await attempt()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may pass
+                wait_s = await self._wait(error, wait_s)
+                continue
+            self._back()
+            return got
 
     async def _until_stored(self, taken: Sequence[Taken]) -> None:
         wait_s = _FIRST_WAIT_S

@@ -5,7 +5,6 @@ import os
 import resource
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from opslog.installation import Installation, Running
 from opslog.lock import data_dir_lock, listener, url_of
 from opslog.log_stream import LogStream
 from opslog.redis_address import check_redis
+from opslog.reload import Reload
 from opslog.tokens import TokenWish, signed_token
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def up(loaded: "Loaded") -> int:
             installation.note_running(None)  # what a killed one said
             telemetry.share_between_processes(installation.metrics_dir)
             _raise_file_limit()
-            return asyncio.run(_run(installation, loaded.file, otlp, api))
+            return asyncio.run(_run(installation, loaded, otlp, api))
 
 
-async def _run(installation: Installation, config: Path | None, otlp: socket, api: socket) -> int:
+async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: socket) -> int:
     # The first import of the metrics, after their folder has been named.
     from opslog.roles import child_environment, house  # noqa: PLC0415
     from opslog.supervisor import Supervisor  # noqa: PLC0415
@@ -60,12 +60,14 @@ async def _run(installation: Installation, config: Path | None, otlp: socket, ap
         otlp=url_of(otlp, tls=settings.otlp.tls_cert is not None),
         api=settings.api.public_url or url_of(api, tls=settings.api.tls_cert is not None),
     )
-    environment = child_environment(installation, config, as_json=as_json)
+    environment = child_environment(installation, loaded.file, as_json=as_json)
     supervisor = Supervisor(
         house(installation, environment, otlp_fd=otlp.fileno(), api_fd=api.fileno()),
         stream,
         stop_timeout_s=settings.stop_timeout_s,
         listeners=(otlp, api),
+        # A terminal that is closed says the same, and means that we should go.
+        check=None if sys.stdin is not None and sys.stdin.isatty() else Reload(loaded).check,
     )
 
     def on_ready() -> None:

@@ -3,6 +3,7 @@
     <folder>/lock            held by the process that owns the spool
     <folder>/identity.json   which spool this is, and its number in the database
     <folder>/0000000001.spool …   file header, then frames
+    <folder>/0000000001.frames …  which frames that file holds (index.py)
     <folder>/quarantine/     what could not be read, with a note beside it (for people, and for the
                              ledger, which is told once)
 
@@ -18,7 +19,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import SetupError
@@ -31,6 +32,7 @@ from storage.spool.frame import (
     find_frame,
     read_head,
 )
+from storage.spool.index import Index, Missing
 
 FILE_MAGIC = b"OPSSPOOL"
 FILE_VERSION = 1
@@ -63,6 +65,7 @@ class Scan:
     damages: list[Damage]
     newer: str
     """Why this release must not touch the file; empty when it may."""
+    index: Index = field(default_factory=Index)
 
 
 def file_path(folder: Path, number: int) -> Path:
@@ -158,6 +161,7 @@ def _walk(view: mmap.mmap, scan: Scan) -> None:
         else:
             scan.frames += 1
             scan.rows += piece.rows
+            scan.index.add(piece.batch_id, piece.rows)
             scan.last_batch_id = max(scan.last_batch_id, piece.batch_id)
             scan.end = at + piece.size
 
@@ -177,10 +181,23 @@ def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:
     with source.open("rb") as file:
         file.seek(damage.offset)
         target.write_bytes(file.read(damage.size))
+    _write_note(target, source, damage, rows)
+    return target
+
+
+def note_missing(folder: Path, missing: Missing, rows: int, reason: str) -> None:
+    """A note like that of damage, of a spool file that somebody took away; there are no bytes."""
+    place = folder / "quarantine"
+    place.mkdir(mode=0o700, exist_ok=True)
+    source = missing.spool_file
+    damage = Damage(0, 0, reason, torn=False)
+    _write_note(place / f"{source.stem}-missing.frame", source, damage, rows)
+
+
+def _write_note(target: Path, source: Path, damage: Damage, rows: int) -> None:
     note = {"file": source.name, "offset": damage.offset, "bytes": damage.size}
     note |= {"rows": rows, "reason": damage.reason}
     target.with_suffix(".json").write_text(json.dumps(note) + "\n")
-    return target
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from storage.spool.frame import (
     read_head,
 )
 from storage.spool.group_commit import GroupCommit
+from storage.spool.index import Index, Missing, index_path, missing_files
 
 _log = logging.getLogger(__name__)
 _FREE_CHECK_EVERY_S = 0.2
@@ -53,6 +54,7 @@ class SpoolFile:
     given: int = 0
     given_rows: int = 0
     """Frames handed to a writer, and their rows."""
+    index: Index = field(default_factory=Index)
 
 
 @dataclass(slots=True)
@@ -108,6 +110,8 @@ class Spool:
         self._commit = GroupCommit(self._durable)
         self.has_news_of_damage = True
         """Something may lie in the quarantine that the ledger has not been told of."""
+        self.missing: list[Missing] = []
+        """Files that somebody took away; the database knows which of their frames it has."""
 
     @classmethod
     async def open(
@@ -183,8 +187,9 @@ class Spool:
         self._last_number += 1
         number = self._last_number
         path = files.file_path(self.folder, number)
+        header = files.file_header(number, self.state.last_batch_id)
         try:
-            await self._commit.switch(path, files.file_header(number, self.state.last_batch_id))
+            await self._commit.switch(path, header, before=self._write_index)
         except OSError as error:
             raise SpoolFailed(f"cannot begin {path}: {error.strerror}") from error
         former, self._active = self._active, SpoolFile(number, path)
@@ -192,6 +197,11 @@ class Spool:
         self.state.used_bytes += files.FILE_HEADER_BYTES
         if former is not None:
             self._drop_if_done(former)
+
+    def _write_index(self) -> None:
+        file = self._active
+        if file is not None and file.frames:
+            file.index.write(file.path)
 
     async def _durable(self, group: list[tuple[Frame, int]], failure: OSError | None) -> None:
         """Called by the group commit after each sync, in order."""
@@ -223,6 +233,7 @@ class Spool:
         file.end += size
         file.frames += 1
         file.rows += rows
+        file.index.add(frame.batch_id, rows)
         state = self.state
         state.used_bytes += size
         state.waiting_frames += 1
@@ -358,13 +369,16 @@ class Spool:
             return
         failpoints.reach("spool.before_unlink")
         file.path.unlink(missing_ok=True)
+        index_path(file.path).unlink(missing_ok=True)
         del self._files[file.number]
         self.state.used_bytes -= file.end
 
     # -- begin and end ----------------------------------------------------------------------
 
     def _recover(self) -> None:
-        for number, path in files.spool_files(self.folder):
+        there = files.spool_files(self.folder)
+        self.missing = missing_files(self.folder, [path for _, path in there])
+        for number, path in there:
             self._last_number = number
             scan = files.scan_file(path)
             state = self.state
@@ -374,6 +388,7 @@ class Spool:
                 state.untouched_files.append(f"{path.name}: {scan.newer}")
                 continue
             file = SpoolFile(number, path, max(scan.end, 0), scan.frames, scan.rows)
+            scan.index.write(path)
             for damage in scan.damages:
                 self._recover_damage(file, damage)
             self._files[number] = file
@@ -396,6 +411,23 @@ class Spool:
             return
         # Set aside when reading comes to it, where the following frame is known as well.
         file.end = max(file.end, damage.offset + damage.size)
+
+    def give_up(self, missing: Missing, lost: Sequence[int]) -> None:
+        """Of a file that somebody took away `lost` (rows of each frame) are not stored either.
+
+        Said once: the note in the quarantine stays, the file's index goes.
+        """
+        if lost:
+            reason = (
+                f"the file is gone; {len(lost)} requests in it were acknowledged and are not in the"
+                " database"
+            )
+            files.note_missing(self.folder, missing, sum(lost), reason)
+            self.has_news_of_damage = True
+            self.state.quarantined_frames += len(lost)
+            self.state.quarantined_rows += sum(lost)
+            _log.error("spool: %s: %s (%d rows)", missing.spool_file, reason, sum(lost))
+        index_path(missing.spool_file).unlink(missing_ok=True)
 
     def is_drained(self) -> bool:
         """Whether nothing waits, in memory or on disk."""

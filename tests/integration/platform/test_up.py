@@ -14,8 +14,9 @@ import rq
 
 from opslog.processes import is_alive
 from tests.integration.platform.waiting import until
+from tests.support.faults import more, settle
 from tests.support.product import Product
-from tests.support.senders import numbered_body
+from tests.support.senders import Senders, numbered_body
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +174,35 @@ def test_ctrl_c_is_130_and_leaves_nothing():
         assert not any(is_alive(pid) for pid in pids)
         assert "database system is shut down" in product.log.read_text()
         assert not (product.data_dir / "run" / "opslog.json").exists()
+
+
+def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
+    """F65: nothing is lost meanwhile, and nobody has to come again."""
+    file = tmp_path / "opslog.toml"
+    file.write_text("")
+    with Product.running(OPSLOG_CONFIG=str(file)) as product:
+
+        def hang_up(content: str, then: str) -> None:
+            said = product.log.read_text().count(then)
+            file.write_text(content)
+            product.process.send_signal(signal.SIGHUP)
+            until(lambda: product.log.read_text().count(then) > said)
+
+        with Senders(product.otlp_url, "reload", clients=4) as senders:
+            more(product, senders, 500)
+            hang_up("[otlp\nrequire_key = true", "stay in force")
+            assert "opslog.toml" in product.log.read_text()
+            hang_up(
+                "stop_timeout_s = 9",
+                "stop_timeout_s: only a new start of opslog up can change that",
+            )
+            assert product.export(numbered_body("lone", 0, 0, 1))[0] == 200
+            hang_up("[api]\nuser_concurrency = 3", "the new settings are in force")
+            more(product, senders, 500)
+        settle(product, senders)
+        hang_up("[otlp]\nrequire_key = true", "the new settings are in force")
+        assert "otlp.require_key, api.user_concurrency; processes" in product.log.read_text()
+        assert product.export(numbered_body("lone", 0, 0, 1))[0] == 401
 
 
 def test_connections_are_refused_as_soon_as_it_ends():

@@ -17,6 +17,7 @@ from storage.errors import SpoolBusy, SpoolFailed, SpoolFull, SpoolSlow
 from storage.spool import files
 from storage.spool import frame as frames
 from storage.spool.frame import encode_frame
+from storage.spool.index import index_path
 from storage.spool.spool import Spool
 from tests.support.records import make_frame, make_record
 from tests.support.waiting import until
@@ -72,6 +73,15 @@ async def drain(spool: Spool) -> list[int]:
 def crash(spool: Spool) -> None:
     """Let go of the folder as a killed process does: nothing is finished, nothing is dropped."""
     spool._lock.release()
+
+
+def heads(path: Path) -> list[frames.FrameHead]:
+    """Of the frames of a sound spool file."""
+    content, at, found = path.read_bytes(), files.FILE_HEADER_BYTES, []
+    while at < len(content):
+        found.append(frames.read_head(content, at))
+        at += found[-1].size
+    return found
 
 
 async def test_what_was_appended_is_taken_in_order(folder):
@@ -498,3 +508,75 @@ def test_a_failpoint_fires_at_its_turn():
         failpoints.reach("writer.mid_copy")
     failpoints.reach("writer.mid_copy")
     failpoints.reach("ack.sent")
+
+
+async def test_a_file_that_was_taken_away_is_missed(folder):
+    """F22: its index says what it held, and only the database knows what of that is stored."""
+    spool = await opened(folder)
+    sent = await append(spool, 200, rows=2)
+    crash(spool)
+    _, (_, taken_away), *_ = files.spool_files(folder)
+    held = dict.fromkeys([head.batch_id for head in heads(taken_away)], 2)
+    taken_away.unlink()
+
+    again = await opened(folder)
+
+    (missing,) = again.missing
+    assert missing.spool_file == taken_away
+    assert missing.rows_by_batch == held
+    assert set(await drain(again)) == set(sent) - set(held)
+
+    again.give_up(missing, [2, 2])
+
+    (note,) = files.set_aside(folder)
+    assert (note.file, note.size, note.rows, note.is_entered) == (taken_away.name, 0, 4, False)
+    assert "2 requests in it were acknowledged" in note.reason
+    assert (again.state.quarantined_frames, again.state.quarantined_rows) == (2, 4)
+    await again.close()
+    assert (await opened(folder)).missing == []
+
+
+async def test_an_index_whose_frames_are_all_stored_goes_without_a_word(folder):
+    """The process ended between deleting a file and deleting its index."""
+    spool = await opened(folder)
+    await append(spool, 200)
+    crash(spool)
+    (_, gone), *_ = files.spool_files(folder)
+    gone.unlink()
+    again = await opened(folder)
+
+    again.give_up(again.missing.pop(), [])
+
+    assert files.set_aside(folder) == []
+    await drain(again)
+    await again.close()
+    assert list(folder.glob("*.frames")) == []
+
+
+async def test_a_torn_index_tells_what_it_can(folder):
+    spool = await opened(folder)
+    await append(spool, 200)
+    crash(spool)
+    (_, gone), *_ = files.spool_files(folder)
+    whole = {head.batch_id: 3 for head in heads(gone)[:-1]}
+    index = index_path(gone)
+    index.write_bytes(index.read_bytes()[:-9])
+    gone.unlink()
+
+    (missing,) = (await opened(folder)).missing
+
+    assert missing.rows_by_batch == whole
+
+
+async def test_a_disk_that_takes_no_index_keeps_nothing_back(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spool = await opened(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", refuse)
+        sent = await append(spool, 200)
+
+    assert list(folder.glob("*.frames")) == []
+    assert await drain(spool) == sent
+    await spool.close()
