@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query.compile import LeafFilter, Order
-from query.pages import WAVE_LEAVES, Missing, Pages, missing_of, plan, within_budget
+from query.pages import LOOKUP_LEAVES, WAVE_LEAVES, Missing, Pages, missing_of, plan, within_budget
 from storage.conditions import Arguments, condition_of, leaf_table
 from storage.fields import ACTION, KIND, KIND_OF_LETTER, LEVEL, SOURCE_MODULE, Field
 from storage.filters import (
@@ -80,6 +80,11 @@ def is_counted(where: Filter, by: Field) -> bool:
     return by in COUNTED and _is_of_counts(where)
 
 
+def is_in_minutes(step_s: int | None) -> bool:
+    """Whether buckets of this length are made of whole minutes, which counts are kept by."""
+    return step_s is None or step_s % 60 == 0
+
+
 def _is_of_counts(condition: Filter) -> bool:
     match condition:
         case And(of) | Or(of):
@@ -106,13 +111,13 @@ async def tally(session: Session, pages: Pages, wish: Wish) -> Tally:
     """Count. Raises what storage/read.py raises when not even a part could be counted."""
     found = Tally()
     rows_between = [(wish.start_ns, wish.end_ns)]
-    if is_counted(wish.where, wish.by) and (wish.step_s is None or wish.step_s % 60 == 0):
+    if is_counted(wish.where, wish.by) and is_in_minutes(wish.step_s):
         parts, rows_between = _parts(wish)
-        for table, begin_ns, end_ns in parts:
-            _add(found, wish, await session.rows(_count_statement(wish, table, begin_ns, end_ns)))
-    for begin_ns, end_ns in rows_between:
-        if begin_ns < end_ns:
-            await _tally_rows(session, pages, wish, TimeRange(begin_ns, end_ns), found)
+        if parts:
+            _add(found, wish, await session.rows(_counts_statement(wish, parts)))
+    spans = [TimeRange(begin, end) for begin, end in rows_between if begin < end]
+    if spans:
+        await _tally_rows(session, pages, wish, spans, found)
     return found
 
 
@@ -139,18 +144,22 @@ def _parts(wish: Wish) -> tuple[list[tuple[str, int, int]], list[tuple[int, int]
 _TIME = {"log_counts": "minute", "log_counts_hourly": "hour"}
 
 
-def _count_statement(wish: Wish, table: str, begin_ns: int, end_ns: int) -> Statement:
+def _counts_statement(wish: Wish, parts: Sequence[tuple[str, int, int]]) -> Statement:
     arguments = Arguments()
+    selects = [_counts_of(wish, *part, arguments) for part in parts]
+    return Statement(" UNION ALL ".join(selects), arguments.values())
+
+
+def _counts_of(wish: Wish, table: str, begin_ns: int, end_ns: int, arguments: Arguments) -> str:
     at = _TIME[table]
     begin = arguments.add(datetime_of(begin_ns // 1000), "timestamptz")
     end = arguments.add(datetime_of(end_ns // 1000), "timestamptz")
     condition = condition_of(wish.where, arguments)
     bucket = _bucket(wish, at, arguments)
-    text = (
+    return (
         f"SELECT {bucket} AS bucket, {wish.by.column}::text AS value, sum(rows)::bigint AS n "  # noqa: S608
         f"FROM {table} WHERE {at} >= {begin} AND {at} < {end} AND {condition} GROUP BY 1, 2"
     )
-    return Statement(text, arguments.values())
 
 
 def _bucket(wish: Wish, column: str, arguments: Arguments) -> str:
@@ -162,16 +171,16 @@ def _bucket(wish: Wish, column: str, arguments: Arguments) -> str:
 
 
 async def _tally_rows(
-    session: Session, pages: Pages, wish: Wish, span: TimeRange, found: Tally
+    session: Session, pages: Pages, wish: Wish, spans: Sequence[TimeRange], found: Tally
 ) -> None:
-    where = all_of(span, wish.where)
+    leaves = await pages.leaves(session)
     asked, found.missing = within_budget(
-        plan(await pages.leaves(session), where, Order.NEWEST),
-        found.missing,
+        [part for span in spans for part in plan(leaves, all_of(span, wish.where), Order.NEWEST)],
         most_rows=COUNTED_ROWS,
     )
-    for begin in range(0, len(asked), WAVE_LEAVES):
-        wave = asked[begin : begin + WAVE_LEAVES]
+    most = LOOKUP_LEAVES if session.keeps_plans else WAVE_LEAVES
+    for begin in range(0, len(asked), most):
+        wave = asked[begin : begin + most]
         try:
             rows = await session.rows(_rows_statement(wish, wave))
         except QuestionTooSlow:

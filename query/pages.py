@@ -162,14 +162,15 @@ class Pages:
         if session.keeps_plans and is_unordered_id(where):
             parts = [replace(part, is_lookup=True) for part in parts]
         found: list[Row] = []
-        spans = await ranges_of(session, where, order, question.after)
-        for number, span in enumerate(spans):
+        ranges = await ranges_of(session, where, order, question.after)
+        span, is_first = ranges.first(), True
+        while True:
             asked, missing = _inside(parts, span), None
-            if number == len(spans) - 1:  # before that, a few records are read in each leaf
+            if ranges.is_last:  # before that, a few records are read in each leaf
                 asked, missing = within_budget(asked)
             rest = replace(question, limit=question.limit - len(found))
             try:
-                page = await _read(session, known, asked, rest, is_first=number == 0)
+                page = await _read(session, known, asked, rest, is_first=is_first)
             except QuestionTooSlow:
                 if not found:
                     raise
@@ -178,9 +179,10 @@ class Pages:
                 return None
             found += page.rows
             missing = page.missing or missing
-            if page.has_more or missing:
+            if page.has_more or missing or ranges.is_last:
                 return Page(found, page.has_more, missing)
-        return Page(found, has_more=False)
+            span = ranges.following(len(page.rows), question.limit + 1 - len(found))
+            is_first = False
 
 
 async def _read(
@@ -247,12 +249,9 @@ def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
 
 
 def within_budget(
-    asked: Sequence[LeafFilter], missing: Missing | None = None, *, most_rows: int = SCANNED_ROWS
+    asked: Sequence[LeafFilter], *, most_rows: int = SCANNED_ROWS
 ) -> tuple[list[LeafFilter], Missing | None]:
-    """The leaves that can be read in time; of those without an index the first ones in order.
-
-    `missing` is what was missing before.
-    """
+    """The leaves that can be read in time; of those without an index the first ones in order."""
     taken, left, rows = [], [], 0
     for part in asked:
         if is_scan(part.condition, part.leaf):
@@ -262,7 +261,7 @@ def within_budget(
                 continue
         taken.append(part)
     if not left:
-        return taken, missing
+        return taken, None
     return taken, missing_of(left, "records without an index for this question are too many")
 
 

@@ -2,12 +2,10 @@
 
 Words that nearly every record of one level has are in no record of another, and reading a segment
 of the other for them takes as long as reading for words that are nowhere. So the nearest thousands
-of records are asked first, in all segments; then a range that is four times as long, and so on.
-Frequent words are found in the first one, and what is still wanted after the last is so rare that
-its own index finds it.
+of records are asked first, in all segments; then a range as long as what was found lets expect, at
+most four times as long, and so on. Frequent words are found in the first one, and what is still
+wanted after the last is so rare that its own index finds it.
 """
-
-from collections.abc import Sequence
 
 from query.compile import Key, Order
 from query.cost import is_reading_unsealed, is_word_needle
@@ -19,24 +17,64 @@ from storage.read import Session
 FIRST_ROWS = 5_000
 """Records that lie in the first range, about: some milliseconds of reading."""
 FACTOR = 4
-"""The other ranges: so many times the one before."""
+"""The other ranges: at most so many times the one before."""
+SPARE = 1.3
+"""So much longer than expected: a range too short costs another question."""
 MOST_RANGES = 7
 _US_NS = 1000
 WHOLE = TimeRange(None, None)
 
 
-async def ranges_of(
-    session: Session, where: Filter, order: Order, after: Key | None
-) -> list[TimeRange]:
-    """Ranges without gaps in the order in which records are wanted; the last one is open.
+class Ranges:
+    """The ranges of one question, without gaps, in the order in which records are wanted."""
 
-    One range where an index answers at once, and for words that hardly any record has.
-    """
+    __slots__ = ("_at_ns", "_edge_ns", "_farther_ns", "_left", "_length_ns", "_order")
+
+    def __init__(self, span: TimeRange, near: Nearest | None, order: Order) -> None:
+        """`near`: where the nearest records lie; None: all is asked at once."""
+        sign = _sign(order)
+        nearer_ns, self._farther_ns = (span.end_ns, span.start_ns)[::-sign]
+        self._order = order
+        self._edge_ns: int | None = None
+        self._left = 1 if near is None else MOST_RANGES
+        self._at_ns, self._length_ns = (0, 0) if near is None else (near.from_ns, near.length_ns)
+        if nearer_ns is not None:
+            self._at_ns = sign * max(sign * self._at_ns, sign * nearer_ns)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the range that was given last is open: no other follows."""
+        return not self._left
+
+    def first(self) -> TimeRange:
+        """Where the nearest records lie."""
+        return self._next()
+
+    def following(self, found: int, wanted: int) -> TimeRange:
+        """The next one, where the one before had `found` records and `wanted` are still wanted."""
+        expected = SPARE * wanted / found if found else FACTOR
+        self._length_ns = max(int(self._length_ns * min(expected, FACTOR)), 1)
+        return self._next()
+
+    def _next(self) -> TimeRange:
+        sign, near_ns = _sign(self._order), self._edge_ns
+        self._left -= 1
+        self._at_ns += sign * self._length_ns
+        farther_ns = self._farther_ns
+        if farther_ns is not None and sign * self._at_ns >= sign * farther_ns:
+            self._left = 0
+        self._edge_ns = self._at_ns if self._left else None
+        if self._order is Order.NEWEST:
+            return TimeRange(self._edge_ns, near_ns)
+        return TimeRange(near_ns, self._edge_ns)
+
+
+async def ranges_of(session: Session, where: Filter, order: Order, after: Key | None) -> Ranges:
+    """One range where an index answers at once, and for words that hardly any record has."""
     if not is_reading_unsealed(where) or is_word_needle(where):
-        return [WHOLE]
+        return Ranges(WHOLE, None, order)
     span = span_of(where, order, after)
-    near = await nearest(session, where, span, order, FIRST_ROWS)
-    return [WHOLE] if near is None else cut(span, near, order)
+    return Ranges(span, await nearest(session, where, span, order, FIRST_ROWS), order)
 
 
 def span_of(where: Filter, order: Order, after: Key | None) -> TimeRange:
@@ -51,26 +89,5 @@ def span_of(where: Filter, order: Order, after: Key | None) -> TimeRange:
     return TimeRange(max(begins, default=None), min(ends, default=None))
 
 
-def cut(span: TimeRange, near: Nearest, order: Order) -> list[TimeRange]:
-    """The span in ranges, beginning where the nearest records lie."""
-    sign = -1 if order is Order.NEWEST else 1
-    nearer, farther = (span.end_ns, span.start_ns)[::-sign]
-    at_ns = near.from_ns
-    if nearer is not None:
-        at_ns = sign * max(sign * at_ns, sign * nearer)
-    edges: list[int] = []
-    length_ns = near.length_ns
-    while len(edges) < MOST_RANGES - 1:
-        at_ns += sign * length_ns
-        if farther is not None and sign * at_ns >= sign * farther:
-            break
-        edges.append(at_ns)
-        length_ns *= FACTOR
-    return _between(edges, order)
-
-
-def _between(edges: Sequence[int], order: Order) -> list[TimeRange]:
-    """What lies before, between and behind the edges."""
-    near, far = [None, *edges], [*edges, None]
-    starts, ends = (far, near) if order is Order.NEWEST else (near, far)
-    return [TimeRange(start, end) for start, end in zip(starts, ends, strict=True)]
+def _sign(order: Order) -> int:
+    return -1 if order is Order.NEWEST else 1

@@ -15,7 +15,16 @@ from config.errors import BadInput
 from query.api.asking import Asked, Asking, finished, partial
 from query.api.call import Call
 from query.compile import Order, key_and
-from query.counts import BY, FIRST_COUNTED, Tally, Wish, bucket_of, is_counted, tally
+from query.counts import (
+    BY,
+    FIRST_COUNTED,
+    Tally,
+    Wish,
+    bucket_of,
+    is_counted,
+    is_in_minutes,
+    tally,
+)
 from query.pages import Missing, Question
 from query.parameters import one_text
 from query.patterns import grouped
@@ -59,12 +68,20 @@ class Figures:
         search = self._asking.search(call, STATS)
         by = _by(search)
         asked = self._asking.asked(call, search)
-        async with self._from.reader.session() as session:
+        async with self._from.reader.session(
+            is_lookup=self._is_lookup(search, asked, by)
+        ) as session:
             span = await self._span(session, asked)
             step_s = _step(search, span)
             found = await self._tally(session, asked, span, by, step_s)
         call.rows = 0
         return self._finished(call, asked, _stats(search, span, step_s, found))
+
+    def _is_lookup(self, search: Search, asked: Asked, by: Field) -> bool:
+        """Whether counts answer all but some seconds: then planning would take the longest."""
+        if asked.start_ns is None or not is_counted(asked.untimed, by):
+            return False
+        return is_in_minutes(_step(search, self._span_until_now(asked, asked.start_ns)))
 
     async def _tally(
         self,
@@ -81,12 +98,15 @@ class Figures:
 
     async def _span(self, session: Session, asked: Asked) -> "_Span":
         """The range with both ends: without a start, from the first record on."""
-        end_ns = self._from.now_ns() if asked.end_ns is None else asked.end_ns
         if asked.start_ns is not None:
-            return _Span(asked.start_ns, end_ns)
+            return self._span_until_now(asked, asked.start_ns)
+        end_ns = self._span_until_now(asked, 0).end_ns
         first = (await session.rows(FIRST_COUNTED))[0]["hour"]
         start_ns = end_ns if first is None else microseconds_of(first) * 1000
         return _Span(min(start_ns, end_ns), end_ns)
+
+    def _span_until_now(self, asked: Asked, start_ns: int) -> "_Span":
+        return _Span(start_ns, self._from.now_ns() if asked.end_ns is None else asked.end_ns)
 
     async def facets(self, call: Call) -> web.Response:
         """GET /api/v1/logs/facets: the most frequent values of fields."""

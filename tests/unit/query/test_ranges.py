@@ -6,7 +6,7 @@ import pytest
 
 from query.compile import Key, Order
 from query.counted import Nearest
-from query.ranges import FACTOR, MOST_RANGES, WHOLE, cut, span_of
+from query.ranges import FACTOR, MOST_RANGES, SPARE, WHOLE, Ranges, span_of
 from storage.filters import Text, TimeRange, all_of
 
 S = 10**9
@@ -18,10 +18,20 @@ NEAR = {
 }
 
 
+def cut(span, near, order, found=0, wanted=100):
+    """All ranges, where each has so many records."""
+    ranges = Ranges(span, near, order)
+    spans = [ranges.first()]
+    while not ranges.is_last:
+        spans.append(ranges.following(found, wanted))
+    return spans
+
+
+@pytest.mark.parametrize("found", [0, 10, 99])
 @pytest.mark.parametrize("order", list(Order))
 @pytest.mark.parametrize("span", [DAY, TimeRange(None, None)])
-def test_ranges_follow_each_other_without_a_gap_and_cover_all(order, span):
-    spans = cut(span, NEAR[order], order)
+def test_ranges_follow_each_other_without_a_gap_and_cover_all(order, span, found):
+    spans = cut(span, NEAR[order], order, found)
 
     assert 1 < len(spans) <= MOST_RANGES
     if order is Order.OLDEST:
@@ -38,6 +48,17 @@ def test_the_first_range_holds_the_nearest_records_and_each_next_one_is_longer()
     assert second == TimeRange(END - (110 + 10 * FACTOR) * S, END - 110 * S)
     assert third.start_ns == second.start_ns - 10 * FACTOR**2 * S
     assert last.start_ns is None
+
+
+def test_a_range_is_as_long_as_what_was_found_lets_expect():
+    ranges = Ranges(DAY, NEAR[Order.NEWEST], Order.NEWEST)
+    ranges.first()
+
+    second = ranges.following(50, 100)
+    third = ranges.following(1, 50)
+
+    assert second.end_ns - second.start_ns == 10 * S * SPARE * 2
+    assert third.end_ns - third.start_ns == 10 * S * SPARE * 2 * FACTOR
 
 
 def test_what_is_asked_for_may_begin_behind_the_nearest_records():
