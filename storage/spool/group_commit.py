@@ -106,9 +106,7 @@ class GroupCommit:
         self._end += len(data)
         failpoints.reach("spool.after_fsync")
 
-    async def switch(
-        self, path: Path, header: bytes, *, before: Callable[[], None] | None = None
-    ) -> None:
+    async def switch(self, path: Path, header: bytes, *, before: Callable[[], None]) -> None:
         """Begin a new file; its name is durable before anything in it is acknowledged.
 
         `before` is called first, where writing does not keep the event loop.
@@ -118,9 +116,8 @@ class GroupCommit:
         """
         await asyncio.get_running_loop().run_in_executor(self._io, self._open, path, header, before)
 
-    def _open(self, path: Path, header: bytes, before: Callable[[], None] | None) -> None:
-        if before is not None:
-            before()
+    def _open(self, path: Path, header: bytes, before: Callable[[], None]) -> None:
+        before()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.pwrite(descriptor, header, 0)

@@ -7,7 +7,7 @@ names the frames that must be in the database by now; which of them are not is l
 than a witness: never synced, and its absence costs nothing but that knowledge.
 """
 
-import sys
+import struct
 from array import array
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIX = ".frames"
-_PAIR_BYTES = 16
+_PAIR = struct.Struct(">qq")
 
 
 class Index:
@@ -32,12 +32,9 @@ class Index:
 
     def write(self, spool_file: Path) -> None:
         """Beside its file; a disk that does not take it costs the knowledge, not the frames."""
-        numbers = self._numbers
-        if sys.byteorder == "little":
-            numbers = array("q", numbers)
-            numbers.byteswap()
+        content = struct.pack(f">{len(self._numbers)}q", *self._numbers)
         with suppress(OSError):
-            index_path(spool_file).write_bytes(numbers.tobytes())
+            index_path(spool_file).write_bytes(content)
 
 
 def index_path(spool_file: Path) -> Path:
@@ -61,9 +58,6 @@ def missing_files(folder: Path, there: Iterable[Path]) -> list[Missing]:
         if path in known:
             continue
         content = path.read_bytes()
-        numbers = array("q", content[: len(content) - len(content) % _PAIR_BYTES])
-        if sys.byteorder == "little":
-            numbers.byteswap()
-        rows = dict(zip(numbers[::2], numbers[1::2], strict=True))
-        found.append(Missing(path.with_suffix(".spool"), rows))
+        whole = content[: len(content) - len(content) % _PAIR.size]
+        found.append(Missing(path.with_suffix(".spool"), dict(_PAIR.iter_unpack(whole))))
     return found

@@ -365,13 +365,11 @@ class Spool:
         unread = self._behind is not None and self._behind[0] <= file.number
         if file is self._active or unread or file.finished < file.frames:
             return
-        if file.number not in self._files:
-            return
         failpoints.reach("spool.before_unlink")
         file.path.unlink(missing_ok=True)
         index_path(file.path).unlink(missing_ok=True)
-        del self._files[file.number]
-        self.state.used_bytes -= file.end
+        gone = self._files.pop(file.number, None)
+        self.state.used_bytes -= gone.end if gone else 0
 
     # -- begin and end ----------------------------------------------------------------------
 

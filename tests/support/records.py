@@ -77,10 +77,10 @@ def full_record(seed: int = 1) -> Record:
     )
 
 
-def make_batch(records: list[Record], **fields) -> RedactedBatch:
+def make_batch(records: list[Record], *, stream=STREAM, **fields) -> RedactedBatch:
     """A batch as the mapping makes it."""
     fields = {"received": len(records)} | fields
-    return RedactedBatch(Batch(records, {STREAM.id: STREAM}, **fields))
+    return RedactedBatch(Batch(records, {stream.id: stream}, **fields))
 
 
 def make_frame(
@@ -112,6 +112,6 @@ def make_frame(
         received=batch.received,
         derived=batch.derived,
         rejected=batch.rejected,
-        streams=(STREAM,),
+        streams=(fields.get("stream", STREAM),),
         parts=tuple(parts),
     )

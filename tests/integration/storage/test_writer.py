@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import json
 import os
 import random
 from dataclasses import replace
@@ -17,6 +18,8 @@ from storage.batch_ids import BatchIds
 from storage.canonical import canonical
 from storage.columns import COPY_COLUMNS
 from storage.copy_binary import HEADER, rows_of
+from storage.spool.files import file_path, set_aside
+from storage.spool.index import Index, index_path
 from storage.spool.spool import Spool
 from storage.writer import Writer
 from tests.support.records import STREAM, full_record, make_frame, make_record
@@ -384,6 +387,71 @@ async def test_streams_are_stored_with_their_definition(store):
         STREAM.digest,
         STREAM.resource.decode(),
     )
+
+
+async def test_more_streams_than_are_remembered_are_stored_all_the_same(store, monkeypatch):
+    monkeypatch.setattr(writer_module, "_STREAMS_REMEMBERED", 1)
+    streams = [replace(STREAM, id=number) for number in range(1, 5)]
+
+    for stream in streams:
+        record = make_record(stream_id=stream.id)
+        await store.send(make_frame([record], stream=stream))
+        await store.drained()
+
+    assert await store.value("SELECT count(*) FROM log_streams") == len(streams)
+
+
+@pytest.mark.parametrize("stored", [0, 2, 5])
+async def test_what_a_missing_file_held_and_nobody_stored_is_in_the_ledger(
+    tmp_path, writer_pool, stored, monkeypatch
+):
+    """The database is away at first, twice for the same reason: it is asked until it answers."""
+    folder = tmp_path / "receiver-0"
+    before = await make_store(folder, writer_pool)
+    frames = [make_frame([make_record()] * 3) for _ in range(5)]
+    working = asyncio.create_task(before.writer.run())
+    await before.send(*frames[:stored])
+    await before.drained()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    gone = file_path(folder, 77)
+    index = Index()
+    for frame in frames:
+        index.add(frame.batch_id, frame.rows)
+    index.write(gone)
+    await before.spool.close()
+
+    refusals = 4
+    whole = writer_module.enter
+
+    async def refuse(*arguments):
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise ConnectionRefusedError("nobody is there")
+        await whole(*arguments)
+
+    monkeypatch.setattr(writer_module, "enter", refuse)
+    monkeypatch.setattr(writer_module, "_FIRST_WAIT_S", 0.001)
+    after = await make_store(folder, writer_pool)
+    (missing,) = after.spool.missing
+    assert missing.rows_by_batch == {frame.batch_id: 3 for frame in frames}
+    task = asyncio.create_task(after.writer.run())
+    await after.send(make_frame([make_record()]))
+    await after.drained()
+
+    said = [
+        json.loads(row["body"])
+        for row in await writer_pool.fetch("SELECT body FROM ledger_in WHERE kind = 'corrupt'")
+    ]
+    lost = 5 - stored
+    assert [body["rows"] for body in said] == ([3 * lost] if lost else [])
+    assert all("0000000077.spool of spool receiver-0" in body["what"] for body in said)
+    assert all(aside.is_entered for aside in set_aside(folder))
+    assert not index_path(gone).exists()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await after.spool.close()
 
 
 async def test_unique_violations_are_no_fault_of_the_data():

@@ -158,6 +158,21 @@ async def test_frames_beyond_the_memory_limit_are_read_back_from_disk(folder):
     await spool.close()
 
 
+async def test_a_frame_longer_than_one_look_is_read_back_whole(folder):
+    spool = await opened(folder, SMALL.model_copy(update={"max_bytes": 2**24}), memory=1)
+    large = make_frame([make_record(message=os.urandom(2**20).hex())])
+    await append(spool, 1)
+    await spool.append(large)
+
+    first, second = await spool.take(1, 1, 0), await spool.take(1, 1, 0)
+
+    assert [item.frame.rows for item in first] == [3]
+    assert [item.frame for item in second] == [large]
+    assert spool.room_bytes == 2**24
+    spool.release([*first, *second])
+    await spool.close()
+
+
 async def test_an_idle_taker_lingers_for_company(folder):
     spool = await opened(folder)
     taking = asyncio.create_task(spool.take(100, 2**20, 0.05))
@@ -429,6 +444,17 @@ async def test_a_sender_that_goes_away_leaves_its_frame(folder):
     await spool.close()
 
 
+async def test_closing_waits_for_the_sync_that_runs(folder):
+    spool = await opened(folder)
+    sending = asyncio.create_task(append(spool, 1))
+    await asyncio.sleep(0)
+
+    await spool.close()
+
+    assert len(await asyncio.wait_for(sending, 5)) == 1
+    assert not spool.is_drained()
+
+
 async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(folder):
     spool = await opened(folder, SMALL.model_copy(update={"append_timeout_s": 0.05}))
     failpoints.configure("spool.before_fsync=sleep:0.5@1")
@@ -466,6 +492,18 @@ async def test_a_folder_that_cannot_be_made_is_said_clearly(tmp_path):
 
     with pytest.raises(SetupError, match=r"spool\.directory"):
         await opened(tmp_path / "file" / "receiver-0")
+
+
+def test_a_folder_that_cannot_be_locked_is_said_clearly(folder, monkeypatch):
+    """Some network file systems have no locks."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+
+    with pytest.raises(SetupError, match="cannot be locked: No locks available"):
+        files.FolderLock(folder)
 
 
 async def test_an_orphan_is_adopted_drained_and_emptied(folder):
