@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from contextlib import suppress
 from typing import Protocol
 
@@ -18,11 +19,44 @@ _MOST_AT_ONCE = 100
 _log = logging.getLogger(__name__)
 
 
+class Places:
+    """How many connections are open, in all and from each peer."""
+
+    __slots__ = ("_most", "_most_per_peer", "_peers", "room", "taken")
+
+    def __init__(self, most: int, most_per_peer: int) -> None:
+        self._most = most
+        self._most_per_peer = most_per_peer
+        self._peers: Counter[str] = Counter()
+        self.taken = 0
+        self.room = asyncio.Event()
+        """Set while another connection may be accepted."""
+        self.room.set()
+
+    def take(self, peer: str) -> bool:
+        """Count a connection; False where its peer has as many as one may have."""
+        if self._peers[peer] >= self._most_per_peer:
+            return False
+        self._peers[peer] += 1
+        self.taken += 1
+        if self.taken >= self._most:
+            self.room.clear()
+        return True
+
+    def leave(self, peer: str) -> None:
+        """A connection is gone, or has failed to be made."""
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+        self.taken -= 1
+        self.room.set()
+
+
 class Served(Protocol):
     """What speaks HTTP on the connections that a Listener accepts, and keeps its deadlines."""
 
-    room: asyncio.Event
-    """Set while another connection may be accepted."""
+    places: Places
+    """Taken by the listener; left by a connection that ends."""
 
     @property
     def header_timeout_s(self) -> float:
@@ -36,14 +70,6 @@ class Served(Protocol):
 
     def connection(self, peer: str) -> asyncio.Protocol:
         """The protocol of one more connection."""
-        ...
-
-    def on_accepted(self, peer: str) -> bool:
-        """Count a socket; False where its peer has as many as one may have."""
-        ...
-
-    def on_closed(self, peer: str) -> None:
-        """A connection is gone, or has failed to be made."""
         ...
 
     def on_pause(self) -> None:
@@ -106,9 +132,9 @@ class Listener:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            if not self._server.room.is_set():
+            if not self._server.places.room.is_set():
                 self._server.on_pause()
-                await self._server.room.wait()
+                await self._server.places.room.wait()
             try:
                 self._take(*await loop.sock_accept(self._sock))
                 self._take_waiting()
@@ -123,7 +149,7 @@ class Listener:
         """Accept those that are there already: under load, a turn of the event loop takes long."""
         with suppress(BlockingIOError):
             for _ in range(_MOST_AT_ONCE):
-                if not self._server.room.is_set():
+                if not self._server.places.room.is_set():
                     return
                 accepted, address = self._sock.accept()
                 accepted.setblocking(False)
@@ -131,7 +157,7 @@ class Listener:
 
     def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         peer = str(address[0])
-        if not self._server.on_accepted(peer):
+        if not self._server.places.take(peer):
             accepted.close()
             self._server.on_refused()
             return
@@ -152,7 +178,7 @@ class Listener:
         except (OSError, ssl.SSLError) as error:
             _log.debug("connection refused: %s", type(error).__name__)
             accepted.close()
-            self._server.on_closed(peer)
+            self._server.places.leave(peer)
 
     async def _sweep(self) -> None:
         while True:

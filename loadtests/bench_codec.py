@@ -10,14 +10,13 @@ replaying its calls. The stages are of bodies that were seen before. Ends with 1
 
 import argparse
 import gc
-import importlib.util
 import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -25,6 +24,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from loadtests.load_tool import load_tool
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal
 from otlp_receiver.limiting import RedactorLike
@@ -72,17 +72,6 @@ class Listening:
         """What the redactor says."""
         self.calls.append((text, list(fresh)))
         return self._record(text, fresh)
-
-
-def load_tool(path: str) -> ModuleType:
-    """The load tool as a module."""
-    spec = importlib.util.spec_from_file_location("otlp_load", path)
-    if spec is None or spec.loader is None:
-        sys.exit(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["otlp_load"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def protobuf_bodies(tool: Any, count: int) -> list[bytes]:
@@ -188,7 +177,7 @@ def main() -> int:
     options = parser.parse_args()
     if not Path(options.load_tool).is_file():
         sys.exit("give the path of the load tool: --load-tool or OPSLOG_LOAD_TOOL")
-    bodies = protobuf_bodies(load_tool(options.load_tool), options.bodies)
+    bodies = protobuf_bodies(load_tool(Path(options.load_tool)), options.bodies)
     redactor: RedactorLike = NoRedactor()
     if options.redactor:
         from storage.redaction.redactor import Redactor  # noqa: PLC0415 - only when asked for

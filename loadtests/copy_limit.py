@@ -1,13 +1,12 @@
 """What PostgreSQL alone takes of the same COPY bytes: the limit that ingest is measured against."""
 
 import asyncio
-import importlib.util
 import os
 import time
 from pathlib import Path
-from types import ModuleType
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from loadtests.load_tool import load_tool
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KEYLESS
@@ -21,16 +20,6 @@ from storage.segments import open_segment
 from tests.support.product import Product
 
 BODIES, BATCH, ROUNDS = 40, 500, 10
-
-
-def load_tool(path: Path) -> ModuleType:
-    """The load tool as a module."""
-    spec = importlib.util.spec_from_file_location("otlp_load", path)
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def encoded_parts(tool: Path) -> dict[str, list[bytes]]:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings, SpoolSettings
-from loadtests.copy_limit import load_tool
+from loadtests.load_tool import load_tool
 from opslog.compiled import in_use
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal

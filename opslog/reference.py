@@ -31,8 +31,8 @@ over the defaults. `opslog config` shows what is in force and where each value c
 - The file is the one that `--config` or `OPSLOG_CONFIG` names, else `./opslog.toml`, else
   `opslog.toml` in the data directory.
 - SIGHUP makes a running `opslog up` read the file anew; its processes start again one by one, and
-  nothing is refused or lost meanwhile. A file that is broken, or that changes folders, ports, servers
-  or the number of receivers, is refused with a line in the log, and what was in force stays.
+  nothing is refused or lost meanwhile. A file that is broken, or that changes folders, ports,
+  servers or the number of receivers, is refused in the log, and what was in force stays.
 - A name that is not in this list is an error, in the file and in the environment.
 - An empty variable counts as not set.
 - Sizes may have a unit (`64MiB`, `500MB`, `2G`), times as well (`90s`, `12h`, `7d`, `1y`).

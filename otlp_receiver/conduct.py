@@ -7,7 +7,6 @@ assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp'
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from config.errors import OpslogError
+from config.listener import Places
 from config.settings import OtlpSettings
 from otlp_receiver.errors import BadHttp, IngestFailed, ReceiverStopping, trace_of
 from otlp_receiver.metrics import ACCEPT_PAUSES, CONNECTIONS, PEER_REFUSALS, SLOW_CLOSED
@@ -72,7 +72,7 @@ class Connection(RequestHandler):
         """Free the place of this connection."""
         CONNECTIONS.dec()
         super().connection_lost(exc)
-        self.server.on_closed(self.peer)
+        self.server.places.leave(self.peer)
 
     def data_received(self, data: bytes) -> None:
         """Start the clock when headers begin on an idle connection; wake whoever reads."""
@@ -143,11 +143,7 @@ class HttpServer(web.Server):
         self.refuse = refuse
         self.stopping = False
         """Set by drain: whatever comes now is answered with 503."""
-        self.room = asyncio.Event()
-        """Set while another connection may be accepted."""
-        self.room.set()
-        self.open_connections = 0
-        self._peers: Counter[str] = Counter()
+        self.places = Places(settings.max_connections, settings.max_connections_per_peer)
         self._answer = handler
         self._note_figures = note_figures
 
@@ -181,27 +177,6 @@ class HttpServer(web.Server):
             lingering_time=_LINGER_S,
             read_bufsize=_READ_BUFFER_BYTES,
         )
-
-    def on_accepted(self, peer: str) -> bool:
-        """Count a socket; False where its peer has as many as one may have.
-
-        `room` is cleared when it is the last that fits.
-        """
-        if self._peers[peer] >= self.settings.max_connections_per_peer:
-            return False
-        self._peers[peer] += 1
-        self.open_connections += 1
-        if self.open_connections >= self.settings.max_connections:
-            self.room.clear()
-        return True
-
-    def on_closed(self, peer: str) -> None:
-        """A connection is gone, or has failed to be made."""
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-        self.open_connections -= 1
-        self.room.set()
 
     def sweep(self) -> None:
         """Close connections whose headers are overdue, wake readers of overdue bodies."""

@@ -8,7 +8,6 @@ aiohttp's `handle_error` and `log_exception`.
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from config.errors import OpslogError
+from config.listener import Places
 from config.logs import exception_text
 from config.settings import ApiSettings
 from query import metrics
@@ -62,7 +62,7 @@ class Connection(RequestHandler):
         """Free the place of this connection."""
         metrics.CONNECTIONS.dec()
         super().connection_lost(exc)
-        self.served.on_closed(self.peer)
+        self.served.places.leave(self.peer)
 
     def data_received(self, data: bytes) -> None:
         """Start the clock when headers begin on an idle connection."""
@@ -119,11 +119,7 @@ class ApiServer:
         self._manager = runner.server
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._peers: Counter[str] = Counter()
-        self._open = 0
-        self.room = asyncio.Event()
-        """Set while another connection may be accepted."""
-        self.room.set()
+        self.places = Places(settings.max_connections, settings.max_connections_per_peer)
 
     @property
     def header_timeout_s(self) -> float:
@@ -147,24 +143,6 @@ class ApiServer:
             keepalive_timeout=self._settings.keepalive_timeout_s,
             lingering_time=_LINGER_S,
         )
-
-    def on_accepted(self, peer: str) -> bool:
-        """Count a socket; False where its peer has as many as one may have."""
-        if self._peers[peer] >= self._settings.max_connections_per_peer:
-            return False
-        self._peers[peer] += 1
-        self._open += 1
-        if self._open >= self._settings.max_connections:
-            self.room.clear()
-        return True
-
-    def on_closed(self, peer: str) -> None:
-        """A connection is gone, or has failed to be made."""
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-        self._open -= 1
-        self.room.set()
 
     def on_pause(self) -> None:
         """No connection is accepted for a while."""

@@ -128,7 +128,7 @@ async def test_two_hundred_slow_senders_do_not_slow_the_others():
 
         closed = await asyncio.gather(*(wire.is_closed(within_s=20) for wire in slow))
         assert all(closed)
-        await until(lambda: receiver.server.open_connections == 0)
+        await until(lambda: receiver.server.places.taken == 0)
 
 
 async def test_connections_beyond_the_cap_wait_for_their_turn():
@@ -147,7 +147,7 @@ async def test_connections_beyond_the_cap_wait_for_their_turn():
         await first.close()
 
         assert (await third.reply()).status == 200
-        assert receiver.server.open_connections == 2
+        assert receiver.server.places.taken == 2
 
 
 async def test_one_address_cannot_take_every_connection():
@@ -159,7 +159,7 @@ async def test_one_address_cannot_take_every_connection():
         await first.send(request(body=b"abc"))
         assert (await first.reply()).status == 200
         await second.close()
-        await until(lambda: receiver.server.open_connections == 1)
+        await until(lambda: receiver.server.places.taken == 1)
         assert (await receiver.post(body=b"abc")).status == 200
 
 

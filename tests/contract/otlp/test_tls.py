@@ -88,7 +88,7 @@ async def test_a_handshake_that_does_not_come_ends(authority, settings):
         wire = await receiver.connect()
 
         assert await wire.is_closed(within_s=3)
-        await until(lambda: receiver.server.open_connections == 0)
+        await until(lambda: receiver.server.places.taken == 0)
 
 
 async def test_with_client_certificates_only_their_holders_are_served(
