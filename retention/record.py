@@ -48,9 +48,9 @@ class Run:
         )
         return cls(connection, run_id)
 
-    async def add(self, *done: Done) -> None:
-        """Within the transaction of what it says."""
-        await self._connection.executemany(
+    async def add(self, *done: Done, through: "Connection | None" = None) -> None:
+        """Within the transaction of what it says, which may be that of another connection."""
+        await (through or self._connection).executemany(
             statement("add_step"),
             [
                 (

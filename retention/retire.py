@@ -6,8 +6,11 @@
 Killed anywhere, the next run goes on: what is marked goes, unless a hold wants it by then.
 """
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -35,89 +38,99 @@ async def go_on(
     *,
     deadline_s: float,
     rule: str = "",
+    second: "Connection | None" = None,
 ) -> None:
     """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay.
 
-    `rule`: what it goes by, where that is not the policy of its class.
+    `rule`: what it goes by, where that is not the policy of its class. With a `second` connection
+    some leaves leave system_logs while the files of others are deleted, which takes the longest.
     """
 
     def rule_of(class_name: str) -> str:
         policy = found.get(class_name)
         return rule or (policy.rule if policy else "a removed rule")
 
+    workers = [connection] if second is None else [connection, second]
     await finish_all(connection, deadline_s=deadline_s)
     while True:
         known = await spare_held(connection, deadline_s=deadline_s)
-        try:
-            for rows in _pieces(await connection.fetch(statement("retiring_segments"))):
-                await _go_on_with(
-                    connection, run, rows, rule_of, deadline_s=deadline_s, known=known
-                )
-        except HoldMade:
-            continue
-        return
+        pieces = deque(_pieces(await connection.fetch(statement("retiring_segments"))))
+        work = _Work(run, rule_of, pieces, deadline_s=deadline_s, known=known)
+        done = await asyncio.gather(*map(work.carry_out, workers), return_exceptions=True)
+        errors = [each for each in done if each is not None]
+        if not errors:
+            return
+        others = [error for error in errors if not isinstance(error, HoldMade)]
+        if others:
+            raise others[0]
 
 
 def _pieces(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
     return (rows[begin : begin + TOGETHER] for begin in range(0, len(rows), TOGETHER))
 
 
-async def _go_on_with(
-    connection: Connection,
-    run: Run,
-    rows: Sequence[asyncpg.Record],
-    rule_of: Callable[[str], str],
-    *,
-    deadline_s: float,
-    known: int,
-) -> None:
-    """Some marked segments. Raises InTheWay, and HoldMade when a hold is newer than `known`."""
-    segments = [row["segment"] for row in rows]
-    await detach_together(connection, segments)
-    for segment in await attached(connection, segments):
-        await detach(connection, segment, deadline_s=deadline_s)
-    failpoints.reach("retire.after_detach")
-    gone = [row for row in rows if row["replaced_by"] is None]
-    stored = [Stored(**{name: row[name] for name in _STORED}) for row in gone]
-    if stored:
-        await _retire(connection, run, stored, rule_of, deadline_s=deadline_s, known=known)
-    for row in rows:
-        if row["replaced_by"] is not None and row["may_go"]:
-            await drop_replaced(connection, row["segment"], deadline_s=deadline_s)
+@dataclass(slots=True)
+class _Work:
+    """What is to be taken away; whoever carries it out has a connection of its own."""
 
+    run: Run
+    rule_of: Callable[[str], str]
+    pieces: deque[Sequence[asyncpg.Record]]
+    deadline_s: float
+    known: int
+    """The newest hold that was looked at."""
+    leaving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Only one leaf may be on its way out at a time."""
 
-async def _retire(
-    connection: Connection,
-    run: Run,
-    gone: Sequence[Stored],
-    rule_of: Callable[[str], str],
-    *,
-    deadline_s: float,
-    known: int,
-) -> None:
-    done = [
-        Done(
-            stored.segment,
-            stored.class_name,
-            "retire",
-            rule_of(stored.class_name),
-            stored.rows,
-            stored.size,
-            await _root(connection, stored),
-            stored.newest,
-        )
-        for stored in gone
-    ]
-    segments = [each.segment for each in done]
+    async def carry_out(self, connection: Connection) -> None:
+        """All pieces that nobody else takes. Raises InTheWay, and HoldMade for a newer hold."""
+        try:
+            while self.pieces:
+                await self._take_away(connection, self.pieces.popleft())
+        except BaseException:
+            self.pieces.clear()
+            raise
 
-    async def saying() -> None:
-        await refuse_newer(connection, known)
-        await enter_all(connection, "retire", [_entry(each, run.run_id) for each in done])
-        await run.add(*done)
-        await connection.execute(statement("mark_dropped"), segments)
-        failpoints.reach("retire.before_commit")
+    async def _take_away(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        segments = [row["segment"] for row in rows]
+        async with self.leaving:
+            await detach_together(connection, segments)
+            for segment in await attached(connection, segments):
+                await detach(connection, segment, deadline_s=self.deadline_s)
+        failpoints.reach("retire.after_detach")
+        gone = [row for row in rows if row["replaced_by"] is None]
+        stored = [Stored(**{name: row[name] for name in _STORED}) for row in gone]
+        if stored:
+            await self._retire(connection, stored)
+        for row in rows:
+            if row["replaced_by"] is not None and row["may_go"]:
+                await drop_replaced(connection, row["segment"], deadline_s=self.deadline_s)
 
-    await drop(connection, segments, saying, deadline_s=deadline_s)
+    async def _retire(self, connection: Connection, gone: Sequence[Stored]) -> None:
+        done = [
+            Done(
+                stored.segment,
+                stored.class_name,
+                "retire",
+                self.rule_of(stored.class_name),
+                stored.rows,
+                stored.size,
+                await _root(connection, stored),
+                stored.newest,
+            )
+            for stored in gone
+        ]
+        segments = [each.segment for each in done]
+        run_id = self.run.run_id
+
+        async def saying() -> None:
+            await refuse_newer(connection, self.known)
+            await enter_all(connection, "retire", [_entry(each, run_id) for each in done])
+            await self.run.add(*done, through=connection)
+            await connection.execute(statement("mark_dropped"), segments)
+            failpoints.reach("retire.before_commit")
+
+        await drop(connection, segments, saying, deadline_s=self.deadline_s)
 
 
 def _entry(done: Done, run_id: int) -> dict[str, object]:

@@ -69,13 +69,25 @@ async def expire(
             if not is_ours:
                 return Report("skipped", note="another job of retention is at work")
             now = await (clock(connection) if clock else observe(connection, trust=trust_clock))
-            return await _expire(connection, settings, now, asked_by, patience_s)
+            second = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
+            try:
+                return await _expire(
+                    connection, second, settings, now, asked_by, patience_s=patience_s
+                )
+            finally:
+                await second.close()
     finally:
         await connection.close()
 
 
 async def _expire(
-    connection: Connection, settings: Settings, now: Now, asked_by: str, patience_s: float
+    connection: Connection,
+    second: Connection,
+    settings: Settings,
+    now: Now,
+    asked_by: str,
+    *,
+    patience_s: float,
 ) -> Report:
     segments = await stored_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
@@ -85,12 +97,12 @@ async def _expire(
     outcome = "done"
     try:
         deadline_s = time.monotonic() + patience_s
-        await go_on(connection, run, found, deadline_s=deadline_s)
+        await go_on(connection, run, found, deadline_s=deadline_s, second=second)
         plan = await decide(connection, found, now.at)
         for step in plan.steps:
             if step.action is Action.CARRY:
                 await carry_over(connection, settings, run, step, deadline_s=deadline_s)
-        await go_on(connection, run, found, deadline_s=deadline_s)
+        await go_on(connection, run, found, deadline_s=deadline_s, second=second)
         await _forget(connection, found, now.at)
         if plan.without_policy:
             notes.append(f"no rule speaks of {', '.join(plan.without_policy)}: nothing goes")
