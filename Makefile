@@ -29,7 +29,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help install codec compiled run demo doctor test format-check lint types floors spelling docstrings \
 	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
-	bench-latency fuzz lock audit clean
+	bench-latency bench-flush bench-viewer fuzz lock audit clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -145,6 +145,9 @@ bench-query: $(LOADING) codec ## Questions over HTTP against records of 24 h: on
 
 bench-latency: $(LOADING) codec ## One record alone: its 200, and its way to the API
 	@$(BIN)/python -m loadtests.bench_latency
+
+bench-flush: $(LOADING) codec ## The writer's transaction with 500 rows, commit included
+	@$(BIN)/python -m loadtests.bench_flush --load-tool $(LOAD_TOOL)
 
 # One after the other: each test has a product, and often a PostgreSQL, of its own.
 FAULTS := tests/faults tests/durability tests/unit/storage/test_spool.py \

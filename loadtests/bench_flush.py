@@ -1,0 +1,96 @@
+"""`make bench-flush`: how long the writer's transaction takes with 500 rows, commit included.
+
+    python -m loadtests.bench_flush --load-tool ../shared/tools/otlp_load.py [--repeats 300]
+
+The product's own spool and writer, one request of 500 records of the load tool at a time, into open
+segments of a fresh PostgreSQL with all their indexes: claims, COPY into each class, counts, ledger,
+commit with its fsync. Nothing else is sent; the time is the writer's own figure
+(`opslog_writer_flush_seconds`).
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from config.settings import (
+    LimitSettings,
+    MappingSettings,
+    RedactionSettings,
+    SpoolSettings,
+    WriterSettings,
+)
+from loadtests.figures import Figures
+from loadtests.profile import BATCH, distinct_bodies, sync_ms
+from otlp_receiver.codec import Codec
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.keys import KEYLESS
+from storage.classes import classify
+from storage.framing import Framing
+from storage.pool import DatabaseRole, open_pool
+from storage.redaction.redactor import Redactor
+from storage.redaction.tokens import HmacKeys
+from storage.spool.spool import Spool
+from storage.writer import Writer
+from tests.support.product import Product
+
+P50_LIMIT_MS, P99_LIMIT_MS = 12, 80
+WARM = 20
+"""Flushes that are not counted: streams are new, connections cold."""
+
+
+def main() -> int:
+    """Print the figures; 1 when a limit is passed."""
+    wish = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    wish.add_argument("--load-tool", type=Path, required=True)
+    wish.add_argument("--repeats", type=int, default=300)
+    chosen = wish.parse_args()
+    bodies = distinct_bodies(chosen.load_tool, chosen.repeats + WARM)
+    figures = Figures()
+    with Product.running() as product, tempfile.TemporaryDirectory() as folder:
+        figures.say("one fdatasync of 400 kB", sync_ms(Path(folder)), "ms")
+        took_ms = asyncio.run(flushes(product, bodies, Path(folder, "spool")))[WARM:]
+    figures.say(f"a flush of {BATCH} rows, p50", statistics.median(took_ms), "ms", P50_LIMIT_MS)
+    figures.say("… p99", statistics.quantiles(took_ms, n=100)[98], "ms", P99_LIMIT_MS)
+    figures.say("… longest", max(took_ms), "ms")
+    return 0 if figures.is_within else 1
+
+
+async def flushes(product: Product, bodies: list[bytes], folder: Path) -> list[float]:
+    """Milliseconds of each transaction."""
+    pool = await open_pool(product.installation.database_dsn(), DatabaseRole.WRITER, size=2)
+    spool = await Spool.open(folder, SpoolSettings(), 2**24)
+    writer = Writer(pool, spool, WriterSettings(), duplicate_window_s=3600, note=lambda *_: None)
+    await writer.register()
+    working = asyncio.create_task(writer.run())
+    codec = Codec(
+        Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench")),
+        LimitSettings(),
+        MappingSettings(),
+    )
+    framing = Framing(spool, classify)
+    took_ms = []
+    for body in bodies:
+        now_ns = time.time_ns()
+        export = codec.redact(codec.decode(Signal.LOGS, Encoding.PROTOBUF, body))
+        batch = codec.map(export, received_unix_ns=now_ns, key=KEYLESS)
+        batch_id = framing.next_batch_id(now_ns)
+        await spool.append(
+            framing.frame(batch, batch_id=batch_id, received_unix_ns=now_ns, signal="logs")
+        )
+        await spool.drained()
+        took_ms.append(writer.state.flush_s * 1000)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    await spool.close()
+    await pool.close()
+    return took_ms
+
+
+if __name__ == "__main__":
+    sys.exit(main())
