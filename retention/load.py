@@ -15,32 +15,50 @@ LONGEST_WAIT_S = 900.0
 _NICENESS = 10
 
 
-class Yielding:
-    """Waits between the steps of a long job while more rows than `rows_per_s` come in."""
+class Load:
+    """How many rows come in a second."""
 
-    def __init__(self, connection: Connection, rows_per_s: int) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._limit = rows_per_s
-        self._waited_s = 0.0
+        self._at_s: float | None = None
+        self._inserted = 0
+        self._rate = 0.0
 
     async def rate(self) -> float:
-        """Rows a second, over the next second."""
-        began, before = time.monotonic(), await self._inserted()
-        await asyncio.sleep(LOOK_S)
-        return (await self._inserted() - before) / (time.monotonic() - began)
+        """Rows a second since the last look, which was a second ago at least.
 
-    async def __call__(self) -> None:
-        """Returns when ingest is quiet enough, or when this job has waited long enough in all."""
-        while self._waited_s < LONGEST_WAIT_S:
-            began = time.monotonic()
-            if await self.rate() <= self._limit:
-                return
-            self._waited_s += time.monotonic() - began
+        Who asks again sooner is told what the last look has found; only the very first one takes
+        the second that it needs.
+        """
+        if self._at_s is None:
+            self._inserted, self._at_s = await self._count(), time.monotonic()
+            await asyncio.sleep(LOOK_S)
+        elapsed_s = time.monotonic() - self._at_s
+        if elapsed_s >= LOOK_S:
+            inserted = await self._count()
+            self._rate = (inserted - self._inserted) / elapsed_s
+            self._inserted, self._at_s = inserted, time.monotonic()
+        return self._rate
 
-    async def _inserted(self) -> int:
+    async def _count(self) -> int:
         await self._connection.execute("SELECT pg_stat_clear_snapshot()")
         count: int = await self._connection.fetchval(statement("inserted_rows"))
         return count
+
+
+class Yielding:
+    """Waits between the steps of a long job while more rows than `rows_per_s` come in."""
+
+    def __init__(self, load: Load, rows_per_s: int) -> None:
+        self._load = load
+        self._limit = rows_per_s
+        self._waited_s = 0.0
+
+    async def __call__(self) -> None:
+        """Returns when ingest is quiet enough, or when this job has waited long enough in all."""
+        while await self._load.rate() > self._limit and self._waited_s < LONGEST_WAIT_S:
+            await asyncio.sleep(LOOK_S)
+            self._waited_s += LOOK_S
 
 
 async def step_back(connection: Connection) -> bool:

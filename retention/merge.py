@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from config.settings import Settings
 from retention.catalogue import policies_in_force, stored_segments
-from retention.load import Yielding
+from retention.load import Load, Yielding
 from retention.locks import held
 from retention.plan import Stored
 from retention.policy import Policy
@@ -51,11 +51,11 @@ async def merge_all(
             if not planned:
                 return Report("done", note="nothing is worth merging")
             run = await Run.begin(connection, "merge", asked_by, found)
-            notes = []
+            notes, load = [], Load(connection)
             for group in planned:
                 if time.monotonic() > until_s:
                     break
-                await Yielding(connection, settings.storage.seal_yield_rows_per_s)()
+                await Yielding(load, settings.storage.seal_yield_rows_per_s)()
                 try:
                     rule = found[group[0].class_name].rule
                     await merge(connection, settings, run, group, rule)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from config.settings import StorageSettings
-from retention.load import Yielding, step_back
+from retention.load import Load, Yielding, step_back
 from retention.locks import held
 from storage import failpoints
 from storage.conditions import leaf_table
@@ -64,11 +64,12 @@ async def seal_all(
         await connection.execute(f"SET maintenance_work_mem = '{_MEMORY}'")
         await connection.execute("SET max_parallel_maintenance_workers = 0")
         await step_back(connection)
-        done = Sealed()
+        done, load = Sealed(), Load(connection)
         for row in await connection.fetch(statement("segments_to_seal")):
             if time.monotonic() > deadline:
                 break
-            done = await _try(connection, settings, row["segment"], done, pause)
+            waiting = pause or Yielding(load, settings.seal_yield_rows_per_s)
+            done = await _try(connection, settings, row["segment"], done, waiting)
         return done
     finally:
         await connection.close()
@@ -79,12 +80,11 @@ async def _try(
     settings: StorageSettings,
     segment: int,
     done: Sealed,
-    pause: Pause | None,
+    pause: Pause,
 ) -> Sealed:
-    waiting = pause or Yielding(connection, settings.seal_yield_rows_per_s)
     try:
         async with held(connection, SEAL_SPACE, segment) as is_ours:
-            rows = await _seal(connection, settings, segment, waiting) if is_ours else None
+            rows = await _seal(connection, settings, segment, pause) if is_ours else None
     except _NOT_NOW as error:
         _log.warning(
             "segment %d stays as it was, sealing is tried again: %s (%s)",

@@ -1,0 +1,78 @@
+"""Sealing stands back for ingest, and for nothing else."""
+
+import asyncio
+
+import pytest
+
+from retention import load
+from retention.load import Load, Yielding
+from storage.statements import statement
+
+
+class Looks:
+    """A connection that counts how often the rows are counted."""
+
+    def __init__(self, connection):
+        self.connection, self.count = connection, 0
+
+    async def execute(self, text):
+        return await self.connection.execute(text)
+
+    async def fetchval(self, text):
+        self.count += text == statement("inserted_rows")
+        return await self.connection.fetchval(text)
+
+
+@pytest.fixture
+async def looks(owner_pool):
+    async with owner_pool.acquire() as connection:
+        yield Looks(connection)
+
+
+async def test_a_quiet_store_is_looked_at_once_for_all_steps(looks, monkeypatch):
+    """A thousand small segments have seven steps each: none of them waits."""
+    monkeypatch.setattr(load, "LOOK_S", 0.05)
+    shared = Load(looks)
+    await Yielding(shared, 1_000_000)()
+    monkeypatch.setattr(load, "LOOK_S", 3600.0)
+    after_the_first = looks.count
+
+    for _ in range(100):
+        pause = Yielding(shared, 1_000_000)
+        for _ in range(7):
+            await pause()
+
+    assert after_the_first == 2
+    assert looks.count == after_the_first
+
+
+async def test_rows_that_come_hold_the_next_step_up_until_they_end(looks, owner_pool):
+    await owner_pool.execute("CREATE TABLE busy (n integer)")
+    stop = asyncio.Event()
+
+    async def insert():
+        while not stop.is_set():
+            await owner_pool.execute("INSERT INTO busy SELECT generate_series(1, 500)")
+            await asyncio.sleep(0)
+
+    inserting = asyncio.create_task(insert())
+    rate = Load(looks)
+    while await rate.rate() <= 1000:
+        await asyncio.sleep(0.1)
+    pausing = asyncio.create_task(Yielding(rate, 1000)())
+    await asyncio.sleep(2.5)
+
+    assert not pausing.done()
+
+    stop.set()
+    await inserting
+    await asyncio.wait_for(pausing, 30)
+
+
+async def test_a_load_that_never_ends_holds_nothing_up_for_ever(looks, monkeypatch):
+    monkeypatch.setattr(load, "LOOK_S", 0.01)
+    monkeypatch.setattr(load, "LONGEST_WAIT_S", 0.05)
+
+    await asyncio.wait_for(Yielding(Load(looks), -1)(), 30)
+
+    assert looks.count > 3
