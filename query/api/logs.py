@@ -31,8 +31,11 @@ from storage.resolve import resolve
 from storage.times import microseconds_of
 
 _MS_NS = 1_000_000
-_AROUND_NS = 24 * 3600 * 10**9
-"""How far from a record its surroundings are looked for."""
+_REACHES_NS = (60 * 10**9, 1800 * 10**9, 24 * 3600 * 10**9)
+"""How far from a record its surroundings are looked for: farther while there are too few.
+
+What is not sealed yet has no index by service, and is read for them.
+"""
 MOST_AROUND = 200
 _AROUND = 20
 _HOST_ATTRIBUTES = ("service.instance.id", "host.name", "k8s.pod.name", "host.id", "container.id")
@@ -121,13 +124,18 @@ class Logs:
         if not limit:
             return Page([], has_more=False)
         at_ns = microseconds_of(row["created_at"]) * 1000
-        span = (
-            TimeRange(at_ns - _AROUND_NS, at_ns + 1000)
-            if order is Order.NEWEST
-            else TimeRange(at_ns, at_ns + _AROUND_NS)
-        )
-        question = Question(all_of(span, where), order, limit, after=key_of(row))
-        return await self._from.pages.read(session, question)
+        page = Page([], has_more=False)
+        for reach_ns in _REACHES_NS:
+            span = (
+                TimeRange(at_ns - reach_ns, at_ns + 1000)
+                if order is Order.NEWEST
+                else TimeRange(at_ns, at_ns + reach_ns)
+            )
+            question = Question(all_of(span, where), order, limit, after=key_of(row))
+            page = await self._from.pages.read(session, question)
+            if len(page.rows) == limit:
+                break
+        return page
 
 
 def _same_place(row: Row, stream: Stream, call: Call) -> Filter:
