@@ -202,7 +202,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(database, reader_pool, monk
         async with asyncio.timeout(10):
             while api.served.places.taken == 0:
                 await asyncio.sleep(0.02)
-            while api.served._open:
+            while api.served.places.taken:
                 await asyncio.sleep(0.05)
         raw.close()
 
