@@ -164,8 +164,11 @@ def stored(product: Product) -> int:
 
 
 def cpu_seconds(product: Product) -> dict[str, float]:
-    """User and system time so far, by part of the house; backends that ended are not counted."""
-    sums = {"receiver": 0.0, "postgres": 0.0, "other": 0.0}
+    """User and system time so far, by part of the house; backends that ended are not counted.
+
+    What seals has stood back (retention/load.py), and is known by that.
+    """
+    sums = {"receiver": 0.0, "postgres": 0.0, "sealing": 0.0, "other": 0.0}
     for pid in product.pids():
         line = command_of(pid)
         part = "receiver" if "opslog receiver" in line else "other"
@@ -174,8 +177,18 @@ def cpu_seconds(product: Product) -> dict[str, float]:
             if line.startswith("postgres:") or "/postgres" in line.split(" ")[0]
             else part
         )
+        if part == "postgres" and has_stood_back(pid):
+            part = "sealing"
         sums[part] += process_cpu_s(pid)
     return sums
+
+
+def has_stood_back(pid: int) -> bool:
+    """Whether a process has a lower priority than others."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid) > 0
+    except OSError:
+        return False
 
 
 def process_cpu_s(pid: int) -> float:

@@ -3,8 +3,9 @@
     python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --rate 25000 --minutes 15
 
 A fresh product with its defaults. Twice a minute: rows acknowledged and stored, rows in closed
-segments that wait to be sealed, CPU a record of receiver and PostgreSQL since the last look. In the
-end the pace of sealing beside this load, which is the rate at which the backlog would begin to grow.
+segments that wait to be sealed, CPU a record of receiver, PostgreSQL and sealing since the last look
+(of sealing 0 where its process has just changed). In the end the pace of sealing beside this load,
+which is the rate at which the backlog would begin to grow.
 The exit code is 1 when a record is missing or the backlog grew over the second half by more than
 one segment of each class.
 """
@@ -100,7 +101,7 @@ def line(before: Look, now: Look) -> str:
     return (
         f"{now.at_s:6.0f} s  {now.rows:11,} stored  {rows / (now.at_s - before.at_s):8,.0f}/s"
         f"  {now.waiting:10,} wait to be sealed  receiver {cpu['receiver']:5.1f} us"
-        f"  postgres with sealing {cpu['postgres']:5.1f} us"
+        f"  postgres {cpu['postgres']:5.1f} us  sealing {max(cpu['sealing'], 0):5.1f} us"
     )
 
 
