@@ -20,7 +20,7 @@ from query.ranges import ranges_of
 from storage.catalogue import Segment
 from storage.errors import DatabaseAway
 from storage.filters import EVERYTHING, NOTHING, Filter, TimeRange, all_of
-from storage.prune import Leaf, leaf_of, narrow
+from storage.prune import Leaf, leaf_of, narrow, narrower
 from storage.read import LeafGone, QuestionTooSlow, Row, Session, Statement
 from storage.times import microseconds_of
 
@@ -93,8 +93,9 @@ def key_of(row: Row) -> Key:
 def plan(leaves: Sequence[Leaf], where: Filter, order: Order) -> list[LeafFilter]:
     """The leaves that can hold such records, in the order in which they are best asked."""
     asked = []
+    narrowed = narrower(where)
     for leaf in leaves:
-        condition = narrow(where, leaf)
+        condition = narrowed(leaf)
         if condition != NOTHING:
             asked.append(LeafFilter(leaf, condition))
     if order is Order.NEWEST:

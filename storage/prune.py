@@ -4,7 +4,7 @@
 narrows to NOTHING is not asked; the others are asked only what the catalogue leaves open. Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -25,6 +25,7 @@ from storage.filters import (
     Not,
     Or,
     TimeRange,
+    all_of,
 )
 from storage.times import microseconds_of
 
@@ -121,6 +122,42 @@ def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case
             return _narrow_time(condition, leaf)
         case _:
             return condition
+
+
+def narrower(condition: Filter) -> Callable[[Leaf], Filter]:
+    """`narrow` for many segments: but for its time, a filter is narrowed once for each class.
+
+    Of a thousand segments all but a few are sorted out; what that costs is time that every question
+    takes.
+    """
+    of = condition.of if isinstance(condition, And) else (condition,)
+    spans = [item for item in of if isinstance(item, TimeRange)]
+    rest = [item for item in of if not isinstance(item, TimeRange)]
+    if any(map(_has_time, rest)):
+        return lambda leaf: narrow(condition, leaf)
+    known: dict[tuple[frozenset[Level] | None, frozenset[Kind] | None], Filter] = {}
+
+    def narrowed(leaf: Leaf) -> Filter:
+        kind = leaf.levels, leaf.kinds
+        if kind not in known:
+            known[kind] = _narrow_and(rest, leaf)
+        left = known[kind]
+        if left == NOTHING or not spans:
+            return left
+        times = _narrow_and(spans, leaf)
+        return NOTHING if times == NOTHING else all_of(times, left)
+
+    return narrowed
+
+
+def _has_time(condition: Filter) -> bool:
+    match condition:
+        case And(of) | Or(of):
+            return any(map(_has_time, of))
+        case Not(inner):
+            return _has_time(inner)
+        case _:
+            return isinstance(condition, TimeRange)
 
 
 def _narrow_and(of: Iterable[Filter], leaf: Leaf) -> Filter:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.levels import Level
+from storage import prune
 from storage.catalogue import Segment
 from storage.fields import ACTOR_ID, KIND, LEVEL, Kind
 from storage.filters import (
@@ -19,8 +20,9 @@ from storage.filters import (
     Not,
     Or,
     TimeRange,
+    all_of,
 )
-from storage.prune import FOREVER_US, leaf_of, narrow
+from storage.prune import FOREVER_US, leaf_of, narrow, narrower
 from storage.times import microseconds_of
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -155,3 +157,59 @@ def test_only_odd_times_leave_the_plausible_range_empty():
 
     assert narrow(TimeRange(NOON_NS, NOON_NS + HOUR_NS), leaf) == NOTHING
     assert leaf.latest_us == FOREVER_US
+
+
+def conjuncts(condition):
+    return set(condition.of) if isinstance(condition, And) else {condition}
+
+
+DAY = TimeRange(NOON_NS - 12 * HOUR_NS, NOON_NS + 12 * HOUR_NS)
+HALF = TimeRange(NOON_NS + HOUR_NS // 2, None)
+LATER = TimeRange(NOON_NS + 5 * HOUR_NS, None)
+
+
+@pytest.mark.parametrize("leaf", [leaf_of(CLOSED), leaf_of(OPEN)])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        EVERYTHING,
+        NOTHING,
+        ACTOR,
+        DAY,
+        HALF,
+        LATER,
+        WARN,
+        all_of(DAY, ACTOR),
+        all_of(HALF, ACTOR, ERROR),
+        all_of(HALF, LATER, ACTOR),
+        all_of(LATER, ACTOR),
+        all_of(HALF, WARN),
+        Or((HALF, WARN)),
+        all_of(DAY, Or((LATER, ACTOR))),
+        Not(LATER),
+        FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.WARN),
+    ],
+)
+def test_narrowing_for_many_segments_says_the_same(condition, leaf):
+    narrowed = narrower(condition)
+
+    for _ in range(2):
+        assert conjuncts(narrowed(leaf)) == conjuncts(narrow(condition, leaf))
+
+
+def test_a_thousand_segments_of_a_class_are_one_for_all_but_the_time(monkeypatch):
+    calls = 0
+    whole = prune.narrow
+
+    def counted(condition, leaf):
+        nonlocal calls
+        calls += 1
+        return whole(condition, leaf)
+
+    monkeypatch.setattr(prune, "narrow", counted)
+    narrowed = narrower(all_of(DAY, FieldCompare(LEVEL, Comparison.GREATER, Level.WARN), ACTOR))
+
+    for number in range(1000):
+        narrowed(leaf_of(replace(CLOSED, number=number)))
+
+    assert calls == 1000 + 2
