@@ -165,11 +165,8 @@ SEED ?= 0
 test-faults-long: $(TESTING) ## Kill everything at random moments; prints a table (ROUNDS=200 SEED=7)
 	@$(BIN)/python -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 
-# How long `make soak` runs.
-MINUTES ?= 30
-
-soak: $(LOADING) ## Half an hour at 10,000 records/s: memory and files flat, figures balanced
-	@$(BIN)/python -m loadtests.soak --minutes $(MINUTES)
+soak: $(LOADING) ## MINUTES=30 at 10,000 records/s: memory and files flat, figures balanced
+	@$(BIN)/python -m loadtests.soak --minutes $(or $(MINUTES),30)
 
 bench-viewer: $(TESTING) browser ## The page with many records: first results, scrolling, live tail (ROWS=5000000)
 	@OPSLOG_VIEWER_RECORDS=$(or $(ROWS),120000) $(BIN)/pytest -q -s -m long tests/browser/test_speed.py
