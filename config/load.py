@@ -47,6 +47,13 @@ class Loaded:
     file: Path | None
     """The opslog.toml that was read."""
 
+    def value(self, name: str) -> Any:
+        """The value of a setting by its dotted name."""
+        found: Any = self.settings
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+
 
 DEFAULT = Origin("default", "")
 

@@ -9,6 +9,8 @@ import os
 
 from config.errors import SetupError
 from config.load import Loaded, load
+from config.settings import Settings
+from config.tls import TlsContext
 
 FIXED = frozenset(
     {
@@ -33,19 +35,28 @@ class Reload:
             SetupError: the file is broken, or changes what only a new start can.
         """
         fresh = load(os.environ, config=self._loaded.file)
-        changed = [
-            name for name in fresh.origins if value_of(fresh, name) != value_of(self._loaded, name)
-        ]
+        changed = [name for name in fresh.origins if fresh.value(name) != self._loaded.value(name)]
         fixed = [name for name in changed if name in FIXED]
         if fixed:
             raise SetupError(f"{', '.join(fixed)}: only a new start of opslog up can change that")
+        try_out(fresh.settings)
         self._loaded = fresh
         return changed
 
 
-def value_of(loaded: Loaded, name: str) -> object:
-    """The value of a setting by its dotted name."""
-    value: object = loaded.settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+def try_out(settings: Settings) -> None:
+    """Raise SetupError for what a process would not start with: rules, patterns, files, addresses.
+
+    A process that ends for that would be started again and again, and nobody would do its work.
+    """
+    # Imported here: a supervisor that is never told to reload stays small.
+    from query.auth.keys import keys_from  # noqa: PLC0415
+    from retention.policy import policies  # noqa: PLC0415
+    from storage.redaction.redactor import Redactor  # noqa: PLC0415
+    from storage.redaction.tokens import HmacKeys  # noqa: PLC0415
+
+    Redactor(settings.redaction, HmacKeys({"check": bytes(32)}, current="check"))
+    policies(settings.retention)
+    keys_from(settings.auth, {})
+    TlsContext.of(settings.otlp)
+    TlsContext.of(settings.api)

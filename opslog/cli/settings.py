@@ -38,9 +38,7 @@ def _rows(found: "Loaded") -> list[dict[str, Any]]:
 
     rows = []
     for name, field in FIELDS.items():
-        value: Any = found.settings
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = found.value(name)
         if field.is_secret:
             value = None if value is None else _MASK
         plain = _plain(value)

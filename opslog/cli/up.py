@@ -18,7 +18,6 @@ from opslog.installation import Installation, Running
 from opslog.lock import data_dir_lock, listener, url_of
 from opslog.log_stream import LogStream
 from opslog.redis_address import check_redis
-from opslog.reload import Reload
 from opslog.tokens import TokenWish, signed_token
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ def up(loaded: "Loaded") -> int:
 
 async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: socket) -> int:
     # The first import of the metrics, after their folder has been named.
+    from opslog.reload import Reload  # noqa: PLC0415
     from opslog.roles import child_environment, house  # noqa: PLC0415
     from opslog.supervisor import Supervisor  # noqa: PLC0415
 
