@@ -186,7 +186,7 @@ def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
             said = product.log.read_text().count(then)
             file.write_text(content)
             product.process.send_signal(signal.SIGHUP)
-            until(lambda: product.log.read_text().count(then) > said)
+            until(lambda: product.log.read_text().count(then) > said, 180)
 
         with Senders(product.otlp_url, "reload", clients=4) as senders:
             more(product, senders, 500)
