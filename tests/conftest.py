@@ -8,6 +8,7 @@ owner_pool, writer_pool, reader_pool    pools of `database`
 valkey         the server, emptied for each test; .url
 """
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -17,6 +18,9 @@ import opslog  # noqa: F401 - first: it decides whether the codec is the compile
 from storage.pool import DatabaseRole, open_pool
 from tests.support.databases import Database, fresh_database, make_template
 from tests.support.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
+
+# Whoever starts us in the background may have Ctrl-C ignored; the programs under test would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, and slow is no defect.
 hypothesis.settings.register_profile(
