@@ -136,6 +136,14 @@ def test_an_engine_that_fails_lets_nothing_pass(make: Make) -> None:
     }
 
 
+def test_two_rules_that_use_up_what_may_be_spent_hide_the_whole_text(redactor: Redactor) -> None:
+    """What comes before the place of the first one is looked at, and is too much as well."""
+    text, hits = redactor.text("ab@cd.ef " * 1000 + "4111111111111111 " * 2300)
+
+    assert text.replace("[REDACTED:too_dense]", "") == ""
+    assert "too_dense" in dict(hits)
+
+
 def test_what_is_too_dense_is_hidden_from_there_on(redactor: Redactor) -> None:
     """More secrets than can be told apart in bounded time: the rest goes with them."""
     text, hits = redactor.text("pwd=a1b2 " * 20_000)
