@@ -105,14 +105,16 @@ class Writer:
         # One at a time: a second INSERT that waited for ours would not see its row and answer NULL.
         async with self._registering:
             while identity.spool_id is None:
-                identity.spool_id = await self._insist(self._register)
-                save_identity(self._spool.folder, identity)
+                await self._insist(self._register)
         return identity.spool_id
 
-    async def _register(self) -> int | None:
-        identity, host = self._spool.identity.identity, socket.gethostname()
-        number: int | None = await self._pool.fetchval(statement("register_spool"), identity, host)
-        return number
+    async def _register(self) -> None:
+        identity = self._spool.identity
+        if identity.spool_id is None:  # else a number that could not be saved: it serves until then
+            identity.spool_id = await self._pool.fetchval(
+                statement("register_spool"), identity.identity, socket.gethostname()
+            )
+            save_identity(self._spool.folder, identity)
 
     async def _work(self) -> None:
         await self.register()
@@ -171,29 +173,26 @@ class Writer:
         while True:
             try:
                 got = await attempt()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may pass
+            except Exception as error:  # noqa: BLE001 - nothing may make the writer drop a frame
                 wait_s = await self._wait(error, wait_s)
                 continue
             self._back()
             return got
 
     async def _until_stored(self, taken: Sequence[Taken]) -> None:
-        wait_s = _FIRST_WAIT_S
         frames = [item.frame for item in taken]
-        while True:
-            started = time.perf_counter()
-            try:
-                async with self._pool.acquire() as connection:
-                    stored = await self._store_or_split(connection, frames)
-                    await self._forget(connection)
-            except Exception as error:  # noqa: BLE001 - nothing may make the writer drop a frame
-                wait_s = await self._wait(error, wait_s)
-                continue
-            failpoints.reach("writer.after_commit")
-            self._spool.release(taken)
-            self._back()
-            self._count(frames, stored, time.perf_counter() - started)
-            return
+        stored, took_s = await self._insist(partial(self._flush, frames))
+        failpoints.reach("writer.after_commit")
+        self._spool.release(taken)
+        self._count(frames, stored, took_s)
+
+    async def _flush(self, frames: Sequence[Frame]) -> tuple[list[StoredFrame], float]:
+        """What was stored, and the seconds that it took."""
+        started = time.perf_counter()
+        async with self._pool.acquire() as connection:
+            stored = await self._store_or_split(connection, frames)
+            await self._forget(connection)
+        return stored, time.perf_counter() - started
 
     async def _store_or_split(
         self, connection: Connection, frames: Sequence[Frame]

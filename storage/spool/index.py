@@ -31,7 +31,9 @@ class Index:
         self._numbers.extend((batch_id, rows))
 
     def write(self, spool_file: Path) -> None:
-        """Beside its file; a disk that does not take it costs the knowledge, not the frames."""
+        """Beside its file, if that has frames. A disk that refuses costs the knowledge only."""
+        if not self._numbers:
+            return
         content = struct.pack(f">{len(self._numbers)}q", *self._numbers)
         with suppress(OSError):
             index_path(spool_file).write_bytes(content)

@@ -199,9 +199,8 @@ class Spool:
             self._drop_if_done(former)
 
     def _write_index(self) -> None:
-        file = self._active
-        if file is not None and file.frames:
-            file.index.write(file.path)
+        if self._active is not None:
+            self._active.index.write(self._active.path)
 
     async def _durable(self, group: list[tuple[Frame, int]], failure: OSError | None) -> None:
         """Called by the group commit after each sync, in order."""

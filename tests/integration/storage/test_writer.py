@@ -377,6 +377,25 @@ async def test_a_spool_gets_its_number_once_whoever_asks_at_the_same_time(tmp_pa
     await store.spool.close()
 
 
+async def test_a_number_that_cannot_be_saved_serves_until_the_next_start(
+    tmp_path, writer_pool, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    store = await make_store(tmp_path / "receiver-0", writer_pool)
+    with monkeypatch.context() as patched:
+        patched.setattr(writer_module, "save_identity", refuse)
+        number = await store.writer.register()
+    await store.spool.close()
+
+    again = await make_store(tmp_path / "receiver-0", writer_pool)
+
+    assert again.spool.identity.spool_id is None
+    assert await again.writer.register() == number
+    await again.spool.close()
+
+
 async def test_streams_are_stored_with_their_definition(store):
     await store.send(make_frame([make_record()]))
     await store.drained()
