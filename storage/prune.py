@@ -7,7 +7,6 @@ narrows to NOTHING is not asked; the others are asked only what the catalogue le
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 
 from config.levels import Level
 from storage.catalogue import Segment
@@ -117,7 +116,8 @@ def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case
         case FieldIn(field, values):
             return _narrow_values(condition, field.name, values, leaf)
         case FieldCompare(field, comparison, value) if field is LEVEL:
-            return _narrow_values(condition, field.name, _matching(comparison, value), leaf)
+            matching = tuple(level for level in Level if _holds(level, comparison, value))
+            return _narrow_values(condition, field.name, matching, leaf)
         case TimeRange():
             return _narrow_time(condition, leaf)
         case _:
@@ -199,12 +199,6 @@ def _narrow_values(
     if possible <= wanted:
         return EVERYTHING
     return condition if possible & wanted else NOTHING
-
-
-@cache
-def _matching(comparison: Comparison, value: FieldValue) -> tuple[Level, ...]:
-    """Asked of every segment: worked out once."""
-    return tuple(level for level in Level if _holds(level, comparison, value))
 
 
 def _holds(level: Level, comparison: Comparison, value: FieldValue) -> bool:
