@@ -75,14 +75,10 @@ class Tally:
         return sorted(sums.items(), key=lambda item: (-item[1], item[0]))
 
 
-def is_counted(where: Filter, by: Field) -> bool:
-    """Whether the counts that the store keeps can answer this."""
-    return by in COUNTED and _is_of_counts(where)
-
-
-def is_in_minutes(step_s: int | None) -> bool:
-    """Whether buckets of this length are made of whole minutes, which counts are kept by."""
-    return step_s is None or step_s % 60 == 0
+def is_counted(where: Filter, by: Field, step_s: int | None = None) -> bool:
+    """Whether the counts that the store keeps, by minutes, can answer this."""
+    in_minutes = step_s is None or step_s % 60 == 0
+    return in_minutes and by in COUNTED and _is_of_counts(where)
 
 
 def _is_of_counts(condition: Filter) -> bool:
@@ -111,7 +107,7 @@ async def tally(session: Session, pages: Pages, wish: Wish) -> Tally:
     """Count. Raises what storage/read.py raises when not even a part could be counted."""
     found = Tally()
     rows_between = [(wish.start_ns, wish.end_ns)]
-    if is_counted(wish.where, wish.by) and is_in_minutes(wish.step_s):
+    if is_counted(wish.where, wish.by, wish.step_s):
         parts, rows_between = _parts(wish)
         if parts:
             _add(found, wish, await session.rows(_counts_statement(wish, parts)))

@@ -22,7 +22,6 @@ from query.counts import (
     Wish,
     bucket_of,
     is_counted,
-    is_in_minutes,
     tally,
 )
 from query.pages import Missing, Question
@@ -79,9 +78,10 @@ class Figures:
 
     def _is_lookup(self, search: Search, asked: Asked, by: Field) -> bool:
         """Whether counts answer all but some seconds: then planning would take the longest."""
-        if asked.start_ns is None or not is_counted(asked.untimed, by):
+        if asked.start_ns is None:
             return False
-        return is_in_minutes(_step(search, self._span_until_now(asked, asked.start_ns)))
+        span = _Span(asked.start_ns, self._end_ns(asked))
+        return is_counted(asked.untimed, by, _step(search, span))
 
     async def _tally(
         self,
@@ -98,15 +98,15 @@ class Figures:
 
     async def _span(self, session: Session, asked: Asked) -> "_Span":
         """The range with both ends: without a start, from the first record on."""
+        end_ns = self._end_ns(asked)
         if asked.start_ns is not None:
-            return self._span_until_now(asked, asked.start_ns)
-        end_ns = self._span_until_now(asked, 0).end_ns
+            return _Span(asked.start_ns, end_ns)
         first = (await session.rows(FIRST_COUNTED))[0]["hour"]
         start_ns = end_ns if first is None else microseconds_of(first) * 1000
         return _Span(min(start_ns, end_ns), end_ns)
 
-    def _span_until_now(self, asked: Asked, start_ns: int) -> "_Span":
-        return _Span(start_ns, self._from.now_ns() if asked.end_ns is None else asked.end_ns)
+    def _end_ns(self, asked: Asked) -> int:
+        return self._from.now_ns() if asked.end_ns is None else asked.end_ns
 
     async def facets(self, call: Call) -> web.Response:
         """GET /api/v1/logs/facets: the most frequent values of fields."""
