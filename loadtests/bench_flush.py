@@ -16,23 +16,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from config.settings import (
-    LimitSettings,
-    MappingSettings,
-    RedactionSettings,
-    SpoolSettings,
-    WriterSettings,
-)
+from config.settings import SpoolSettings, WriterSettings
+from loadtests.default_codec import default_codec
 from loadtests.figures import Figures
 from loadtests.profile import BATCH, distinct_bodies, sync_ms
-from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KEYLESS
 from storage.classes import classify
 from storage.framing import Framing
 from storage.pool import DatabaseRole, open_pool
-from storage.redaction.redactor import Redactor
-from storage.redaction.tokens import HmacKeys
 from storage.spool.spool import Spool
 from storage.writer import Writer
 from tests.support.product import Product
@@ -68,11 +60,7 @@ async def flushes(product: Product, bodies: list[bytes], folder: Path) -> list[f
     writer = Writer(pool, spool, WriterSettings(), duplicate_window_s=3600, note=lambda *_: None)
     await writer.register()
     working = asyncio.create_task(writer.run())
-    codec = Codec(
-        Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench")),
-        LimitSettings(),
-        MappingSettings(),
-    )
+    codec = default_codec()
     framing = Framing(spool, classify)
     took_ms = []
     for body in bodies:

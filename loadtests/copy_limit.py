@@ -5,17 +5,14 @@ import os
 import time
 from pathlib import Path
 
-from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from loadtests.default_codec import default_codec
 from loadtests.load_tool import load_tool
-from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KEYLESS
 from storage.classes import CLASS_BY_LEVEL, classify
 from storage.copy_binary import encode
 from storage.copying import copy_rows
 from storage.pool import DatabaseRole, connect
-from storage.redaction.redactor import Redactor
-from storage.redaction.tokens import HmacKeys
 from storage.segments import open_segment
 from tests.support.product import Product
 
@@ -30,8 +27,7 @@ def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
     stream = otlp_load.Stream(
         templates, BATCH, 1, BODIES, time.time_ns() - span_ns, span_ns, "ascending", 200_000
     )
-    redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
-    codec = Codec(redactor, LimitSettings(), MappingSettings())
+    codec = default_codec()
     by_class: dict[str, list[bytes]] = {name: [] for name in CLASS_BY_LEVEL}
     for number in range(BODIES):
         export = codec.decode(Signal.LOGS, Encoding.PROTOBUF, stream.body(number))

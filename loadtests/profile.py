@@ -28,7 +28,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from config.settings import LimitSettings, MappingSettings, RedactionSettings, SpoolSettings
+from config.settings import SpoolSettings
+from loadtests.default_codec import default_codec
 from loadtests.load_tool import load_tool
 from opslog.compiled import in_use
 from otlp_receiver.codec import Codec
@@ -40,8 +41,6 @@ from storage.copy_binary import encode
 from storage.copying import copy_rows
 from storage.pool import DatabaseRole, connect
 from storage.record import Part
-from storage.redaction.redactor import Redactor
-from storage.redaction.tokens import HmacKeys
 from storage.segments import open_segment
 from storage.spool.frame import NO_HASH, Frame
 from storage.spool.spool import Spool
@@ -84,8 +83,7 @@ def distinct_bodies(tool: Path, count: int) -> list[bytes]:
 
 def codec_stages(bodies: list[bytes]) -> tuple[dict[str, float], list[list[Part]]]:
     """Microseconds a record of decode, redact, map and encode; the first half only warms up."""
-    redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
-    codec = Codec(redactor, LimitSettings(), MappingSettings())
+    codec = default_codec()
     gc.collect()
     gc.freeze()
     spent = dict.fromkeys(("decode", "redact", "map", "encode"), 0.0)
