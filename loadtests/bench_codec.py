@@ -36,7 +36,8 @@ ROUNDS = 15
 NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)
 HOUR_NS = 3600 * 10**9
 
-Call = tuple[str | None, list[tuple[str, Value]]]
+Call = tuple[str | None, Sequence[tuple[str, Value]]]
+"""A record: its message, and the attributes that were new."""
 
 
 class NoRedactor:
@@ -50,11 +51,14 @@ class NoRedactor:
         """The attribute."""
         return Attribute(key, value, member(key, value), order_of(key), ())
 
-    def record(
-        self, text: str | None, fresh: Sequence[tuple[str, Value]]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
-        """Both."""
-        return text, (), [self.attribute(key, value) for key, value in fresh]
+    def records(
+        self, asked: Sequence[Call]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
+        """All of them."""
+        return [
+            (text, (), [self.attribute(key, value) for key, value in fresh])
+            for text, fresh in asked
+        ]
 
 
 class Listening:
@@ -63,15 +67,15 @@ class Listening:
     def __init__(self, redactor: RedactorLike) -> None:
         self.text = redactor.text
         self.attribute = redactor.attribute
-        self._record = redactor.record
-        self.calls: list[Call] = []
+        self._records = redactor.records
+        self.calls: list[list[Call]] = []
 
-    def record(
-        self, text: str | None, fresh: Sequence[tuple[str, Value]]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
+    def records(
+        self, asked: Sequence[Call]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
         """What the redactor says."""
-        self.calls.append((text, list(fresh)))
-        return self._record(text, fresh)
+        self.calls.append([(text, list(fresh)) for text, fresh in asked])
+        return self._records(asked)
 
 
 def protobuf_bodies(tool: Any, count: int) -> list[bytes]:
@@ -124,11 +128,11 @@ def by_stage(codec: Codec, encoding: Encoding, body: bytes) -> tuple[int, int, i
     return decoded - begin, safe - decoded, time.process_time_ns() - safe
 
 
-def replay(calls: list[Call], redactor: RedactorLike) -> int:
+def replay(calls: list[list[Call]], redactor: RedactorLike) -> int:
     """Nanoseconds that the redactor takes by itself for these calls."""
     begin = time.process_time_ns()
-    for text, fresh in calls:
-        redactor.record(text, fresh)
+    for asked in calls:
+        redactor.records(asked)
     return time.process_time_ns() - begin
 
 
@@ -141,12 +145,11 @@ def measure(bodies: list[bytes], encoding: Encoding, redactor: RedactorLike) -> 
     listening = Listening(redactor)
     codec = new_codec(listening, seen, encoding)
     listening.calls.clear()
+    per_body = []
     for body in unseen:
         whole(codec, encoding, body)
-    per_body = [
-        listening.calls[first : first + RECORDS]
-        for first in range(0, len(listening.calls), RECORDS)
-    ]
+        per_body.append(listening.calls.copy())
+        listening.calls.clear()
     gc.collect()
     gc.freeze()
     sums, stages = [], []

@@ -18,10 +18,10 @@ class RedactorLike(Protocol):
     def attribute(self, key: str, value: Value) -> Attribute:
         """A key and its value."""
 
-    def record(
-        self, text: str | None, fresh: Sequence[Pair]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
-        """A message and some attributes in one pass."""
+    def records(
+        self, asked: Sequence[tuple[str | None, Sequence[Pair]]]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
+        """Messages, and some attributes beside each, in one pass."""
 
 
 class Limiter:

@@ -1,18 +1,18 @@
 """Export -> RedactedExport: nothing that a sender wrote goes on without the redactor's eyes on it.
 
 Each distinct attribute, head, resource and name is redacted once and remembered (memos.py); the
-message and what is new in a record go to the redactor together, in one call.
+messages and what is new in some records go to the redactor together, in one call.
 Texts over the limits are cut here, after redaction: half a secret is not recognised any more.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import cast
 
 from config.settings import LimitSettings
 from otlp_receiver.export import (
     Export,
-    Fresh,
     Group,
     Head,
     HeadKey,
@@ -36,6 +36,7 @@ from otlp_receiver.limiting import Limiter, RedactorLike
 from otlp_receiver.mapping.heads import head_of
 from otlp_receiver.mapping.texts import cut
 from otlp_receiver.memos import MAX_KEY_BYTES, CleanText, Memos
+from otlp_receiver.settling import TOGETHER, Ask, Settler, note_cuts
 from otlp_receiver.wire import Tally, text_of
 from storage.record import Attribute, Value
 
@@ -49,6 +50,7 @@ class Redacting:
         self._memos = memos
         self._heads = memos.heads.young
         self._limiter = Limiter(redactor, limits)
+        self._settle = Settler(redactor, self._limiter, memos)
 
     def __call__(self, export: Export) -> RedactedExport:
         """The whole request, record by record as they are asked for."""
@@ -72,68 +74,39 @@ class Redacting:
             yield Group(self._stream(group.stream, counts), self._spans(group.rows, counts))
 
     def _log_rows(self, rows: Iterable[RawLog], counts: dict[str, int]) -> Iterator[LogRow]:
-        for row in rows:
-            yield self._log_row(row, counts)
+        waiting = iter(rows)
+        while some := list(islice(waiting, TOGETHER)):
+            yield from self._some_logs(some, counts)
 
-    def _log_row(self, row: RawLog, counts: dict[str, int]) -> LogRow:
+    def _some_logs(self, rows: list[RawLog], counts: dict[str, int]) -> list[LogRow]:
         """Hot (loadtests/bench_codec.py). No generator: their variables are slow once compiled."""
-        head_key, time, observed, trace, span, body, raw_attributes, fresh, sent_odd = row
-        head = self._heads.get(head_key) or self._head(head_key)
-        odd = sent_odd
-        marks: list[Mark] = []
-        text: str | None = None
-        structured: Attribute | None = None
-        if type(body) is str:
-            text = body
-        elif body is not None:
-            structured, odd = self._body(body, marks, odd)
-        if fresh:
-            text, odd = self._settle(text, fresh, marks, odd)
-        elif text:
-            text, hits, _ = self._redactor.record(text, ())
-            if hits:
-                marks = [("message", rule, count) for rule, count in hits]
-        if head.marks:
-            marks.extend(head.marks)
-        if marks:
-            _count(marks, counts)
-        attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
-        return head, time, observed, trace, span, text, structured, attributes, marks, odd
-
-    def _settle(
-        self, text: str | None, fresh: list[Fresh], marks: list[Mark], odd: Odd | None
-    ) -> tuple[str | None, Odd | None]:
-        """Redact the message and what is new beside it, and put each where it belongs."""
-        pending = []
-        memos = self._memos
-        for item in fresh:
-            target, place, memo_key, _, where = item
-            if memo_key is not None:
-                known = memos.attributes.young.get(memo_key) or memos.marked.find(memo_key)
-                if known is not None:
-                    target[place] = known
-                    _mark(known, where, marks)
-                    continue
-            pending.append(item)
-        text, hits, made = self._redactor.record(text, [item[3] for item in pending])
-        if hits:
-            marks.extend([("message", rule, count) for rule, count in hits])
-        least = self._limiter.least
-        for (target, place, memo_key, _, where), attribute in zip(pending, made, strict=True):
-            target[place] = attribute
-            if attribute.hits:
-                _mark(attribute, where, marks)
-            size = len(attribute.json)
-            if size > least:
-                cuts: dict[str, int] = {}
-                target[place] = self._limiter.shorten(attribute, cuts)
-                if cuts:
-                    odd = _note(cuts, f"{where}.", odd)
-                    continue
-            if memo_key is not None:
-                memo = memos.marked if attribute.hits else memos.attributes
-                memo.add(memo_key, attribute, 3 * size)
-        return text, odd
+        asks: list[Ask] = []
+        bodies: list[Attribute | None] = []
+        for _, _, _, _, _, body, _, fresh, odd in rows:
+            marks: list[Mark] = []
+            if body is None or isinstance(body, str):
+                asks.append((body, fresh, marks, odd))
+                bodies.append(None)
+            else:
+                structured, noted = self._body(body, marks, odd)
+                asks.append((None, fresh, marks, noted))
+                bodies.append(structured)
+        settled = self._settle(asks)
+        made: list[LogRow] = []
+        for place, row in enumerate(rows):
+            head_key, time, observed, trace, span, _, raw_attributes, _, _ = row
+            head = self._heads.get(head_key) or self._head(head_key)
+            text, odd = settled[place]
+            marks = asks[place][2]
+            if head.marks:
+                marks.extend(head.marks)
+            if marks:
+                _count(marks, counts)
+            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
+            made.append(
+                (head, time, observed, trace, span, text, bodies[place], attributes, marks, odd)
+            )
+        return made
 
     def _body(
         self, body: Value, marks: list[Mark], odd: Odd | None
@@ -144,7 +117,7 @@ class Redacting:
             cuts: dict[str, int] = {}
             attribute = self._limiter.shorten(attribute, cuts)
             if cuts:
-                odd = _note(cuts, "", odd)
+                odd = note_cuts(cuts, "", odd)
         return attribute, odd
 
     def _head(self, key: HeadKey) -> Head:
@@ -224,7 +197,7 @@ class Redacting:
     def _own(self, pairs: list[Pair], hits: dict[str, int]) -> tuple[Attribute, ...]:
         """Attributes of a resource or a scope, which are remembered as a whole."""
         own = []
-        for attribute in self._redactor.record(None, pairs)[2]:
+        for attribute in self._redactor.records([(None, pairs)])[0][2]:
             for rule, count in attribute.hits:
                 hits[rule] = hits.get(rule, 0) + count
             long = len(attribute.json) > self._limiter.least
@@ -232,14 +205,16 @@ class Redacting:
         return tuple(own)
 
     def _spans(self, rows: Iterable[RawSpan], counts: dict[str, int]) -> Iterator[SpanRow]:
-        for row in rows:
-            yield self._span(row, counts)
+        waiting = iter(rows)
+        while some := list(islice(waiting, TOGETHER)):
+            asks: list[Ask] = [(None, raw.fresh, [], raw.odd) for raw in some]
+            settled = self._settle(asks)
+            for place, raw in enumerate(some):
+                yield self._span(raw, asks[place][2], settled[place][1], counts)
 
-    def _span(self, raw: RawSpan, counts: dict[str, int]) -> SpanRow:
-        marks: list[Mark] = []
-        odd = raw.odd
-        if raw.fresh:
-            _, odd = self._settle(None, raw.fresh, marks, odd)
+    def _span(
+        self, raw: RawSpan, marks: list[Mark], odd: Odd | None, counts: dict[str, int]
+    ) -> SpanRow:
         notes = _Notes(marks, odd)
         row = SpanRow(
             trace_id=raw.trace_id,
@@ -296,18 +271,6 @@ class _Notes:
 
     marks: list[Mark]
     odd: Odd | None
-
-
-def _mark(attribute: Attribute, where: str, marks: list[Mark]) -> None:
-    for rule, count in attribute.hits:
-        marks.append((f"{where}.{attribute.key}", rule, count))
-
-
-def _note(cuts: dict[str, int], where: str, odd: Odd | None) -> Odd:
-    """What was cut from an attribute that stands at `where`."""
-    odd = odd or Odd()
-    odd.cuts.update({f"{where}{key}": size for key, size in cuts.items()})
-    return odd
 
 
 def _count(marks: list[Mark], counts: dict[str, int]) -> None:

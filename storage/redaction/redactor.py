@@ -4,13 +4,13 @@ Fails closed: what cannot be scanned (too long, too deep, an engine that fails) 
 marker as a whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from config.errors import SetupError
 from config.settings import RedactionSettings
-from storage.canonical import member, order_of
+from storage.canonical import canonical, order_of
 from storage.record import Attribute, Hit, Value
 from storage.redaction.headers import authorization_value, cookie_value
 from storage.redaction.keys import KeyNames, Kind
@@ -27,6 +27,7 @@ UNSCANNED: Final = "unscanned"
 _LONGEST_BYTES: Final = 8 * 2**20
 _MEMO_ENTRIES: Final = 8192
 _NO_HITS: Final[tuple[Hit, ...]] = ()
+_NOTHING: Final[list[int]] = []
 _UNSCANNED: Final[tuple[bytes, tuple[Hit, ...]]] = (marker(UNSCANNED).encode(), ((UNSCANNED, 1),))
 _KEY_RULES: Final = {
     Kind.SECRET: "secret_field",
@@ -58,6 +59,8 @@ class _Key:
     """What is known of an attribute's name."""
 
     safe: str
+    json: bytes
+    """What comes before the value in a member: `"key": `."""
     is_plain: bool
     is_actor: bool
     order: bytes
@@ -129,44 +132,54 @@ class Redactor:
         """The attribute, safe in key and value, with its canonical JSON."""
         known = self._keys.get(key) or self._learn(key)
         safe, hits = self.value(key, value)
-        return Attribute(
-            known.safe, safe, member(known.safe, safe), known.order, (*known.hits, *hits)
-        )
+        json = known.json + canonical(safe)
+        return Attribute(known.safe, safe, json, known.order, (*known.hits, *hits))
 
-    def record(
-        self, text: str | None, fresh: Sequence[tuple[str, Value]]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
-        """Message and new attributes of one record, in one first pass.
+    def records(
+        self, asked: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
+        """Message and new attributes of each of some records, with one first pass for all of them.
 
         This is the hot path: loadtests/bench_redaction.py pays for its shape.
         """
-        hints_of = self._scanner.hints
-        strings = [value for _, value in fresh if value.__class__ is str]
-        if text is not None:
-            strings.append(text)
-        hints = hints_of("\0".join(strings).encode("utf-8", "replace"))
-        attributes = []
-        for key, value in fresh:
-            known = self._keys.get(key) or self._learn(key)
-            if self._is_harmless(known, value, hints):
-                attributes.append(
-                    Attribute(known.safe, value, member(known.safe, value), known.order, known.hits)
-                )
+        texts: list[str] = []
+        for text, fresh in asked:
+            texts.extend([value for _, value in fresh if isinstance(value, str)])
+            if text is not None:
+                texts.append(text)
+        hints = self._hints_among(texts)
+        answers: list[tuple[str | None, tuple[Hit, ...], list[Attribute]]] = []
+        place = 0
+        for text, fresh in asked:
+            attributes: list[Attribute] = []
+            for key, value in fresh:
+                known = self._keys.get(key) or self._learn(key)
+                seen: Sequence[int] | None = _NOTHING
+                if isinstance(value, str):
+                    seen = hints.get(place, _NOTHING)
+                    place += 1
+                if _is_harmless(known, value, seen):
+                    json = known.json + canonical(value)
+                    attributes.append(Attribute(known.safe, value, json, known.order, known.hits))
+                else:
+                    attributes.append(self.attribute(key, value))
+            if text is None:
+                answers.append((None, _NO_HITS, attributes))
+                continue
+            seen = hints.get(place, _NOTHING)
+            place += 1
+            if seen is None or seen:
+                answers.append((*self.text(text, seen), attributes))
             else:
-                attributes.append(self.attribute(key, value))
-        if text is None or not hints:
-            return text, _NO_HITS, attributes
-        return *self.text(text, hints), attributes
+                answers.append((text, _NO_HITS, attributes))
+        return answers
 
-    def _is_harmless(self, known: _Key, value: Value, hints: Sequence[int]) -> bool:
-        """Whether the first pass over the whole record (`hints`) says all there is to say."""
-        if isinstance(value, str):
-            if not (known.is_plain or (known.is_actor and "@" not in value)):
-                return False
-            return not hints or not self._scanner.hints(value.encode("utf-8", "replace"))
-        if not known.is_plain or isinstance(value, bool):
-            return False
-        return isinstance(value, (int, float)) and abs(value) < LEAST_CARD
+    def _hints_among(self, texts: list[str]) -> "Mapping[int, list[int] | None]":
+        """The first pass; None where it failed, so that each text is looked at by itself."""
+        try:
+            return self._scanner.hints_among(texts)
+        except Exception:  # noqa: BLE001 (fails closed: each text meets the engine on its own)
+            return dict.fromkeys(range(len(texts)))
 
     def test(self, payload: Value) -> Trial:
         """What redaction would make of a text, or of attributes (a map); nothing is kept."""
@@ -202,7 +215,8 @@ class Redactor:
         if len(self._keys) >= _MEMO_ENTRIES:
             self._keys.clear()
         kind = self._names.kind(key)
-        known = _Key(safe, kind is Kind.PLAIN, kind is Kind.ACTOR, order_of(safe), hits)
+        json = canonical(safe) + b": "
+        known = _Key(safe, json, kind is Kind.PLAIN, kind is Kind.ACTOR, order_of(safe), hits)
         self._keys[key] = known
         return known
 
@@ -251,3 +265,14 @@ class Redactor:
         if hints:
             spans.extend(self._scanner.spans(raw, hints))
         return self._replace(raw, spans) if spans else (raw, _NO_HITS)
+
+
+def _is_harmless(known: _Key, value: Value, hints: Sequence[int] | None) -> bool:
+    """Whether the first pass over the value (`hints`) says all there is to say."""
+    if isinstance(value, str):
+        if hints is None or hints:
+            return False
+        return known.is_plain or (known.is_actor and "@" not in value)
+    if not known.is_plain or isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float)) and abs(value) < LEAST_CARD

@@ -37,7 +37,7 @@ it is linear anyway, and a long text of many kinds of secrets must not go as a w
 class Scanner:
     """The rules of an installation, compiled."""
 
-    __slots__ = ("_arms", "_view", "hints")
+    __slots__ = ("_arms", "_view", "hints", "hints_among")
 
     def __init__(self, rules: Sequence[Rule], names: KeyNames) -> None:
         self._arms: list[tuple[int, int, Finder]] = []
@@ -47,8 +47,11 @@ class Scanner:
                 triggers.append(trigger)
                 self._arms.append((number, cost_of(rule), finder))
         self._view = len(self._arms)
-        self.hints: Callable[[bytes], Sequence[int]] = Triggers([*triggers, VIEW])
+        first_pass = Triggers([*triggers, VIEW])
+        self.hints: Callable[[bytes], Sequence[int]] = first_pass
         """The first pass: numbers of triggers; empty when no rule can have anything here."""
+        self.hints_among: Callable[[Sequence[str]], dict[int, list[int]]] = first_pass.among
+        """The same for many texts, by their places; those without any are left out."""
 
     def spans(self, raw: bytes, hints: Sequence[int], *, depth: int = 0) -> list[RuleSpan]:
         """What the rules behind `hints` find, in no order.

@@ -11,7 +11,8 @@ import re2
 
 Span: TypeAlias = tuple[int, int]
 
-_UNANCHORED: Final = re2._Anchor.UNANCHORED  # noqa: SLF001 (see the head)
+UNANCHORED: Final = re2._Anchor.UNANCHORED  # noqa: SLF001 (see the head)
+"""For `Match` of a compiled pattern: anywhere."""
 _MAX_MEMORY_BYTES: Final = 64 * 2**20
 
 
@@ -36,7 +37,7 @@ class Shape:
 
     def search(self, raw: bytes, position: int) -> Span | None:
         """The next match at or after `position`."""
-        spans: list[Span] = self._match(_UNANCHORED, raw, position, len(raw))
+        spans: list[Span] = self._match(UNANCHORED, raw, position, len(raw))
         span = spans[self._group] if spans[self._group][0] >= 0 else spans[0]
         return span if span[0] >= 0 else None
 
@@ -45,7 +46,7 @@ class Shape:
         position, end = 0, len(raw)
         match, group = self._match, self._group
         while True:
-            spans: list[Span] = match(_UNANCHORED, raw, position, end)
+            spans: list[Span] = match(UNANCHORED, raw, position, end)
             span = spans[group] if spans[group][0] >= 0 else spans[0]
             if span[0] < 0:
                 return

@@ -50,12 +50,17 @@ class PlainRedactor:
             (("password", total),) if total else (),
         )
 
-    def record(
-        self, text: str | None, fresh: Sequence[tuple[str, Value]]
-    ) -> tuple[str | None, tuple[Hit, ...], list[Attribute]]:
-        """A message and attributes."""
-        safe, hits = self.text(text) if text is not None else (None, ())
-        return safe, hits, [self.attribute(key, value) for key, value in fresh]
+    def records(
+        self, asked: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
+        """Messages and attributes."""
+        return [
+            (
+                *(self.text(text) if text is not None else (None, ())),
+                [self.attribute(key, value) for key, value in fresh],
+            )
+            for text, fresh in asked
+        ]
 
     def _any(self, value: Value, hits: list[Hit]) -> Value:
         if isinstance(value, str):

@@ -194,6 +194,22 @@ def test_point_49_long_values_and_keys_are_cut_and_marked():
     }
 
 
+def test_what_several_new_records_share_is_the_same_in_each():
+    """They are redacted together: what is new in the first is known, or cut, in those after it."""
+    codec = make_codec({"value_bytes": 1024, "key_bytes": 1024})
+    attributes = {"a": "x", "secret": "hunter2", "text": "t" * 2000}
+    body = logs_json(*[log(attributes) for _ in range(60)])
+
+    batch = stored(body, codec=codec)
+
+    metadata = [metadata_of(record) for record in batch.records]
+    assert all(each == metadata[0] for each in metadata)
+    assert metadata[0]["attributes"] == {"a": "x", "secret": "[hidden]", "text": "t" * 1024}
+    assert metadata[0]["otel"]["cut"] == {"attributes.text": 2000}
+    assert metadata[0]["redaction"][0]["field"] == "attributes.secret"
+    assert batch.redactions == {"password": 60}
+
+
 def test_a_long_value_that_is_not_over_the_limit_is_kept():
     """JSON of it may be longer than the limit; the value is not."""
     codec = make_codec({"value_bytes": 1024, "key_bytes": 1024})

@@ -74,9 +74,11 @@ def test_the_second_pass_changes_nothing(redactor: Redactor) -> None:
 
 
 def test_neighbours_do_not_hide_a_secret(redactor: Redactor) -> None:
-    """The first pass reads message and attributes of a record together, as one text."""
-    for case in CASES:
-        if not case.key:
-            alone, _ = redactor.text(str(case.value))
-            attributes = redactor.record("done", [("note", case.value), ("n", "x")])[2]  # type: ignore[list-item]
-            assert attributes[0].value == alone, case.name
+    """The first pass reads messages and attributes of many records together, as one text."""
+    cases = [case for case in CASES if not case.key]
+    together = redactor.records([("done", [("note", str(case.value)), ("n", 1)]) for case in cases])
+    as_messages = redactor.records([(str(case.value), []) for case in cases])
+    for case, (_, _, attributes), (message, _, _) in zip(cases, together, as_messages, strict=True):
+        alone, _ = redactor.text(str(case.value))
+        assert attributes[0].value == alone, case.name
+        assert message == alone, case.name

@@ -1,6 +1,7 @@
 """The redactor: values of every kind, actors, the hot call, and what it does when it cannot scan."""
 
 from collections.abc import Callable
+from typing import Never
 
 import pytest
 
@@ -84,24 +85,57 @@ def test_an_attribute_is_safe_in_key_and_value(redactor: Redactor) -> None:
 
 
 def test_the_hot_call_does_what_the_single_calls_do(redactor: Redactor) -> None:
-    """One pass over message and attributes; what it says is what text and attribute say."""
+    """One pass over some records; what it says is what text and attribute say."""
     fresh: list[tuple[str, Value]] = [
         ("a", "plain"),
         ("b", "mail a@b.example"),
         ("password", "x1"),
         ("n", 3),
         ("m", {"x": "c@d.example"}),
+        ("user.id", "u-1"),
+        ("user.id", "a@b.example"),
     ]
+    texts = ["all quiet", None, "token=abc123def4", "", "mail a@b.example", "quiet again"]
 
-    text, hits, attributes = redactor.record("token=abc123def4", fresh)
-    assert (text, hits) == redactor.text("token=abc123def4")
-    for attribute, (key, value) in zip(attributes, fresh, strict=True):
-        assert attribute.json == redactor.attribute(key, value).json
+    answers = redactor.records([(text, fresh) for text in texts] + [("quiet", [])])
 
-    assert redactor.record("all quiet", [("a", "plain")])[:2] == ("all quiet", ())
-    assert redactor.record(None, [("b", "mail a@b.example")])[0] is None
-    assert redactor.record(None, [("b", "mail a@b.example")])[2][0].hits == (("email", 1),)
-    assert redactor.record("quiet", []) == ("quiet", (), [])
+    for text, (safe, hits, attributes) in zip(texts, answers, strict=False):
+        assert (safe, hits) == ((None, ()) if text is None else redactor.text(text))
+        for attribute, (key, value) in zip(attributes, fresh, strict=True):
+            alone = redactor.attribute(key, value)
+            assert (attribute.json, attribute.hits) == (alone.json, alone.hits)
+    assert answers[-1] == ("quiet", (), [])
+    assert redactor.records([]) == []
+
+
+def test_texts_are_told_apart_whatever_is_in_them(redactor: Redactor) -> None:
+    """Many texts are searched as one; a match over two of them, or a NUL in one, hides no other."""
+    for texts in (
+        ["token=", "abc123def4", "token=abc123def4", ""],
+        ["nul \0 in it", "token=abc123def4", "\0"],
+        ["naïve “ünicode”", "mail jörg@b.example and a@b.example", "é" * 50, "a@b.example"],
+        ["eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0", ".c2lnbmF0dXJlc2lnbmF0dXJl"],
+        ["a@b.example"] * 70,
+    ):
+        alone = [(*redactor.text(text), []) for text in texts]
+        assert redactor.records([(text, []) for text in texts]) == alone
+
+
+def test_a_rule_that_holds_on_to_the_beginning_works_beside_other_texts(make: Make) -> None:
+    """Texts that are searched as one have only one beginning and one end."""
+    rules = [
+        {"name": "badge", "pattern": r"^badge \d{4}", "canary": "badge 1234"},
+        {"name": "locker", "pattern": r"locker \d{4}\z", "canary": "my locker 1234"},
+    ]
+    redactor = make(rules=rules)
+    texts = ["first", "badge 4711 seen", "no badge 4711", "at locker 4711", "locker 4711 seen"]
+
+    safe = [text for text, _, _ in redactor.records([(text, [("a", "b")]) for text in texts])]
+
+    assert safe == [redactor.text(text)[0] for text in texts]
+    assert safe[1] == "[REDACTED:badge] seen"
+    assert safe[3] == "at [REDACTED:locker]"
+    assert safe[2] == texts[2]
 
 
 def test_what_is_too_long_or_too_deep_is_not_stored(redactor: Redactor) -> None:
@@ -120,11 +154,16 @@ def test_an_engine_that_fails_lets_nothing_pass(make: Make) -> None:
     """Whatever goes wrong inside, the text is replaced as a whole."""
     redactor = make()
 
-    class Broken:
-        def hints(self, raw: bytes) -> list[int]:
-            raise RuntimeError("out of memory")
+    def broken(_: object) -> Never:
+        raise RuntimeError("out of memory")
 
-    redactor._scanner.hints = Broken().hints
+    redactor._scanner.hints_among = broken
+    assert redactor.records([("mail a@b.example", [("a", "b"), ("c", "d@e.example")])])[0][:2] == (
+        redactor.text("mail a@b.example")
+    )
+
+    redactor._scanner.hints = broken
+    assert redactor.records([("hello", [])]) == [("[REDACTED:unscanned]", (("unscanned", 1),), [])]
 
     assert redactor.text("hello")[0] == "[REDACTED:unscanned]"
     assert redactor.value("x", "hello")[0] == "[REDACTED:unscanned]"
