@@ -45,6 +45,15 @@ def tag() -> str:
     return sys.implementation.cache_tag
 
 
+def made_by() -> list[str]:
+    """What compiled modules depend on besides their sources.
+
+    The interpreter, and librt, whose functions they call past Python.
+    """
+    writer = importlib.util.find_spec("librt.strings")
+    return [tag(), sum_of(Path(str(writer.origin))) if writer is not None else ""]
+
+
 def sum_of(source: Path) -> str:
     """What changes when a source does."""
     return hashlib.sha256(source.read_bytes()).hexdigest()
@@ -54,7 +63,7 @@ def files_in(folder: Path, rooms: Path) -> dict[str, Path]:
     """The compiled modules in `folder` by name; none when one is not of the sources in `rooms`."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["python"] != tag():
+        if manifest["made_by"] != made_by():
             return {}
         files = {name: folder / file for name, file in manifest["files"].items()}
         for name, told in manifest["sources"].items():

@@ -82,3 +82,4 @@ def _message_class(name: str) -> Any:
 
 LogsRequest = _message_class("opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest")
 TracesRequest = _message_class("opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest")
+LogRecord = _message_class("opentelemetry.proto.logs.v1.LogRecord")

@@ -10,6 +10,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from librt.strings import BytesWriter, write_i16_be, write_i32_be, write_i64_be
+from mypy_extensions import i16, i32, i64
+
 from config.levels import LEVEL_NAMES
 from storage.columns import COLUMNS, ENCODING_VERSION
 from storage.record import Part, Record, RedactedBatch
@@ -23,15 +26,13 @@ TRAILER = b"\xff\xff"
 PG_EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01 UTC."""
 
-_NULL = b"\xff\xff\xff\xff"
-_LEN16 = b"\x00\x00\x00\x10"
-_LEN8 = b"\x00\x00\x00\x08"
+_NULL = -1
+"""The length of a field that is SQL NULL."""
 _FIELDS = len(COLUMNS)
 
-_pack_times = struct.Struct(">hiqiqiqiqiiiiiii").pack
-_pack_span_times = struct.Struct(">hiqiqiqiqiqiiiiii").pack
-_pack_two_int2 = struct.Struct(">ihih").pack
 _pack_length = struct.Struct(">i").pack
+_pack_int4 = struct.Struct(">ii").pack
+_pack_int8 = struct.Struct(">iq").pack
 _unpack_length = struct.Struct(">i").unpack_from
 
 _LEVELS = tuple(_pack_length(len(name)) + name.encode() for name in LEVEL_NAMES)
@@ -41,41 +42,32 @@ _INET = {4: b"\x00\x00\x00\x08\x02\x20\x00\x04", 16: b"\x00\x00\x00\x14\x03\x80\
 _MAX_SMALLINT = 32_767
 
 _sha256 = hashlib.sha256
+_leaf = _sha256(b"\x00")
+"""What every leaf hash begins with."""
+
+
+@dataclass(slots=True)
+class _Count:
+    """Rows that log_counts counts together, and their bytes."""
+
+    minute: i64
+    level: i64
+    kind: str
+    source_module: str
+    rows: i64 = 0
+    bytes: i64 = 0
 
 
 @dataclass(slots=True)
 class _PartInMaking:
     rows: list[bytes] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
-    counts: dict[tuple[int, int, str, str], list[int]] = field(default_factory=dict)
-    min_us: int = 1 << 63
-    max_us: int = 0
-    odd: int = 0
-
-
-def _text(value: str) -> bytes:
-    raw = value.encode()
-    return _pack_length(len(raw)) + raw
-
-
-def _text_or_null(value: str | None) -> bytes:
-    if value is None:
-        return _NULL
-    raw = value.encode()
-    return _pack_length(len(raw)) + raw
-
-
-class _Remembered(dict[str, bytes]):
-    """Encoded short texts (modules, actions) that come again and again; emptied when it is full."""
-
-    def __missing__(self, value: str) -> bytes:
-        if len(self) >= 8192:
-            self.clear()
-        encoded = self[value] = _text(value)
-        return encoded
-
-
-_names = _Remembered()
+    counts: dict[tuple[int, int, str, str], _Count] = field(default_factory=dict)
+    latest: _Count | None = None
+    """Of the record before: that of the next one as well, more often than not."""
+    min_us: i64 = 1 << 62
+    max_us: i64 = 0
+    odd: i64 = 0
 
 
 def encode(
@@ -92,72 +84,130 @@ def encode(
     `nonces` holds 16 random bytes per record. `position` is the place in `batch.records`.
     """
     making: dict[str, _PartInMaking] = {}
-    received_us = received_unix_ns // 1000 - PG_EPOCH_US
-    sha256, names = _sha256, _names
+    rows = _Rows(batch_id, received_unix_ns, ingest_key_id, nonces)
     for position, record in enumerate(batch.records):
-        created_us, created_ns = divmod(record.created_unix_ns, 1000)
-        severity = record.severity_number
-        if not -_MAX_SMALLINT <= severity <= _MAX_SMALLINT:
-            severity = _MAX_SMALLINT if severity > 0 else -_MAX_SMALLINT
-        duration, trace, span, parent, address = (
-            record.duration_ns,
-            record.trace_id,
-            record.span_id,
-            record.parent_span_id,
-            record.ip_address,
-        )
-        message, metadata = record.message.encode(), record.metadata
-        created, stream = created_us - PG_EPOCH_US, record.stream_id
-        row = b"".join((
-            _pack_times(
-                _FIELDS, 8, created, 8, received_us, 8, batch_id, 8, stream, -1,
-                4, position, 4, ingest_key_id, 4, 0,
-            ) if duration is None else _pack_span_times(
-                _FIELDS, 8, created, 8, received_us, 8, batch_id, 8, stream, 8, duration,
-                4, position, 4, ingest_key_id, 4, 0,
-            ),
-            _LEVELS[record.level],
-            _pack_two_int2(2, created_ns, 2, severity),
-            _KINDS[record.kind],
-            _LEN16,
-            record.id,
-            _NULL if trace is None else _LEN16 + trace,
-            _NULL if span is None else _LEN8 + span,
-            _NULL if parent is None else _LEN8 + parent,
-            _LEN16,
-            nonces[position * 16 : position * 16 + 16],
-            _NULL if address is None else _INET[len(address)] + address,
-            names[record.source_module],
-            names[record.action],
-            _text_or_null(record.resource_type),
-            _text_or_null(record.resource_id),
-            _text_or_null(record.actor_id),
-            _text_or_null(record.correlation_id),
-            _pack_length(len(message)),
-            message,
-            _pack_length(len(metadata) + 1),
-            b"\x01",  # version of jsonb_recv
-            metadata,
-        ))  # fmt: skip
+        row = rows.row(record, position)
         class_name = classify(record)
         part = making.get(class_name)
         if part is None:
             part = making[class_name] = _PartInMaking()
         part.rows.append(row)
-        part.leaves.append(sha256(b"\x00" + row).digest())
-        count_key = (created_us // 60_000_000, record.level, record.kind[0], record.source_module)
-        count = part.counts.get(count_key)
-        if count is None:
-            part.counts[count_key] = [1, len(row)]
-        else:
-            count[0] += 1
-            count[1] += len(row)
+        leaf = _leaf.copy()
+        leaf.update(row)
+        part.leaves.append(leaf.digest())
+        created_us: i64 = record.created_unix_ns // 1000
+        count = _count_of(part, created_us // 60_000_000, record)
+        count.rows += 1
+        count.bytes += len(row)
         if record.odd_time:
             part.odd += 1
         else:
             part.min_us = min(part.min_us, created_us)
             part.max_us = max(part.max_us, created_us)
     return [_finish(name, making[name], batch_id) for name in sorted(making)]
+
+
+class _Rows:
+    """Writes the rows of one batch, one after the other, in one piece of memory."""
+
+    __slots__ = ("_arrival", "_nonces", "_sender", "_writer")
+
+    def __init__(
+        self, batch_id: int, received_unix_ns: int, ingest_key_id: int, nonces: bytes
+    ) -> None:
+        self._writer = BytesWriter()
+        self._nonces = nonces
+        self._arrival = _int8(received_unix_ns // 1000 - PG_EPOCH_US) + _int8(batch_id)
+        tenant = 0
+        self._sender = _pack_int4(4, ingest_key_id) + _pack_int4(4, tenant)
+
+    def row(self, record: Record, position: i64) -> bytes:
+        """One tuple, in the order of COLUMNS."""
+        writer = self._writer
+        writer.truncate(0)
+        write_i16_be(writer, _FIELDS)
+        created_us: i64 = record.created_unix_ns // 1000 - PG_EPOCH_US
+        write_i32_be(writer, 8)
+        write_i64_be(writer, created_us)
+        writer.write(self._arrival)
+        stream_id: i64 = record.stream_id
+        write_i32_be(writer, 8)
+        write_i64_be(writer, stream_id)
+        if record.duration_ns is None:
+            write_i32_be(writer, _NULL)
+        else:
+            writer.write(_int8(record.duration_ns))
+        write_i32_be(writer, 4)
+        write_i32_be(writer, i32(position))
+        writer.write(self._sender)
+        writer.write(_LEVELS[record.level])
+        created_ns: i64 = record.created_unix_ns % 1000
+        write_i32_be(writer, 2)
+        write_i16_be(writer, i16(created_ns))
+        severity: i64 = max(-_MAX_SMALLINT, min(record.severity_number, _MAX_SMALLINT))
+        write_i32_be(writer, 2)
+        write_i16_be(writer, i16(severity))
+        writer.write(_KINDS[record.kind])
+        _write(writer, record.id)
+        _write(writer, record.trace_id)
+        _write(writer, record.span_id)
+        _write(writer, record.parent_span_id)
+        _write(writer, self._nonces[position * 16 : position * 16 + 16])
+        address = record.ip_address
+        if address is None:
+            write_i32_be(writer, _NULL)
+        else:
+            writer.write(_INET[len(address)])
+            writer.write(address)
+        _write(writer, record.source_module.encode())
+        _write(writer, record.action.encode())
+        _write_text(writer, record.resource_type)
+        _write_text(writer, record.resource_id)
+        _write_text(writer, record.actor_id)
+        _write_text(writer, record.correlation_id)
+        _write(writer, record.message.encode())
+        write_i32_be(writer, len(record.metadata) + 1)
+        writer.append(1)  # version of jsonb_recv
+        writer.write(record.metadata)
+        return writer.getvalue()
+
+
+def _int8(value: int) -> bytes:
+    return _pack_int8(8, value)
+
+
+def _write(writer: BytesWriter, value: bytes | None) -> None:
+    if value is None:
+        write_i32_be(writer, _NULL)
+    else:
+        write_i32_be(writer, len(value))
+        writer.write(value)
+
+
+def _write_text(writer: BytesWriter, value: str | None) -> None:
+    if value is None:
+        write_i32_be(writer, _NULL)
+    else:
+        _write(writer, value.encode())
+
+
+def _count_of(part: _PartInMaking, minute: i64, record: Record) -> _Count:
+    """Where a record of that minute is counted."""
+    latest = part.latest
+    if (
+        latest is not None
+        and latest.minute == minute
+        and latest.level == record.level
+        and latest.source_module == record.source_module
+        and latest.kind == record.kind
+    ):
+        return latest
+    key = (minute, record.level, record.kind, record.source_module)
+    count = part.counts.get(key)
+    if count is None:
+        count = part.counts[key] = _Count(*key)
+    part.latest = count
+    return count
 
 
 def _finish(class_name: str, part: _PartInMaking, batch_id: int) -> Part:
@@ -171,8 +221,11 @@ def _finish(class_name: str, part: _PartInMaking, batch_id: int) -> Part:
         min_created_us=part.min_us if part.max_us else 0,
         max_created_us=part.max_us,
         odd_times=part.odd,
-        counts=tuple((*key, count[0], count[1]) for key, count in part.counts.items()),
-    )
+        counts=tuple([
+            (count.minute, count.level, count.kind[0], count.source_module, count.rows, count.bytes)
+            for count in part.counts.values()
+        ]),
+    )  # fmt: skip
 
 
 def part_digest(

@@ -23,7 +23,7 @@ def built(tmp_path):
     (folder / compiled.MANIFEST).write_text(
         json.dumps(
             {
-                "python": compiled.tag(),
+                "made_by": compiled.made_by(),
                 "files": {"room.stage": "room.stage.so"},
                 "sources": {"room.stage": compiled.sum_of(source)},
             }
@@ -46,7 +46,9 @@ def test_what_was_made_of_these_sources_is_used(built):
     assert compiled.CompiledFinder({}).find_spec("room.stage", None) is None
 
 
-@pytest.mark.parametrize("change", ["edited", "gone", "other python", "no file", "torn manifest"])
+@pytest.mark.parametrize(
+    "change", ["edited", "gone", "other python", "other librt", "no file", "torn manifest"]
+)
 def test_what_was_made_of_others_is_not(built, change):
     folder = compiled.folder_of(built)
     manifest = folder / compiled.MANIFEST
@@ -55,7 +57,11 @@ def test_what_was_made_of_others_is_not(built, change):
     elif change == "gone":
         (built / "room/stage.py").unlink()
     elif change == "other python":
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "python": "cpython-1"}))
+        told = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**told, "made_by": ["cpython-1", told["made_by"][1]]}))
+    elif change == "other librt":
+        told = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**told, "made_by": [compiled.tag(), "0" * 64]}))
     elif change == "no file":
         (folder / "room.stage.so").unlink()
     else:

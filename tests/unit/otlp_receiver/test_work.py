@@ -1,7 +1,8 @@
 """What a record costs, counted in calls: times on shared machines are not stable, calls are.
 
 A limit is what was counted when it was written, and a tenth. Whoever exceeds it says why, and what
-make profile says, or finds what is done twice.
+make profile says, or finds what is done twice. (Some fifty of a record's calls are those of librt's
+writer, one for each length and field of the row: none of them is a call once compiled.)
 """
 
 import sys
@@ -40,7 +41,7 @@ def calls_of(work) -> float:
 
 
 @pytest.mark.skipif(in_use(), reason="compiled calls cannot be counted; make suite counts them")
-@pytest.mark.parametrize(("seen_before", "most"), [(True, 122), (False, 288)])
+@pytest.mark.parametrize(("seen_before", "most"), [(True, 197), (False, 321)])
 def test_the_calls_for_a_record_stay_as_few_as_they_are(seen_before, most):
     redactor = Redactor(RedactionSettings(), HmacKeys({"test": bytes(32)}, current="test"))
     codec = Codec(redactor, LimitSettings(), MappingSettings())
