@@ -14,6 +14,8 @@ TOGETHER: Final = 50
 Ask: TypeAlias = "tuple[str | None, list[Fresh], list[Mark], Odd | None]"
 """Of one record: the message, what is new beside it; the marks so far, to be added to; odd."""
 
+_NO_PAIRS: Final[list[Pair]] = []
+
 
 class Settler:
     """Its state is the memos."""
@@ -30,34 +32,47 @@ class Settler:
         again: list[tuple[int, Fresh]] = []
         met: set[Hashable] = set()
         for place, (text, fresh, marks, _) in enumerate(asks):
-            new: list[Fresh] = []
-            for item in fresh:
-                if item[2] is not None and item[2] in met:
-                    again.append((place, item))
-                elif not self._is_marked(item, marks):
-                    met.add(item[2])
-                    new.append(item)
-            pending.append(new)
-            questions.append((text, [item[3] for item in new]))
+            if fresh:
+                fresh = self._unknown(fresh, place, marks, met, again)  # noqa: PLW2901
+            pending.append(fresh)
+            questions.append((text, [item[3] for item in fresh] if fresh else _NO_PAIRS))
         settled: list[tuple[str | None, Odd | None]] = []
         for place, (text, hits, made) in enumerate(self._redactor.records(questions)):
             _, _, marks, odd = asks[place]
             if hits:
                 marks.extend([("message", rule, count) for rule, count in hits])
             if made:
-                for item, attribute in zip(pending[place], made, strict=True):
-                    odd = self._keep(attribute, item, marks, odd)
+                new = pending[place]
+                for index, attribute in enumerate(made):
+                    odd = self._keep(attribute, new[index], marks, odd)
             settled.append((text, odd))
         for place, item in again:
             self._settle_again(item, place, asks, settled)
         return settled
 
-    def _is_marked(self, item: Fresh, marks: list[Mark]) -> bool:
-        """Whether it is known as one in which something was hidden; puts it where it belongs."""
-        known = None if item[2] is None else self._memos.marked.find(item[2])
-        if known is not None:
-            _place(known, item, marks)
-        return known is not None
+    def _unknown(
+        self,
+        fresh: list[Fresh],
+        place: int,
+        marks: list[Mark],
+        met: set[Hashable],
+        again: list[tuple[int, Fresh]],
+    ) -> list[Fresh]:
+        """Those that have to be redacted: not known from before, not met in this slice already."""
+        unknown: list[Fresh] = []
+        for item in fresh:
+            key = item[2]
+            if key is not None:
+                if key in met:
+                    again.append((place, item))
+                    continue
+                known = self._memos.marked.find(key)
+                if known is not None:
+                    _place(known, item, marks)
+                    continue
+                met.add(key)
+            unknown.append(item)
+        return unknown
 
     def _settle_again(
         self,

@@ -10,10 +10,12 @@ id again; else its place in the request (20 bits: order within equal times) and 
 
 from struct import Struct
 
-_pack = Struct(">QQ").pack
+from mypy_extensions import i64
+
+_pack = Struct(">qq").pack
 _TAIL_BITS = 54
-_BEFORE_TAIL = tuple(0b10 << 62 | low << _TAIL_BITS for low in range(256))
-"""Variant and the low 8 bits of the nanoseconds."""
+_VARIANT = -(1 << 63)
+"""0b10 in the two highest bits of a signed number."""
 TAIL_MASK = (1 << _TAIL_BITS) - 1
 
 
@@ -23,5 +25,9 @@ def id_of(unix_ns: int, tail: int) -> bytes:
     >>> id_of(1, 0).hex(), id_of(2**64 - 1, 2**54 - 1).hex()
     ('00000000000070008040000000000000', '10c6f7a0b5ed786aafffffffffffffff')
     """
-    milliseconds, rest = divmod(unix_ns, 1_000_000)
-    return _pack(milliseconds << 16 | 0x7000 | rest >> 8, _BEFORE_TAIL[rest & 0xFF] | tail)
+    milliseconds: i64 = unix_ns // 1_000_000
+    rest: i64 = unix_ns % 1_000_000
+    return _pack(
+        milliseconds << 16 | 0x7000 | rest >> 8,
+        _VARIANT | (rest & 0xFF) << _TAIL_BITS | i64(tail),
+    )

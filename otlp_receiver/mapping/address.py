@@ -5,7 +5,6 @@ intermediaries" and may be a domain or a socket; registry/network: `network.peer
 immediate peer; registry/deprecated: http.client_ip, net.sock.peer.addr, net.peer.ip.
 """
 
-from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from otlp_receiver.mapping.texts import Places
@@ -28,7 +27,11 @@ _LONGEST = 64
 """Characters of the longest text that can be an address with zone and port."""
 
 
-@lru_cache(maxsize=16_384)
+_REMEMBERED = 16_384
+_known: dict[str, bytes | None] = {}
+"""Addresses come again and again; emptied when it is full."""
+
+
 def parse_address(text: str) -> bytes | None:
     """4 or 16 bytes; port and zone dropped, IPv4 in IPv6 unwrapped; None for what is no address.
 
@@ -59,7 +62,11 @@ def address_of(attributes: list[Attribute], places: Places) -> tuple[bytes | Non
         text = attributes[place].value
         if type(text) is not str or not text:
             continue
-        address = parse_address(text) if len(text) <= _LONGEST else None
+        address = _known.get(text)
+        if address is None and len(text) <= _LONGEST and text not in _known:
+            if len(_known) >= _REMEMBERED:
+                _known.clear()
+            address = _known[text] = parse_address(text)
         if address is not None:
             return address, key
         if key != AUDIT_KEY:

@@ -20,9 +20,11 @@ from storage.redaction.shapes import UNANCHORED, Span, options
 
 _Match: TypeAlias = Callable[[bytes], list[int]]
 _Find: TypeAlias = Callable[[object, bytes, int, int], list[Span]]
-_Kind: TypeAlias = "tuple[_Match, _Find | None, tuple[int, ...]]"
-"""Which of its triggers match, where the next match of any is, and the triggers' numbers. No find:
-they hold on to a text's beginning or end, so that texts have to be looked at one by one."""
+_Which: TypeAlias = tuple[_Match, tuple[int, ...]]
+"""Which of its triggers match in a text, and the triggers' numbers."""
+_Search: TypeAlias = "tuple[_Find | None, list[_Which]]"
+"""Where the next match of any of some kinds is, and who says of which. No find: the triggers hold on
+to a text's beginning or end, so that texts have to be looked at one by one."""
 
 _NOTHING: Final[tuple[int, ...]] = ()
 _ESCAPED: Final = re.compile(r"\\[^AzbB]")
@@ -72,33 +74,47 @@ def _kind(trigger: str) -> str:
     return "runs" if trigger.startswith(("[", "\\d")) or "|[" in trigger else "prefixes"
 
 
+def _search_of(kind: str) -> str:
+    """Which kinds are searched for together.
+
+    Prefixes and words do not multiply each other's states where only the first match counts, as
+    they do in a Set. (In all orders of kinds tried, on the load tool's texts and on random ones.)
+    """
+    return "prefixes and words" if kind in {"prefixes", "all secret words"} else kind
+
+
 class Triggers:
     """Compiled triggers; `__call__` gives the numbers of those that match, none for most texts."""
 
-    __slots__ = ("_kinds",)
+    __slots__ = ("_searches",)
 
     def __init__(self, triggers: Sequence[str]) -> None:
         """Raises re2.error for a trigger that RE2 does not take."""
         by_kind: dict[str, list[int]] = {}
         for number, trigger in enumerate(triggers):
             by_kind.setdefault(_kind(trigger), []).append(number)
-        self._kinds: tuple[_Kind, ...] = tuple(
-            (
-                _which([triggers[number] for number in numbers]),
-                None if kind == "anchored" else _where([triggers[number] for number in numbers]),
-                tuple(numbers),
+        by_search: dict[str, list[str]] = {}
+        for kind in by_kind:
+            by_search.setdefault(_search_of(kind), []).append(kind)
+        self._searches: list[_Search] = []
+        for search, kinds in by_search.items():
+            numbers = [number for kind in kinds for number in by_kind[kind]]
+            self._searches.append(
+                (
+                    None if search == "anchored" else _where([triggers[n] for n in numbers]),
+                    [(_which([triggers[n] for n in by_kind[k]]), tuple(by_kind[k])) for k in kinds],
+                )
             )
-            for kind, numbers in by_kind.items()
-        )
 
     def __call__(self, raw: bytes) -> Sequence[int]:
         """Numbers of the triggers that match somewhere in `raw`."""
         found: list[int] | None = None
-        for match, _, numbers in self._kinds:
-            hits = match(raw)
-            if hits:
-                here = [numbers[hit] for hit in hits]
-                found = here if found is None else found + here
+        for _, sets in self._searches:
+            for match, numbers in sets:
+                hits = match(raw)
+                if hits:
+                    here = [numbers[hit] for hit in hits]
+                    found = here if found is None else found + here
         return _NOTHING if found is None else found
 
     def among(self, texts: Sequence[str]) -> dict[int, list[int]]:
@@ -107,10 +123,10 @@ class Triggers:
         found: dict[int, list[int]] = {}
         # Texts hold no NUL. If one did, places could not be told.
         is_apart = joined.count(b"\0") == len(texts) - 1
-        for match, find, numbers in self._kinds:
+        for find, sets in self._searches:
             if find is None or not is_apart:
                 for place, text in enumerate(texts):
-                    _note(match(text.encode("utf-8", "replace")), numbers, place, found)
+                    _note(text.encode("utf-8", "replace"), sets, place, found)
                 continue
             place, begin, end = 0, 0, len(joined)
             while begin < end:
@@ -125,7 +141,7 @@ class Triggers:
                 while True:
                     after = joined.find(b"\0", begin)
                     after = end if after < 0 else after
-                    _note(match(joined[begin:after]), numbers, place, found)
+                    _note(joined[begin:after], sets, place, found)
                     if after >= stop or after == end:
                         break
                     place, begin = place + 1, after + 1
@@ -133,11 +149,11 @@ class Triggers:
         return found
 
 
-def _note(
-    hits: list[int], numbers: tuple[int, ...], place: int, found: dict[int, list[int]]
-) -> None:
-    if hits:
-        found.setdefault(place, []).extend([numbers[hit] for hit in hits])
+def _note(raw: bytes, sets: list[_Which], place: int, found: dict[int, list[int]]) -> None:
+    for match, numbers in sets:
+        hits = match(raw)
+        if hits:
+            found.setdefault(place, []).extend([numbers[hit] for hit in hits])
 
 
 def _which(triggers: Sequence[str]) -> _Match:
