@@ -94,10 +94,9 @@ class Codec:
         `note` is told of each record and of the source of each of its columns (explain.py).
         """
         slices = self.map_in_slices(export, received_unix_ns=received_unix_ns, key=key, note=note)
-        batch = None
-        for batch in slices:  # noqa: B007 - the last one is the batch
+        batch = next(slices)
+        for _ in slices:
             pass
-        assert batch is not None
         return batch
 
     def map_in_slices(
@@ -107,8 +106,11 @@ class Codec:
         received_unix_ns: int,
         key: SenderKey,
         note: Note | None = None,
-    ) -> Iterator[RedactedBatch | None]:
-        """The same with None after each slice of records, so that others may have the processor."""
+    ) -> Iterator[RedactedBatch]:
+        """The same batch after each slice of records: whoever takes them out has them in the cache.
+
+        What it says besides its records holds when all slices were made.
+        """
         tallies = export.tallies
         batch = Batch([], {}, 0, redactions=tallies.redactions)
         run = Run(
@@ -122,10 +124,11 @@ class Codec:
             facts_of=lambda stream: self._facts_of(stream, key),
             note=note,
         )
+        redacted = RedactedBatch(batch)
         for _ in map_logs(export.logs, run):
-            yield None
+            yield redacted
         for _ in map_spans(export.spans, run):
-            yield None
+            yield redacted
         batch.received = tallies.received
         batch.replaced_characters += tallies.replaced
         for reject in tallies.rejects:
@@ -133,7 +136,7 @@ class Codec:
             batch.rejected_at.setdefault(reject.reason, reject.where)
         if run.odd_times:
             batch.warnings.append(odd_times_text(run.odd_times))
-        yield RedactedBatch(batch)
+        yield redacted
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:
         shape = self._memos.shapes.find(keys)

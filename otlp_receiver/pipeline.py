@@ -25,7 +25,7 @@ from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KeyInfo
 from otlp_receiver.turns import Turns
 from storage import failpoints
-from storage.framing import Framing
+from storage.framing import FrameInMaking, Framing
 from storage.record import RedactedBatch
 from storage.spool.frame import NO_HASH, Frame
 from storage.spool.spool import Spool
@@ -114,52 +114,47 @@ class Ingest:
         key: KeyInfo,
     ) -> tuple[RedactedBatch, Frame | None]:
         """The frame of a body; None when it holds no record."""
+        making = self._begin(arrival, key)
         redacted = codec.redact(codec.decode(*kind, body))
-        batch = codec.map(redacted, received_unix_ns=arrival[0], key=key)
-        return batch, self._encoded(batch, arrival, kind[0], body, key)
+        for batch in codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key):
+            making.take(batch)
+        return batch, _finished(making, batch, kind[0], body, key)
 
     async def _frame_in_slices(
         self, arrival: tuple[int, int], kind: tuple[Signal, Encoding], body: bytes, key: KeyInfo
     ) -> tuple[RedactedBatch, Frame | None]:
         """The same on the event loop, which sees to others (the writer's COPY) now and then."""
-        codec = self._codec
+        codec, making = self._codec, self._begin(arrival, key)
         redacted = codec.redact(codec.decode(*kind, body))
-        batch = None
         for batch in codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key):
-            if batch is None:
+            if making.rows:
                 await asyncio.sleep(0)
-        assert batch is not None
-        return batch, self._encoded(batch, arrival, kind[0], body, key)
+            making.take(batch)
+        return batch, _finished(making, batch, kind[0], body, key)
 
-    def _encoded(
-        self,
-        batch: RedactedBatch,
-        arrival: tuple[int, int],
-        signal: Signal,
-        body: bytes,
-        key: KeyInfo,
-    ) -> Frame | None:
-        if not batch.received:
-            return None
+    def _begin(self, arrival: tuple[int, int], key: KeyInfo) -> FrameInMaking:
         received_unix_ns, batch_id = arrival
-        return self._framing.frame(
-            batch,
-            batch_id=batch_id,
-            received_unix_ns=received_unix_ns,
-            signal=signal.value,
-            ingest_key_id=key.id,
-            request_hash=_request_hash(signal, key, body) if _may_recur(batch) else NO_HASH,
+        return self._framing.begin(
+            batch_id=batch_id, received_unix_ns=received_unix_ns, ingest_key_id=key.id
         )
 
 
-def _may_recur(batch: RedactedBatch) -> bool:
-    """Whether equal bytes mean the same events twice: every record has a time of its own."""
-    return bool(batch.records) and batch.every_record_has_time
+def _finished(
+    making: FrameInMaking, batch: RedactedBatch, signal: Signal, body: bytes, key: KeyInfo
+) -> Frame | None:
+    if not batch.received:
+        return None
+    may_recur = making.rows and batch.every_record_has_time
+    hashed = _request_hash(signal, key, body) if may_recur else NO_HASH
+    return making.frame(batch, signal=signal.value, request_hash=hashed)
 
 
 def _request_hash(signal: Signal, key: KeyInfo, body: bytes) -> bytes:
     """What a retry of the same request has in common with it: key, path, inflated body.
 
-    The encoding need not be part of it: no bytes are the same export in both.
+    It is asked for where equal bytes mean the same events twice: every record has a time of its
+    own. The encoding need not be part of it: no bytes are the same export in both.
     """
-    return hashlib.sha256(b"%d %b\n" % (key.id, signal.value.encode()) + body).digest()
+    hashed = hashlib.sha256(b"%d %b\n" % (key.id, signal.value.encode()))
+    hashed.update(body)
+    return hashed.digest()

@@ -70,6 +70,51 @@ class _PartInMaking:
     odd: i64 = 0
 
 
+class Encoder:
+    """Makes the rows of one request into one Part per retention class."""
+
+    __slots__ = ("_batch_id", "_classify", "_making", "_rows", "rows")
+
+    def __init__(
+        self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int, classify: Classify
+    ) -> None:
+        self._batch_id = batch_id
+        self._classify = classify
+        self._making: dict[str, _PartInMaking] = {}
+        self._rows = _Rows(batch_id, received_unix_ns, ingest_key_id)
+        self.rows = 0
+        """How many there are so far: the `position` of the next one."""
+
+    def add(self, batch: RedactedBatch, nonces: bytes) -> None:
+        """Add the records of a batch; `nonces` holds 16 random bytes for each."""
+        classify, making, rows = self._classify, self._making, self._rows
+        position = self.rows
+        for place, record in enumerate(batch.records):
+            row = rows.row(record, position + place, nonces[place * 16 : place * 16 + 16])
+            class_name = classify(record)
+            part = making.get(class_name)
+            if part is None:
+                part = making[class_name] = _PartInMaking()
+            part.rows.append(row)
+            leaf = _leaf.copy()
+            leaf.update(row)
+            part.leaves.append(leaf.digest())
+            created_us: i64 = record.created_unix_ns // 1000
+            count = _count_of(part, created_us // 60_000_000, record)
+            count.rows += 1
+            count.bytes += len(row)
+            if record.odd_time:
+                part.odd += 1
+            else:
+                part.min_us = min(part.min_us, created_us)
+                part.max_us = max(part.max_us, created_us)
+        self.rows = position + len(batch.records)
+
+    def parts(self) -> list[Part]:
+        """What was added, in order of class name."""
+        return [_finish(name, self._making[name], self._batch_id) for name in sorted(self._making)]
+
+
 def encode(
     batch: RedactedBatch,
     *,
@@ -79,49 +124,29 @@ def encode(
     classify: Classify,
     nonces: bytes,
 ) -> list[Part]:
-    """The batch as one Part per retention class, in order of class name.
-
-    `nonces` holds 16 random bytes per record. `position` is the place in `batch.records`.
-    """
-    making: dict[str, _PartInMaking] = {}
-    rows = _Rows(batch_id, received_unix_ns, ingest_key_id, nonces)
-    for position, record in enumerate(batch.records):
-        row = rows.row(record, position)
-        class_name = classify(record)
-        part = making.get(class_name)
-        if part is None:
-            part = making[class_name] = _PartInMaking()
-        part.rows.append(row)
-        leaf = _leaf.copy()
-        leaf.update(row)
-        part.leaves.append(leaf.digest())
-        created_us: i64 = record.created_unix_ns // 1000
-        count = _count_of(part, created_us // 60_000_000, record)
-        count.rows += 1
-        count.bytes += len(row)
-        if record.odd_time:
-            part.odd += 1
-        else:
-            part.min_us = min(part.min_us, created_us)
-            part.max_us = max(part.max_us, created_us)
-    return [_finish(name, making[name], batch_id) for name in sorted(making)]
+    """A whole batch at once."""
+    encoder = Encoder(
+        batch_id=batch_id,
+        received_unix_ns=received_unix_ns,
+        ingest_key_id=ingest_key_id,
+        classify=classify,
+    )
+    encoder.add(batch, nonces)
+    return encoder.parts()
 
 
 class _Rows:
-    """Writes the rows of one batch, one after the other, in one piece of memory."""
+    """Writes the rows of one request, one after the other, in one piece of memory."""
 
-    __slots__ = ("_arrival", "_nonces", "_sender", "_writer")
+    __slots__ = ("_arrival", "_sender", "_writer")
 
-    def __init__(
-        self, batch_id: int, received_unix_ns: int, ingest_key_id: int, nonces: bytes
-    ) -> None:
+    def __init__(self, batch_id: int, received_unix_ns: int, ingest_key_id: int) -> None:
         self._writer = BytesWriter()
-        self._nonces = nonces
         self._arrival = _int8(received_unix_ns // 1000 - PG_EPOCH_US) + _int8(batch_id)
         tenant = 0
         self._sender = _pack_int4(4, ingest_key_id) + _pack_int4(4, tenant)
 
-    def row(self, record: Record, position: i64) -> bytes:
+    def row(self, record: Record, position: i64, nonce: bytes) -> bytes:
         """One tuple, in the order of COLUMNS."""
         writer = self._writer
         writer.truncate(0)
@@ -152,7 +177,7 @@ class _Rows:
         _write(writer, record.trace_id)
         _write(writer, record.span_id)
         _write(writer, record.parent_span_id)
-        _write(writer, self._nonces[position * 16 : position * 16 + 16])
+        _write(writer, nonce)
         address = record.ip_address
         if address is None:
             write_i32_be(writer, _NULL)

@@ -3,7 +3,7 @@
 import os
 
 from storage.batch_ids import BatchIds
-from storage.copy_binary import Classify, encode
+from storage.copy_binary import Classify, Encoder
 from storage.errors import SpoolNotReady
 from storage.record import RedactedBatch
 from storage.spool.frame import NO_HASH, Frame
@@ -31,6 +31,18 @@ class Framing:
             self._ids = BatchIds(spool_id, self._spool.state.last_batch_id)
         return self._ids.next(unix_ns)
 
+    def begin(
+        self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int = 0
+    ) -> "FrameInMaking":
+        """A frame whose records come piece by piece."""
+        encoder = Encoder(
+            batch_id=batch_id,
+            received_unix_ns=received_unix_ns,
+            ingest_key_id=ingest_key_id,
+            classify=self._classify,
+        )
+        return FrameInMaking(encoder, batch_id, received_unix_ns, ingest_key_id)
+
     def frame(
         self,
         batch: RedactedBatch,
@@ -39,27 +51,48 @@ class Framing:
         received_unix_ns: int,
         signal: str,
         ingest_key_id: int = 0,
-        request_hash: bytes = NO_HASH,
     ) -> Frame:
-        """The batch, encoded, as it goes to disk."""
-        parts = encode(
-            batch,
-            batch_id=batch_id,
-            received_unix_ns=received_unix_ns,
-            ingest_key_id=ingest_key_id,
-            classify=self._classify,
-            nonces=os.urandom(16 * len(batch.records)),
+        """The batch, encoded, as it goes to disk; it is left without its records."""
+        making = self.begin(
+            batch_id=batch_id, received_unix_ns=received_unix_ns, ingest_key_id=ingest_key_id
         )
+        making.take(batch)
+        return making.frame(batch, signal=signal)
+
+
+class FrameInMaking:
+    """Encodes records as soon as they are mapped, while they are in the cache."""
+
+    def __init__(
+        self, encoder: Encoder, batch_id: int, received_unix_ns: int, ingest_key_id: int
+    ) -> None:
+        self._encoder = encoder
+        self._batch_id = batch_id
+        self._received_unix_ns = received_unix_ns
+        self._ingest_key_id = ingest_key_id
+
+    @property
+    def rows(self) -> int:
+        """Records taken so far."""
+        return self._encoder.rows
+
+    def take(self, batch: RedactedBatch) -> None:
+        """Encode the batch's records, and leave it without them."""
+        self._encoder.add(batch, os.urandom(16 * len(batch.records)))
+        batch.records.clear()
+
+    def frame(self, batch: RedactedBatch, *, signal: str, request_hash: bytes = NO_HASH) -> Frame:
+        """What was taken, and what the batch says of all of it, as it goes to disk."""
         return Frame(
-            batch_id=batch_id,
-            received_unix_ns=received_unix_ns,
-            ingest_key_id=ingest_key_id,
+            batch_id=self._batch_id,
+            received_unix_ns=self._received_unix_ns,
+            ingest_key_id=self._ingest_key_id,
             signal=signal,
             request_hash=request_hash,
             received=batch.received,
             derived=batch.derived,
             rejected=batch.rejected,
             streams=tuple(batch.streams.values()),
-            parts=tuple(parts),
+            parts=tuple(self._encoder.parts()),
             rejected_modules=tuple((*key, n) for key, n in batch.rejected_modules.items()),
         )

@@ -10,11 +10,11 @@ layout raises it and keeps the old reader (tests/unit/storage/frames/ holds fram
 """
 
 import struct
-import zlib
 from dataclasses import dataclass
 from mmap import mmap
 
 import orjson
+from isal.isal_zlib import crc32
 
 from storage.columns import COPY_COLUMNS, ENCODING_VERSION
 from storage.record import Part, StreamDef
@@ -122,7 +122,7 @@ def encode_frame(frame: Frame) -> list[bytes]:
     payload = [piece for part in frame.parts for piece in (part.leaves, part.copy_bytes)]
     crc = 0
     for piece in payload:
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
     prefix = struct.pack(
         ">4sHHIQ",
         MAGIC,
@@ -131,7 +131,7 @@ def encode_frame(frame: Frame) -> list[bytes]:
         len(header),
         sum(map(len, payload)),
     )
-    head_crc = _CRC.pack(zlib.crc32(header, zlib.crc32(prefix)))
+    head_crc = _CRC.pack(crc32(header, crc32(prefix)))
     return [prefix + head_crc + header, *payload, _CRC.pack(crc)]
 
 
@@ -155,7 +155,7 @@ def read_head(buffer: bytes | mmap, at: int = 0) -> FrameHead:
     if len(buffer) < end:
         raise FrameDamaged("the file ends within a frame's header", torn=True)
     header = buffer[at + PREFIX_BYTES : end]
-    if zlib.crc32(header, zlib.crc32(buffer[at : at + PREFIX_BYTES - 4])) != head_crc:
+    if crc32(header, crc32(buffer[at : at + PREFIX_BYTES - 4])) != head_crc:
         raise FrameDamaged("the frame's header does not match its checksum")
     size = PREFIX_BYTES + header_length + payload_length + 4
     if version > FRAME_VERSION or encoding > ENCODING_VERSION:
@@ -185,7 +185,7 @@ def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
         raise FrameDamaged("the file ends within a frame's payload", torn=True, size=head.size)
     end = at + head.size
     payload = buffer[end - 4 - _payload_length(head) : end - 4]
-    if zlib.crc32(payload) != _CRC.unpack_from(buffer, end - 4)[0]:
+    if crc32(payload) != _CRC.unpack_from(buffer, end - 4)[0]:
         raise FrameDamaged("the frame's rows do not match their checksum", size=head.size)
     try:
         return _frame_in(head, payload), head.size
