@@ -3,12 +3,14 @@
     python -m loadtests.bench_latency [--repeats 20]
 
 Starts a fresh opslog. The floor of an honest 200 is one fdatasync of the spool's disk, so that is
-measured in the same run, on the same folder, in turn with the requests.
+measured in the same run, on the same folder, in turn with the requests. The request is one piece of
+bytes on a bare socket, as the load tool sends it: Python's HTTP client takes longer than opslog does.
 """
 
 import argparse
 import http.client
 import os
+import socket
 import statistics
 import sys
 import time
@@ -27,7 +29,10 @@ def main() -> int:
     repeats = wish.parse_args().repeats
     with Product.running() as product:
         token = product.token("ADMIN")
-        sender, reader = connection(product.otlp_url), connection(product.api_url)
+        place, api = urlsplit(product.otlp_url), urlsplit(product.api_url)
+        sender = socket.create_connection((place.hostname, place.port), 10)
+        sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = http.client.HTTPConnection(api.hostname or "", api.port, timeout=10)
         figures: dict[str, list[float]] = {"fdatasync": [], "answer": [], "visible": []}
         for n in range(-5, repeats):  # the first ones warm caches and connections
             measured = one(product, sender, reader, token, n % 1000)
@@ -38,21 +43,38 @@ def main() -> int:
     for name, values in figures.items():
         print(f"{name:10} p50 {statistics.median(values):7.2f} ms   max {max(values):7.2f} ms")
     medians = {name: statistics.median(values) for name, values in figures.items()}
-    print(f"answer minus fdatasync: {medians['answer'] - medians['fdatasync']:.2f} ms (at most 2)")
-    held = medians["answer"] <= medians["fdatasync"] + 2 and medians["visible"] <= 50
+    print(f"answer minus fdatasync: {medians['answer'] - medians['fdatasync']:.2f} ms (at most 1)")
+    held = medians["answer"] <= medians["fdatasync"] + 1 and medians["visible"] <= 50
     print("held" if held else "not held")
     return 0 if held else 1
 
 
-def connection(url: str) -> http.client.HTTPConnection:
-    """A connection that is kept alive."""
-    place = urlsplit(url)
-    return http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+def answered_s(sender: socket.socket, body: bytes) -> float:
+    """Seconds from the first byte of a request to the last of its 200."""
+    head = (
+        "POST /v1/logs HTTP/1.1\r\nHost: opslog\r\nContent-Type: application/x-protobuf\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    request = head.encode() + body
+    began = time.perf_counter()
+    sender.sendall(request)
+    answer = sender.recv(65_536)
+    while (end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < end + 4 + length_in(answer):
+        answer += sender.recv(65_536)
+    took_s = time.perf_counter() - began
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise SystemExit(f"the record was answered {answer.decode(errors='replace')}")
+    return took_s
+
+
+def length_in(head: bytes) -> int:
+    """What the header says of the body's length."""
+    return int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
 
 
 def one(
     product: Product,
-    sender: http.client.HTTPConnection,
+    sender: socket.socket,
     reader: http.client.HTTPConnection,
     token: str,
     number: int,
@@ -61,13 +83,8 @@ def one(
     synced = fdatasync_s(product)
     run = f"alone-{number}-{os.getpid()}"
     body = shop_request(run, number, 1, time.time_ns())
-    began = time.perf_counter()
-    sender.request("POST", "/v1/logs", body, {"Content-Type": "application/x-protobuf"})
-    answer = sender.getresponse()
-    answer.read()
+    answer_s = answered_s(sender, body)
     acknowledged = time.perf_counter()
-    if answer.status != 200:
-        raise SystemExit(f"the record was answered {answer.status}")
     headers = {"Authorization": f"Bearer {token}"}
     while True:
         reader.request("GET", f"/api/v1/logs?sourceModule={run}&limit=1", headers=headers)
@@ -75,7 +92,7 @@ def one(
             break
     return {
         "fdatasync": synced,
-        "answer": acknowledged - began,
+        "answer": answer_s,
         "visible": time.perf_counter() - acknowledged,
     }
 

@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from config import logs
 from config.machine import keep_memory_to_ourselves
@@ -48,6 +49,17 @@ async def _until_told(work: Work) -> None:
         await work(stop)
     finally:
         watchdog.stop()
+
+
+@asynccontextmanager
+async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Runs something beside the rest, and ends it."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def say_ready() -> None:

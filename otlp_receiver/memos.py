@@ -81,7 +81,7 @@ class Memos:
     __slots__ = ("attributes", "facts", "heads", "marked", "shapes", "streams", "texts")
 
     def __init__(self) -> None:
-        self.attributes: Memo[Hashable, Attribute] = Memo(65_536, 48 * MIB)
+        self.attributes: Memo[Hashable, Attribute] = Memo(16_384, 24 * MIB)
         """By their wire bytes, or (key, member, content, type) from JSON; without hits."""
         self.marked: Memo[Hashable, Attribute] = Memo(8_192, 8 * MIB)
         """The same for those in which redaction hid something: each use must be counted."""

@@ -195,7 +195,7 @@ async def query_server(
             now_ns=now_ns,
         ),
     )
-    # As opslog/app.py serves it.
+    # As opslog/answering.py serves it.
     settled = TestServer(app)
     await settled.start_server(max_line_size=MAX_LINE_BYTES)
     async with TestClient(settled) as client:
