@@ -18,6 +18,9 @@ from storage.errors import SpoolFailed
 from storage.spool.files import sync_folder
 from storage.spool.frame import Frame
 
+_MOST_PIECES = min(os.sysconf("SC_IOV_MAX"), 1024)
+"""Of one call (POSIX, writev)."""
+
 Durable = Callable[[list[tuple[Frame, int]], OSError | None], Awaitable[None]]
 """Told after each sync, before the senders are: the frames with their sizes, or the failure."""
 
@@ -71,10 +74,10 @@ class GroupCommit:
             group, self._waiting = self._waiting, []
             self._began_s = time.monotonic()
             size = sum(entry[2] for entry in group)
-            data = b"".join([piece for entry in group for piece in entry[1]])
+            pieces = [piece for entry in group for piece in entry[1]]
             failure: OSError | None = None
             try:
-                await loop.run_in_executor(self._io, self._write, data)
+                await loop.run_in_executor(self._io, self._write, pieces)
             except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
                 failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
             self.pending_bytes -= size
@@ -85,16 +88,13 @@ class GroupCommit:
         self._began_s = None
         self._running = None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
         """Append and sync; after a failure the file ends where it did and is not used again."""
         if self._descriptor < 0:
             raise OSError(errno.EIO, "no spool file is open")
         try:
             failpoints.reach("spool.before_write")
-            view = memoryview(data)
-            at = 0
-            while at < len(data):
-                at += os.pwrite(self._descriptor, view[at:], self._end + at)
+            end = _write_all(self._descriptor, pieces, self._end)
             failpoints.reach("spool.before_fsync")
             os.fdatasync(self._descriptor)
         except BaseException:
@@ -103,7 +103,7 @@ class GroupCommit:
             os.close(self._descriptor)
             self._descriptor = -1
             raise
-        self._end += len(data)
+        self._end = end
         failpoints.reach("spool.after_fsync")
 
     async def switch(self, path: Path, header: bytes, *, before: Callable[[], None]) -> None:
@@ -142,6 +142,24 @@ class GroupCommit:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
+    """Write the pieces one behind the other from `at` on, without joining them; the new end."""
+    left: list[bytes | memoryview] = [piece for piece in pieces if piece]
+    while left:
+        written = os.pwritev(descriptor, left[:_MOST_PIECES], at)
+        if not written:
+            raise OSError(errno.EIO, "nothing was written")
+        at += written
+        done = 0
+        while done < len(left) and written >= len(left[done]):
+            written -= len(left[done])
+            done += 1
+        del left[:done]
+        if written:  # the disk took a part of a piece
+            left[0] = memoryview(left[0])[written:]
+    return at
 
 
 def _tell(waiting: list["asyncio.Future[None]"], failure: OSError | None) -> None:

@@ -411,6 +411,35 @@ async def test_a_file_whose_sync_failed_is_never_synced_again(folder):
     await spool.close()
 
 
+@pytest.mark.parametrize("most", [1, 37, 10**9])
+async def test_a_disk_may_take_any_part_of_what_it_is_given(folder, monkeypatch, most):
+    """A group of many pieces, of which a call writes at most so many bytes, is whole afterwards."""
+    real = os.pwritev
+
+    def in_parts(descriptor, pieces, at):
+        return real(descriptor, [b"".join(pieces)[:most]], at)
+
+    monkeypatch.setattr("os.pwritev", in_parts)
+    monkeypatch.setattr("storage.spool.group_commit._MOST_PIECES", 3)
+    spool = await opened(folder)
+    sent = await append(spool, 3)
+    crash(spool)
+
+    assert await drain(await opened(folder)) == sent
+
+
+async def test_a_disk_that_takes_nothing_is_one_that_refuses(folder, monkeypatch):
+    spool = await opened(folder)
+    await append(spool, 1)
+    monkeypatch.setattr("os.pwritev", lambda *_: 0)
+
+    with pytest.raises(SpoolFailed):
+        await append(spool, 1)
+
+    monkeypatch.undo()
+    await append(spool, 1)
+
+
 async def test_when_no_file_can_be_begun_the_spool_recovers_by_itself(folder, monkeypatch):
     spool = await opened(folder)
     failpoints.configure("spool.before_fsync=enospc@1")
