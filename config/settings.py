@@ -193,7 +193,7 @@ class WriterSettings(Section):
     """How waiting frames become transactions."""
 
     linger_ms: Annotated[float, Field(ge=0, le=500)] = 10.0
-    """An idle writer waits this long for company before it flushes."""
+    """How long the writer waits for company before each flush, unless much waits already."""
     max_rows: Annotated[int, Field(ge=1)] = 20_000
     """Most rows of one transaction; a single request may be larger."""
     max_bytes: Annotated[int, Field(ge=64 * 1024)] = 16 * MIB

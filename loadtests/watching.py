@@ -31,11 +31,13 @@ class Memory:
 @contextmanager
 def memory_watch(product: Product) -> Iterator[Memory]:
     """Looks twice a second at what all processes have for themselves."""
+    assert product.process is not None
     memory, stop = Memory(), threading.Event()
 
     def look() -> None:
         while not stop.wait(0.5):
-            memory.peak_bytes = max(memory.peak_bytes, own_bytes(product.pids()))
+            house = [product.process.pid, *product.pids()]
+            memory.peak_bytes = max(memory.peak_bytes, own_bytes(house))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

@@ -185,6 +185,28 @@ async def test_an_idle_taker_lingers_for_company(folder):
     await spool.close()
 
 
+async def test_a_taker_that_finds_little_lingers_as_well(folder):
+    spool = await opened(folder)
+    await append(spool, 1)
+    taking = asyncio.create_task(spool.take(100, 2**20, 0.05))
+    await asyncio.sleep(0)
+
+    await append(spool, 1)
+
+    assert len(await taking) == 2
+    await spool.close()
+
+
+async def test_a_taker_that_finds_much_takes_it_at_once(folder):
+    spool = await opened(folder)
+    await append(spool, 9, rows=3)
+
+    taken = await asyncio.wait_for(spool.take(100, 2**20, 3600), 10)
+
+    assert len(taken) == 9
+    await spool.close()
+
+
 async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(quick_folder):
     whole = b"".join(encode_frame(make_frame([make_record()])))
     quick_folder.mkdir()
