@@ -200,7 +200,7 @@ class WriterSettings(Section):
     """Most COPY bytes of one transaction."""
     connections: Annotated[int, Field(ge=1, le=16)] = 1
     """Transactions at the same time per receiver."""
-    memory_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    memory_bytes: Annotated[int, Field(ge=MIB)] = 16 * MIB
     """Waiting frames kept in memory; beyond it the writer reads them back from the spool."""
 
 
