@@ -17,6 +17,8 @@ PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 TWO_FRAMES = """() => new Promise(done =>
     requestAnimationFrame(() => requestAnimationFrame(() => done())))"""
+AT_REST = """() => !document.querySelector("[aria-busy=true]")
+    && !document.getAnimations().some(one => one instanceof CSSTransition)"""
 WATCH = """id => {
     const place = document.querySelector(`[data-testid=${id}]`)
     window.watched = []
@@ -118,8 +120,10 @@ class Viewer:
 
     def complaints(self) -> list[str]:
         """What axe-core finds wrong for people with disabilities (WCAG 2.2 A and AA, practices)."""
-        # Colours that are on their way when a theme changes have arrived after a frame.
+        # Colours that are on their way when a theme changes have arrived after a frame, or when
+        # their transition ends; what is being fetched anew is pale until it is there.
         self.page.evaluate(TWO_FRAMES)
+        self.page.wait_for_function(AT_REST)
         found = Axe().run(self.page).response
         return [
             f"{rule['id']}: {node['html'][:200]}: {node['failureSummary'][-200:]}"
