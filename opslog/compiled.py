@@ -74,6 +74,12 @@ def files_in(folder: Path, rooms: Path) -> dict[str, Path]:
     return files if all(file.is_file() for file in files.values()) else {}
 
 
+def modules_in(folder: Path) -> list[str]:
+    """Names of the sources that the compiled modules in `folder` were made of."""
+    names: dict[str, str] = json.loads((folder / MANIFEST).read_text())["sources"]
+    return list(names)
+
+
 def install(rooms: Path) -> None:
     """Let imports find the compiled modules, once per process."""
     if os.environ.get(PURE, "") not in {"", "0"}:

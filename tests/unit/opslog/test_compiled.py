@@ -38,6 +38,7 @@ def found(rooms):
 
 def test_what_was_made_of_these_sources_is_used(built):
     (file,) = found(built).values()
+    assert compiled.modules_in(compiled.folder_of(built)) == ["room.stage"]
 
     spec = compiled.CompiledFinder({"room.stage": file}).find_spec("room.stage", None)
 
