@@ -20,6 +20,7 @@ from otlp_receiver.export import (
     Export,
     Fresh,
     Group,
+    HeadKey,
     Odd,
     RawEvent,
     RawLink,
@@ -78,16 +79,18 @@ class ProtobufReader:
 
     def logs(self, body: bytes) -> Export:
         """An ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
-        if self._walks:
-            refuse_protobuf_bomb(body)
-            scopes = scopes_of(body)
-            if scopes is not None:
-                return Export(self._tallies, logs=self._walked_groups(body, scopes))
-        return Export(self._tallies, logs=self._log_groups(_parse(LogsRequest, body)))
+        refuse_protobuf_bomb(body)
+        scopes = scopes_of(body) if self._walks else None
+        if scopes is not None:
+            return Export(self._tallies, logs=self._walked_groups(body, scopes))
+        request = _parsed(LogsRequest, body, LogsRequest, body)
+        return Export(self._tallies, logs=self._log_groups(request))
 
     def traces(self, body: bytes) -> Export:
         """An ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
-        return Export(self._tallies, spans=self._span_groups(_parse(TracesRequest, body)))
+        refuse_protobuf_bomb(body)
+        request = _parsed(TracesRequest, body, TracesRequest, body)
+        return Export(self._tallies, spans=self._span_groups(request))
 
     def _walked_groups(
         self, body: bytes, scopes: list[Scope]
@@ -119,26 +122,11 @@ class ProtobufReader:
         if not read(body, begin, end, fields):
             return self._log_row(_parsed(LogRecord, body[begin:end], LogsRequest, body))
         raws = fields.attributes
-        attributes = [self._young.get(raw) for raw in raws]
-        fresh: list[Fresh] = []
-        if None in attributes:
-            self._miss(attributes, raws, "attributes", fresh)
-        tally = self._tally
-        value = any_value(body[fields.body_begin : fields.body_end], tally)
-        odd = None
-        if tally.touched or len(attributes) > self._max_attributes:
-            odd = self._odd(attributes)
-        return (
-            (fields.number, fields.text, fields.flags, fields.event_name, fields.dropped),
-            fields.time_ns,
-            fields.observed_ns,
-            fields.trace_id,
-            fields.span_id,
-            value,
-            attributes,
-            fresh,
-            odd,
-        )
+        head = (fields.number, fields.text, fields.flags, fields.event_name, fields.dropped)
+        times = (fields.time_ns, fields.observed_ns)
+        ids = (fields.trace_id, fields.span_id)
+        value = body[fields.body_begin : fields.body_end]
+        return self._row(head, times, ids, value, raws, [self._young.get(raw) for raw in raws])
 
     def _log_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawLog]]:
         for i, resource in enumerate(request.resource_logs):
@@ -204,17 +192,30 @@ class ProtobufReader:
             bodies,
             raws,
         ) = _fields(record)
-        attributes: list[Attribute | None] = list(map(self._known, raws))
+        head = (number, text, flags, event_name, dropped)
+        body = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+        times, ids = (time_ns, observed_ns), (trace_id, span_id)
+        return self._row(head, times, ids, body, raws, list(map(self._known, raws)))
+
+    def _row(  # noqa: PLR0917 - hot: names cost
+        self,
+        head: HeadKey,
+        times: tuple[int, int],
+        ids: tuple[bytes, bytes],
+        body: bytes,
+        raws: Any,
+        attributes: list[Attribute | None],
+    ) -> RawLog:
+        """The row of a record's fields, its attributes as far as the younger memo knows them."""
         fresh: list[Fresh] = []
-        if not all(attributes):
+        if None in attributes:
             self._miss(attributes, raws, "attributes", fresh)
         tally = self._tally
-        body = any_value(bodies[0] if len(bodies) == 1 else b"".join(bodies), tally)
+        value = any_value(body, tally)
         odd = None
         if tally.touched or len(attributes) > self._max_attributes:
             odd = self._odd(attributes)
-        head = (number, text, flags, event_name, dropped)
-        return head, time_ns, observed_ns, trace_id, span_id, body, attributes, fresh, odd
+        return head, times[0], times[1], ids[0], ids[1], value, attributes, fresh, odd
 
     def _miss(
         self, attributes: list[Attribute | None], raws: Any, where: str, fresh: list[Fresh]
@@ -366,13 +367,8 @@ class ProtobufReader:
                 stream.scope.append(key_value(content, self._tally))
 
 
-def _parse(message_class: Any, body: bytes) -> Any:
-    refuse_protobuf_bomb(body)
-    return _parsed(message_class, body, message_class, body)
-
-
 def _parsed(message_class: Any, raw: bytes, request_class: Any, body: bytes) -> Any:
-    """A message of a request."""
+    """A message of a request, or the whole of it."""
     try:
         return message_class.FromString(raw)
     except DecodeError:

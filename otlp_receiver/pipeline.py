@@ -126,8 +126,9 @@ class Ingest:
         """The same on the event loop, which sees to others (the writer's COPY) now and then."""
         codec, making = self._codec, self._begin(arrival, key)
         redacted = codec.redact(codec.decode(*kind, body))
-        for batch in codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key):
-            if making.rows:
+        slices = codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key)
+        for number, batch in enumerate(slices):
+            if number:
                 await asyncio.sleep(0)
             making.take(batch)
         return batch, _finished(making, batch, kind[0], body, key)

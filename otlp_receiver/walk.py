@@ -139,8 +139,6 @@ def scopes_of(body: bytes) -> list[Scope] | None:
         begin, at = field(body, at + 1, size)
         if begin < 0 or not _add_scopes(body, begin, at, Resource(place), found):
             return None
-        if len(found) > _MOST_SCOPES:
-            return None
         place += 1
     return found
 
@@ -159,6 +157,8 @@ def _add_scopes(body: bytes, at: i64, end: i64, resource: Resource, found: list[
                 return False
             if scope.records:
                 found.append(scope)
+                if len(found) > _MOST_SCOPES:
+                    return False
             place += 1
         elif tag == _RESOURCE:
             resource.resource.append(body[begin:at])

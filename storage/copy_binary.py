@@ -42,8 +42,6 @@ _INET = {4: b"\x00\x00\x00\x08\x02\x20\x00\x04", 16: b"\x00\x00\x00\x14\x03\x80\
 _MAX_SMALLINT = 32_767
 
 _sha256 = hashlib.sha256
-_leaf = _sha256(b"\x00")
-"""What every leaf hash begins with."""
 
 
 @dataclass(slots=True)
@@ -99,9 +97,7 @@ class Encoder:
                 part = making[class_name] = _PartInMaking()
             part.rows += 1
             part.copy_bytes.write(row)
-            leaf = _leaf.copy()
-            leaf.update(row)
-            part.leaves.write(leaf.digest())
+            part.leaves.write(leaf_of(row))
             created_us: i64 = record.created_unix_ns // 1000
             count = _count_of(part, created_us // 60_000_000, record)
             count.rows += 1
