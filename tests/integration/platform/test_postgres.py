@@ -82,7 +82,7 @@ def test_it_is_private_and_checks_itself(make, home):
         "fsync": "on",
         "synchronous_commit": "on",
         "max_locks_per_transaction": "1024",
-        "wal_compression": "pglz",
+        "wal_compression": "off",
         "TimeZone": "UTC",
         "idle_in_transaction_session_timeout": "1min",
         "server_encoding": "UTF8",
