@@ -1,17 +1,22 @@
 """One fdatasync for all who wait: who arrives during a running sync shares the next.
 
-The only place that writes spool files. Write and sync run in one thread, in order; everything else
-stays on the event loop.
+    add       joins the group that waits; begins it when none is under way
+    _write    in a thread: append all, one fdatasync
+    _written  on the loop again: who keeps count first, then the senders; then the next group
+
+The only place that writes spool files. Between the thread and the senders there is no task and no
+second future: a record that is alone waits for each turn of the loop.
 """
 
 import asyncio
 import errno
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from storage import failpoints
 from storage.errors import SpoolFailed
@@ -21,8 +26,14 @@ from storage.spool.frame import Frame
 _MOST_PIECES = min(os.sysconf("SC_IOV_MAX"), 1024)
 """Of one call (POSIX, writev)."""
 
-Durable = Callable[[list[tuple[Frame, int]], OSError | None], Awaitable[None]]
-"""Told after each sync, before the senders are: the frames with their sizes, or the failure."""
+Durable = Callable[[list[tuple[Frame, int]], OSError | None], Coroutine[Any, Any, None] | None]
+"""Told after each sync, before the senders are: the frames with their sizes, or the failure.
+
+What it returns (the next file is to be begun) is done before the next group is written.
+"""
+
+_Entry = tuple[Frame, list[bytes], int, "asyncio.Future[None]"]
+"""A frame that waits: its pieces, their bytes, and its sender."""
 
 
 class GroupCommit:
@@ -33,8 +44,10 @@ class GroupCommit:
         self._io = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._descriptor = -1
         self._end = 0
-        self._waiting: list[tuple[Frame, list[bytes], int, asyncio.Future[None]]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._waiting: list[_Entry] = []
+        self._change: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.pending_bytes = 0
         """Accepted by `add`, not yet durable."""
         self._began_s: float | None = None
@@ -53,8 +66,8 @@ class GroupCommit:
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((frame, buffers, size, done))
         self.pending_bytes += size
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        if self._idle.is_set():
+            self._begin()
         await done
 
     def withdraw(self, frame: Frame) -> None:
@@ -68,25 +81,52 @@ class GroupCommit:
                 self.pending_bytes -= entry[2]
                 return
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            self._began_s = time.monotonic()
-            size = sum(entry[2] for entry in group)
-            pieces = [piece for entry in group for piece in entry[1]]
-            failure: OSError | None = None
-            try:
-                await loop.run_in_executor(self._io, self._write, pieces)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
-                failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
-            self.pending_bytes -= size
-            # When the next file cannot be begun either, the next group fails and tries again.
-            with suppress(SpoolFailed):
-                await self._durable([(entry[0], entry[2]) for entry in group], failure)
-            _tell([entry[3] for entry in group], failure)
-        self._began_s = None
-        self._running = None
+    def _begin(self) -> None:
+        """Write all that waits. No other group is begun before `_go_on`."""
+        group, self._waiting = self._waiting, []
+        self._idle.clear()
+        self._began_s = time.monotonic()
+        self._io.submit(self._write_group, group, asyncio.get_running_loop())
+
+    def _write_group(self, group: list[_Entry], loop: asyncio.AbstractEventLoop) -> None:
+        failure: OSError | None = None
+        try:
+            self._write([piece for entry in group for piece in entry[1]])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
+            failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
+        loop.call_soon_threadsafe(self._written, group, failure)
+
+    def _written(self, group: list[_Entry], failure: OSError | None) -> None:
+        self.pending_bytes -= sum(entry[2] for entry in group)
+        senders = [entry[3] for entry in group]
+        change = self._durable([(entry[0], entry[2]) for entry in group], failure)
+        if failure is None:
+            _tell(senders, None)
+        if change is None:
+            self._go_on()
+        else:
+            self._change = asyncio.create_task(self._after(change, senders, failure))
+
+    async def _after(
+        self,
+        change: Coroutine[Any, Any, None],
+        senders: list["asyncio.Future[None]"],
+        failure: OSError | None,
+    ) -> None:
+        """Begin the next file; who is told to come again is told once there is one."""
+        try:
+            with suppress(SpoolFailed):  # the next group fails as well, and tries again
+                await change
+        finally:
+            _tell(senders, failure)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._begin()
+        else:
+            self._began_s = None
+            self._idle.set()
 
     def _write(self, pieces: list[bytes]) -> None:
         """Append and sync; after a failure the file ends where it did and is not used again."""
@@ -133,8 +173,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Wait for the running sync."""
-        if self._running is not None:
-            await self._running
+        await self._idle.wait()
 
     async def stop(self) -> None:
         """Close the file and end the thread."""

@@ -13,9 +13,10 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from config.settings import SpoolSettings
 from storage import failpoints
@@ -36,9 +37,9 @@ _log = logging.getLogger(__name__)
 _FREE_CHECK_EVERY_S = 0.2
 _READ_AT_LEAST = 1 << 20
 _SLOW_DISK_BYTES_PER_S = 16 * 2**20
+"""A disk that writes this fast is slow, not hanging: large requests are given the time."""
 _MUCH = 4
 """A quarter of what a transaction takes is waiting: more of it is not worth any waiting."""
-"""A disk that writes this fast is slow, not hanging: large requests are given the time."""
 
 
 @dataclass(slots=True)
@@ -204,23 +205,23 @@ class Spool:
         if self._active is not None:
             self._active.index.write(self._active.path)
 
-    async def _durable(self, group: list[tuple[Frame, int]], failure: OSError | None) -> None:
-        """Called by the group commit after each sync, in order."""
+    def _durable(
+        self, group: list[tuple[Frame, int]], failure: OSError | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """Called by the group commit after each sync, in order; see there."""
         file = self._active
         assert file is not None
         if failure is not None:
             _log.error("spool: %s: %s; nothing of this group was kept", file.path.name, failure)
             self.state.failure = failure.strerror or str(failure)
             # A file whose sync failed is never synced again: a second sync may lie.
-            await self._begin_file()
-            return
+            return self._begin_file()
         self.state.failure = ""
         self.state.groups += 1
         for frame, size in group:
             self._arrived(file, frame, size)
         self._wake.set()
-        if file.end >= self._settings.file_bytes:
-            await self._begin_file()
+        return self._begin_file() if file.end >= self._settings.file_bytes else None
 
     def _arrived(self, file: SpoolFile, frame: Frame, size: int) -> None:
         self._drained.clear()
