@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from config import telemetry
 from config.clock import monotonic_s
+from opslog.forks import ForkServer
 from opslog.log_stream import LogStream
 from opslog.metrics import PROCESS_READY, PROCESS_STARTS
 from opslog.roles import TRY_AGAIN, Role
@@ -20,12 +22,29 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
 """Who ran this long is started again without much delay."""
 _POLL_S = 0.05
-_EXIT_POLL_S = 0.2
 _TELL_EVERY_S = 5.0
 _KILL_PATIENCE_S = 10.0
 _LINE_BYTES = 65536
+_NO_PROCESS = 71
+"""Exit code in place of that of a process that could not be made (sysexits.h, EX_OSERR)."""
 
 _log = logging.getLogger("opslog.supervisor")
+
+
+class Process(Protocol):
+    """What a child is to its watcher, however it was made."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """Negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+    def send_signal(self, number: int) -> None:
+        """Raises ProcessLookupError when it has ended."""
 
 
 class FirstStartFailed(Exception):
@@ -39,13 +58,14 @@ class FirstStartFailed(Exception):
 class Child:
     """A role and the process that fills it at the moment."""
 
-    def __init__(self, role: Role, stream: LogStream) -> None:
+    def __init__(self, role: Role, stream: LogStream, forks: ForkServer | None = None) -> None:
         self.role = role
+        self._forks = forks
         self.name = role.name
         self.was_ready = asyncio.Event()
         """Set when it has been ready once; a step when it is done, or must be tried again later."""
         self._stream = stream
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._ready_now = asyncio.Event()
         self._stop = asyncio.Event()
         self._is_renewed = False
@@ -115,39 +135,53 @@ class Child:
 
     async def _run_once(self) -> int:
         """From start to end of one process; its exit code, negative for a signal."""
-        command = await asyncio.to_thread(self.role.command)
-        reader, writer = os.pipe()
-        environment = {**command.environment, "OPSLOG_READY_FD": str(writer)}
+        output, writes = os.pipe()
+        ready, says_ready = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command.arguments(),
-                env=environment if self.role.is_ready is None else dict(command.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(*self.role.descriptors, writer),
-                limit=_LINE_BYTES,
-            )
+            process = await self._start(writes, says_ready)
+        except OSError as error:
+            _log.error("%s cannot be made: %s", self.name, error)
+            os.close(output)
+            os.close(ready)
+            return _NO_PROCESS
         finally:
-            os.close(writer)
+            os.close(writes)
+            os.close(says_ready)
         self._process = process
         PROCESS_STARTS.labels(self.name).inc()
         if self._stop.is_set():  # asked for while it was being made
             self.hurry()
-        watch = asyncio.create_task(self._watch(process, reader))
+        watch = asyncio.create_task(self._watch(process, ready))
         try:
-            await self._pass_on_lines(process)
+            await self._pass_on_lines(process, output)
             return await process.wait()
         finally:
             watch.cancel()
-            os.close(reader)
+            os.close(ready)
             self._process = None
             self._ready_now.clear()
             PROCESS_READY.labels(self.name).set(0)
             telemetry.forget_process(process.pid)
             await self._end_what_it_left(process.pid)
 
-    async def _watch(self, process: asyncio.subprocess.Process, reader: int) -> None:
+    async def _start(self, output: int, ready: int) -> Process:
+        """By the fork server where it is one of ours, else as a program of its own."""
+        role = self.role
+        command = await asyncio.to_thread(role.command)
+        if self._forks is not None and role.arguments:
+            handed = (output, ready, *role.descriptors)
+            return await self._forks.fork(role.arguments, command.environment, handed)
+        environment = {**command.environment, "OPSLOG_READY_FD": str(ready)}
+        return await asyncio.create_subprocess_exec(
+            *command.arguments(),
+            env=environment if role.is_ready is None else dict(command.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(*role.descriptors, ready),
+        )
+
+    async def _watch(self, process: Process, reader: int) -> None:
         """Waits until it is ready, and says so when that takes long."""
         next_word = monotonic_s() + _TELL_EVERY_S
         os.set_blocking(reader, False)
@@ -169,20 +203,20 @@ class Child:
         except BlockingIOError:
             return False
 
-    async def _pass_on_lines(self, process: asyncio.subprocess.Process) -> None:
+    async def _pass_on_lines(self, process: Process, output: int) -> None:
         """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
-        assert process.stdout is not None
-        exited = asyncio.create_task(_exited(process))
-        while True:
-            line = asyncio.create_task(_line(process.stdout))
-            await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
-            if not line.done():  # it has ended, but somebody holds its output open
-                await self._end_what_it_left(process.pid)
-            text = await line
-            if not text:
-                exited.cancel()
-                return
-            self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
+        exited = asyncio.create_task(process.wait())
+        async with _lines(output) as lines:
+            while True:
+                line = asyncio.create_task(_line(lines))
+                await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
+                if not line.done():  # it has ended, but somebody holds its output open
+                    await self._end_what_it_left(process.pid)
+                text = await line
+                if not text:
+                    exited.cancel()
+                    return
+                self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
 
     async def _end_what_it_left(self, pid: int) -> None:
         end_session(pid)
@@ -201,10 +235,18 @@ class Child:
         _log.info("%s: %s", self.name, line)
 
 
-async def _exited(process: asyncio.subprocess.Process) -> None:
-    """Unlike `wait()`, which also waits until nobody holds the output open any more."""
-    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for it
-        await asyncio.sleep(_EXIT_POLL_S)
+@contextlib.asynccontextmanager
+async def _lines(output: int) -> AsyncIterator[asyncio.StreamReader]:
+    """Reads from a pipe, and closes it."""
+    reader = asyncio.StreamReader(limit=_LINE_BYTES)
+    pipe = os.fdopen(output, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        yield reader
+    finally:
+        transport.close()
 
 
 async def _line(output: asyncio.StreamReader) -> bytes:

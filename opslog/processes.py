@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -57,10 +57,13 @@ class Command:
         return [*launcher, *map(str, numbers), str(self.folder), *self.program]
 
 
-def start(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+def start(
+    command: Command, *, output: IO[bytes] | int, handed: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Starts the command as a child of this thread, which must live as long as the child shall.
 
-    (The kernel's notice is bound to the thread that made the child, not to the process.)
+    It gets the descriptors `handed` under the numbers that they have here. (The kernel's notice is
+    bound to the thread that made the child, not to the process.)
     """
     return subprocess.Popen(  # noqa: S603 - programs are ours, arguments are a list
         command.arguments(),
@@ -68,6 +71,7 @@ def start(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[byte
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
+        pass_fds=handed,
     )
 
 

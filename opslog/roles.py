@@ -35,6 +35,8 @@ class Role:
     """Asked again and again; None: the process says so itself on the pipe OPSLOG_READY_FD."""
     descriptors: tuple[int, ...] = ()
     """Handed on to it: listening sockets."""
+    arguments: tuple[str, ...] = ()
+    """Of `opslog`, where it is a process of our own; the fork server can make it (forks.py)."""
     stop_signal: signal.Signals = signal.SIGTERM
     quick_signal: signal.Signals = signal.SIGKILL
     is_step: bool = False
@@ -70,6 +72,7 @@ def own_role(
         name=name,
         command=lambda: command,
         descriptors=() if fd is None else (fd,),
+        arguments=arguments,
         is_step=arguments[0] == "migrate",
     )
 

@@ -27,7 +27,7 @@ def run(settings: Settings, work: Work) -> None:
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
     # A thread that finishes a sync waits for the interpreter at most this long.
     sys.setswitchinterval(0.001)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_until_told(work))
 
 
@@ -70,7 +70,8 @@ def say_ready() -> None:
         os.close(int(descriptor))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Of uvloop's event loops, where that is installed; else None: asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 - an optional extra
     except ImportError:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from config.errors import OpslogError, SetupError
 from opslog.child import Child, FirstStartFailed
+from opslog.forks import ForkServer
 from opslog.log_stream import LogStream
 from opslog.roles import Role
 
@@ -39,6 +40,7 @@ class Supervisor:
         stop_timeout_s: float,
         listeners: Sequence[socket.socket] = (),
         check: Callable[[], Sequence[str]] | None = None,
+        forks: ForkServer | None = None,
     ) -> None:
         """Of roles in groups.
 
@@ -49,8 +51,10 @@ class Supervisor:
             listeners: closed as soon as the end begins: what comes then is refused.
             check: names the settings that a SIGHUP changes, or raises what is wrong with them;
                 without it SIGHUP ends.
+            forks: makes our own processes; without it each is started as a program.
         """
-        self.groups = [[Child(role, stream) for role in group] for group in groups]
+        self.groups = [[Child(role, stream, forks) for role in group] for group in groups]
+        self._forks = forks
         self._stop_timeout_s = stop_timeout_s
         self._listeners = listeners
         self._check = check
@@ -64,11 +68,15 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in ENDINGS:
             loop.add_signal_handler(number, self._on_signal, number)
+        if self._forks is not None:
+            self._forks.begin()
         try:
             await self._start_all(on_ready)
             await self._end.wait()
         finally:
             await self._stop_all()
+            if self._forks is not None:
+                self._forks.close()
             for number in ENDINGS:
                 loop.remove_signal_handler(number)
         return self._code

@@ -20,6 +20,9 @@ class TaskWorker(Worker):
             self.kill_horse(signal.Signals(signum))
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
+    def procline(self, message: str) -> None:
+        """Keep the name that the process has (opslog/fork_server.py), for those who look for it."""
+
 
 def work(redis_url: str, say_ready: Callable[[], None]) -> None:
     """Carry out jobs until SIGTERM."""

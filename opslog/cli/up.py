@@ -5,6 +5,7 @@ import os
 import resource
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def up(loaded: "Loaded") -> int:
 
 async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: socket) -> int:
     # The first import of the metrics, after their folder has been named.
+    from opslog.forks import ForkServer  # noqa: PLC0415
     from opslog.reload import Reload  # noqa: PLC0415
     from opslog.roles import child_environment, house  # noqa: PLC0415
     from opslog.supervisor import Supervisor  # noqa: PLC0415
@@ -68,6 +70,7 @@ async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: 
         listeners=(otlp, api),
         # A terminal that is closed says the same, and means that we should go.
         check=None if sys.stdin is not None and sys.stdin.isatty() else Reload(loaded).check,
+        forks=ForkServer(environment, Path.cwd()) if sys.platform == "linux" else None,
     )
 
     def on_ready() -> None:

@@ -1,0 +1,158 @@
+"""The fork server: it has our modules loaded and becomes our other processes by forking itself.
+
+    python -P -m opslog.fork_server CONTROL_FD
+
+    supervisor (forks.py)       fork server                  receiver, query, worker, scheduler
+    wish, descriptors    ──►    fork                   ──►   become: session, output, environment
+    {"pid": …}           ◄──                                 then `opslog ARGUMENTS`
+    {"ended": …, "code"} ◄──    waitpid                ◄──   ends
+
+So the modules are in memory once and not once a process, and a process that was killed is at work
+again without loading them. One message is one packet (SOCK_SEQPACKET) of JSON; descriptors come
+with it (unix(7), SCM_RIGHTS). The server has one thread, which makes forking sound, and ends when
+the supervisor is gone; what it forked ends with it.
+"""
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from setproctitle import setproctitle
+
+from opslog.launch import die_with_parent
+from opslog.running import loop_factory
+
+LOADED = (
+    "opslog.__main__",
+    "opslog.receiving",
+    "opslog.answering",
+    "opslog.working",
+    "opslog.jobs",
+    "retention.worker",
+    "retention.schedule",
+)
+"""What our processes are made of; each brings what it needs along."""
+PACKET_BYTES = 65_536
+_OUTPUT, _READY = 0, 1
+"""Places of the descriptors that come with each wish; a listening socket may follow."""
+_DEFERRED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""Not for the server, which ends with the supervisor; a forked process gets its own at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A process to be made."""
+
+    arguments: tuple[str, ...]
+    """Of `opslog`."""
+    environment: dict[str, str]
+    """What differs from the server's."""
+    folder: str
+
+    def packet(self) -> bytes:
+        """As it is sent."""
+        return json.dumps(asdict(self)).encode()
+
+
+def main(control: socket.socket) -> None:
+    """Serve until the supervisor is gone; in a forked process, be it until its end."""
+    for name in LOADED:
+        importlib.import_module(name)
+    loop_factory()
+    gc.collect()
+    gc.freeze()  # a collection in a forked process must not write into pages that all share
+    wish = serve(control)
+    if wish is None:
+        return
+    from opslog.__main__ import main as opslog  # noqa: PLC0415 - loaded above, with the rest
+
+    sys.argv = [str(Path(__file__).with_name("__main__.py")), *wish.arguments]
+    opslog()
+
+
+def serve(control: socket.socket) -> Wish | None:
+    """Returns once in each process that it forks, and in the server when it is no longer needed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
+    woken, wake = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready, _, _ = select.select([control.fileno(), woken], [], [])
+        if woken in ready:
+            os.read(woken, 512)
+            _tell_of_the_dead(control)
+        if control.fileno() not in ready:
+            continue
+        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 8)
+        if not packet:
+            return None
+        wish = Wish(**json.loads(packet))
+        server = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no room for another process
+            _tell(control, {"error": f"{error.strerror}"})
+            pid = -1
+        if pid == 0:
+            for descriptor in (woken, wake, control.detach()):
+                os.close(descriptor)
+            return _become(wish, descriptors, server)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if pid > 0:
+            _tell(control, {"pid": pid})
+
+
+def _tell_of_the_dead(control: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        _tell(control, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _tell(control: socket.socket, message: dict[str, object]) -> None:
+    try:
+        control.send(json.dumps(message).encode())
+    except OSError:  # the supervisor is gone, which the next read shows
+        return
+
+
+def _become(wish: Wish, descriptors: Sequence[int], server: int) -> Wish:
+    """Be the wished process: what opslog/launch.py does for a program, without starting one."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    os.chdir(wish.folder)
+    os.umask(0o077)
+    os.dup2(descriptors[_OUTPUT], 1)
+    os.dup2(descriptors[_OUTPUT], 2)
+    os.close(descriptors[_OUTPUT])
+    os.environ.update(wish.environment)
+    os.environ["OPSLOG_READY_FD"] = str(descriptors[_READY])
+    time.tzset()
+    arguments = list(wish.arguments)
+    for listening in descriptors[_READY + 1 :]:
+        arguments += ["--fd", str(listening)]
+    setproctitle(" ".join([sys.executable, "-P", "-m", "opslog", *arguments]))
+    die_with_parent(signal.SIGKILL, server)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
+    return Wish(tuple(arguments), wish.environment, wish.folder)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,198 @@
+"""The fork server: processes of ours from one that has the modules loaded, and how they end."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opslog import fork_server
+from opslog.fork_server import Wish, serve
+from opslog.forks import Forked, ForkServer
+from opslog.processes import is_alive
+from tests.integration.platform.waiting import until
+
+WAITS = ("scheduler",)
+"""A process that goes on: it waits for a Redis that is not there."""
+WITHIN_S = 60.0
+
+
+class Made:
+    """A forked process and the ends of its pipes that are ours."""
+
+    def __init__(self, forked: Forked, output: int, ready: int) -> None:
+        self.forked = forked
+        self.output = output
+        self.ready = ready
+
+    async def said(self) -> str:
+        """All that it wrote, once it has ended."""
+        with os.fdopen(self.output, closefd=False) as pipe:
+            return await asyncio.to_thread(pipe.read)
+
+    async def until_ready(self) -> None:
+        """Until it says so."""
+        told = await asyncio.wait_for(asyncio.to_thread(os.read, self.ready, 100), WITHIN_S)
+        assert told == b"READY=1\n"
+
+
+class Maker:
+    """A fork server, and what it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("OPSLOG_")},
+            "OPSLOG_DATA_DIR": str(folder / "data"),
+            "OPSLOG_REDIS_URL": "redis://127.0.0.1:1/0",
+        }
+        self.server = ForkServer(self.environment, folder)
+        self._pipes: list[int] = []
+
+    async def make(self, *arguments: str, **environment: str) -> Made:
+        """A process with pipes."""
+        output, writes = os.pipe()
+        ready, says = os.pipe()
+        self._pipes += [output, ready]
+        try:
+            forked = await self.server.fork(
+                arguments, {**self.environment, **environment}, (writes, says)
+            )
+        finally:
+            os.close(writes)
+            os.close(says)
+        return Made(forked, output, ready)
+
+    async def server_pid(self) -> int:
+        """Of the server that runs now."""
+        made = await self.make(*WAITS)
+        parent = stat(made.forked.pid)[1]
+        made.forked.send_signal(signal.SIGKILL)
+        await made.forked.wait()
+        return parent
+
+    def close(self) -> None:
+        """End everything."""
+        self.server.close()
+        for descriptor in self._pipes:
+            os.close(descriptor)
+
+
+def stat(pid: int) -> list[int]:
+    """State (as a number, of no use), parent, group and session of a process (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [0, *map(int, fields[1:4])]
+
+
+@pytest.fixture
+async def maker(tmp_path):
+    """A server in a folder of its own; whatever it forked ends with it."""
+    made = Maker(tmp_path)
+    yield made
+    made.close()
+
+
+async def test_a_forked_process_is_the_command_that_was_asked_for(maker):
+    """Its arguments, its output, its exit code: as if it had been started."""
+    version, wrong = await asyncio.gather(maker.make("version"), maker.make("no-such-command"))
+
+    assert (await version.said()).startswith("opslog ")
+    assert await version.forked.wait() == 0
+    assert "No such command" in await wrong.said()
+    assert await wrong.forked.wait() == 2
+
+
+async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
+    """So that it is found, ended with all that is its own, and does what it was told."""
+    made = await maker.make(*WAITS, OPSLOG_PROCESS="number-five", TZ="Pacific/Auckland")
+    await made.until_ready()
+
+    pid = made.forked.pid
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+    assert command == f"{sys.executable} -P -m opslog scheduler"
+    assert stat(pid)[3] == pid
+    assert Path(f"/proc/{pid}/cwd").readlink() == tmp_path
+    made.forked.send_signal(signal.SIGTERM)
+    assert await made.forked.wait() == -signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        made.forked.send_signal(signal.SIGTERM)
+    said = await made.said()
+    assert "Redis does not answer" in said
+
+
+async def test_the_server_has_one_thread_and_outlives_signals_that_end_others(maker):
+    """Forking is sound with one thread only; a SIGTERM to the whole group is not for it."""
+    server = await maker.server_pid()
+
+    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(server, number)
+    assert await maker.server_pid() == server
+
+
+async def test_a_killed_server_takes_its_processes_along_and_the_next_wish_begins_another(maker):
+    """Who watches them learns it, as of any other end."""
+    server = await maker.server_pid()
+    made = await maker.make(*WAITS)
+    await made.until_ready()
+
+    os.kill(server, signal.SIGKILL)
+
+    assert await asyncio.wait_for(made.forked.wait(), WITHIN_S) == -signal.SIGKILL
+    await asyncio.to_thread(until, lambda: not is_alive(made.forked.pid))
+    assert await (await maker.make("version")).forked.wait() == 0
+    assert await maker.server_pid() != server
+
+
+async def test_wishes_that_a_dying_server_has_not_read_fail(maker):
+    """They are not waited for in vain."""
+    server = await maker.server_pid()
+    os.kill(server, signal.SIGSTOP)
+    wish = asyncio.create_task(maker.make("version"))
+    await asyncio.sleep(0.1)
+
+    os.kill(server, signal.SIGKILL)
+
+    with pytest.raises(OSError, match="the fork server ended"):
+        await asyncio.wait_for(wish, WITHIN_S)
+
+
+async def test_the_end_of_the_server_ends_what_is_left(maker):
+    """Nothing outlives its supervisor."""
+    made = await maker.make(*WAITS)
+    await made.until_ready()
+
+    maker.server.close()
+
+    await asyncio.to_thread(until, lambda: not is_alive(made.forked.pid))
+
+
+@pytest.fixture
+def kept_signals() -> Iterator[None]:
+    """What `serve` sets for its process is as before."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, fork_server._DEFERRED)
+
+
+def test_a_machine_without_room_for_a_process_says_so(monkeypatch, kept_signals):
+    """And the server goes on."""
+
+    def no_room() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_room)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(Wish(("version",), {}, "/").packet())
+        ours.shutdown(socket.SHUT_WR)
+
+        assert serve(theirs) is None
+
+        assert json.loads(ours.recv(1000)) == {"error": "Resource temporarily unavailable"}
