@@ -16,6 +16,8 @@ import sys
 import time
 from urllib.parse import urlsplit
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
 from loadtests.shop import shop_request
 from tests.support.product import Product
 
@@ -79,15 +81,20 @@ def one(
     token: str,
     number: int,
 ) -> dict[str, float]:
-    """Seconds of one fdatasync, one 200, and one record's way to the API."""
+    """Seconds of one fdatasync, one 200, and one record's way to the API.
+
+    The records are of one service, as those of a sender are; each has a trace of its own.
+    """
     synced = fdatasync_s(product)
-    run = f"alone-{number}-{os.getpid()}"
-    body = shop_request(run, number, 1, time.time_ns())
+    body = shop_request("alone", number, 1, time.time_ns())
+    sent = ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0].log_records[0]
     answer_s = answered_s(sender, body)
     acknowledged = time.perf_counter()
     headers = {"Authorization": f"Bearer {token}"}
     while True:
-        reader.request("GET", f"/api/v1/logs?sourceModule={run}&limit=1", headers=headers)
+        reader.request(
+            "GET", f"/api/v1/logs?traceId={sent.trace_id.hex()}&limit=1", headers=headers
+        )
         if b'"id"' in reader.getresponse().read():
             break
     return {

@@ -1,5 +1,8 @@
 """The receiver's own figures. Label values come from closed sets only: codes, never input."""
 
+import asyncio
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter(
@@ -47,3 +50,11 @@ ACCEPT_PAUSES = Counter(
 PEER_REFUSALS = Counter(
     "opslog_otlp_peer_refusals", "Connections closed at once: their peer had too many already."
 )
+
+
+def soon(note: Callable[..., None], *arguments: object) -> None:
+    """Call `note` when the event loop comes round: no answer waits for a figure.
+
+    Each costs a microsecond, and five where it was not used lately, as for a record that is alone.
+    """
+    asyncio.get_running_loop().call_soon(note, *arguments)

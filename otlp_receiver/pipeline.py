@@ -16,6 +16,7 @@ promise: what it says was received is on disk.
 import asyncio
 import hashlib
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -89,8 +90,8 @@ class Ingest:
                 )
         if frame is not None:
             await self._spool.append(frame)
-        for rule, count in batch.redactions.items():
-            metrics.REDACTIONS.labels(rule).inc(count)
+        if batch.redactions:
+            metrics.soon(_note_redactions, batch.redactions)
         failpoints.reach("ack.sent")
         return Receipt(
             batch.received,
@@ -148,6 +149,11 @@ def _finished(
     may_recur = making.rows and batch.every_record_has_time
     hashed = _request_hash(signal, key, body) if may_recur else NO_HASH
     return making.frame(batch, signal=signal.value, request_hash=hashed)
+
+
+def _note_redactions(redactions: Mapping[str, int]) -> None:
+    for rule, count in redactions.items():
+        metrics.REDACTIONS.labels(rule).inc(count)
 
 
 def _request_hash(signal: Signal, key: KeyInfo, body: bytes) -> bytes:

@@ -136,8 +136,8 @@ class Receiver:
         if "Origin" in headers:
             response.headers.update(self._cors.headers(headers["Origin"]))
         signal = _NO_SIGNAL if route is None or route.signal is None else route.signal.value
-        _requests(signal, encoding, response.status).inc()
-        _ack_seconds(signal).observe(time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        metrics.soon(_note_answer, signal, encoding, response.status, took_s)
         return response
 
     def note_figures(self) -> None:
@@ -194,8 +194,7 @@ class Receiver:
                 raise BodyTooSlow("the body did not come in time") from error
             except RequestPayloadError as error:
                 raise BadHttp("the body is not framed as HTTP demands") from error
-        metrics.WIRE_BYTES.inc(content.total_bytes)
-        metrics.BODY_BYTES.inc(len(body))
+        metrics.soon(_note_bytes, content.total_bytes, len(body))
         return body
 
     async def _finished(self, finish: Finish, delivery: Delivery) -> web.Response:
@@ -214,11 +213,7 @@ class Receiver:
         signal = delivery.signal
         outcome = await self._sink.ingest(signal, delivery.encoding, delivery.body, delivery.key)
         self._limits.charge(delivery.key, records=outcome.received)
-        metrics.RECORDS.labels(signal.value).inc(outcome.received)
-        for reason, count in outcome.rejected.items():
-            metrics.REJECTED.labels(signal.value, reason).inc(count)
-        if outcome.replaced_characters:
-            metrics.REPLACED_CHARACTERS.inc(outcome.replaced_characters)
+        metrics.soon(_note_outcome, signal.value, outcome)
         return reply(delivery.encoding, answers.accepted(signal, delivery.encoding, outcome))
 
     async def _explained(self, delivery: Delivery) -> web.Response:
@@ -262,6 +257,24 @@ def _is_much_unread(request: web.BaseRequest) -> bool:
     if length is None or "Expect" in request.headers:
         return True
     return length - content.total_bytes > _DRAIN_BYTES
+
+
+def _note_answer(signal: str, encoding: Encoding | None, status: int, took_s: float) -> None:
+    _requests(signal, encoding, status).inc()
+    _ack_seconds(signal).observe(took_s)
+
+
+def _note_bytes(wire_bytes: int, body_bytes: int) -> None:
+    metrics.WIRE_BYTES.inc(wire_bytes)
+    metrics.BODY_BYTES.inc(body_bytes)
+
+
+def _note_outcome(signal: str, outcome: answers.Outcome) -> None:
+    metrics.RECORDS.labels(signal).inc(outcome.received)
+    for reason, count in outcome.rejected.items():
+        metrics.REJECTED.labels(signal, reason).inc(count)
+    if outcome.replaced_characters:
+        metrics.REPLACED_CHARACTERS.inc(outcome.replaced_characters)
 
 
 @lru_cache(maxsize=256)

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage import failpoints
-from storage.errors import SpoolFailed
+from storage.errors import SpoolFailed, SpoolSlow
 from storage.spool.files import sync_folder
 from storage.spool.frame import Frame
 
@@ -32,8 +33,27 @@ Durable = Callable[[list[tuple[Frame, int]], OSError | None], Coroutine[Any, Any
 What it returns (the next file is to be begun) is done before the next group is written.
 """
 
-_Entry = tuple[Frame, list[bytes], int, "asyncio.Future[None]"]
-"""A frame that waits: its pieces, their bytes, and its sender."""
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A frame that waits, and who waits for it."""
+
+    frame: Frame
+    pieces: list[bytes]
+    size: int
+    done: "asyncio.Future[None]"
+    patience: asyncio.TimerHandle | None = None
+
+    def tell(self, failure: Exception | None) -> None:
+        """Not a sender that went away or was told before; its frame is kept all the same."""
+        if self.patience is not None:
+            self.patience.cancel()
+        if self.done.done():
+            return
+        if failure is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(failure)
 
 
 class GroupCommit:
@@ -57,29 +77,31 @@ class GroupCommit:
         """How long the group that is being written has taken so far; 0 when there is none."""
         return 0.0 if self._began_s is None else time.monotonic() - self._began_s
 
-    async def add(self, frame: Frame, buffers: list[bytes], size: int) -> None:
+    async def add(self, frame: Frame, pieces: list[bytes], timeout_s: float) -> None:
         """Return when the frame is durable.
 
         Raises:
             SpoolFailed: the write or the sync of its group failed.
+            SpoolSlow: it is not done in time; it may be all the same.
         """
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((frame, buffers, size, done))
-        self.pending_bytes += size
+        loop = asyncio.get_running_loop()
+        entry = _Entry(frame, pieces, sum(map(len, pieces)), loop.create_future())
+        entry.patience = loop.call_later(timeout_s, self._give_up, entry, timeout_s)
+        self._waiting.append(entry)
+        self.pending_bytes += entry.size
         if self._idle.is_set():
             self._begin()
-        await done
+        await entry.done
 
-    def withdraw(self, frame: Frame) -> None:
-        """Let go of a frame whose sender has been told to come again, unless its write has begun.
+    def _give_up(self, entry: _Entry, timeout_s: float) -> None:
+        """Tell the sender to come again, and let go of the frame unless its write has begun.
 
         A disk that hangs must not fill the memory with the same requests again and again.
         """
-        for entry in self._waiting:
-            if entry[0] is frame:
-                self._waiting.remove(entry)
-                self.pending_bytes -= entry[2]
-                return
+        if entry in self._waiting:
+            self._waiting.remove(entry)
+            self.pending_bytes -= entry.size
+        entry.tell(SpoolSlow(timeout_s))
 
     def _begin(self) -> None:
         """Write all that waits. No other group is begun before `_go_on`."""
@@ -91,34 +113,33 @@ class GroupCommit:
     def _write_group(self, group: list[_Entry], loop: asyncio.AbstractEventLoop) -> None:
         failure: OSError | None = None
         try:
-            self._write([piece for entry in group for piece in entry[1]])
+            self._write([piece for entry in group for piece in entry.pieces])
         except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
             failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
         loop.call_soon_threadsafe(self._written, group, failure)
 
     def _written(self, group: list[_Entry], failure: OSError | None) -> None:
-        self.pending_bytes -= sum(entry[2] for entry in group)
-        senders = [entry[3] for entry in group]
-        change = self._durable([(entry[0], entry[2]) for entry in group], failure)
+        self.pending_bytes -= sum(entry.size for entry in group)
+        change = self._durable([(entry.frame, entry.size) for entry in group], failure)
         if failure is None:
-            _tell(senders, None)
+            for entry in group:
+                entry.tell(None)
         if change is None:
             self._go_on()
         else:
-            self._change = asyncio.create_task(self._after(change, senders, failure))
+            self._change = asyncio.create_task(self._after(change, group, failure))
 
     async def _after(
-        self,
-        change: Coroutine[Any, Any, None],
-        senders: list["asyncio.Future[None]"],
-        failure: OSError | None,
+        self, change: Coroutine[Any, Any, None], group: list[_Entry], failure: OSError | None
     ) -> None:
         """Begin the next file; who is told to come again is told once there is one."""
         try:
             with suppress(SpoolFailed):  # the next group fails as well, and tries again
                 await change
         finally:
-            _tell(senders, failure)
+            if failure is not None:
+                for entry in group:
+                    entry.tell(SpoolFailed(f"the spool's disk refused: {failure.strerror}"))
             self._go_on()
 
     def _go_on(self) -> None:
@@ -199,13 +220,3 @@ def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
         if written:  # the disk took a part of a piece
             left[0] = memoryview(left[0])[written:]
     return at
-
-
-def _tell(waiting: list["asyncio.Future[None]"], failure: OSError | None) -> None:
-    for done in waiting:
-        if done.done():  # the sender went away; its frame is kept all the same
-            continue
-        if failure is None:
-            done.set_result(None)
-        else:
-            done.set_exception(SpoolFailed(f"the spool's disk refused: {failure.strerror}"))

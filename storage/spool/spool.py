@@ -154,13 +154,10 @@ class Spool:
         self._check_room(size)
         failpoints.reach("spool.before_append")
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._commit.add(frame, buffers, size)
-        except TimeoutError:
-            self._commit.withdraw(frame)
-            error = SpoolSlow(timeout_s)
+            await self._commit.add(frame, buffers, timeout_s)
+        except SpoolSlow as error:
             self.state.failure = str(error)
-            raise error from None
+            raise
 
     def _check_room(self, size: int) -> None:
         now = time.monotonic()
