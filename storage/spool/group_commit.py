@@ -4,8 +4,8 @@
     _write    in a thread: append all, one fdatasync
     _written  on the loop again: who keeps count first, then the senders; then the next group
 
-The only place that writes spool files. Between the thread and the senders there is no task and no
-second future: a record that is alone waits for each turn of the loop.
+The only place that writes spool files. Between the senders and the thread there is a queue and no
+executor, and on the way back no task and no second future: a record that is alone waits for each.
 """
 
 import asyncio
@@ -13,10 +13,12 @@ import errno
 import os
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from storage import failpoints
@@ -48,12 +50,7 @@ class _Entry:
         """Not a sender that went away or was told before; its frame is kept all the same."""
         if self.patience is not None:
             self.patience.cancel()
-        if self.done.done():
-            return
-        if failure is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(failure)
+        _settle(self.done, failure)
 
 
 class GroupCommit:
@@ -61,7 +58,8 @@ class GroupCommit:
 
     def __init__(self, durable: Durable) -> None:
         self._durable = durable
-        self._io = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="spool", daemon=True)
         self._descriptor = -1
         self._end = 0
         self._waiting: list[_Entry] = []
@@ -108,7 +106,13 @@ class GroupCommit:
         group, self._waiting = self._waiting, []
         self._idle.clear()
         self._began_s = time.monotonic()
-        self._io.submit(self._write_group, group, asyncio.get_running_loop())
+        self._jobs.put(partial(self._write_group, group, asyncio.get_running_loop()))
+
+    def _work(self) -> None:
+        """The thread: one job after the other."""
+        while (job := self._jobs.get()) is not None:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                job()
 
     def _write_group(self, group: list[_Entry], loop: asyncio.AbstractEventLoop) -> None:
         failure: OSError | None = None
@@ -175,7 +179,25 @@ class GroupCommit:
         Raises:
             OSError: the file cannot be made or synced.
         """
-        await asyncio.get_running_loop().run_in_executor(self._io, self._open, path, header, before)
+        if self._thread.ident is None:
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+        self._jobs.put(partial(self._switch, (path, header, before), begun, loop))
+        await begun
+
+    def _switch(
+        self,
+        what: tuple[Path, bytes, Callable[[], None]],
+        begun: "asyncio.Future[None]",
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        try:
+            self._open(*what)
+        except Exception as error:  # noqa: BLE001 - as of a write
+            loop.call_soon_threadsafe(_settle, begun, error)
+        else:
+            loop.call_soon_threadsafe(_settle, begun, None)
 
     def _open(self, path: Path, header: bytes, before: Callable[[], None]) -> None:
         before()
@@ -198,7 +220,9 @@ class GroupCommit:
 
     async def stop(self) -> None:
         """Close the file and end the thread."""
-        await asyncio.to_thread(self._io.shutdown)
+        if self._thread.ident is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -220,3 +244,13 @@ def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
         if written:  # the disk took a part of a piece
             left[0] = memoryview(left[0])[written:]
     return at
+
+
+def _settle(future: "asyncio.Future[None]", failure: Exception | None) -> None:
+    """Unless whoever waited for it has gone."""
+    if future.done():
+        return
+    if failure is None:
+        future.set_result(None)
+    else:
+        future.set_exception(failure)
