@@ -1,10 +1,12 @@
 """One record alone: how long until its 200, and from there until the API finds it.
 
-    python -m loadtests.bench_latency [--repeats 20]
+    python -m loadtests.bench_latency [--repeats 100]
 
-Starts a fresh opslog. The floor of an honest 200 is one fdatasync of the spool's disk, so that is
-measured in the same run, on the same folder, in turn with the requests. The request is one piece of
-bytes on a bare socket, as the load tool sends it: Python's HTTP client takes longer than opslog does.
+Starts a fresh opslog. First records come one after the other, then each after a pause of 50 ms, in
+which writer, database and a question to the API have had the processor's caches. The floor of an honest
+200 is one fdatasync of the spool's disk, so that is measured in the same run, on the same folder, in
+turn with the requests. A request is one piece of bytes on a bare socket, as the load tool sends it:
+Python's HTTP client takes longer than opslog does.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import socket
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,13 +24,18 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from loadtests.shop import shop_request
 from tests.support.product import Product
 
+PAUSE_S = 0.05
+WARM_UP = 20
+Figures = dict[str, float]
+"""Seconds by name."""
+
 
 def main() -> int:
     """Measure and print; the exit code says whether the promises were held."""
     wish = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--repeats", type=int, default=20)
+    wish.add_argument("--repeats", type=int, default=100)
     repeats = wish.parse_args().repeats
     with Product.running() as product:
         token = product.token("ADMIN")
@@ -35,20 +43,35 @@ def main() -> int:
         sender = socket.create_connection((place.hostname, place.port), 10)
         sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = http.client.HTTPConnection(api.hostname or "", api.port, timeout=10)
-        figures: dict[str, list[float]] = {"fdatasync": [], "answer": [], "visible": []}
-        for n in range(-5, repeats):  # the first ones warm caches and connections
-            measured = one(product, sender, reader, token, n % 1000)
-            if n >= 0:
-                for name, value in measured.items():
-                    figures[name].append(value * 1000)
-            time.sleep(0.05)
-    for name, values in figures.items():
-        print(f"{name:10} p50 {statistics.median(values):7.2f} ms   max {max(values):7.2f} ms")
-    medians = {name: statistics.median(values) for name, values in figures.items()}
-    print(f"answer minus fdatasync: {medians['answer'] - medians['fdatasync']:.2f} ms (at most 1)")
-    held = medians["answer"] <= medians["fdatasync"] + 1 and medians["visible"] <= 50
-    print("held" if held else "not held")
-    return 0 if held else 1
+
+        def found(trace_id: str) -> bool:
+            reader.request(
+                "GET",
+                f"/api/v1/logs?traceId={trace_id}&limit=1",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            return b'"id"' in reader.getresponse().read()
+
+        for n in range(WARM_UP):  # caches, connections, the service's name
+            one(product, sender, n)
+        row = [one(product, sender, WARM_UP + n) for n in range(repeats)]
+        apart = [one(product, sender, WARM_UP + repeats + n, found) for n in range(repeats)]
+    held = [tell("one after the other", row), tell("each after a pause", apart)]
+    print("held" if all(held) else "not held")
+    return 0 if all(held) else 1
+
+
+def tell(name: str, measured: list[Figures]) -> bool:
+    """Print medians and worst; whether they are within what is promised."""
+    print(f"{name}:")
+    medians = {}
+    for figure in measured[0]:
+        values = [one_of[figure] * 1000 for one_of in measured]
+        medians[figure] = statistics.median(values)
+        print(f"  {figure:10} p50 {medians[figure]:7.2f} ms   max {max(values):7.2f} ms")
+    more = medians["answer"] - medians["fdatasync"]
+    print(f"  answer minus fdatasync: {more:.2f} ms (at most 1)")
+    return more <= 1 and medians.get("visible", 0) <= 50
 
 
 def answered_s(sender: socket.socket, body: bytes) -> float:
@@ -77,31 +100,25 @@ def length_in(head: bytes) -> int:
 def one(
     product: Product,
     sender: socket.socket,
-    reader: http.client.HTTPConnection,
-    token: str,
     number: int,
-) -> dict[str, float]:
-    """Seconds of one fdatasync, one 200, and one record's way to the API.
+    found: Callable[[str], bool] | None = None,
+) -> Figures:
+    """Seconds of one fdatasync and of one 200; with `found` after a pause, and until it is found.
 
     The records are of one service, as those of a sender are; each has a trace of its own.
     """
-    synced = fdatasync_s(product)
+    if found is not None:
+        time.sleep(PAUSE_S)
     body = shop_request("alone", number, 1, time.time_ns())
-    sent = ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0].log_records[0]
-    answer_s = answered_s(sender, body)
-    acknowledged = time.perf_counter()
-    headers = {"Authorization": f"Bearer {token}"}
-    while True:
-        reader.request(
-            "GET", f"/api/v1/logs?traceId={sent.trace_id.hex()}&limit=1", headers=headers
-        )
-        if b'"id"' in reader.getresponse().read():
-            break
-    return {
-        "fdatasync": synced,
-        "answer": answer_s,
-        "visible": time.perf_counter() - acknowledged,
-    }
+    figures = {"fdatasync": fdatasync_s(product), "answer": answered_s(sender, body)}
+    if found is not None:
+        acknowledged = time.perf_counter()
+        sent = ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0]
+        trace_id = sent.log_records[0].trace_id.hex()
+        while not found(trace_id):
+            pass
+        figures["visible"] = time.perf_counter() - acknowledged
+    return figures
 
 
 def fdatasync_s(product: Product) -> float:
