@@ -54,6 +54,10 @@ def main() -> int:
     wish.add_argument("--rate", type=int, default=25_000, help="records a second")
     wish.add_argument("--minutes", type=float, default=15)
     chosen = wish.parse_args()
+    if chosen.minutes * 60 < 4 * LOOK_EVERY_S:
+        wish.error(
+            f"--minutes: at least {4 * LOOK_EVERY_S / 60:g}, of which the second half counts"
+        )
     with Product.running() as product:
         looks, said = steady_load(chosen, product)
         product.wait(lambda: stored(product) >= said["acked"], 600)
@@ -81,6 +85,8 @@ def steady_load(chosen: argparse.Namespace, product: Product) -> tuple[list[Look
     while (ended := _ended(process)) is None:
         looks.append(look(product, began))
         print(line(looks[-2], looks[-1]), flush=True)
+    if process.returncode:
+        raise SystemExit(f"{chosen.load_tool} ended with {process.returncode}; its words are above")
     said: dict[str, Any] = json.loads(ended)
     return looks, said
 

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
+from config.machine import keep_memory_to_ourselves
 from opslog.launch import die_with_parent
 from opslog.running import loop_factory
 
@@ -44,8 +45,10 @@ LOADED = (
 PACKET_BYTES = 65_536
 _OUTPUT, _READY = 0, 1
 """Places of the descriptors that come with each wish; a listening socket may follow."""
-_DEFERRED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""Not for the server, which ends with the supervisor; a forked process gets its own at once."""
+DEFERRED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""Blocked in the server, from its start on (forks.py): it ends with the supervisor.
+
+What comes for a process that was just forked waits until it is that process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Wish:
 
 def main(control: socket.socket) -> None:
     """Serve until the supervisor is gone; in a forked process, be it until its end."""
+    keep_memory_to_ourselves()
     for name in LOADED:
         importlib.import_module(name)
     loop_factory()
@@ -81,7 +85,6 @@ def main(control: socket.socket) -> None:
 
 def serve(control: socket.socket) -> Wish | None:
     """Returns once in each process that it forks, and in the server when it is no longer needed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
@@ -94,10 +97,9 @@ def serve(control: socket.socket) -> Wish | None:
             _tell_of_the_dead(control)
         if control.fileno() not in ready:
             continue
-        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 8)
-        if not packet:
+        wish, descriptors = _next(control)
+        if wish is None:
             return None
-        wish = Wish(**json.loads(packet))
         server = os.getpid()
         try:
             pid = os.fork()
@@ -112,6 +114,15 @@ def serve(control: socket.socket) -> Wish | None:
             os.close(descriptor)
         if pid > 0:
             _tell(control, {"pid": pid})
+
+
+def _next(control: socket.socket) -> tuple[Wish | None, list[int]]:
+    """A wish and its descriptors; none when the supervisor is gone."""
+    try:
+        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 8)
+    except OSError:  # reset: it did not read all that it was told
+        return None, []
+    return (Wish(**json.loads(packet)) if packet else None), descriptors
 
 
 def _tell_of_the_dead(control: socket.socket) -> None:
@@ -136,12 +147,12 @@ def _become(wish: Wish, descriptors: Sequence[int], server: int) -> Wish:
     """Be the wished process: what opslog/launch.py does for a program, without starting one."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    os.chdir(wish.folder)
-    os.umask(0o077)
     os.dup2(descriptors[_OUTPUT], 1)
     os.dup2(descriptors[_OUTPUT], 2)
     os.close(descriptors[_OUTPUT])
+    os.setsid()
+    os.chdir(wish.folder)
+    os.umask(0o077)
     os.environ.update(wish.environment)
     os.environ["OPSLOG_READY_FD"] = str(descriptors[_READY])
     time.tzset()
@@ -150,7 +161,7 @@ def _become(wish: Wish, descriptors: Sequence[int], server: int) -> Wish:
         arguments += ["--fd", str(listening)]
     setproctitle(" ".join([sys.executable, "-P", "-m", "opslog", *arguments]))
     die_with_parent(signal.SIGKILL, server)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFERRED)
     return Wish(tuple(arguments), wish.environment, wish.folder)
 
 

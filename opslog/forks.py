@@ -1,7 +1,6 @@
 """The supervisor's end of the fork server: start it, ask it for processes, hear how they end."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -12,12 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from opslog.fork_server import PACKET_BYTES, Wish
+from opslog.fork_server import DEFERRED, PACKET_BYTES, Wish
 from opslog.processes import Command, start
 
 _log = logging.getLogger("opslog.supervisor")
-_PATIENCE_S = 10.0
 _STDERR = 2
+_TELL_EVERY_S = 5.0
 
 
 class Forked:
@@ -71,7 +70,12 @@ class ForkServer:
                 folder=self._folder,
                 environment=self._environment,
             )
-            self._process = start(command, output=_STDERR, handed=[theirs.fileno()])
+            output = subprocess.DEVNULL if sys.stderr is None else _STDERR
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED)  # inherited, also by exec
+            try:
+                self._process = start(command, output=output, handed=[theirs.fileno()])
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         ours.setblocking(False)
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._on_message)
@@ -103,7 +107,9 @@ class ForkServer:
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         socket.send_fds(self._control, [wish.packet()], list(descriptors))
         self._asked.append(answer)
-        return await answer
+        while not (await asyncio.wait({answer}, timeout=_TELL_EVERY_S))[0]:
+            _log.info("the fork server: still starting")
+        return answer.result()
 
     def _on_message(self) -> None:
         assert self._control is not None
@@ -149,8 +155,8 @@ class ForkServer:
             self._control.close()
             self._control = None
         if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_PATIENCE_S)
+            self._process.kill()  # it has nothing to finish, and may hang
+            self._process.wait()
             self._process = None
 
     def close(self) -> None:

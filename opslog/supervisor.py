@@ -10,6 +10,7 @@ closed it ends in order as well.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -69,7 +70,8 @@ class Supervisor:
         for number in ENDINGS:
             loop.add_signal_handler(number, self._on_signal, number)
         if self._forks is not None:
-            self._forks.begin()
+            with contextlib.suppress(OSError):  # tried again, and told of, with the first process
+                self._forks.begin()
         try:
             await self._start_all(on_ready)
             await self._end.wait()

@@ -1,9 +1,8 @@
 """HTTP conduct that aiohttp leaves to us: deadlines, errors of the protocol itself, draining.
 
 One sweep a second looks at every connection, so a request pays for its deadlines with two
-assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp's `resume_reading`,
-`handle_error` and `log_exception`; private names are `_messages`, see data_received, and
-`_reading_paused`.
+assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp's `handle_error` and
+`log_exception`; the one private name is `_messages`, see data_received.
 """
 
 import asyncio
@@ -85,11 +84,6 @@ class Connection(RequestHandler):
         body = self.body
         if body is not None and self._messages and not body.content.is_eof():
             body.content.set_exception(RequestPayloadError())
-
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
-        """Where it was paused: aiohttp asks after each read, and would parse nothing each time."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
 
     def handle_error(
         self,

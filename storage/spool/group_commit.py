@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -44,12 +44,11 @@ class _Entry:
     pieces: list[bytes]
     size: int
     done: "asyncio.Future[None]"
-    patience: asyncio.TimerHandle | None = None
+    patience: asyncio.TimerHandle = field(init=False)
 
     def tell(self, failure: Exception | None) -> None:
         """Not a sender that went away or was told before; its frame is kept all the same."""
-        if self.patience is not None:
-            self.patience.cancel()
+        self.patience.cancel()
         _settle(self.done, failure)
 
 
@@ -113,6 +112,7 @@ class GroupCommit:
         while (job := self._jobs.get()) is not None:
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 job()
+            del job  # while it waits for the next one, it keeps nothing of the last
 
     def _write_group(self, group: list[_Entry], loop: asyncio.AbstractEventLoop) -> None:
         failure: OSError | None = None
@@ -124,7 +124,13 @@ class GroupCommit:
 
     def _written(self, group: list[_Entry], failure: OSError | None) -> None:
         self.pending_bytes -= sum(entry.size for entry in group)
-        change = self._durable([(entry.frame, entry.size) for entry in group], failure)
+        try:
+            change = self._durable([(entry.frame, entry.size) for entry in group], failure)
+        except Exception as error:  # a defect, or no memory: nobody may wait for ever for it
+            for entry in group:
+                entry.tell(SpoolFailed(f"internal error: {type(error).__name__}"))
+            self._go_on()
+            raise
         if failure is None:
             for entry in group:
                 entry.tell(None)

@@ -156,7 +156,8 @@ class Spool:
         try:
             await self._commit.add(frame, buffers, timeout_s)
         except SpoolSlow as error:
-            self.state.failure = str(error)
+            if self._commit.running_s:  # else the disk has answered just now
+                self.state.failure = str(error)
             raise
 
     def _check_room(self, size: int) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from opslog import fork_server
 from opslog.fork_server import Wish, serve
 from opslog.forks import Forked, ForkServer
 from opslog.processes import is_alive
@@ -126,7 +125,11 @@ async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
 
 async def test_the_server_has_one_thread_and_outlives_signals_that_end_others(maker):
     """Forking is sound with one thread only; a SIGTERM to the whole group is not for it."""
+    maker.server.begin()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        maker.server._process.send_signal(number)
     server = await maker.server_pid()
+    assert server == maker.server._process.pid
 
     assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -161,6 +164,30 @@ async def test_wishes_that_a_dying_server_has_not_read_fail(maker):
         await asyncio.wait_for(wish, WITHIN_S)
 
 
+async def test_a_folder_that_is_gone_is_told_in_the_process_s_own_output(maker, tmp_path):
+    """Where whoever watches it finds it."""
+    (tmp_path / "gone").mkdir()
+    maker.server._folder = tmp_path / "gone"
+    maker.server.begin()
+    await asyncio.sleep(0.5)
+    (tmp_path / "gone").rmdir()
+
+    made = await maker.make("version")
+
+    assert "No such file or directory" in await made.said()
+    assert await made.forked.wait() == 1
+
+
+async def test_a_server_that_hangs_does_not_keep_anybody_from_ending(maker):
+    """It is killed: it has nothing to finish."""
+    server = await maker.server_pid()
+    os.kill(server, signal.SIGSTOP)
+
+    maker.server.close()
+
+    assert not is_alive(server)
+
+
 async def test_the_end_of_the_server_ends_what_is_left(maker):
     """Nothing outlives its supervisor."""
     made = await maker.make(*WAITS)
@@ -178,7 +205,6 @@ def kept_signals() -> Iterator[None]:
     yield
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, fork_server._DEFERRED)
 
 
 def test_a_machine_without_room_for_a_process_says_so(monkeypatch, kept_signals):

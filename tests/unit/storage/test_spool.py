@@ -5,7 +5,9 @@ import errno
 import json
 import os
 import random
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -527,6 +529,77 @@ async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(fo
     assert spool._commit.pending_bytes == 0
     await drain(spool)
     await spool.close()
+
+
+async def test_a_disk_that_answers_as_patience_ends_is_not_called_hanging(folder, monkeypatch):
+    """Else the spool would count as failed until the next record came."""
+    spool = await opened(folder)
+
+    async def too_late(*_):
+        raise SpoolSlow(1.0)
+
+    monkeypatch.setattr(spool._commit, "add", too_late)
+    with pytest.raises(SpoolSlow):
+        await append(spool, 1)
+
+    assert not spool.state.failure
+    assert spool.has_room()
+    monkeypatch.undo()
+    await spool.close()
+
+
+async def test_a_defect_in_the_counting_leaves_nobody_waiting(folder, monkeypatch):
+    """The sender is told to come again, the loop is told of the defect, the next one is served."""
+    spool = await opened(folder)
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def defect(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(spool, "_arrived", defect)
+    with pytest.raises(SpoolFailed, match="internal error: MemoryError"):
+        await append(spool, 1)
+    monkeypatch.undo()
+
+    assert isinstance(told[0]["exception"], MemoryError)
+    sent = await append(spool, 1)
+    assert await drain(spool) == sent
+    await asyncio.wait_for(spool.close(), 5)
+
+
+async def test_what_was_written_is_not_kept_in_memory(folder):
+    """Not even the last of it, while nothing else comes."""
+    spool = await opened(folder)
+    frame = make_frame([make_record()])
+    last = frame.parts[0].copy_bytes
+    await spool.append(frame)
+    del frame
+    assert len(await drain(spool)) == 1
+
+    await until(lambda: sys.getrefcount(last) == 2)  # ours, and the call's
+    await spool.close()
+
+
+def test_a_loop_that_is_closed_during_a_write_is_no_defect(folder, monkeypatch):
+    """As at the end of a process that is in a hurry."""
+    died = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    failpoints.configure("spool.before_write=sleep:0.3")
+
+    async def begin():
+        spool = await opened(folder)
+        asyncio.get_running_loop().create_task(append(spool, 1))
+        await asyncio.sleep(0.05)
+        return spool
+
+    spool = asyncio.run(begin())
+    spool._commit._jobs.put(None)
+    spool._commit._thread.join(5)
+
+    assert not spool._commit._thread.is_alive()
+    assert not died
+    spool._lock.release()
 
 
 async def test_a_second_owner_is_refused(folder):
