@@ -90,8 +90,11 @@ def serve(control: socket.socket) -> Wish | None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    waiting = select.poll()  # select(2) knows no descriptor above 1023
+    waiting.register(control, select.POLLIN)
+    waiting.register(woken, select.POLLIN)
     while True:
-        ready, _, _ = select.select([control.fileno(), woken], [], [])
+        ready = {descriptor for descriptor, _ in waiting.poll()}
         if woken in ready:
             os.read(woken, 512)
             _tell_of_the_dead(control)

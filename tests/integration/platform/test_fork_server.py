@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -103,6 +104,19 @@ async def test_a_forked_process_is_the_command_that_was_asked_for(maker):
     assert await version.forked.wait() == 0
     assert "No such command" in await wrong.said()
     assert await wrong.forked.wait() == 2
+
+
+async def test_it_works_where_many_files_are_open(maker):
+    """Descriptors of the supervisor go beyond what select(2) can wait for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as `opslog up` does
+    many = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        version = await maker.make("version")
+        assert await version.forked.wait() == 0
+    finally:
+        for descriptor in many:
+            os.close(descriptor)
 
 
 async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
