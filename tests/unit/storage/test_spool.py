@@ -75,6 +75,12 @@ async def drain(spool: Spool) -> list[int]:
 def crash(spool: Spool) -> None:
     """Let go of the folder as a killed process does: nothing is finished, nothing is dropped."""
     spool._lock.release()
+    commit = spool._commit
+    if commit._thread.ident is not None:
+        commit._jobs.put(None)
+        commit._thread.join(10)
+    if commit._descriptor >= 0:
+        os.close(commit._descriptor)
 
 
 def heads(path: Path) -> list[frames.FrameHead]:
