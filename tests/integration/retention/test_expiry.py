@@ -217,10 +217,21 @@ async def test_a_class_that_no_rule_ever_spoke_of_stays_and_is_told(
 
 async def test_two_runs_at_once_are_one(database, owner_pool, writer_pool):
     segment = await closed(writer_pool, level=0, at=ago(days=8))
+    at_work, go_on = asyncio.Event(), asyncio.Event()
 
-    reports = await asyncio.gather(*(run(database) for _ in range(3)))
+    async def clock(_) -> Now:
+        at_work.set()
+        await go_on.wait()
+        return await _at(datetime.now(UTC))
 
-    assert sorted(report.outcome for report in reports) == ["done", "skipped", "skipped"]
+    first = asyncio.create_task(expire(database.dsn, settings(), asked_by="test", clock=clock))
+    await asyncio.wait_for(at_work.wait(), 30)
+    others = await asyncio.gather(run(database), run(database))
+    go_on.set()
+
+    assert [report.outcome for report in others] == ["skipped", "skipped"]
+    done = await first
+    assert (done.outcome, done.segments) == ("done", 1)
     assert (await states(owner_pool))[segment] == "dropped"
 
 
