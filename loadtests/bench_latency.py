@@ -74,10 +74,12 @@ def tell(name: str, measured: list[Figures]) -> bool:
     return more <= 1 and medians.get("visible", 0) <= 50
 
 
-def answered_s(sender: socket.socket, body: bytes) -> float:
+def answered_s(
+    sender: socket.socket, body: bytes, content_type: str = "application/x-protobuf"
+) -> float:
     """Seconds from the first byte of a request to the last of its 200."""
     head = (
-        "POST /v1/logs HTTP/1.1\r\nHost: opslog\r\nContent-Type: application/x-protobuf\r\n"
+        f"POST /v1/logs HTTP/1.1\r\nHost: opslog\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     request = head.encode() + body

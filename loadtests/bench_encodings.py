@@ -1,0 +1,78 @@
+"""What a record costs as JSON and as protobuf, over all processes: the goal is at most twice as much.
+
+    python -m loadtests.bench_encodings --load-tool ../shared/tools/otlp_load.py [--requests 120]
+
+A fresh opslog; the load tool's records, 500 a request, first in the one encoding and then in the other,
+over four connections. What is counted is CPU, of the receiver and of PostgreSQL, until the rows are
+stored; so other work on the machine costs time and changes the ratio little.
+"""
+
+import argparse
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loadtests.bench import cpu_seconds, stored
+from loadtests.bench_codec import RECORDS, as_json, protobuf_bodies
+from loadtests.bench_latency import answered_s
+from loadtests.load_tool import load_tool
+from tests.support.product import Product
+
+CONNECTIONS = 4
+MOST = 2.0
+"""Times the cost of protobuf."""
+
+
+def main() -> int:
+    """Measure and print; 1 when JSON costs more than it may."""
+    wish = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    wish.add_argument("--requests", type=int, default=120, help="in each encoding")
+    chosen = wish.parse_args()
+    half = chosen.requests + CONNECTIONS  # the first ones are not counted
+    bodies = protobuf_bodies(load_tool(chosen.load_tool), 2 * half)
+    kinds = {
+        "protobuf": ("application/x-protobuf", bodies[:half]),
+        "JSON": ("application/json", [as_json(body) for body in bodies[half:]]),
+    }
+    cost = {}
+    with Product.running() as product:
+        for name, (content_type, sent) in kinds.items():
+            send(product, content_type, sent[:CONNECTIONS])
+            before = cpu_seconds(product)
+            send(product, content_type, sent[CONNECTIONS:])
+            after = cpu_seconds(product)
+            records = RECORDS * chosen.requests
+            spent = {part: (after[part] - before[part]) / records * 1e6 for part in after}
+            cost[name] = spent["receiver"] + spent["postgres"]
+            print(
+                f"{name:9} receiver {spent['receiver']:5.1f} us  postgres {spent['postgres']:5.1f} us"
+                f"  together {cost[name]:5.1f} us a record"
+            )
+    ratio = cost["JSON"] / cost["protobuf"]
+    print(f"JSON costs {ratio:.2f} times as much as protobuf (at most {MOST:g})")
+    return int(ratio > MOST)
+
+
+def send(product: Product, content_type: str, bodies: list[bytes]) -> None:
+    """Send all of them, each once; return when their rows are stored."""
+    there = stored(product) + RECORDS * len(bodies)
+
+    def deliver(share: list[bytes]) -> None:
+        place = urlsplit(product.otlp_url)
+        with socket.create_connection((place.hostname, place.port), 30) as line:
+            for body in share:
+                answered_s(line, body, content_type)
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        shares = [bodies[n::CONNECTIONS] for n in range(CONNECTIONS)]
+        list(threads.map(deliver, shares))
+    product.wait(lambda: stored(product) >= there, 60)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
