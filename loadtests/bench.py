@@ -106,7 +106,7 @@ def run(
         rows = stored(product)
         size = product.sql(_LEAVES)[0][0]
     records = max(1, said["acked"])
-    spent = {part: (after[part] - before[part]) / records * 1e6 for part in after}
+    spent = spent_us(before, after, records)
     return {
         "concurrency": concurrency,
         "gzip": compress,
@@ -181,6 +181,11 @@ def cpu_seconds(product: Product) -> dict[str, float]:
             part = "sealing"
         sums[part] += process_cpu_s(pid)
     return sums
+
+
+def spent_us(before: dict[str, float], after: dict[str, float], records: int) -> dict[str, float]:
+    """Microseconds of CPU a record, by part, between two looks at `cpu_seconds`."""
+    return {part: (after[part] - before[part]) / records * 1e6 for part in after}
 
 
 def has_stood_back(pid: int) -> bool:

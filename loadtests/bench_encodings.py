@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.bench import cpu_seconds, stored
+from loadtests.bench import cpu_seconds, spent_us, stored
 from loadtests.bench_codec import RECORDS, as_json, protobuf_bodies
 from loadtests.bench_latency import answered_s
 from loadtests.load_tool import load_tool
@@ -45,9 +45,7 @@ def main() -> int:
             send(product, content_type, sent[:CONNECTIONS])
             before = cpu_seconds(product)
             send(product, content_type, sent[CONNECTIONS:])
-            after = cpu_seconds(product)
-            records = RECORDS * chosen.requests
-            spent = {part: (after[part] - before[part]) / records * 1e6 for part in after}
+            spent = spent_us(before, cpu_seconds(product), RECORDS * chosen.requests)
             cost[name] = spent["receiver"] + spent["postgres"]
             print(
                 f"{name:9} receiver {spent['receiver']:5.1f} us  postgres {spent['postgres']:5.1f} us"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.bench import cpu_seconds, stored
+from loadtests.bench import cpu_seconds, spent_us, stored
 from tests.support.product import Product
 
 LOOK_EVERY_S = 30.0
@@ -114,7 +114,7 @@ def look(product: Product, began: float) -> Look:
 def line(before: Look, now: Look) -> str:
     """What changed since the look before."""
     rows = max(1, now.rows - before.rows)
-    cpu = {part: (now.cpu[part] - before.cpu[part]) / rows * 1e6 for part in now.cpu}
+    cpu = spent_us(before.cpu, now.cpu, rows)
     return (
         f"{now.at_s:6.0f} s  {now.rows:11,} stored  {rows / (now.at_s - before.at_s):8,.0f}/s"
         f"  {now.waiting:10,} wait to be sealed  receiver {cpu['receiver']:5.1f} us"

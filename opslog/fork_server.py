@@ -29,7 +29,7 @@ from pathlib import Path
 from setproctitle import setproctitle
 
 from config.machine import keep_memory_to_ourselves
-from opslog.launch import die_with_parent
+from opslog.launch import begin_session, die_with_parent
 from opslog.running import loop_factory
 
 LOADED = (
@@ -74,17 +74,17 @@ def main(control: socket.socket) -> None:
     loop_factory()
     gc.collect()
     gc.freeze()  # a collection in a forked process must not write into pages that all share
-    wish = serve(control)
-    if wish is None:
+    arguments = serve(control)
+    if arguments is None:
         return
     from opslog.__main__ import main as opslog  # noqa: PLC0415 - loaded above, with the rest
 
-    sys.argv = [str(Path(__file__).with_name("__main__.py")), *wish.arguments]
+    sys.argv = [str(Path(__file__).with_name("__main__.py")), *arguments]
     opslog()
 
 
-def serve(control: socket.socket) -> Wish | None:
-    """Returns once in each process that it forks, and in the server when it is no longer needed."""
+def serve(control: socket.socket) -> list[str] | None:
+    """Returns in each process that it forks: its arguments; in the server at its end: None."""
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
@@ -146,16 +146,14 @@ def _tell(control: socket.socket, message: dict[str, object]) -> None:
         return
 
 
-def _become(wish: Wish, descriptors: Sequence[int], server: int) -> Wish:
-    """Be the wished process: what opslog/launch.py does for a program, without starting one."""
+def _become(wish: Wish, descriptors: Sequence[int], server: int) -> list[str]:
+    """Be the wished process, as launch.py makes a program; the arguments to go on with."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(descriptors[_OUTPUT], 1)
     os.dup2(descriptors[_OUTPUT], 2)
     os.close(descriptors[_OUTPUT])
-    os.setsid()
-    os.chdir(wish.folder)
-    os.umask(0o077)
+    begin_session(wish.folder)
     os.environ.update(wish.environment)
     os.environ["OPSLOG_READY_FD"] = str(descriptors[_READY])
     time.tzset()
@@ -165,7 +163,7 @@ def _become(wish: Wish, descriptors: Sequence[int], server: int) -> Wish:
     setproctitle(" ".join([sys.executable, "-P", "-m", "opslog", *arguments]))
     die_with_parent(signal.SIGKILL, server)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFERRED)
-    return Wish(tuple(arguments), wish.environment, wish.folder)
+    return arguments
 
 
 if __name__ == "__main__":

@@ -131,25 +131,24 @@ class ForkServer:
         answer = self._asked.pop(0)
         if "pid" in message:
             forked = self._living[message["pid"]] = Forked(message["pid"])
-            if not answer.done():
-                answer.set_result(forked)
-        elif not answer.done():
+            answer.set_result(forked)
+        else:
             answer.set_exception(OSError(f"a process could not be forked: {message['error']}"))
 
     def _on_end(self) -> None:
         """The server is gone, and the kernel kills what it forked (launch.py)."""
-        self._let_go()
+        self.close()
         if self._living or self._asked:
             _log.error("the fork server ended; what it forked ends with it and is started again")
         for forked in self._living.values():
             forked.note_end(-signal.SIGKILL)
         self._living.clear()
         for answer in self._asked:
-            if not answer.done():
-                answer.set_exception(OSError("the fork server ended"))
+            answer.set_exception(OSError("the fork server ended"))
         self._asked.clear()
 
-    def _let_go(self) -> None:
+    def close(self) -> None:
+        """End it; its processes have ended before, or end with it."""
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
@@ -158,7 +157,3 @@ class ForkServer:
             self._process.kill()  # it has nothing to finish, and may hang
             self._process.wait()
             self._process = None
-
-    def close(self) -> None:
-        """End it; its processes have ended before."""
-        self._let_go()

@@ -29,6 +29,16 @@ def die_with_parent(death_signal: int, parent: int) -> None:
         os._exit(1)
 
 
+def begin_session(folder: str) -> None:
+    """A session, a folder and a mask of its own.
+
+    Ctrl-C in the terminal is for the supervisor, which drains in order.
+    """
+    os.setsid()
+    os.chdir(folder)
+    os.umask(0o077)
+
+
 def children_die_with_us() -> None:
     """From now on every process that this one forks is killed when this one is gone.
 
@@ -42,13 +52,11 @@ def main(arguments: list[str]) -> None:
     """Takes its own session, the given account and folder; then becomes the program."""
     death_signal, parent, uid, gid = (int(argument) for argument in arguments[:4])
     folder, program = arguments[4], arguments[5:]
-    os.setsid()  # Ctrl-C in the terminal is for the supervisor, which drains in order
-    os.chdir(folder)
+    begin_session(folder)
     if uid != KEEP:
         os.setgroups([gid])
         os.setgid(gid)
         os.setuid(uid)
-    os.umask(0o077)
     die_with_parent(death_signal, parent)
     os.execv(program[0], program)  # noqa: S606 - becoming the given program is the purpose
 

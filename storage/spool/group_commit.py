@@ -127,13 +127,11 @@ class GroupCommit:
         try:
             change = self._durable([(entry.frame, entry.size) for entry in group], failure)
         except Exception as error:  # a defect, or no memory: nobody may wait for ever for it
-            for entry in group:
-                entry.tell(SpoolFailed(f"internal error: {type(error).__name__}"))
+            _tell(group, SpoolFailed(f"internal error: {type(error).__name__}"))
             self._go_on()
             raise
         if failure is None:
-            for entry in group:
-                entry.tell(None)
+            _tell(group, None)
         if change is None:
             self._go_on()
         else:
@@ -148,8 +146,7 @@ class GroupCommit:
                 await change
         finally:
             if failure is not None:
-                for entry in group:
-                    entry.tell(SpoolFailed(f"the spool's disk refused: {failure.strerror}"))
+                _tell(group, SpoolFailed(f"the spool's disk refused: {failure.strerror}"))
             self._go_on()
 
     def _go_on(self) -> None:
@@ -250,6 +247,11 @@ def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
         if written:  # the disk took a part of a piece
             left[0] = memoryview(left[0])[written:]
     return at
+
+
+def _tell(group: list[_Entry], failure: SpoolFailed | None) -> None:
+    for entry in group:
+        entry.tell(failure)
 
 
 def _settle(future: "asyncio.Future[None]", failure: Exception | None) -> None:

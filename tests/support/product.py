@@ -113,11 +113,11 @@ class Product:
         """Processes of the house, or those whose command line holds `name`."""
         assert self.process is not None
         found, todo = [], [self.process.pid]
-        parents = _parents()
+        parent_of = parents()
         while todo:
             pid = todo.pop()
             found.append(pid)
-            todo += [child for child, parent in parents.items() if parent == pid]
+            todo += [child for child, parent in parent_of.items() if parent == pid]
         return [pid for pid in found[1:] if name in command_of(pid)]
 
     def find(self, name: str) -> int | None:
@@ -251,7 +251,8 @@ def _die_with_us() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _parents() -> dict[int, int]:
+def parents() -> dict[int, int]:
+    """Each process's parent."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -16,6 +16,7 @@ from opslog.fork_server import Wish, serve
 from opslog.forks import Forked, ForkServer
 from opslog.processes import is_alive
 from tests.integration.platform.waiting import until
+from tests.support.product import parents
 
 WAITS = ("scheduler",)
 """A process that goes on: it waits for a Redis that is not there."""
@@ -70,7 +71,7 @@ class Maker:
     async def server_pid(self) -> int:
         """Of the server that runs now."""
         made = await self.make(*WAITS)
-        parent = stat(made.forked.pid)[1]
+        parent = parents()[made.forked.pid]
         made.forked.send_signal(signal.SIGKILL)
         await made.forked.wait()
         return parent
@@ -80,12 +81,6 @@ class Maker:
         self.server.close()
         for descriptor in self._pipes:
             os.close(descriptor)
-
-
-def stat(pid: int) -> list[int]:
-    """State (as a number, of no use), parent, group and session of a process (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return [0, *map(int, fields[1:4])]
 
 
 @pytest.fixture
@@ -127,7 +122,7 @@ async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
     pid = made.forked.pid
     command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
     assert command == f"{sys.executable} -P -m opslog scheduler"
-    assert stat(pid)[3] == pid
+    assert os.getsid(pid) == pid
     assert Path(f"/proc/{pid}/cwd").readlink() == tmp_path
     made.forked.send_signal(signal.SIGTERM)
     assert await made.forked.wait() == -signal.SIGTERM
