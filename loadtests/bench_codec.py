@@ -17,24 +17,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
-from loadtests.load_tool import load_tool
+from loadtests.load_tool import BATCH, distinct_bodies
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal
 from otlp_receiver.limiting import RedactorLike
 from storage.canonical import member, order_of
 from storage.record import Attribute, Hit, Value
 
-RECORDS = 500
 ROUNDS = 15
 NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)
-HOUR_NS = 3600 * 10**9
 
 Call = tuple[str | None, Sequence[tuple[str, Value]]]
 """A record: its message, and the attributes that were new."""
@@ -78,14 +75,6 @@ class Listening:
         return self._records(asked)
 
 
-def protobuf_bodies(tool: Any, count: int) -> list[bytes]:
-    """Bodies of RECORDS records each, no two with the same ids."""
-    templates = tool.build_templates(min(count, 40), RECORDS, 1)
-    start_ns = time.time_ns() - HOUR_NS
-    stream = tool.Stream(templates, RECORDS, 1, count, start_ns, HOUR_NS, "ascending", 200_000)
-    return [stream.body(number) for number in range(count)]
-
-
 def as_json(body: bytes) -> bytes:
     """The same request as OTLP/JSON, as the JavaScript SDK writes it (ids in hex)."""
     request = ExportLogsServiceRequest.FromString(body)
@@ -111,7 +100,7 @@ def whole(codec: Codec, encoding: Encoding, body: bytes) -> int:
     export = codec.redact(codec.decode(Signal.LOGS, encoding, body))
     batch = codec.map(export, received_unix_ns=time.time_ns(), key=NO_KEY)
     spent_ns = time.process_time_ns() - begin
-    assert len(batch.records) == RECORDS
+    assert len(batch.records) == BATCH
     return spent_ns
 
 
@@ -159,7 +148,7 @@ def measure(bodies: list[bytes], encoding: Encoding, redactor: RedactorLike) -> 
         stages.append([by_stage(codec, encoding, body) for body in unseen])
     own = [[replay(calls, redactor) for calls in per_body] for _ in range(ROUNDS)]
     gc.unfreeze()
-    each = 1 / 1000 / RECORDS / len(unseen)
+    each = 1 / 1000 / BATCH / len(unseen)
     total, alone = (sum(map(min, zip(*rounds, strict=True))) * each for rounds in (sums, own))
     figures = {"sum": total - alone, "redactor": alone}
     for place, name in enumerate(("decode", "redact", "map")):
@@ -180,7 +169,7 @@ def main() -> int:
     options = parser.parse_args()
     if not Path(options.load_tool).is_file():
         sys.exit("give the path of the load tool: --load-tool or OPSLOG_LOAD_TOOL")
-    bodies = protobuf_bodies(load_tool(Path(options.load_tool)), options.bodies)
+    bodies = distinct_bodies(Path(options.load_tool), options.bodies, templates=40)
     redactor: RedactorLike = NoRedactor()
     if options.redactor:
         from storage.redaction.redactor import Redactor  # noqa: PLC0415 - only when asked for

@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from loadtests.bench import cpu_seconds, spent_us, stored
-from loadtests.bench_codec import RECORDS, as_json, protobuf_bodies
+from loadtests.bench_codec import as_json
 from loadtests.bench_latency import answered_s
-from loadtests.load_tool import load_tool
+from loadtests.load_tool import BATCH, distinct_bodies
 from tests.support.product import Product
 
 CONNECTIONS = 4
@@ -34,7 +34,7 @@ def main() -> int:
     wish.add_argument("--requests", type=int, default=120, help="in each encoding")
     chosen = wish.parse_args()
     half = chosen.requests + CONNECTIONS  # the first ones are not counted
-    bodies = protobuf_bodies(load_tool(chosen.load_tool), 2 * half)
+    bodies = distinct_bodies(chosen.load_tool, 2 * half, templates=40)
     kinds = {
         "protobuf": ("application/x-protobuf", bodies[:half]),
         "JSON": ("application/json", [as_json(body) for body in bodies[half:]]),
@@ -45,7 +45,7 @@ def main() -> int:
             send(product, content_type, sent[:CONNECTIONS])
             before = cpu_seconds(product)
             send(product, content_type, sent[CONNECTIONS:])
-            spent = spent_us(before, cpu_seconds(product), RECORDS * chosen.requests)
+            spent = spent_us(before, cpu_seconds(product), BATCH * chosen.requests)
             cost[name] = spent["receiver"] + spent["postgres"]
             print(
                 f"{name:9} receiver {spent['receiver']:5.1f} us  postgres {spent['postgres']:5.1f} us"
@@ -58,7 +58,7 @@ def main() -> int:
 
 def send(product: Product, content_type: str, bodies: list[bytes]) -> None:
     """Send all of them, each once; return when their rows are stored."""
-    there = stored(product) + RECORDS * len(bodies)
+    there = stored(product) + BATCH * len(bodies)
 
     def deliver(share: list[bytes]) -> None:
         place = urlsplit(product.otlp_url)

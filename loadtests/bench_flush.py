@@ -19,7 +19,8 @@ from pathlib import Path
 from config.settings import SpoolSettings, WriterSettings
 from loadtests.default_codec import default_codec
 from loadtests.figures import Figures
-from loadtests.profile import BATCH, distinct_bodies, sync_ms
+from loadtests.load_tool import BATCH, distinct_bodies
+from loadtests.profile import sync_ms
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KEYLESS
 from storage.classes import classify

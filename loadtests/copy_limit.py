@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from loadtests.default_codec import default_codec
-from loadtests.load_tool import load_tool
+from loadtests.load_tool import BATCH, distinct_bodies
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.keys import KEYLESS
 from storage.classes import CLASS_BY_LEVEL, classify
@@ -16,21 +16,15 @@ from storage.pool import DatabaseRole, connect
 from storage.segments import open_segment
 from tests.support.product import Product
 
-BODIES, BATCH, ROUNDS = 40, 500, 10
+BODIES, ROUNDS = 40, 10
 
 
 def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
     """COPY tuples of the load tool's records by class, as the receiver makes them."""
-    otlp_load = load_tool(tool)
-    templates = otlp_load.build_templates(BODIES, BATCH, 1)
-    span_ns = 3_600_000_000_000
-    stream = otlp_load.Stream(
-        templates, BATCH, 1, BODIES, time.time_ns() - span_ns, span_ns, "ascending", 200_000
-    )
     codec = default_codec()
     by_class: dict[str, list[bytes]] = {name: [] for name in CLASS_BY_LEVEL}
-    for number in range(BODIES):
-        export = codec.decode(Signal.LOGS, Encoding.PROTOBUF, stream.body(number))
+    for number, body in enumerate(distinct_bodies(tool, BODIES)):
+        export = codec.decode(Signal.LOGS, Encoding.PROTOBUF, body)
         now = time.time_ns()
         batch = codec.map(codec.redact(export), received_unix_ns=now, key=KEYLESS)
         for part in encode(

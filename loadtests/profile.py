@@ -30,7 +30,7 @@ from typing import Any
 
 from config.settings import SpoolSettings
 from loadtests.default_codec import default_codec
-from loadtests.load_tool import load_tool
+from loadtests.load_tool import BATCH, distinct_bodies
 from opslog.compiled import in_use
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal
@@ -47,9 +47,7 @@ from storage.spool.spool import Spool
 from tests.contract.otlp.server import running
 from tests.support.product import Product
 
-BATCH = 500
 TRANSACTION_ROWS = 20_000
-HOUR_NS = 3600 * 10**9
 
 
 def main() -> int:
@@ -70,15 +68,6 @@ def main() -> int:
     figures |= asyncio.run(database(parts))
     print(table(figures, synced_ms))
     return 0
-
-
-def distinct_bodies(tool: Path, count: int) -> list[bytes]:
-    """Bodies of BATCH records, no two with the same ids."""
-    otlp_load = load_tool(tool)
-    templates = otlp_load.build_templates(min(count, 200), BATCH, 1)
-    start_ns = time.time_ns() - HOUR_NS
-    stream = otlp_load.Stream(templates, BATCH, 1, count, start_ns, HOUR_NS, "ascending", 200_000)
-    return [stream.body(number) for number in range(count)]
 
 
 def codec_stages(bodies: list[bytes]) -> tuple[dict[str, float], list[list[Part]]]:
