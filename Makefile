@@ -90,7 +90,7 @@ docstrings: $(TESTING) ## Does every public thing say what it is?
 	@$(BIN)/interrogate --quiet $(PACKAGES)
 
 unit: $(TESTING) ## The quick tests only
-	@$(BIN)/pytest -q tests/unit tests/house
+	@$(BIN)/pytest -q tests/unit tests/consistency
 
 viewer: ## Is query/static what ui/ makes? Checks, tests and builds it anew (needs Node)
 	@scripts/viewer
@@ -117,7 +117,7 @@ fix: $(TESTING) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix $(CODE)
 
 docs: $(RUNTIME) ## Write the generated pages of docs/reference anew
-	@$(BIN)/python -m opslog.reference
+	@$(BIN)/python -m opslog.docs.reference
 
 load: $(LOADING) codec ## A fresh opslog under a fixed rate: nothing lost, nothing twice
 	@$(BIN)/python -m loadtests.run_load
@@ -150,7 +150,7 @@ bench-flush: $(LOADING) codec ## The writer's transaction with 500 rows, commit 
 	@$(BIN)/python -m loadtests.bench_flush --load-tool $(LOAD_TOOL)
 
 # One after the other: each test has a product, and often a PostgreSQL, of its own.
-FAULTS := tests/faults tests/durability tests/unit/storage/test_spool.py \
+FAULTS := tests/faults tests/durability tests/unit/storage/spool/test_spool.py \
 	tests/integration/storage/test_writer.py tests/integration/retention/test_faults.py \
 	tests/integration/evidence tests/contract/otlp/test_slow_senders.py \
 	tests/contract/otlp/test_sizes.py

@@ -1,1 +1,4 @@
-"""The ground: settings, the words everybody uses, errors, clock, own telemetry."""
+"""Settings, levels, permissions, errors, and what every process needs.
+
+In: environment and settings files. Out: typed values. Imports no other package of opslog.
+"""

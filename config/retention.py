@@ -2,7 +2,8 @@
 
 The first rule that matches a record decides; after the last one come the defaults by level. A
 rule of levels alone sets how long their classes are kept, any other one makes a class of its own.
-Who turns rules into classes of records is storage/classes.py, into cut-offs retention/policy.py.
+storage/record/classes.py turns rules into classes of records, retention/policy/rules.py into
+cut-offs.
 """
 
 import difflib

@@ -166,7 +166,7 @@ def stored(product: Product) -> int:
 def cpu_seconds(product: Product) -> dict[str, float]:
     """User and system time so far, by part of the house; backends that ended are not counted.
 
-    What seals has stood back (retention/load.py), and is known by that.
+    What seals has stood back (retention/safety/load.py), and is known by that.
     """
     sums = {"receiver": 0.0, "postgres": 0.0, "sealing": 0.0, "other": 0.0}
     for pid in product.pids():

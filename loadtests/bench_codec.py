@@ -26,9 +26,9 @@ from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from loadtests.load_tool import BATCH, distinct_bodies
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal
-from otlp_receiver.limiting import RedactorLike
-from storage.canonical import member, order_of
-from storage.record import Attribute, Hit, Value
+from otlp_receiver.redaction.limiting import RedactorLike
+from storage.record.canonical import member, order_of
+from storage.record.record import Attribute, Hit, Value
 
 ROUNDS = 15
 NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)

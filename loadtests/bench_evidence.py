@@ -8,12 +8,12 @@ import asyncio
 import os
 import time
 
-from storage.copy_binary import leaf_of, part_digest, rows_of
+from storage.database.pool import DatabaseRole, open_pool
+from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.ledger.data import data_body, marks_of
 from storage.ledger.entries import enter_data
-from storage.pool import DatabaseRole, open_pool
+from storage.record.copy_binary import leaf_of, part_digest, rows_of
 from storage.spool.frame import Frame
-from storage.stored_frame import StoredFrame
 from tests.support.databases import fresh_database, make_template
 from tests.support.records import make_frame, make_record
 from tests.support.servers import postgres_server

@@ -21,13 +21,13 @@ from loadtests.default_codec import default_codec
 from loadtests.figures import Figures
 from loadtests.load_tool import BATCH, distinct_bodies
 from loadtests.profile import sync_ms
+from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KEYLESS
-from storage.classes import classify
-from storage.framing import Framing
-from storage.pool import DatabaseRole, open_pool
+from storage.database.pool import DatabaseRole, open_pool
+from storage.record.classes import classify
+from storage.spool.framing import Framing
 from storage.spool.spool import Spool
-from storage.writer import Writer
+from storage.writing.writer import Writer
 from tests.support.product import Product
 
 P50_LIMIT_MS, P99_LIMIT_MS = 12, 80

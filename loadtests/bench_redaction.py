@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 import opslog  # noqa: E402, F401 (first: it decides whether the codec is the compiled one)
 from config.settings import RedactionSettings  # noqa: E402 (the path comes first)
 from loadtests.load_tool import load_tool  # noqa: E402
-from otlp_receiver.settling import TOGETHER  # noqa: E402
-from storage.record import Value  # noqa: E402
+from otlp_receiver.redaction.settling import TOGETHER  # noqa: E402
+from storage.record.record import Value  # noqa: E402
 from storage.redaction.redactor import Redactor  # noqa: E402
 from storage.redaction.tokens import HmacKeys  # noqa: E402
 from tests.corpus.cases import ANSWER, Case, cases  # noqa: E402

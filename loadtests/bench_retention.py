@@ -27,9 +27,10 @@ from config.settings import Settings
 from loadtests.cloned_segments import large, small
 from loadtests.figures import Figures
 from loadtests.many_segments import memory_of_a_connection, planning
-from retention.clock import Now
-from retention.run import Report, expire
-from storage.pool import DatabaseRole, connect
+from retention.expiry.run import expire
+from retention.safety.clock import Now
+from retention.segments.runs import Report
+from storage.database.pool import DatabaseRole, connect
 from tests.support.product import Product
 
 SMALL_ROWS = 200

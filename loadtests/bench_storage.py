@@ -17,10 +17,10 @@ from pathlib import Path
 import asyncpg
 
 from config.settings import StorageSettings
-from retention.seal import finish, seal_segment
-from storage.leaves import BULK, TRIGRAMS, build_index, current_xid, trigram_opclass
-from storage.locks import SEAL_SPACE
-from storage.pool import DatabaseRole, connect
+from retention.segments.seal import finish, seal_segment
+from storage.database.locks import SEAL_SPACE
+from storage.database.pool import DatabaseRole, connect
+from storage.segments.leaves import BULK, TRIGRAMS, build_index, current_xid, trigram_opclass
 from tests.support.product import Product
 
 LIMITS = {"open": 720, "sealed as shipped": 950, "sealed with everything": 1100}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from storage.leaves import BULK, TRIGRAMS, build_index, trigram_opclass
-from storage.pool import DatabaseRole, connect
+from storage.database.pool import DatabaseRole, connect
+from storage.segments.leaves import BULK, TRIGRAMS, build_index, trigram_opclass
 from tests.support.databases import run
 from tests.support.product import Product
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from loadtests.default_codec import default_codec
 from loadtests.load_tool import BATCH, distinct_bodies
+from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KEYLESS
-from storage.classes import CLASS_BY_LEVEL, classify
-from storage.copy_binary import encode
-from storage.copying import copy_rows
-from storage.pool import DatabaseRole, connect
-from storage.segments import open_segment
+from storage.database.pool import DatabaseRole, connect
+from storage.record.classes import CLASS_BY_LEVEL, classify
+from storage.record.copy_binary import encode
+from storage.segments.rollover import open_segment
+from storage.writing.copying import copy_rows
 from tests.support.product import Product
 
 BODIES, ROUNDS = 40, 10

@@ -9,7 +9,7 @@ import asyncpg
 
 from loadtests.figures import Figures
 from loadtests.query_asking import Asker, Spending
-from storage.pool import IDLE_CONNECTION_S, QUERIES_PER_CONNECTION, DatabaseRole, connect
+from storage.database.pool import IDLE_CONNECTION_S, QUERIES_PER_CONNECTION, DatabaseRole, connect
 from tests.support.databases import run
 from tests.support.product import Product
 

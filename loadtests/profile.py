@@ -32,18 +32,18 @@ from config.settings import SpoolSettings
 from loadtests.default_codec import default_codec
 from loadtests.load_tool import BATCH, distinct_bodies
 from opslog.compiled import in_use
+from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Group, Signal
-from otlp_receiver.inflate import inflater_of
-from otlp_receiver.keys import KEYLESS
-from storage.classes import classify
-from storage.copy_binary import encode
-from storage.copying import copy_rows
-from storage.pool import DatabaseRole, connect
-from storage.record import Part
-from storage.segments import open_segment
+from otlp_receiver.http.inflate import inflater_of
+from storage.database.pool import DatabaseRole, connect
+from storage.record.classes import classify
+from storage.record.copy_binary import encode
+from storage.record.record import Part
+from storage.segments.rollover import open_segment
 from storage.spool.frame import NO_HASH, Frame
 from storage.spool.spool import Spool
+from storage.writing.copying import copy_rows
 from tests.contract.otlp.server import running
 from tests.support.product import Product
 

@@ -13,28 +13,12 @@ import typer
 
 from config.errors import OpslogError
 from opslog import __version__
-from opslog.cli import (
-    dead_letters,
-    demo,
-    doctor,
-    export,
-    hold,
-    keys,
-    ledger,
-    migrate,
-    processes,
-    redact,
-    retention,
-    search,
-    segments,
-    settings,
-    stats,
-    tail,
-    token,
-    trace,
-    verify,
-)
-from opslog.cli.options import ConfigOption, loaded
+from opslog.cli import processes
+from opslog.cli.evidence import dead_letters, hold, ledger, retention, segments, verify
+from opslog.cli.options import ConfigOption
+from opslog.cli.reading import export, search, stats, tail, trace
+from opslog.cli.setup import demo, doctor, keys, migrate, redact, settings, token
+from opslog.installation.opening import loaded
 
 app = typer.Typer(
     name="opslog",
@@ -60,7 +44,7 @@ def up(
 ) -> None:
     """Start everything: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
     from opslog.cli.up import up as run
-    from opslog.launch import die_with_parent
+    from opslog.system.launch import die_with_parent
 
     if with_parent:
         die_with_parent(signal.SIGTERM, os.getppid())
@@ -135,7 +119,7 @@ def _tell_defect(error: Exception) -> None:
     if logging.getLogger().handlers:  # a process with a log
         logging.getLogger("opslog").critical("ended by a defect", exc_info=error)
         return
-    from config.logs import exception_text
+    from config.process.logs import exception_text
 
     sys.stderr.write(f"opslog: a defect, please report it:\n{exception_text(error)}\n")
 

@@ -23,47 +23,27 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from setproctitle import setproctitle
 
-from config.machine import keep_memory_to_ourselves
-from opslog.launch import begin_session, die_with_parent
-from opslog.running import loop_factory
+from config.process.machine import keep_memory_to_ourselves
+from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, Wish
+from opslog.system.launch import begin_session, die_with_parent
+from opslog.wiring.running import loop_factory
 
 LOADED = (
     "opslog.__main__",
-    "opslog.receiving",
-    "opslog.answering",
-    "opslog.working",
+    "opslog.wiring.receiver",
+    "opslog.wiring.query",
+    "opslog.wiring.worker",
     "opslog.jobs",
-    "retention.worker",
-    "retention.schedule",
+    "retention.jobs.worker",
+    "retention.jobs.schedule",
 )
 """What our processes are made of; each brings what it needs along."""
-PACKET_BYTES = 65_536
 _OUTPUT, _READY = 0, 1
 """Places of the descriptors that come with each wish; a listening socket may follow."""
-DEFERRED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""Blocked in the server, from its start on (forks.py): it ends with the supervisor.
-
-What comes for a process that was just forked waits until it is that process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A process to be made."""
-
-    arguments: tuple[str, ...]
-    """Of `opslog`."""
-    environment: dict[str, str]
-    """What differs from the server's."""
-    folder: str
-
-    def packet(self) -> bytes:
-        """As it is sent."""
-        return json.dumps(asdict(self)).encode()
 
 
 def main(control: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The jobs by the names that live in Redis (retention/queue.py); each is a few lines, no logic.
+"""Jobs under the names stored in Redis (retention/jobs/queue.py); a few lines each, no logic.
 
 They run in a process of their own that the worker forked. SIGTERM cancels what is being done:
 PostgreSQL is told to stop its statement, and the next job goes on from there.
@@ -11,13 +11,13 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-from config.load import load
-from opslog.installation import Installation
-from retention.merge import merge_all
-from retention.run import expire
-from retention.tend import tend as tend_once
-from storage.ledger import checks
-from storage.ledger.balance import Balance
+from config.loading.load import load
+from opslog.installation.installation import Installation
+from retention.expiry.run import expire
+from retention.jobs.maintain import tend as tend_once
+from retention.segments.merge import merge_all
+from storage.ledger.accounting import checks
+from storage.ledger.accounting.balance import Balance
 
 SCHEDULE = "schedule"
 

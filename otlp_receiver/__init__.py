@@ -1,4 +1,5 @@
 """Telemetry in: OTLP/HTTP requests become redacted, durable batches.
 
-The way of a record is on one screen in pipeline.py; knows nothing of the query side.
+In: HTTP requests. Out: frames in the spool, and OTLP responses.
+Imports `storage` and `config`; knows nothing of queries.
 """

@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from otlp_receiver.answers import Outcome
+from otlp_receiver.admission.keys import KeyInfo
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KeyInfo
-from otlp_receiver.receive import Sink
-from storage.audit_records import AuditItem, AuditReceipt, AuditRecords
-from storage.record import Record, RedactedBatch
+from otlp_receiver.http.messages import Outcome
+from otlp_receiver.http.receive import Sink
+from storage.record.record import Record, RedactedBatch
+from storage.writing.audit_records import AuditItem, AuditReceipt, AuditRecords
 
 REQUIRED = {
     "audit.record.id": ("record", "id"),

@@ -15,20 +15,20 @@ from typing import Protocol
 
 from config.levels import Level
 from config.settings import LimitSettings, MappingSettings
-from otlp_receiver.decode import ProtobufReader
-from otlp_receiver.decode_json import JsonReader
 from otlp_receiver.export import Encoding, Export, RedactedExport, Signal, Stream
-from otlp_receiver.limiting import RedactorLike
-from otlp_receiver.mapping.identity import random_bits_of
+from otlp_receiver.json.decode import JsonReader
+from otlp_receiver.mapping.columns.identity import random_bits_of
+from otlp_receiver.mapping.columns.times import odd_times_text
 from otlp_receiver.mapping.logs import map_logs
 from otlp_receiver.mapping.run import Note, Run
 from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.spans import map_spans
 from otlp_receiver.mapping.streams import StreamFacts, facts_of
-from otlp_receiver.mapping.times import odd_times_text
 from otlp_receiver.memos import Memos
-from otlp_receiver.redacting import Redacting
-from storage.record import Batch, RedactedBatch, Value
+from otlp_receiver.protobuf.decode import ProtobufReader
+from otlp_receiver.redaction.limiting import RedactorLike
+from otlp_receiver.redaction.redacting import Redacting
+from storage.record.record import Batch, RedactedBatch, Value
 
 
 class SenderKey(Protocol):

@@ -15,13 +15,13 @@ from uuid import UUID
 
 import orjson
 
-from config.clock import utc_text
 from config.levels import LEVEL_NAMES
+from config.process.clock import utc_text
 from otlp_receiver.codec import Codec, SenderKey
 from otlp_receiver.export import Encoding, RedactedExport, Signal
 from otlp_receiver.mapping.reasons import REASONS
 from otlp_receiver.mapping.run import Sources
-from storage.record import Record, RedactedBatch, StreamDef
+from storage.record.record import Record, RedactedBatch, StreamDef
 
 MAX_RECORDS = 1000
 """Records that one answer explains; a person reads a handful."""

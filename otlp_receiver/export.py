@@ -2,7 +2,7 @@
 
     decode  makes  Export           values as they were sent, never written anywhere
     redact  makes  RedactedExport   the same, safe to keep
-    map     makes  RedactedBatch    storage/record.py
+    map     makes  RedactedBatch    storage/record/record.py
 
 Groups and rows may be generators: a record goes through all three stages while it is in the cache,
 and what it taught the memos serves the next one. Log rows are tuples, not objects.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
-from storage.record import Attribute, Hit, Value
+from storage.record.record import Attribute, Hit, Value
 
 
 class Signal(Enum):

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from otlp_receiver.export import Head, HeadKey, RawText, Stream
-from storage.record import Attribute, Hit
+from storage.record.record import Attribute, Hit
 
 if TYPE_CHECKING:
     from otlp_receiver.mapping.shapes import Shape

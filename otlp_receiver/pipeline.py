@@ -3,7 +3,7 @@
     decode   bytes on the wire  -> Export           decode.py, decode_json.py
     redact   Export             -> RedactedExport   redacting.py (rules: storage/redaction/)
     map      RedactedExport     -> RedactedBatch    mapping/
-    encode   RedactedBatch      -> Frame            storage/framing.py, copy_binary.py
+    encode   RedactedBatch      -> Frame            storage/spool/framing.py, copy_binary.py
     append   Frame              -> on disk          storage/spool/   (fdatasync)
 
 Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are worked on by the event
@@ -21,14 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from otlp_receiver import metrics
+from otlp_receiver.admission.keys import KeyInfo
+from otlp_receiver.admission.scheduling import Turns
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KeyInfo
-from otlp_receiver.turns import Turns
 from storage import failpoints
-from storage.framing import FrameInMaking, Framing
-from storage.record import RedactedBatch
+from storage.record.record import RedactedBatch
 from storage.spool.frame import NO_HASH, Frame
+from storage.spool.framing import FrameInMaking, Framing
 from storage.spool.spool import Spool
 
 LARGE_BYTES = 2**20

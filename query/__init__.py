@@ -1,5 +1,6 @@
-"""Answers out: search, traces and exports over HTTP, to those who may ask.
+"""Records out: search, traces, statistics and exports over HTTP, for those who may read them.
 
-Knows nothing of OTLP; reads through storage/read.py and builds SQL only in files that say so
-at their head, out of the conditions of storage/conditions.py.
+In: HTTP requests with a token. Out: JSON, streams, the viewer; an audit record for each access.
+Knows nothing of OTLP; reads through storage/database/read.py and builds SQL only in modules whose
+docstring says so, from the conditions of storage/filtering/conditions.py.
 """

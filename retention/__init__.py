@@ -1,1 +1,5 @@
-"""What goes, what stays, and the proof: jobs over whole segments."""
+"""What expires, what is kept, and the proof: jobs over whole segments.
+
+In: settings, the clock, legal holds, confirmed purges. Out: segments sealed, merged, dropped;
+an entry in the ledger for each. Imports `storage` and `config`; never the API.
+"""

@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge
 
 from storage.spool.spool import SpoolState
-from storage.writer import WriterState
+from storage.writing.writer import WriterState
 
 _SPOOL_BYTES = Gauge(
     "opslog_spool_bytes", "Bytes of spool files on disk.", multiprocess_mode="livesum"

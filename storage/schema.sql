@@ -1,10 +1,10 @@
 -- The whole schema as the numbered migrations leave it, in one file to be read. Nothing runs it but
 -- tests/integration/storage/test_schema.py, which builds it beside the migrations and compares.
--- Rights are in migrations/grants.sql, roles in storage/roles.py, leaves in opslog_make_leaf below.
+-- Rights are in migrations/grants.sql, roles in storage/database/roles.py, leaves in opslog_make_leaf below.
 
 CREATE TYPE log_level AS ENUM ('DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL');
 
--- One row per log record, span or audit record. Columns: storage/columns.py, in the same order.
+-- One row per log record, span or audit record. Columns: storage/record/columns.py, in the same order.
 CREATE TABLE system_logs (
     created_at      timestamptz NOT NULL,
     received_at     timestamptz NOT NULL,
@@ -207,7 +207,7 @@ CREATE UNIQUE INDEX ingest_keys_name ON ingest_keys (name) WHERE revoked_at IS N
 
 -- ---------------------------------------------------------------------------------------------
 -- How segments are made, opened, rolled over; who may not change records; who hears of it.
--- Advisory locks, in the order in which they are taken (storage/locks.py has the same numbers):
+-- Advisory locks, in the order in which they are taken (storage/database/locks.py has the same numbers):
 --   1869638658, hashtext(class)   making the next leaf of a class, one at a time
 --   1869638657, hashtext(class)   the gate: writers share it, rolling over takes it alone
 -- ---------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON system_logs
 ALTER TABLE system_logs ENABLE ALWAYS TRIGGER refuse_change;
 
 -- Tells every catalogue copy that `segments` has changed.
--- Uses: trigger `tell_catalogue`; heard by storage/catalogue.py.
+-- Uses: trigger `tell_catalogue`; heard by storage/segments/catalogue.py.
 CREATE FUNCTION opslog_tell_catalogue() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -285,7 +285,7 @@ END $$;
 -- The ready segment of a class; makes it when there is none.
 -- class_name   retention class, 1 to 100 characters
 -- Rows: its number. Waits at most 2 s for a lock (SQLSTATE 55P03), writers never wait for it.
--- Uses: storage/segments.py ahead of time; opslog_open_segment, opslog_roll_segment.
+-- Uses: storage/segments/rollover.py ahead of time; opslog_open_segment, opslog_roll_segment.
 CREATE FUNCTION opslog_prepare_segment(class_name text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -314,7 +314,7 @@ END $$;
 -- class_name   retention class
 -- Rows: its number. Call it in a transaction of its own: what it opens is seen by others after
 -- the commit, and they wait for it until then.
--- Uses: storage/segments.py, for a class that opslog_enter_segments did not answer.
+-- Uses: storage/segments/rollover.py, for a class that opslog_enter_segments did not answer.
 CREATE FUNCTION opslog_open_segment(class_name text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -340,7 +340,7 @@ END $$;
 -- classes   retention classes of the rows that the transaction is about to store
 -- Rows: class and number of its open segment; a class without an open one is left out.
 -- READ COMMITTED only: the state has to be read after the gate was entered.
--- Uses: storage/segments.py, enter_segments. Sorted, so that two writers never wait crosswise.
+-- Uses: storage/segments/rollover.py, enter_segments. Sorted, so that two writers never wait crosswise.
 CREATE FUNCTION opslog_enter_segments(classes text[])
 RETURNS TABLE (class_name text, segment_number integer)
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -360,7 +360,7 @@ END $$;
 -- Rows: the number of the open segment afterwards. Waits at most 1 s for the writers that are in
 -- (SQLSTATE 55P03 after that), since new ones wait behind it; then two updates, and they go on.
 -- The figures of the closed segment are not summed behind the gate but by opslog_settle_segments.
--- Uses: storage/segments.py.
+-- Uses: storage/segments/rollover.py.
 CREATE FUNCTION opslog_roll_segment(class_name text, expected integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
@@ -385,7 +385,7 @@ END $$;
 
 -- Sums up closed segments that have no figures yet: rows, bytes, zone map, from ingest_parts.
 -- Rows: how many were summed up. No writer can add to them any more, so the figures are final.
--- Uses: storage/segments.py, after each roll-over and, for what a crash left, at every pass.
+-- Uses: storage/segments/rollover.py, after each roll-over and, for what a crash left, at every pass.
 CREATE FUNCTION opslog_settle_segments() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -601,7 +601,7 @@ CREATE TABLE hold_releases (
 );
 
 -- Waits for whoever is deciding what goes, so that a hold is seen by it or comes before it.
--- Uses: triggers on holds and hold_releases; retention/run.py takes the same lock.
+-- Uses: triggers on holds and hold_releases; retention/expiry/run.py takes the same lock.
 CREATE FUNCTION opslog_before_hold() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -638,7 +638,7 @@ CREATE TABLE purge_results (
 );
 
 -- Tells the worker that somebody wants something of it.
--- Uses: trigger on purge_confirmations; heard by retention/worker.py.
+-- Uses: trigger on purge_confirmations; heard by retention/jobs/worker.py.
 CREATE FUNCTION opslog_tell_retention() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -650,7 +650,7 @@ CREATE TRIGGER tell_retention AFTER INSERT ON purge_confirmations
 
 -- Makes a leaf that belongs to nobody yet: table, trigger, rights; no index, not attached.
 -- segment_number   taken from segment_numbers
--- Uses: storage/rewriting.py, which fills it, indexes it and puts it in the place of others.
+-- Uses: storage/segments/rewriting.py, which fills it, indexes it and puts it in the place of others.
 CREATE FUNCTION opslog_make_bare_leaf(segment_number integer) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -674,7 +674,7 @@ BEGIN
 END $$;
 
 -- What the hourly comparison of figures with counted rows found. Only ever added to.
--- Uses: storage/ledger/checks.py; read by the worker's health and by the API.
+-- Uses: storage/ledger/accounting/checks.py; read by the worker's health and by the API.
 CREATE TABLE ledger_checks (
     check_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     began_at    timestamptz NOT NULL,
@@ -693,7 +693,7 @@ REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_m
     opslog_tell_retention(), opslog_make_bare_leaf(integer) FROM PUBLIC;
 
 -- When browsers logged out, so that every query server knows, also after a restart.
--- Uses: storage/session_ends.py, which forgets a row when no session of its token can hold.
+-- Uses: storage/access/session_ends.py, which forgets a row when no session of its token can hold.
 CREATE TABLE session_ends (
     token     text PRIMARY KEY,     -- first 16 hex digits of the token's SHA-256
     ended_at  timestamptz NOT NULL, -- sessions that were begun until then are over

@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
-from storage.pool import DatabaseRole, open_pool
+from storage.database.pool import DatabaseRole, open_pool
 from tests.support.databases import Database, fresh_database, make_template
 from tests.support.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption, loaded
+from opslog.cli.options import ConfigOption
+from opslog.installation.opening import loaded
 
 FdOption = Annotated[
     int | None, typer.Option(help="Listening socket that was handed on; else one is made.", min=3)
@@ -23,7 +24,7 @@ def receiver(
     health_port: HealthPortOption = None,
 ) -> None:
     """Take telemetry in: OTLP over HTTP, into the spool, into PostgreSQL."""
-    from opslog.app import run_receiver
+    from opslog.wiring.app import run_receiver
 
     settings = loaded(config).settings
     descriptor = _listening(fd, settings.otlp.host, settings.otlp.port, "otlp")
@@ -32,7 +33,7 @@ def receiver(
 
 def query(config: ConfigOption = None, fd: FdOption = None) -> None:
     """Give answers out: API, page, health, metrics."""
-    from opslog.app import run_query
+    from opslog.wiring.app import run_query
 
     settings = loaded(config).settings
     run_query(settings, fd=_listening(fd, settings.api.host, settings.api.port, "api"))
@@ -40,8 +41,8 @@ def query(config: ConfigOption = None, fd: FdOption = None) -> None:
 
 def worker(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:
     """Carry out jobs of retention and upkeep."""
-    from opslog.app import run_worker
-    from opslog.launch import children_die_with_us
+    from opslog.system.launch import children_die_with_us
+    from opslog.wiring.app import run_worker
 
     children_die_with_us()
     run_worker(loaded(config).settings, health_port=health_port)
@@ -49,7 +50,7 @@ def worker(config: ConfigOption = None, health_port: HealthPortOption = None) ->
 
 def scheduler(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:
     """Put jobs into the queue when their time comes."""
-    from opslog.app import run_scheduler
+    from opslog.wiring.app import run_scheduler
 
     run_scheduler(loaded(config).settings, health_port=health_port)
 
@@ -58,6 +59,6 @@ def _listening(fd: int | None, host: str, port: int, section: str) -> int:
     """The descriptor of a listening socket, which the process that runs takes over."""
     if fd is not None:
         return fd
-    from opslog.lock import listener
+    from opslog.system.lock import listener
 
     return listener(host, port, section).detach()

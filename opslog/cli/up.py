@@ -9,20 +9,20 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
-from config import logs, telemetry
-from config.clock import monotonic_s
-from config.machine import keep_memory_to_ourselves
+from config.process import logs, telemetry
+from config.process.clock import monotonic_s
+from config.process.machine import keep_memory_to_ourselves
 from config.units import duration_text
 from opslog import __version__
-from opslog.cli.options import command_name
-from opslog.installation import Installation, Running
-from opslog.lock import data_dir_lock, listener, url_of
-from opslog.log_stream import LogStream
-from opslog.redis_address import check_redis
-from opslog.tokens import TokenWish, signed_token
+from opslog.installation.installation import Installation, Running
+from opslog.installation.opening import command_name
+from opslog.installation.redis_address import check_redis
+from opslog.installation.tokens import TokenWish, signed_token
+from opslog.supervisor.log_stream import LogStream
+from opslog.system.lock import data_dir_lock, listener, url_of
 
 if TYPE_CHECKING:
-    from config.load import Loaded
+    from config.loading.load import Loaded
 
 _FIRST_ROLE = "ADMIN"
 """Of the token that is printed: reads and exports, but cannot purge or manage."""
@@ -48,10 +48,10 @@ def up(loaded: "Loaded") -> int:
 
 async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: socket) -> int:
     # The first import of the metrics, after their folder has been named.
-    from opslog.forks import ForkServer  # noqa: PLC0415
-    from opslog.reload import Reload  # noqa: PLC0415
-    from opslog.roles import child_environment, house  # noqa: PLC0415
-    from opslog.supervisor import Supervisor  # noqa: PLC0415
+    from opslog.supervisor.fork_client import ForkServer  # noqa: PLC0415
+    from opslog.supervisor.reload import Reload  # noqa: PLC0415
+    from opslog.supervisor.roles import child_environment, house  # noqa: PLC0415
+    from opslog.supervisor.supervisor import Supervisor  # noqa: PLC0415
 
     settings = installation.settings
     as_json = logs.is_json(settings.log)

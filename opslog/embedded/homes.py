@@ -11,7 +11,7 @@ from pathlib import Path
 
 from config.errors import SetupError
 from opslog.embedded.server import make_folder
-from opslog.processes import Account, can
+from opslog.system.processes import Account, can
 
 ELSEWHERE = Path("/var/lib/opslog-servers")
 _NOTE = "servers.home"

@@ -22,7 +22,7 @@ from config.errors import SetupError
 from opslog.embedded.postgres_conf import HBA, LOCAL_CONF, conf_text, first_conf
 from opslog.embedded.programs import postgres_programs, reachable
 from opslog.embedded.server import Tell, make_folder, socket_folder, sync_folder
-from opslog.processes import Account, Command, end_leftovers
+from opslog.system.processes import Account, Command, end_leftovers
 
 USER = "opslog"
 DATABASE = "opslog"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.machine import cores, memory_bytes
+from config.process.machine import cores, memory_bytes
 
 MIB = 2**20
 HBA = "local all all scram-sha-256\n"

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from config.errors import SetupError
-from opslog.processes import Account, can
+from opslog.system.processes import Account, can
 
 
 def postgres_programs() -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from config.errors import SetupError
-from opslog.processes import Account, Command, start
+from opslog.system.processes import Account, Command, start
 
 Tell = Callable[[str], None]
 """Takes one line about progress, for people."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from opslog.embedded.programs import reachable, valkey_program
 from opslog.embedded.server import Tell, make_folder, socket_folder
-from opslog.processes import Account, Command, end_leftovers
+from opslog.system.processes import Account, Command, end_leftovers
 
 _SOCKET = "valkey.sock"
 _STOP_PATIENCE_S = 5.0

@@ -1,4 +1,4 @@
-"""How OpenTelemetry becomes a record: one rule per file, pure, each with its source.
+"""RedactedExport -> records: OTLP fields to the columns of SystemLog (docs/mapping.md).
 
-Whoever changes a rule changes docs/mapping.md and its table in tests/unit/otlp_receiver.
+In: redacted logs and spans. Out: a RedactedBatch. Pure; imports `export` and `tally` only.
 """

@@ -1,8 +1,6 @@
 """Which trace and span a record belongs to, by the rules of trace_ids.py, set on the record."""
 
-from otlp_receiver.mapping.run import Sources
-from otlp_receiver.mapping.shapes import Shape
-from otlp_receiver.mapping.trace_ids import (
+from otlp_receiver.mapping.columns.trace_ids import (
     SPAN_BYTES,
     SPAN_KEY,
     TRACE_BYTES,
@@ -10,7 +8,9 @@ from otlp_receiver.mapping.trace_ids import (
     named_id,
     valid,
 )
-from storage.record import Attribute, Record, Value
+from otlp_receiver.mapping.run import Sources
+from otlp_receiver.mapping.shapes import Shape
+from storage.record.record import Attribute, Record, Value
 
 _MAX_SHOWN_BYTES = 64
 

@@ -3,8 +3,8 @@
 Source: OTEP 0267 and specification/audit/data-model.md (opentelemetry-specification PR 5059).
 """
 
-from storage.canonical import member
-from storage.record import Attribute, Value
+from storage.record.canonical import member
+from storage.record.record import Attribute, Value
 
 PREFIX = "audit."
 OUTCOME_KEY = "audit.outcome"

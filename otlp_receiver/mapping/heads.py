@@ -4,9 +4,9 @@ Source: mapping of logs/data-model.md to non-OTLP formats; the raw number and te
 """
 
 from otlp_receiver.export import Head, Mark
-from otlp_receiver.mapping.levels import level_by_number
+from otlp_receiver.mapping.columns.levels import level_by_number
 from otlp_receiver.mapping.metadata import sorted_object
-from storage.canonical import canonical
+from storage.record.canonical import canonical
 
 _OBSERVED = "observed_ns"
 _HOLE = b'"observed_ns": '

@@ -10,25 +10,25 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
-from otlp_receiver.mapping.action import CHARACTERS, action_of
-from otlp_receiver.mapping.address import address_of
 from otlp_receiver.mapping.association import set_ids
 from otlp_receiver.mapping.audit import audit_member
-from otlp_receiver.mapping.exception import exception_member
+from otlp_receiver.mapping.columns.action import CHARACTERS, action_of
+from otlp_receiver.mapping.columns.address import address_of
+from otlp_receiver.mapping.columns.exception import exception_member
+from otlp_receiver.mapping.columns.identity import NEXT_PLACE, tail_of
+from otlp_receiver.mapping.columns.levels import level_without_number
+from otlp_receiver.mapping.columns.message import message_without_text
+from otlp_receiver.mapping.columns.texts import fit
+from otlp_receiver.mapping.columns.trace_ids import NO_SPAN, NO_TRACE
 from otlp_receiver.mapping.heads import otel_member
-from otlp_receiver.mapping.identity import NEXT_PLACE, tail_of
-from otlp_receiver.mapping.levels import level_without_number
-from otlp_receiver.mapping.message import message_without_text
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.subject import fill_subject
-from otlp_receiver.mapping.texts import fit
-from otlp_receiver.mapping.trace_ids import NO_SPAN, NO_TRACE
-from storage.canonical import canonical
-from storage.record import Attribute, Record, Value
-from storage.record_ids import TAIL_MASK, id_of
+from storage.record.canonical import canonical
+from storage.record.record import Attribute, Record, Value
+from storage.record.record_ids import TAIL_MASK, id_of
 
 
 def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> Iterator[None]:

@@ -8,7 +8,7 @@ of members, tests/unit/otlp_receiver/test_metadata.py that the pieces keep it.
 from collections.abc import Iterable
 
 from otlp_receiver.export import Mark, Odd
-from storage.canonical import canonical, member, order_of
+from storage.record.canonical import canonical, member, order_of
 
 
 def sorted_object(members: dict[str, bytes]) -> bytes:

@@ -6,21 +6,21 @@ from typing import Final, TypeAlias
 
 from config.levels import Level
 from otlp_receiver.export import Odd, Stream
-from otlp_receiver.mapping.identity import NEXT_PLACE
-from otlp_receiver.mapping.metadata import odd_members
-from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
-from otlp_receiver.mapping.shapes import Shape
-from otlp_receiver.mapping.streams import StreamFacts
-from otlp_receiver.mapping.texts import cut
-from otlp_receiver.mapping.times import (
+from otlp_receiver.mapping.columns.identity import NEXT_PLACE
+from otlp_receiver.mapping.columns.texts import cut
+from otlp_receiver.mapping.columns.times import (
     OBSERVED,
     RECEIVED,
     plausible_ns,
     quality_of,
     time_without_own,
 )
-from storage.record import Batch, Record
-from storage.record_ids import TAIL_MASK
+from otlp_receiver.mapping.metadata import odd_members
+from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
+from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.streams import StreamFacts
+from storage.record.record import Batch, Record
+from storage.record.record_ids import TAIL_MASK
 
 Sources: TypeAlias = dict[str, str]
 """Column to the attribute or field that its value came from. Filled only for explain.py."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 from config.settings import MappingSettings
-from otlp_receiver.mapping import (
+from otlp_receiver.mapping import audit
+from otlp_receiver.mapping.columns import (
     action,
     actor,
     address,
-    audit,
     correlation,
     exception,
     identity,
@@ -22,8 +22,8 @@ from otlp_receiver.mapping import (
     resource,
     trace_ids,
 )
-from otlp_receiver.mapping.texts import Places
-from storage.canonical import order_of
+from otlp_receiver.mapping.columns.texts import Places
+from storage.record.canonical import order_of
 
 
 class Shape:

@@ -6,7 +6,7 @@ and kept as a number.
 
 from otlp_receiver.export import SpanEvent, SpanLink, SpanRow
 from otlp_receiver.mapping.metadata import sorted_object
-from storage.canonical import canonical, object_of
+from storage.record.canonical import canonical, object_of
 
 KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUSES = ("UNSET", "OK", "ERROR")

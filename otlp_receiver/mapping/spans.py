@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 from config.levels import Level
 from otlp_receiver.export import Group, Odd, SpanEvent, SpanRow, Stream
-from otlp_receiver.mapping import action, address, identity, trace_ids
 from otlp_receiver.mapping.association import set_ids
 from otlp_receiver.mapping.audit import audit_member
-from otlp_receiver.mapping.exception import EVENT_NAME, exception_member, exception_text
-from otlp_receiver.mapping.levels import level_of_span
-from otlp_receiver.mapping.message import message_of_span
+from otlp_receiver.mapping.columns import action, address, identity, trace_ids
+from otlp_receiver.mapping.columns.exception import EVENT_NAME, exception_member, exception_text
+from otlp_receiver.mapping.columns.levels import level_of_span
+from otlp_receiver.mapping.columns.message import message_of_span
+from otlp_receiver.mapping.columns.module import Rank
+from otlp_receiver.mapping.columns.texts import fit
+from otlp_receiver.mapping.columns.times import duration_ns
 from otlp_receiver.mapping.metadata import assembled, sorted_object
-from otlp_receiver.mapping.module import Rank
 from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
 from otlp_receiver.mapping.shapes import Shape
 from otlp_receiver.mapping.span_member import span_member
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.subject import fill_subject
-from otlp_receiver.mapping.texts import fit
-from otlp_receiver.mapping.times import duration_ns
-from storage.canonical import canonical
-from storage.record import Attribute, Record
-from storage.record_ids import id_of
+from storage.record.canonical import canonical
+from storage.record.record import Attribute, Record
+from storage.record.record_ids import id_of
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from config.settings import MappingSettings
 from otlp_receiver.export import Stream
-from otlp_receiver.mapping import actor, correlation, module
+from otlp_receiver.mapping.columns import actor, correlation, module
 from otlp_receiver.mapping.metadata import sorted_object
 from otlp_receiver.mapping.shapes import Shape, ShapeMaker
-from storage.canonical import canonical, object_of
-from storage.record import Attribute, StreamDef, Value
-from storage.streams import stream_of
+from storage.record.canonical import canonical, object_of
+from storage.record.record import Attribute, StreamDef, Value
+from storage.record.streams import stream_of
 
 _DROPPED = "otel.dropped_attributes_count"
 

@@ -6,18 +6,18 @@ never merged into one map. What does not fit its column is returned in full, for
 
 from typing import Protocol
 
-from otlp_receiver.mapping.actor import actor_of
-from otlp_receiver.mapping.correlation import correlation_of
-from otlp_receiver.mapping.module import CHARACTERS as MODULE_CHARACTERS
-from otlp_receiver.mapping.module import Rank, module_of
-from otlp_receiver.mapping.resource import TYPE_CHARACTERS, resource_of
+from otlp_receiver.mapping.columns.actor import actor_of
+from otlp_receiver.mapping.columns.correlation import correlation_of
+from otlp_receiver.mapping.columns.module import CHARACTERS as MODULE_CHARACTERS
+from otlp_receiver.mapping.columns.module import Rank, module_of
+from otlp_receiver.mapping.columns.resource import TYPE_CHARACTERS, resource_of
+from otlp_receiver.mapping.columns.texts import ID_CHARACTERS, fit
 from otlp_receiver.mapping.run import Sources
 from otlp_receiver.mapping.shapes import Shape
-from otlp_receiver.mapping.texts import ID_CHARACTERS, fit
-from storage.canonical import canonical
-from storage.correlation import CHARACTERS as CORRELATION_CHARACTERS
-from storage.correlation import stored_correlation
-from storage.record import Attribute, Record
+from storage.record.canonical import canonical
+from storage.record.correlation import CHARACTERS as CORRELATION_CHARACTERS
+from storage.record.correlation import stored_correlation
+from storage.record.record import Attribute, Record
 
 
 class Parent(Protocol):

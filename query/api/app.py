@@ -8,37 +8,37 @@ from pathlib import Path
 
 from aiohttp import web
 
-from config.clock import now_ns
-from config.health import Check
+from config.process.clock import now_ns
+from config.process.health import Check
 from config.settings import Settings
-from query.access_audit import AccessAudit, Keep, Redact
-from query.api.asking import Asking, Sources
-from query.api.call import ClientAddresses
-from query.api.door import Door
-from query.api.edge import edge, put_headers
-from query.api.exports import Exports
-from query.api.figures import Figures
-from query.api.health import Health, check_database, check_migrations
-from query.api.keys import KeyRoutes
-from query.api.logs import Logs
-from query.api.openapi import Description
-from query.api.operations import Operations
-from query.api.page import PageFiles, static_files
-from query.api.retention import RetentionRoutes
+from query.api.http.access_control import Door
+from query.api.http.call import ClientAddresses
+from query.api.http.middleware import edge, put_headers
+from query.api.operations.evidence import Operations
+from query.api.operations.keys import KeyRoutes
+from query.api.operations.redaction import RedactionTrial, Try
+from query.api.operations.retention import RetentionRoutes
+from query.api.records.export import Exports
+from query.api.records.live import Tailing
+from query.api.records.querying import Asking, Sources
+from query.api.records.records import Logs
+from query.api.records.statistics import Figures
+from query.api.records.traces import Traces
 from query.api.routes import Handlers, routes
-from query.api.sessions import SessionRoutes
-from query.api.tailing import Tailing
-from query.api.traces import Traces
-from query.api.trial import RedactionTrial, Try
+from query.api.system.health import Health, check_database, check_migrations
+from query.api.system.openapi import Description
+from query.api.system.sessions import SessionRoutes
+from query.api.system.viewer import PageFiles, static_files
+from query.auth.access_audit import AccessAudit, Keep, Redact
 from query.auth.keys import keys_from
 from query.auth.sessions import Ends, Sessions
 from query.auth.tokens import Verifier
-from query.cursor import Cursors
-from query.live import Live, News
-from query.pages import Catalogue, Pages
-from query.terms import StoredAs
-from storage.pool import Pool
-from storage.read import Reader, Streams
+from query.language.terms import StoredAs
+from query.live.tail import Live, News
+from query.planning.cursor import Cursors
+from query.planning.pages import Catalogue, Pages
+from storage.database.pool import Pool
+from storage.database.read import Reader, Streams
 
 MAX_BODY_BYTES = 64 * 1024
 

@@ -1,8 +1,8 @@
 """The one table of routes: method, path, handler, permission, name in the audit, models.
 
 A route that is not here does not exist (app.py); a test walks all of it with every role, and
-query/api/openapi.py describes it. A new group of routes: a file with a function like those below,
-one line in `routes`.
+query/api/system/openapi.py describes it. A new group of routes: a file with a function like those
+below, one line in `routes`.
 """
 
 from collections.abc import Iterable
@@ -13,21 +13,21 @@ from pydantic import BaseModel
 from config.access import Permission
 from query.api import models, models_more, models_operations
 from query.api import models_retention as kept
-from query.api.call import Handler, Route
-from query.api.exports import Exports
-from query.api.figures import Figures
-from query.api.health import Health
-from query.api.keys import KeyRoutes, NewKey, Rotation
-from query.api.logs import Logs
-from query.api.openapi import Description
-from query.api.operations import Discard, Operations
-from query.api.page import PageFiles
-from query.api.retention import NewHold, RetentionRoutes
-from query.api.sessions import SessionRoutes
-from query.api.tailing import Tailing
-from query.api.traces import Traces
-from query.api.trial import Payload, RedactionTrial
-from query.search import (
+from query.api.http.call import Handler, Route
+from query.api.operations.evidence import Discard, Operations
+from query.api.operations.keys import KeyRoutes, NewKey, Rotation
+from query.api.operations.redaction import Payload, RedactionTrial
+from query.api.operations.retention import NewHold, RetentionRoutes
+from query.api.records.export import Exports
+from query.api.records.live import Tailing
+from query.api.records.records import Logs
+from query.api.records.statistics import Figures
+from query.api.records.traces import Traces
+from query.api.system.health import Health
+from query.api.system.openapi import Description
+from query.api.system.sessions import SessionRoutes
+from query.api.system.viewer import PageFiles
+from query.planning.search import (
     CONTEXT,
     EXPORT,
     FACETS,

@@ -1,1 +1,5 @@
-"""Who asks: tokens and the keys that they are checked with."""
+"""Tokens, sessions, row scope, and the audit of each access.
+
+In: an Authorization header or cookie. Out: a Principal and the filter that limits it.
+Imports `language`; never the API.
+"""

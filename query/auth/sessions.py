@@ -2,7 +2,7 @@
 
 The cookie says who it is for and until when, signed with a key of this installation; it never
 outlives its token, and what its holder may do is looked up anew each time. Logging out ends all
-sessions that were begun with the same token until then (storage/session_ends.py).
+sessions that were begun with the same token until then (storage/access/session_ends.py).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import orjson
 
 from config.access import permissions_of
 from query.auth.tokens import Principal
-from storage.session_ends import SessionEnd
+from storage.access.session_ends import SessionEnd
 
 _LONGEST = 4096
 _TAG_BYTES = 32

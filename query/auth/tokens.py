@@ -2,7 +2,7 @@
 
 The algorithm is fixed here and never taken from the token; `kid` is only ever looked up in a
 dictionary of keys that were loaded beforehand; a `crit` header is always refused. Rules with
-their attacks: tests/unit/query/test_tokens.py.
+their attacks: tests/unit/query/auth/test_tokens.py.
 """
 
 import hashlib

@@ -1,1 +1,4 @@
-"""Rows in the forms that leave the house: the API's record, NDJSON, CSV."""
+"""Rows as JSON, CSV, NDJSON and OTLP, without parsing the metadata.
+
+In: rows of system_logs. Out: bytes. Imports only `errors` of query.
+"""

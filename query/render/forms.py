@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from config.errors import BadInput
 from query.render.otlp import otlp_lines
 from query.render.records import metadata_text, records
-from storage.read import NO_STREAM, Row, Stream
-from storage.times import rfc3339
+from storage.database.read import NO_STREAM, Row, Stream
+from storage.record.times import rfc3339
 
 Streams = Mapping[int, Stream]
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from storage.read import NO_STREAM, Row, Stream
-from storage.times import microseconds_of
+from storage.database.read import NO_STREAM, Row, Stream
+from storage.record.times import microseconds_of
 
 Document: TypeAlias = dict[str, Any]
 

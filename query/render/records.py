@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from storage.fields import KIND_OF_LETTER
-from storage.read import NO_STREAM, Row, Stream
-from storage.times import rfc3339
+from storage.database.read import NO_STREAM, Row, Stream
+from storage.record.fields import KIND_OF_LETTER
+from storage.record.times import rfc3339
 
 MEMBERS = (
     *("id", "kind", "level", "sourceModule", "action", "resourceId", "resourceType", "actorId"),

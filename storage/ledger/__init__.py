@@ -1,5 +1,5 @@
-"""The ledger: what was stored, sealed, held and removed, numbered, hashed and signed.
+"""The signed ledger: entries, their order, proofs, exports, the stand-alone verifier.
 
-entries.py says what goes in; sequencer.py numbers and signs it; verify.py checks it and imports
-nothing of ours, so that an auditor can run it alone.
+In: what the writer and retention did, in the same transaction. Out: signed heads and proofs.
+Imports `spool`, `record`, `database`; verify.py imports nothing of opslog.
 """

@@ -3,9 +3,9 @@
 from array import array
 from collections.abc import Mapping
 
+from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.ledger.entries import DATA, body_text
-from storage.record import Part
-from storage.stored_frame import StoredFrame
+from storage.record.record import Part
 
 MARK_BYTES = 4
 _LEAF_WORDS = 32 // MARK_BYTES

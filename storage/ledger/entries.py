@@ -13,8 +13,8 @@ from typing import Final
 
 import orjson
 
-from storage.connection import Connection
-from storage.statements import statement
+from storage.database.connection import Connection
+from storage.database.statements import statement
 
 DATA: Final = "data"
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import asyncpg
 
-from storage.columns import COPY_COLUMNS
-from storage.connection import Connection
-from storage.copy_binary import HEADER, TRAILER
-from storage.ledger.balance import is_damage
-from storage.ledger.heads import notes_in
-from storage.ledger.notes import read
+from storage.database.connection import Connection
+from storage.database.statements import statement
+from storage.ledger.accounting.balance import is_damage
+from storage.ledger.tree.heads import notes_in
+from storage.ledger.tree.notes import read
 from storage.ledger.verify import Verifier
-from storage.statements import statement
+from storage.record.columns import COPY_COLUMNS
+from storage.record.copy_binary import HEADER, TRAILER
 
 Line = dict[str, list[object]]
 Take = Callable[[Line], None]

@@ -11,13 +11,13 @@ from uuid import UUID
 import asyncpg
 
 from config.errors import Unavailable
-from storage.columns import COPY_COLUMNS
-from storage.connection import Connection
-from storage.copy_binary import HEADER, TRAILER, fields_of, leaf_of, part_digest, rows_of
-from storage.ledger.merkle import sides
-from storage.ledger.notes import read
-from storage.ledger.tree import inclusion_path
-from storage.statements import statement
+from storage.database.connection import Connection
+from storage.database.statements import statement
+from storage.ledger.tree.merkle import sides
+from storage.ledger.tree.notes import read
+from storage.ledger.tree.stored_nodes import inclusion_path
+from storage.record.columns import COPY_COLUMNS
+from storage.record.copy_binary import HEADER, TRAILER, fields_of, leaf_of, part_digest, rows_of
 
 Leaves = dict[int, bytes]
 """Position to leaf."""

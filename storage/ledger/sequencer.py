@@ -18,20 +18,20 @@ from secrets import token_hex
 import asyncpg
 
 from config.settings import LedgerSettings
-from storage.columns import ENCODING_VERSION
+from storage.database.listening import Standing
+from storage.database.locks import LEDGER_SPACE
+from storage.database.pool import Connection, DatabaseRole
+from storage.database.statements import statement
 from storage.errors import EvidenceKeyWrong, LedgerBehind
-from storage.ledger.chain import NO_ENTRY, entry_hash
 from storage.ledger.entries import enter
-from storage.ledger.heads import Heads
-from storage.ledger.keys import EvidenceKeys, followed_by, public_of
-from storage.ledger.merkle import Frontier, Node
 from storage.ledger.metrics import note_head
-from storage.ledger.notes import Head, public_bytes, sign, verifier_key
-from storage.ledger.tree import frontier
-from storage.locks import LEDGER_SPACE
-from storage.pool import Connection, DatabaseRole
-from storage.standing import Standing
-from storage.statements import statement
+from storage.ledger.tree.chain import NO_ENTRY, entry_hash
+from storage.ledger.tree.heads import Heads
+from storage.ledger.tree.keys import EvidenceKeys, followed_by, public_of
+from storage.ledger.tree.merkle import Frontier, Node
+from storage.ledger.tree.notes import Head, public_bytes, sign, verifier_key
+from storage.ledger.tree.stored_nodes import frontier
+from storage.record.columns import ENCODING_VERSION
 
 _log = logging.getLogger(__name__)
 _MOST_ENTRIES = 5_000

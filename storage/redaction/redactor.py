@@ -10,15 +10,15 @@ from typing import Final
 
 from config.errors import SetupError
 from config.settings import RedactionSettings
-from storage.canonical import canonical, order_of
-from storage.record import Attribute, Hit, Value
-from storage.redaction.headers import authorization_value, cookie_value
-from storage.redaction.keys import KeyNames, Kind
-from storage.redaction.personal import is_email
+from storage.record.canonical import canonical, order_of
+from storage.record.record import Attribute, Hit, Value
+from storage.redaction.finders.headers import authorization_value, cookie_value
+from storage.redaction.finders.personal import is_email
+from storage.redaction.recognition.keys import KeyNames, Kind
+from storage.redaction.recognition.shapes import Span
 from storage.redaction.replace import Replacements
 from storage.redaction.rules import Rule, rules_of
 from storage.redaction.scan import RuleSpan, Scanner
-from storage.redaction.shapes import Span
 from storage.redaction.tokens import HmacKeys, marker
 from storage.redaction.values import LEAST_CARD, Counts, Values
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from storage.record import Hit
+from storage.record.record import Hit
 from storage.redaction.rules import Rule
 from storage.redaction.scan import TOO_DENSE, RuleSpan
 from storage.redaction.tokens import HmacKeys, marker

@@ -12,8 +12,8 @@ import re2
 
 from config.errors import SetupError
 from config.settings import RedactionSettings
-from storage.redaction.shapes import options
-from storage.redaction.validators import VALIDATORS
+from storage.redaction.recognition.shapes import options
+from storage.redaction.recognition.validators import VALIDATORS
 
 REPLACEMENTS: Final = ("marker", "hmac", "last4", "drop")
 _FILES: Final = ("secrets.toml", "pii.toml")

@@ -8,8 +8,8 @@ replace  bytes, spans -> bytes, hits        replace.py
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from storage.redaction.finders import Finder, arms_of, cost_of
-from storage.redaction.keys import KeyNames
+from storage.redaction.finders.table import Finder, arms_of, cost_of
+from storage.redaction.recognition.keys import KeyNames
 from storage.redaction.rules import Rule
 from storage.redaction.triggers import Triggers
 from storage.redaction.views import TRIGGER as VIEW

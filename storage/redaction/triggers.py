@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import re2
 
-from storage.redaction.shapes import UNANCHORED, Span, options
+from storage.redaction.recognition.shapes import UNANCHORED, Span, options
 
 _Match: TypeAlias = Callable[[bytes], list[int]]
 _Find: TypeAlias = Callable[[object, bytes, int, int], list[Span]]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from storage.record import Hit, Value
-from storage.redaction.keys import KeyNames, Kind
-from storage.redaction.pairs import is_secret
+from storage.record.record import Hit, Value
+from storage.redaction.finders.pairs import is_secret
+from storage.redaction.recognition.keys import KeyNames, Kind
 
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
 """Scans a text."""

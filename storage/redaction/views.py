@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Final
 from unicodedata import normalize
 
-from storage.redaction.shapes import Span
+from storage.redaction.recognition.shapes import Span
 
 TRIGGER: Final = (
     r"%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|x[2-7][0-9A-Fa-f]|/)"

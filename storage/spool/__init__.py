@@ -1,1 +1,5 @@
-"""Accepted requests on disk until PostgreSQL has them: frame, group commit, recovery."""
+"""Acknowledged requests on disk until PostgreSQL has them: frames, files, group commit.
+
+In: a redacted batch. Out: a frame that survives kill -9; replay after a restart.
+Imports `record`; never a database connection.
+"""

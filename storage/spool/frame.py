@@ -16,8 +16,8 @@ from mmap import mmap
 import orjson
 from isal.isal_zlib import crc32
 
-from storage.columns import COPY_COLUMNS, ENCODING_VERSION
-from storage.record import Part, StreamDef
+from storage.record.columns import COPY_COLUMNS, ENCODING_VERSION
+from storage.record.record import Part, StreamDef
 
 MAGIC = b"\xf5OPL"
 FRAME_VERSION = 1

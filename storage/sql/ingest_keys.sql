@@ -1,4 +1,4 @@
--- Statements of storage/ingest_keys.py. "In force": not revoked, not expired. `revoked_at` may lie
+-- Statements of storage/access/ingest_keys.py. "In force": not revoked, not expired. `revoked_at` may lie
 -- ahead: the end of the grace that a rotation gives. jsonb is read as text, whatever codec the
 -- connection has.
 

@@ -1,35 +1,35 @@
 -- Statements about one leaf of system_logs. The word LEAF stands for its name, which is made from
--- the catalogue's integer and nothing else (storage/leaves.py); COLUMNS for those of columns.py.
+-- the catalogue's integer and nothing else (storage/segments/leaves.py); COLUMNS for those of columns.py.
 
 -- name: index_trigrams
 -- Words and parts of words in the message. OPCLASS is gin_trgm_ops in the schema where it lies.
--- Two thirds of the work of sealing, a fifth of the bytes. Uses: storage/leaves.py.
+-- Two thirds of the work of sealing, a fifth of the bytes. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_trigrams ON LEAF USING gin (message OPCLASS);
 
 -- name: index_metadata
--- Attributes by name and value. Uses: storage/leaves.py.
+-- Attributes by name and value. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_metadata ON LEAF USING gin (metadata jsonb_path_ops);
 
 -- name: index_module
--- The newest of a source module. Uses: storage/leaves.py.
+-- The newest of a source module. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_module ON LEAF (source_module, created_at);
 
 -- name: index_action
--- The newest of an action. Uses: storage/leaves.py.
+-- The newest of an action. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_action ON LEAF (action, created_at);
 
 -- name: index_stream
--- The newest of a resource. Uses: storage/leaves.py.
+-- The newest of a resource. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_stream ON LEAF (stream_id, created_at);
 
 -- name: index_id
 -- One record. Not unique: the same record inside of two requests is stored twice.
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_id ON LEAF (id);
 
 -- name: index_live
 -- What an open leaf has from its making (opslog_make_leaf), in bulk for one that was filled without.
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_created ON LEAF (created_at);
 CREATE INDEX IF NOT EXISTS LEAF_trace ON LEAF (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS LEAF_actor ON LEAF (actor_id, created_at) WHERE actor_id IS NOT NULL;
@@ -44,7 +44,7 @@ CREATE INDEX IF NOT EXISTS LEAF_received ON LEAF USING brin (received_at);
 -- truncation at the end, which would take a lock that stops readers. Figures of columns that no
 -- question compares would cost a third of it; those of metadata do harm: when a document of the
 -- sample happens to match, the planner expects hundreds more and walks created_at for them.
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 VACUUM (FREEZE, ANALYZE, TRUNCATE false, PARALLEL 0) LEAF (
     created_at, received_at, stream_id, duration_ns, level, severity_number, kind, id, trace_id,
     span_id, parent_span_id, ip_address, source_module, action, resource_type, resource_id,
@@ -52,7 +52,7 @@ VACUUM (FREEZE, ANALYZE, TRUNCATE false, PARALLEL 0) LEAF (
 
 -- name: leaf_facts
 -- What its rows are. Rows: rows, first and last created_at, levels. Reads the whole leaf.
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 -- By level first: DISTINCT inside an aggregate would sort all rows.
 SELECT coalesce(sum(l.rows), 0)::bigint AS rows, min(l.first_at) AS first_at,
        max(l.last_at) AS last_at, array_agg(l.level::text ORDER BY l.level) AS levels
@@ -62,52 +62,52 @@ SELECT coalesce(sum(l.rows), 0)::bigint AS rows, min(l.first_at) AS first_at,
 -- name: add_check
 -- Lets SQL that people type be pruned by time and level. FIRST, LAST and LEVELS are quoted by the
 -- caller. NOT VALID: reads no row, but needs the leaf for itself for a moment.
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 ALTER TABLE LEAF ADD CONSTRAINT LEAF_range
     CHECK (created_at >= FIRST AND created_at <= LAST AND level IN (LEVELS)) NOT VALID;
 
 -- name: validate_check
--- Only then the planner uses it. Reads the leaf beside its readers. Uses: storage/leaves.py.
+-- Only then the planner uses it. Reads the leaf beside its readers. Uses: storage/segments/leaves.py.
 ALTER TABLE LEAF VALIDATE CONSTRAINT LEAF_range;
 
 -- name: copy_out
--- All rows of a leaf as COPY tuples, in the order in which they lie. Uses: storage/read_back.py.
+-- All rows of a leaf as COPY tuples, in the order in which they lie. Uses: storage/segments/read_back.py.
 SELECT COLUMNS FROM LEAF;
 
 -- name: detach_leaf
 -- Takes a leaf out of system_logs beside readers and writers. Not inside a transaction; waits for
--- those who were there before. Cancelled half way it is to be finished. Uses: storage/dropping.py.
+-- those who were there before. Cancelled half way it is to be finished. Uses: storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF CONCURRENTLY;
 
 -- name: finish_detaching
--- Finishes what an interrupted detach_leaf began. Uses: storage/dropping.py.
+-- Finishes what an interrupted detach_leaf began. Uses: storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF FINALIZE;
 
 -- name: drop_leaf
--- Removes a leaf that is detached, with its rows. Uses: storage/dropping.py, in the transaction
+-- Removes a leaf that is detached, with its rows. Uses: storage/segments/dropping.py, in the transaction
 -- that says so in the ledger.
 DROP TABLE LEAF;
 
 -- name: unplug_leaf
 -- Takes a leaf out of system_logs within a transaction. Needs system_logs for itself for a moment:
--- with a lock_timeout of milliseconds only. Uses: storage/rewriting.py, storage/dropping.py.
+-- with a lock_timeout of milliseconds only. Uses: storage/segments/rewriting.py, storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF;
 
 -- name: plug_leaf
 -- Puts a leaf into system_logs. Its CHECK says what the parent wants to know, so no row is read.
--- Uses: storage/rewriting.py. SEGMENT is its number.
+-- Uses: storage/segments/rewriting.py. SEGMENT is its number.
 ALTER TABLE system_logs ATTACH PARTITION LEAF FOR VALUES IN (SEGMENT);
 
 -- name: fill_leaf
 -- Copies rows of another leaf, SOURCE, in order of arrival; CONDITION says which.
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 INSERT INTO LEAF (COLUMNS) SELECT COLUMNS FROM SOURCE WHERE CONDITION
  ORDER BY batch_id, position;
 
 -- name: rewritten_facts
 -- The catalogue's figures of a leaf, as the writers would have summed them.
 -- Rows: rows, min_created_at, max_created_at, odd_times, min_received_at, max_received_at.
--- Uses: storage/rewriting.py. The plausible range is that of the mapping.
+-- Uses: storage/segments/rewriting.py. The plausible range is that of the mapping.
 SELECT count(*) AS rows,
        min(created_at) FILTER (WHERE is_plausible) AS min_created_at,
        max(created_at) FILTER (WHERE is_plausible) AS max_created_at,
@@ -123,7 +123,7 @@ SELECT count(*) AS rows,
 -- Counts per minute and hour of a leaf that got some rows of another one.
 -- $1 class     text
 -- $2 size      double precision   mean COPY bytes of a row: rows are exact, bytes are not
--- Uses: storage/rewriting.py. SEGMENT is its number; spool 0 is nobody's.
+-- Uses: storage/segments/rewriting.py. SEGMENT is its number; spool 0 is nobody's.
 WITH minutes AS (
     INSERT INTO log_counts (segment, minute, level, kind, source_module, class, spool_id, rows,
            bytes)
@@ -139,11 +139,11 @@ SELECT SEGMENT, date_bin('1 hour', minute, 'epoch'), level, kind, source_module,
   FROM minutes GROUP BY 2, 3, 4, 5;
 
 -- name: count_matching
--- Uses: retention/holds.py, retention/purge.py. CONDITION is a compiled filter.
+-- Uses: retention/holding/holds.py, retention/purging/purge.py. CONDITION is a compiled filter.
 SELECT count(*) FROM LEAF WHERE CONDITION;
 
 -- name: count_purge
--- What a purge means, what of it is held, and what goes. Uses: retention/purge.py. MATCHING, ONHOLD
+-- What a purge means, what of it is held, and what goes. Uses: retention/purging/purge.py. MATCHING, ONHOLD
 -- and GOING are compiled conditions.
 SELECT count(*) AS matching,
        count(*) FILTER (WHERE ONHOLD) AS held,

@@ -9,7 +9,7 @@ SELECT kind, body, batch_id
   FROM unnest($1::text[], $2::text[], $3::bigint[]) AS e (kind, body, batch_id);
 
 -- name: sequence_ledger
--- $1 space   integer   storage/locks.py, LEDGER_SPACE
+-- $1 space   integer   storage/database/locks.py, LEDGER_SPACE
 -- Become the process that sequences, for as long as the session lasts. Rows: whether it is free.
 -- Uses: storage/ledger/sequencer.py.
 SELECT pg_try_advisory_lock($1, 0);
@@ -23,7 +23,7 @@ SELECT coalesce(max(seq) + 1, 0) AS size,
 
 -- name: ledger_keys
 -- The entries that say whose signature holds, in order. Rows: kind, body.
--- Uses: storage/ledger/sequencer.py, opslog/cli/ledger.py.
+-- Uses: storage/ledger/sequencer.py, opslog/cli/evidence/ledger.py.
 SELECT kind, body FROM ledger WHERE kind <> 'data' AND kind IN ('genesis', 'key_rotate')
  ORDER BY seq;
 
@@ -44,12 +44,12 @@ SELECT opslog_sequence($1, $2, $3, $4, $5, $6, $7);
 
 -- name: ledger_hashes
 -- $1 first and $2 end (not included) of a range of entries. Rows: hash, in order.
--- Uses: storage/ledger/tree.py.
+-- Uses: storage/ledger/tree/stored_nodes.py.
 SELECT hash FROM ledger WHERE seq >= $1 AND seq < $2 ORDER BY seq;
 
 -- name: ledger_nodes
 -- $1 height, $2 first and $3 end (not included) of a range of places. Rows: hash, in order.
--- Uses: storage/ledger/tree.py.
+-- Uses: storage/ledger/tree/stored_nodes.py.
 SELECT hash FROM ledger_nodes WHERE height = $1 AND place >= $2 AND place < $3 ORDER BY place;
 
 -- name: newest_checkpoint
@@ -58,12 +58,12 @@ SELECT size, note, made_at FROM ledger_checkpoints ORDER BY minute DESC LIMIT 1;
 
 -- name: note_ledger_check
 -- $1 began_at timestamptz, $2 rows bigint, $3 segments integer, $4 differences text[]
--- Uses: storage/ledger/checks.py, as the owner.
+-- Uses: storage/ledger/accounting/checks.py, as the owner.
 INSERT INTO ledger_checks (began_at, rows, segments, differences) VALUES ($1, $2, $3, $4);
 
 -- name: newest_ledger_check
 -- Rows: began_at, ended_at, rows, segments, differences; none: there was no check yet.
--- Uses: storage/ledger/checks.py.
+-- Uses: storage/ledger/accounting/checks.py.
 SELECT began_at, ended_at, rows, segments, differences
   FROM ledger_checks ORDER BY check_id DESC LIMIT 1;
 
@@ -145,7 +145,7 @@ SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema
 SELECT batch_id, position, row_bytes FROM dead_letters;
 
 -- name: all_minutes
--- Rows: the six figures over all time. Uses: storage/ledger/balance.py.
+-- Rows: the six figures over all time. Uses: storage/ledger/accounting/balance.py.
 SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(derived), 0)::bigint AS derived,
        coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicate), 0)::bigint AS duplicate,
        coalesce(sum(dead), 0)::bigint AS dead, coalesce(sum(rejected), 0)::bigint AS rejected
@@ -153,7 +153,7 @@ SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(derived), 0)
 
 -- name: unbalanced_minutes
 -- Minutes, keys and modules whose figures do not balance. Rows: those, and both sides.
--- Uses: storage/ledger/balance.py.
+-- Uses: storage/ledger/accounting/balance.py.
 SELECT minute, ingest_key_id, source_module, sum(received + derived)::bigint AS arrived,
        sum(stored + duplicate + dead + rejected)::bigint AS settled
   FROM ingest_minutes
@@ -162,7 +162,7 @@ HAVING sum(received + derived) <> sum(stored + duplicate + dead + rejected)
  ORDER BY 1, 2, 3 LIMIT 100;
 
 -- name: unbalanced_batches
--- Rows: batch_id and both sides. Uses: storage/ledger/balance.py.
+-- Rows: batch_id and both sides. Uses: storage/ledger/accounting/balance.py.
 SELECT b.batch_id, b.received + b.derived AS arrived,
        b.stored + b.duplicate + b.dead + r.rejected AS settled
   FROM ingest_batches AS b
@@ -174,7 +174,7 @@ SELECT b.batch_id, b.received + b.derived AS arrived,
 -- name: segment_figures
 -- What is told of each segment that is part of system_logs.
 -- Rows: segment, rows by parts, by minutes, by hours, by the catalogue (null: not settled yet).
--- Uses: storage/ledger/balance.py, which counts the rows themselves.
+-- Uses: storage/ledger/accounting/balance.py, which counts the rows themselves.
 SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS settled
   FROM segments AS s
  CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
@@ -191,7 +191,7 @@ SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS 
 -- name: minutes_between
 -- $1 start and $2 end (not included) timestamptz, $3 limit integer
 -- Rows: minute, ingest_key_id, source_module, reason, six figures; newest first.
--- Uses: storage/ledger/balance.py for GET /api/v1/ingest/ledger.
+-- Uses: storage/ledger/accounting/balance.py for GET /api/v1/ingest/ledger.
 SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS received,
        sum(derived)::bigint AS derived, sum(stored)::bigint AS stored,
        sum(duplicate)::bigint AS duplicate, sum(dead)::bigint AS dead,
@@ -205,7 +205,7 @@ SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS re
 -- name: summed_minutes_between
 -- $1 start and $2 end (not included) timestamptz, $3 limit integer
 -- Rows: minute, six figures over all keys, modules and reasons; newest first.
--- Uses: storage/ledger/balance.py for GET /api/v1/ingest/ledger?by=minute.
+-- Uses: storage/ledger/accounting/balance.py for GET /api/v1/ingest/ledger?by=minute.
 SELECT minute, sum(received)::bigint AS received, sum(derived)::bigint AS derived,
        sum(stored)::bigint AS stored, sum(duplicate)::bigint AS duplicate,
        sum(dead)::bigint AS dead, sum(rejected)::bigint AS rejected

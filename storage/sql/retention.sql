@@ -2,14 +2,14 @@
 
 -- name: trigram_opclass
 -- The trigram operator class with the schema where pg_trgm was put.
--- Rows: its quoted name; none without pg_trgm. Uses: storage/leaves.py.
+-- Rows: its quoted name; none without pg_trgm. Uses: storage/segments/leaves.py.
 SELECT format('%I.gin_trgm_ops', n.nspname)
   FROM pg_opclass AS c JOIN pg_namespace AS n ON n.oid = c.opcnamespace
  WHERE c.opcname = 'gin_trgm_ops';
 
 -- name: install_trigrams
 -- pg_trgm is a trusted extension: who may create in the database may install it where the server
--- has its files. Uses: storage/leaves.py.
+-- has its files. Uses: storage/segments/leaves.py.
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 -- name: leaf_is_frozen
@@ -17,40 +17,40 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 -- not answer that: pages that were added under load and never used stay out of it.
 -- $1 table     text
 -- $2 after     text      transaction number (xid) that is later than those of all rows
--- Uses: storage/leaves.py.
+-- Uses: storage/segments/leaves.py.
 SELECT age(relfrozenxid) <= age($2::text::xid) FROM pg_class WHERE oid = to_regclass($1);
 
 -- name: current_xid
--- A transaction number that is later than those of all that was committed. Uses: storage/leaves.py.
+-- A transaction number that is later than those of all that was committed. Uses: storage/segments/leaves.py.
 SELECT pg_current_xact_id()::xid::text;
 
 -- name: leaf_constraint
 -- $1 table     text
--- Rows: whether its CHECK on time and level is validated; none: it has none. Uses: storage/leaves.py.
+-- Rows: whether its CHECK on time and level is validated; none: it has none. Uses: storage/segments/leaves.py.
 SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $1 || '_range';
 
 -- name: inserted_rows
 -- Rows that were ever inserted into this database; the difference of two looks is the load.
--- Uses: retention/load.py.
+-- Uses: retention/safety/load.py.
 SELECT pg_stat_get_db_tuples_inserted(oid) FROM pg_database WHERE datname = current_database();
 
 -- name: try_lock
 -- Take an advisory lock for as long as the session lasts.
--- $1 space     integer   storage/locks.py
+-- $1 space     integer   storage/database/locks.py
 -- $2 key       integer
--- Rows: whether it was free. Uses: retention/locks.py.
+-- Rows: whether it was free. Uses: retention/safety/locks.py.
 SELECT pg_try_advisory_lock($1, $2);
 
 -- name: unlock
 -- $1 space     integer
 -- $2 key       integer
--- Uses: retention/locks.py.
+-- Uses: retention/safety/locks.py.
 SELECT pg_advisory_unlock($1, $2);
 
 -- name: segments_to_seal
 -- Closed segments whose figures are known, those first whose search is slow for most rows, and
 -- sealed ones that could not be frozen or constrained yet.
--- Rows: segment, class, state, rows. Uses: retention/seal.py.
+-- Rows: segment, class, state, rows. Uses: retention/segments/seal.py.
 SELECT segment, class, state, rows
   FROM segments
  WHERE (state = 'closed' AND rows IS NOT NULL)
@@ -61,13 +61,13 @@ SELECT segment, class, state, rows
 -- The same of one segment, read again after its lock was taken.
 -- $1 segment   integer
 -- Rows: class, state, rows, after: its figures were written by this transaction, later than its rows.
--- Uses: retention/seal.py.
+-- Uses: retention/segments/seal.py.
 SELECT class, state, rows, xmin::text AS after FROM segments WHERE segment = $1;
 
 -- name: received_parts
 -- What was to be in a segment, by the hashes taken before the database saw the rows.
 -- $1 segment   integer
--- Rows: batch_id, rows, digest. Uses: retention/seal.py, storage/rewriting.py.
+-- Rows: batch_id, rows, digest. Uses: retention/segments/seal.py, storage/segments/rewriting.py.
 SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1 ORDER BY batch_id;
 
 -- name: mark_sealed
@@ -76,7 +76,7 @@ SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1 ORDER BY batc
 -- $3 took      integer   milliseconds
 -- $4 damage    text      what the read-back found; NULL: nothing
 -- $5 table     text      its leaf
--- Uses: retention/seal.py, in the transaction of the ledger's entry.
+-- Uses: retention/segments/seal.py, in the transaction of the ledger's entry.
 UPDATE segments
    SET state = 'sealed', sealed_at = clock_timestamp(), digest = $2, seal_ms = $3, damage = $4,
        disk_bytes = pg_total_relation_size(to_regclass($5))
@@ -84,13 +84,13 @@ UPDATE segments
 
 -- name: mark_finished
 -- $1 segment   integer
--- Uses: retention/seal.py, when it is frozen and constrained as well.
+-- Uses: retention/segments/seal.py, when it is frozen and constrained as well.
 UPDATE segments SET finished_at = clock_timestamp() WHERE segment = $1;
 
 -- name: seal_backlog
 -- Rows of closed segments that wait, and what sealing took lately.
 -- Rows: segments, rows, ms_per_row (NULL: nothing was sealed yet), unfinished, damaged.
--- Uses: retention/status.py.
+-- Uses: retention/reporting/status.py.
 SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
        coalesce(sum(s.rows) FILTER (WHERE s.state = 'closed'), 0)::bigint AS rows,
        (SELECT sum(l.seal_ms)::float8 / nullif(sum(l.rows), 0)
@@ -104,13 +104,13 @@ SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
 -- name: detaching
 -- $1 table     text
 -- Rows: whether the leaf is on its way out of system_logs; none: it is not in it any more.
--- Uses: storage/dropping.py.
+-- Uses: storage/segments/dropping.py.
 SELECT inhdetachpending FROM pg_inherits
  WHERE inhrelid = to_regclass($1) AND inhparent = 'system_logs'::regclass;
 
 -- name: attached_of
 -- $1 tables    text[]    leaves
--- Rows: segment of those that are in system_logs. Uses: storage/dropping.py, where none is on its
+-- Rows: segment of those that are in system_logs. Uses: storage/segments/dropping.py, where none is on its
 -- way out half.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -118,12 +118,12 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
  ORDER BY 1;
 
 -- name: parent_for_us
--- system_logs for itself, or an error at once (55P03). Uses: storage/dropping.py.
+-- system_logs for itself, or an error at once (55P03). Uses: storage/segments/dropping.py.
 LOCK TABLE ONLY system_logs IN ACCESS EXCLUSIVE MODE NOWAIT;
 
 -- name: half_detached
 -- Leaves that an interrupted DETACH left half way.
--- Rows: segment. Uses: storage/dropping.py.
+-- Rows: segment. Uses: storage/segments/dropping.py.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'system_logs'::regclass AND i.inhdetachpending;
@@ -131,7 +131,7 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
 -- name: in_the_way
 -- Who may be in the way: whoever has a lock on system_logs or a part of it, oldest first as far as
 -- we may see (other roles' times are shown to members of pg_read_all_stats only).
--- Rows: pid, usename, application_name, age_s (NULL: not shown). Uses: storage/dropping.py.
+-- Rows: pid, usename, application_name, age_s (NULL: not shown). Uses: storage/segments/dropping.py.
 SELECT a.pid, a.usename, a.application_name,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age_s
   FROM pg_locks AS l
@@ -145,19 +145,19 @@ SELECT a.pid, a.usename, a.application_name,
 
 -- name: read_clock
 -- What is known of the time, locked until the transaction ends; makes the row at the first look.
--- Rows: state (JSON text, NULL at the first look). Uses: retention/clock.py.
+-- Rows: state (JSON text, NULL at the first look). Uses: retention/safety/clock.py.
 INSERT INTO retention_clock (state) VALUES ('null')
 ON CONFLICT (only_one) DO UPDATE SET observed_at = clock_timestamp()
 RETURNING nullif(state, 'null')::text AS state;
 
 -- name: keep_clock
 -- $1 state     text      JSON
--- Uses: retention/clock.py, after read_clock.
+-- Uses: retention/safety/clock.py, after read_clock.
 UPDATE retention_clock SET state = $1::jsonb;
 
 -- name: stored_segments
 -- Every segment that has, or may get, records. Of one that is open: its first arrival.
--- Rows: the columns of retention.plan.Stored, by number. Uses: retention/catalogue.py.
+-- Rows: the columns of retention.plan.Stored, by number. Uses: retention/policy/catalogue.py.
 SELECT s.segment,
        s.class AS class_name,
        s.state,
@@ -181,7 +181,7 @@ SELECT s.segment,
  ORDER BY s.segment;
 
 -- name: recorded_policies
--- The rules that were last in force. Rows: class, rule, keep, floor. Uses: retention/catalogue.py.
+-- The rules that were last in force. Rows: class, rule, keep, floor. Uses: retention/policy/catalogue.py.
 SELECT class, rule, keep, floor FROM retention_classes ORDER BY class;
 
 -- name: record_policy
@@ -189,7 +189,7 @@ SELECT class, rule, keep, floor FROM retention_classes ORDER BY class;
 -- $2 rule      text
 -- $3 keep      interval
 -- $4 floor     interval
--- Rows: none where nothing has changed. Uses: retention/catalogue.py.
+-- Rows: none where nothing has changed. Uses: retention/policy/catalogue.py.
 INSERT INTO retention_classes AS known (class, rule, keep, floor) VALUES ($1, $2, $3, $4)
 ON CONFLICT (class) DO UPDATE
    SET rule = excluded.rule, keep = excluded.keep, floor = excluded.floor,
@@ -202,19 +202,19 @@ RETURNING class;
 -- $1 kind      text      expire, limit, merge, purge
 -- $2 asked by  text      schedule, or who
 -- $3 policy    text      JSON: class -> rule and times in force
--- Rows: run_id. Uses: retention/record.py.
+-- Rows: run_id. Uses: retention/segments/runs.py.
 INSERT INTO retention_runs (kind, asked_by, policy) VALUES ($1, $2, $3::jsonb) RETURNING run_id;
 
 -- name: end_run
 -- $1 run_id    bigint
 -- $2 outcome   text      done, stopped
 -- $3 note      text
--- Uses: retention/record.py.
+-- Uses: retention/segments/runs.py.
 UPDATE retention_runs SET outcome = $2, note = $3, ended_at = clock_timestamp() WHERE run_id = $1;
 
 -- name: end_broken_runs
 -- Runs whose process was killed; the caller holds the lock that a running one has.
--- Uses: retention/record.py.
+-- Uses: retention/segments/runs.py.
 UPDATE retention_runs
    SET outcome = 'stopped', note = 'its process ended; the next run went on',
        ended_at = clock_timestamp()
@@ -223,27 +223,27 @@ UPDATE retention_runs
 -- name: mark_retiring
 -- From here on no question goes there.
 -- $1 segments  integer[]
--- Uses: retention/run.py.
+-- Uses: retention/expiry/run.py.
 UPDATE segments SET state = 'retiring'
  WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'cold');
 
 -- name: unmark_retiring
 -- It does not go after all.
 -- $1 segment   integer
--- Uses: storage/dropping.py.
+-- Uses: storage/segments/dropping.py.
 UPDATE segments SET state = CASE WHEN sealed_at IS NULL THEN 'closed' ELSE 'sealed' END
  WHERE segment = $1 AND state = 'retiring' AND replaced_by IS NULL;
 
 -- name: newest_hold
 -- Rows: the highest number; they are given in order, since making one waits for its turn.
--- Uses: retention/spare.py.
+-- Uses: retention/segments/spare.py.
 SELECT coalesce(max(hold_id), 0) FROM holds;
 
 -- name: retiring_segments
 -- What a run has begun to take away, oldest first.
 -- Rows: the columns of retention.plan.Stored, replaced_by, may_go: a leaf whose rows are elsewhere
 -- stays an hour, for those who were reading it.
--- Uses: retention/run.py, retention/spare.py, retention/status.py.
+-- Uses: retention/expiry/run.py, retention/segments/spare.py, retention/reporting/status.py.
 SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
        coalesce(s.bytes, 0) AS size, s.disk_bytes, s.min_received_at AS oldest,
        s.max_received_at AS newest, s.closed_at, s.digest, s.is_hold, s.replaced_by,
@@ -256,7 +256,7 @@ SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
 -- name: mark_dropped
 -- The end of segments: their counts and their parts go with them.
 -- $1 segments  integer[]
--- Uses: retention/retire.py, retention/rewrite.py, in the transaction of the DROP.
+-- Uses: retention/segments/retire.py, retention/segments/rewrite.py, in the transaction of the DROP.
 WITH counts AS (DELETE FROM log_counts WHERE segment = ANY ($1)),
      hours AS (DELETE FROM log_counts_hourly WHERE segment = ANY ($1)),
      parts AS (DELETE FROM ingest_parts WHERE segment = ANY ($1))
@@ -265,7 +265,7 @@ UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segm
 -- name: add_step
 -- $1 run_id, $2 segment, $3 class, $4 action, $5 rule, $6 rows, $7 bytes, $8 root, $9 to_segment,
 -- $10 kept_rows, $11 newest
--- Uses: retention/record.py, in the transaction of what it says.
+-- Uses: retention/segments/runs.py, in the transaction of what it says.
 INSERT INTO retention_steps (run_id, segment, class, action, rule, rows, bytes, root, to_segment,
        kept_rows, newest)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
@@ -274,7 +274,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- Batches none of whose rows are left, a piece at a time; what came is in ingest_minutes.
 -- $1 before    timestamptz   received; before the first arrival of every segment that is left
 -- $2 most      integer
--- Uses: retention/run.py.
+-- Uses: retention/expiry/run.py.
 DELETE FROM ingest_batches WHERE batch_id IN (
     SELECT batch_id FROM ingest_batches WHERE received_at < $1 LIMIT $2);
 
@@ -282,18 +282,18 @@ DELETE FROM ingest_batches WHERE batch_id IN (
 -- Refused rows live as long as their class.
 -- $1 class     text
 -- $2 before    timestamptz   received
--- Uses: retention/run.py.
+-- Uses: retention/expiry/run.py.
 DELETE FROM dead_letters WHERE class = $1 AND received_at < $2;
 
 -- name: last_run
 -- $1 kind      text
--- Rows: began_at, outcome of the last one that was done. Uses: retention/status.py.
+-- Rows: began_at, outcome of the last one that was done. Uses: retention/reporting/status.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = $1 AND outcome = 'done' ORDER BY began_at DESC LIMIT 1;
 
 -- name: run_sums
 -- $1 run_id    bigint
--- Rows: segments, rows, size of its steps. Uses: retention/record.py.
+-- Rows: segments, rows, size of its steps. Uses: retention/segments/runs.py.
 SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows,
        coalesce(sum(bytes), 0)::bigint AS size
   FROM retention_steps WHERE run_id = $1;
@@ -301,7 +301,7 @@ SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows,
 -- name: runs
 -- $1 most      integer
 -- $2 before    bigint    run_id of the last one shown; NULL: from the newest
--- Rows: one a run, with the sums of its steps. Uses: retention/history.py.
+-- Rows: one a run, with the sums of its steps. Uses: retention/reporting/history.py.
 SELECT r.run_id, r.kind, r.asked_by, r.began_at, r.ended_at, r.outcome, r.note,
        count(s.segment) AS segments, coalesce(sum(s.rows), 0)::bigint AS rows,
        coalesce(sum(s.bytes), 0)::bigint AS size
@@ -313,37 +313,37 @@ SELECT r.run_id, r.kind, r.asked_by, r.began_at, r.ended_at, r.outcome, r.note,
 
 -- name: steps
 -- $1 runs      bigint[]
--- Rows: what these runs did to each segment. Uses: retention/history.py.
+-- Rows: what these runs did to each segment. Uses: retention/reporting/history.py.
 SELECT run_id, segment, class AS class_name, action, rule, rows, bytes AS size, root, to_segment,
        kept_rows, newest, at
   FROM retention_steps WHERE run_id = ANY ($1) ORDER BY run_id DESC, at, segment;
 
 -- name: add_hold
 -- $1 name text, $2 filter text (JSON), $3 shown text, $4 why text, $5 made by text, $6 ends timestamptz
--- Rows: hold_id. Waits for a run that is deciding. Uses: retention/holds.py.
+-- Rows: hold_id. Waits for a run that is deciding. Uses: retention/holding/holds.py.
 INSERT INTO holds (name, filter, shown, why, made_by, ends_at)
 VALUES ($1, $2::jsonb, $3, $4, $5, $6) RETURNING hold_id;
 
 -- name: release_hold
 -- $1 hold_id integer, $2 why text, $3 by text
--- Uses: retention/holds.py.
+-- Uses: retention/holding/holds.py.
 INSERT INTO hold_releases (hold_id, why, released_by) VALUES ($1, $2, $3);
 
 -- name: holds
 -- All holds that were ever made, newest first. Rows: as retention.holds.Hold.
--- Uses: retention/holds.py.
+-- Uses: retention/holding/holds.py.
 SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.released_at,
        r.released_by, r.why AS released_why, h.filter::text AS filter
   FROM holds AS h LEFT JOIN hold_releases AS r USING (hold_id)
  ORDER BY h.hold_id DESC;
 
 -- name: newest_expiry
--- The newest run that is over, however it ended. Rows: began_at, outcome. Uses: retention/tend.py.
+-- The newest run that is over, however it ended. Rows: began_at, outcome. Uses: retention/jobs/maintain.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = 'expire' AND outcome <> 'running' ORDER BY run_id DESC LIMIT 1;
 
 -- name: leaf_sizes
--- Bytes of every leaf with its indexes. Rows: segment, size. Uses: retention/limit.py.
+-- Bytes of every leaf with its indexes. Rows: segment, size. Uses: retention/expiry/limit.py.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
        pg_total_relation_size(c.oid) AS size
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -352,14 +352,14 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
 -- name: ask_purge
 -- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 asked by text,
 -- $6 asked at timestamptz, $7 expires at timestamptz, $8 plan text (JSON)
--- Rows: purge_id, expires_at. Uses: retention/purge.py.
+-- Rows: purge_id, expires_at. Uses: retention/purging/purge.py.
 INSERT INTO purges (token_hash, filter, shown, why, asked_by, asked_at, expires_at, plan)
 VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, $8::jsonb) RETURNING purge_id, expires_at;
 
 -- name: confirm_purge
 -- $1 token's hash bytea, $2 filter text (JSON), $3 by text
 -- Rows: purge_id; none: no such token, or not any more, or for another filter.
--- Uses: retention/purge.py.
+-- Uses: retention/purging/purge.py.
 INSERT INTO purge_confirmations (purge_id, confirmed_by)
 SELECT purge_id, $3 FROM purges
  WHERE token_hash = $1 AND filter = $2::jsonb AND expires_at > clock_timestamp()
@@ -367,7 +367,7 @@ RETURNING purge_id;
 
 -- name: confirmed_purges
 -- Purges that are to be done. Rows: purge_id, filter, why, asked_at, confirmed_by.
--- Uses: retention/purge.py.
+-- Uses: retention/purging/purge.py.
 SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at, c.confirmed_by
   FROM purges AS p
   JOIN purge_confirmations AS c USING (purge_id)
@@ -377,23 +377,23 @@ SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at, c.confirmed_by
 
 -- name: begin_purge
 -- $1 purge_id bigint, $2 run_id bigint
--- Uses: retention/purge.py; again after an interruption.
+-- Uses: retention/purging/purge.py; again after an interruption.
 INSERT INTO purge_results AS known (purge_id, run_id) VALUES ($1, $2)
 ON CONFLICT (purge_id) DO UPDATE SET run_id = excluded.run_id;
 
 -- name: note_purged
 -- $1 purge_id bigint, $2 rows bigint, $3 bytes bigint
--- Uses: retention/purge.py, in the transaction that removes them.
+-- Uses: retention/purging/purge.py, in the transaction that removes them.
 UPDATE purge_results SET rows = rows + $2, bytes = bytes + $3 WHERE purge_id = $1;
 
 -- name: end_purge
 -- $1 purge_id bigint
--- Uses: retention/purge.py.
+-- Uses: retention/purging/purge.py.
 UPDATE purge_results SET done_at = clock_timestamp() WHERE purge_id = $1;
 
 -- name: purge_state
 -- $1 purge_id bigint
--- Rows: as retention.purge.PurgeState. Uses: retention/purge.py.
+-- Rows: as retention.purge.PurgeState. Uses: retention/purging/purge.py.
 SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.done_at,
        coalesce(r.rows, 0) AS rows, coalesce(r.bytes, 0) AS size,
        (SELECT count(*) FROM retention_steps AS s
@@ -408,7 +408,7 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.don
 -- name: doctor_facts
 -- What may go wrong with the server. Rows: version, size, locks, has_trigrams (or sealing will install
 -- them), oldest_s, age, unsafe (what is switched off that commits need), letters (whether the system
--- orders letters otherwise than when the database was made), day_rows, disk_per_row. Uses: opslog/doctor_database.py.
+-- orders letters otherwise than when the database was made), day_rows, disk_per_row. Uses: opslog/doctor/database.py.
 SELECT current_setting('server_version') AS version,
        pg_database_size(current_database()) AS size,
        current_setting('max_locks_per_transaction')::integer AS locks,

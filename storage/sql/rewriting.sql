@@ -1,17 +1,17 @@
--- Statements of storage/rewriting.py: rows of closed segments go into a new one.
+-- Statements of storage/segments/rewriting.py: rows of closed segments go into a new one.
 
 -- name: next_segment
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 SELECT nextval('segment_numbers')::integer;
 
 -- name: make_bare_leaf
 -- $1 segment   integer
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 SELECT opslog_make_bare_leaf($1);
 
 -- name: orphan_leaves
 -- Leaves that an interrupted rewriting left: neither in the catalogue nor in system_logs.
--- Rows: segment. Uses: storage/rewriting.py, under the lock that a rewriting has.
+-- Rows: segment. Uses: storage/segments/rewriting.py, under the lock that a rewriting has.
 SELECT l.segment
   FROM (SELECT oid, substr(relname, length('system_logs_s') + 1)::integer AS segment
           FROM pg_class
@@ -26,7 +26,7 @@ SELECT l.segment
 -- $1 segment, $2 class, $3 rows, $4 bytes, $5 min_created_at, $6 max_created_at, $7 odd_times,
 -- $8 min_received_at, $9 max_received_at, $10 digest, $11 is_hold, $12 table,
 -- $13 is_finished boolean
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 INSERT INTO segments (segment, class, state, rows, bytes, min_created_at, max_created_at, odd_times,
        min_received_at, max_received_at, opened_at, closed_at, sealed_at, digest, is_hold,
        disk_bytes, finished_at)
@@ -38,7 +38,7 @@ VALUES ($1, $2, 'sealed', $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), clock_t
 -- The old segments are not asked any more.
 -- $1 segments  integer[]
 -- $2 by        integer   NULL: nothing of them is left
--- Rows: the segments. Uses: storage/rewriting.py.
+-- Rows: the segments. Uses: storage/segments/rewriting.py.
 UPDATE segments SET state = 'retiring', replaced_by = coalesce($2, segment)
  WHERE segment = ANY ($1) AND state IN ('closed', 'sealed')
 RETURNING segment;
@@ -47,13 +47,13 @@ RETURNING segment;
 -- All parts of some segments belong to another one now; their hashes stay what they are.
 -- $1 segments  integer[]
 -- $2 to        integer
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 UPDATE ingest_parts SET segment = $2 WHERE segment = ANY ($1);
 
 -- name: move_counts
 -- $1 segments  integer[]
 -- $2 to        integer
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 WITH old AS (
     DELETE FROM log_counts WHERE segment = ANY ($1)
     RETURNING minute, level, kind, source_module, class, spool_id, rows, bytes
@@ -76,7 +76,7 @@ SELECT $2, hour, level, kind, source_module, class, spool_id, sum(rows), sum(byt
 -- $1 segment   integer
 -- $2 to        integer
 -- Arrays in step, of what is left: $3 batch ids, $4 rows, $5 bytes, $6 digests, $7 marks
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 WITH old AS (
     DELETE FROM ingest_parts WHERE segment = $1
     RETURNING batch_id, class, min_created_at, max_created_at, odd_times, received_at
@@ -91,6 +91,6 @@ SELECT o.batch_id, $2, o.class, n.rows, n.bytes, n.digest, o.min_created_at, o.m
 
 -- name: forget_counts
 -- $1 segment   integer
--- Uses: storage/rewriting.py.
+-- Uses: storage/segments/rewriting.py.
 WITH minutes AS (DELETE FROM log_counts WHERE segment = $1)
 DELETE FROM log_counts_hourly WHERE segment = $1;

@@ -1,4 +1,4 @@
--- Statements of storage/segments.py and storage/catalogue.py. What changes segments is in the
+-- Statements of storage/segments/rollover.py and storage/segments/catalogue.py. What changes segments is in the
 -- functions of migrations/0002_segments.sql, so that no role needs the right to do it by hand.
 
 -- name: enter_segments
@@ -67,7 +67,7 @@ SELECT s.class,
 
 -- name: keep_segments
 -- Become the process that keeps segments, for as long as the session lasts.
--- $1 space     integer   storage/locks.py, KEEPER_SPACE
+-- $1 space     integer   storage/database/locks.py, KEEPER_SPACE
 -- Rows: whether it is free.
 -- Uses: SegmentKeeper.
 SELECT pg_try_advisory_lock($1, 0);

@@ -1,4 +1,4 @@
--- Statements of storage/session_ends.py.
+-- Statements of storage/access/session_ends.py.
 
 -- name: end_sessions
 -- The sessions that were begun with a token until a moment are over.

@@ -2,7 +2,7 @@
 -- The number of a spool, given at its first contact and the same ever after.
 -- $1 identity   uuid   made by the spool's folder
 -- $2 host       text   for people
--- Rows: spool_id. Uses: storage/writer.py.
+-- Rows: spool_id. Uses: storage/writing/writer.py.
 WITH made AS (
     INSERT INTO spools (identity, host) VALUES ($1, $2)
     ON CONFLICT (identity) DO NOTHING RETURNING spool_id
@@ -12,7 +12,7 @@ SELECT spool_id FROM made UNION ALL SELECT spool_id FROM spools WHERE identity =
 -- name: stored_batches
 -- Which of these batches are stored already: frames replayed after a crash.
 -- $1 batch_ids  bigint[]
--- Rows: batch_id, spool_id. Uses: storage/claims.py.
+-- Rows: batch_id, spool_id. Uses: storage/writing/claims.py.
 SELECT batch_id, spool_id FROM ingest_batches WHERE batch_id = ANY ($1);
 
 -- name: claim_requests
@@ -23,7 +23,7 @@ SELECT batch_id, spool_id FROM ingest_batches WHERE batch_id = ANY ($1);
 -- Rows: batch_id of those that are new. Another writer's claim of the same hash is waited for.
 -- Remembered from the claim on, by the database's clock: receivers' clocks may leap, and what comes
 -- from a spool late is followed by its repetitions just as late.
--- Sorted, so that two writers never wait crosswise. Uses: storage/claims.py.
+-- Sorted, so that two writers never wait crosswise. Uses: storage/writing/claims.py.
 INSERT INTO ingest_requests AS known (request_hash, batch_id, received_at)
 SELECT hash, batch_id, clock_timestamp()
   FROM unnest($1::bytea[], $2::bigint[]) AS fresh (hash, batch_id)
@@ -36,13 +36,13 @@ RETURNING batch_id;
 -- name: claimed_by
 -- The batches that hold the rows of requests seen before.
 -- $1 hashes  bytea[]
--- Rows: request_hash, batch_id. Uses: storage/claims.py.
+-- Rows: request_hash, batch_id. Uses: storage/writing/claims.py.
 SELECT request_hash, batch_id FROM ingest_requests WHERE request_hash = ANY ($1);
 
 -- name: forget_requests
 -- Forgets request hashes older than the window, a thousand at a time.
 -- $1 window_s  integer
--- Uses: storage/writer.py, once in a while.
+-- Uses: storage/writing/writer.py, once in a while.
 DELETE FROM ingest_requests WHERE request_hash IN (
     SELECT request_hash FROM ingest_requests
      WHERE received_at < now() - $1 * interval '1 second'
@@ -52,7 +52,7 @@ DELETE FROM ingest_requests WHERE request_hash IN (
 -- Streams not yet known to this writer. Sorted, so that two writers never wait crosswise.
 -- $1 ids  bigint[], $2 digests bytea[], $3 resources text[], $4 scopes text[],
 -- $5 resource schema URLs text[], $6 scope schema URLs text[]
--- Uses: storage/writer.py.
+-- Uses: storage/writing/writer.py.
 INSERT INTO log_streams
        (stream_id, digest, resource, scope, resource_schema_url, scope_schema_url)
 SELECT id, digest, resource::jsonb, scope::jsonb, resource_schema_url, scope_schema_url
@@ -67,7 +67,7 @@ ON CONFLICT (stream_id) DO NOTHING;
 -- $5 encoding versions, $6 signals, $7 request hashes, $8 duplicate of (or NULL), $9 received,
 -- $10 derived, $11 stored, $12 duplicate, $13 dead, $14 rejected (JSON)
 -- Always: received + derived = stored + duplicate + dead + sum of rejected.
--- Uses: storage/accounts.py.
+-- Uses: storage/writing/accounts.py.
 INSERT INTO ingest_batches (spool_id, batch_id, received_at, ingest_key_id, encoding_version,
        signal, request_hash, duplicate_of, received, derived, stored, duplicate, dead, rejected)
 SELECT $1, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecond', key_id, version,
@@ -83,7 +83,7 @@ SELECT $1, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecon
 -- Arrays in step: $1 batch ids, $2 segments, $3 classes, $4 rows, $5 bytes, $6 digests,
 -- $7 least and $8 greatest created_at (microseconds, 0: none), $9 odd times, $10 received,
 -- $11 marks
--- Uses: storage/accounts.py.
+-- Uses: storage/writing/accounts.py.
 INSERT INTO ingest_parts (batch_id, segment, class, rows, bytes, digest, min_created_at,
        max_created_at, odd_times, received_at, marks)
 SELECT batch_id, segment, class, rows, bytes, digest,
@@ -100,7 +100,7 @@ SELECT batch_id, segment, class, rows, bytes, digest,
 -- $1 spool_id integer, then arrays in step, one entry a key, sorted: $2 minutes since 1970,
 -- $3 keys, $4 source modules, $5 reasons, $6 received, $7 derived, $8 stored, $9 duplicate,
 -- $10 dead, $11 rejected
--- Uses: storage/accounts.py.
+-- Uses: storage/writing/accounts.py.
 INSERT INTO ingest_minutes AS known (minute, ingest_key_id, source_module, reason, spool_id,
        received, derived, stored, duplicate, dead, rejected)
 SELECT 'epoch'::timestamptz + minute * interval '1 minute', key_id, source_module, reason, $1,
@@ -122,7 +122,7 @@ ON CONFLICT (minute, ingest_key_id, source_module, reason, spool_id) DO UPDATE
 -- $1 spool_id integer, then arrays in step, one entry a key: $2 segments, $3 minutes since 1970,
 -- $4 levels, $5 kinds, $6 source modules, $7 classes, $8 rows, $9 bytes; $10 notification (text)
 -- Each spool has rows of its own, so writers never wait for each other here.
--- Uses: storage/accounts.py.
+-- Uses: storage/writing/accounts.py.
 WITH fresh AS (
     SELECT segment, 'epoch'::timestamptz + minute * interval '1 minute' AS minute,
            level::log_level, kind::"char", source_module, class, rows, bytes
@@ -150,40 +150,40 @@ SELECT pg_notify('opslog_batches', $10);
 -- A row that PostgreSQL refused, as it was encoded, with the reason.
 -- $1 batch_id bigint, $2 position integer, $3 class text, $4 encoding smallint, $5 row bytea,
 -- $6 leaf bytea, $7 sqlstate text, $8 reason text, $9 received bigint (microseconds)
--- Uses: storage/dead_letters.py.
+-- Uses: storage/writing/dead_letters.py.
 INSERT INTO dead_letters (batch_id, position, class, encoding_version, row_bytes, leaf, sqlstate,
        reason, received_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'epoch'::timestamptz + $9 * interval '1 microsecond');
 
 -- name: dead_letters
 -- $1 state, $2 after which number, $3 limit. Rows: everything but the row. Oldest first.
--- Uses: storage/replaying.py.
+-- Uses: storage/writing/replaying.py.
 SELECT dead_letter_id, batch_id, position, class, sqlstate, reason, received_at, made_at, state, note
   FROM dead_letters WHERE state = $1 AND dead_letter_id > $2 ORDER BY dead_letter_id LIMIT $3;
 
 -- name: dead_letter
--- $1 number. Rows: all of one. Uses: storage/replaying.py.
+-- $1 number. Rows: all of one. Uses: storage/writing/replaying.py.
 SELECT dead_letter_id, batch_id, position, class, encoding_version, row_bytes, leaf, sqlstate, reason,
        received_at, made_at, state, note
   FROM dead_letters WHERE dead_letter_id = $1;
 
 -- name: close_dead_letter
 -- $1 number, $2 state, $3 note. Rows: its number, unless it does not wait any more.
--- Uses: storage/replaying.py.
+-- Uses: storage/writing/replaying.py.
 UPDATE dead_letters SET state = $2, note = $3
  WHERE dead_letter_id = $1 AND state = 'waiting' RETURNING dead_letter_id;
 
 -- name: newest_batch_of
 -- $1 spool_id, $2 a batch id of a minute ago. Rows: its highest batch id since then, or null.
--- Uses: storage/replaying.py.
+-- Uses: storage/writing/replaying.py.
 SELECT max(batch_id) FROM ingest_batches WHERE spool_id = $1 AND batch_id > $2;
 
 -- name: audit_records
--- $1 record ids text[]. Rows: those that are stored. Uses: storage/audit_records.py.
+-- $1 record ids text[]. Rows: those that are stored. Uses: storage/writing/audit_records.py.
 SELECT record_id, content, id, leaf, received_at FROM audit_records WHERE record_id = ANY ($1);
 
 -- name: add_audit_record
 -- $1 record id, $2 content, $3 id, $4 batch, $5 leaf, $6 received (microseconds)
--- Uses: storage/audit_records.py.
+-- Uses: storage/writing/audit_records.py.
 INSERT INTO audit_records (record_id, content, id, batch_id, leaf, received_at)
 VALUES ($1, $2, $3, $4, $5, 'epoch'::timestamptz + $6::bigint * interval '1 microsecond');

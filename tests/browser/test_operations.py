@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import Locator, expect
 
-from storage.copy_binary import ENCODING_VERSION, leaf_of, rows_of
+from storage.record.copy_binary import ENCODING_VERSION, leaf_of, rows_of
 from tests.browser.shop import LINES, SECRET, fresh_lines
 from tests.browser.viewer import Viewer
 from tests.support.product import Product

@@ -1,6 +1,6 @@
 """The time of day leaps by a day, both ways, under load: records are stored, once, and verified.
 
-F49 of the fault list. What retention makes of it: tests/unit/retention/test_clock.py.
+F49 of the fault list. What retention makes of it: tests/unit/retention/safety/test_clock.py.
 """
 
 import struct

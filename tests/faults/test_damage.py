@@ -1,7 +1,7 @@
 """Damage on disk, in the spool and in the database: told, bounded, and never the end of the rest.
 
 F20 to F22, F33 of the fault list with the whole product; every byte and every kind of damage to a
-spool file: tests/unit/storage/test_spool.py.
+spool file: tests/unit/storage/spool/test_spool.py.
 """
 
 import json

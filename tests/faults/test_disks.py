@@ -5,7 +5,7 @@ F24, F26, F27 of the fault list, under load from several senders.
 
 import pytest
 
-from opslog.processes import account_for
+from opslog.system.processes import account_for
 from tests.support.databases import named, run, statement
 from tests.support.disks import Ballast, small_disk
 from tests.support.faults import more, settle

@@ -1,6 +1,6 @@
 """A receiver whose event loop is stuck says where, and others' requests are answered afterwards.
 
-F64 of the fault list. That one which stays stuck is ended: tests/unit/opslog/test_watchdog.py.
+F64 of the fault list. That one which stays stuck is ended: tests/unit/opslog/wiring/test_watchdog.py.
 """
 
 import pytest

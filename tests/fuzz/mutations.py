@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import zstandard
 
-from otlp_receiver.wire import LENGTH, Malformed, fields
+from otlp_receiver.protobuf.wire import LENGTH, Malformed, fields
 from tests.fuzz.seeds import KEYS, ODD_JSON, ODD_VALUES
 from tests.fuzz.targets import FRAMES, INFLATE, JSON, PROTOBUF, field, varint
 from tests.support.telemetry import any_json, any_proto

@@ -19,8 +19,8 @@ MEMORY_MB = 1500
 INSTRUMENTED = [
     "otlp_receiver",
     "storage.redaction",
-    "storage.canonical",
-    "storage.copy_binary",
+    "storage.record.canonical",
+    "storage.record.copy_binary",
     "storage.spool.frame",
     "storage.spool.files",
 ]

@@ -18,16 +18,16 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
+from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadCompression, BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.inflate import inflater_of
-from otlp_receiver.keys import KEYLESS
-from storage.canonical import canonical
-from storage.classes import classify
-from storage.columns import COLUMNS
-from storage.copy_binary import encode, fields_of, leaf_of, rows_of
-from storage.record import RECORD_FIELDS, Record, RedactedBatch
+from otlp_receiver.http.inflate import inflater_of
+from storage.record.canonical import canonical
+from storage.record.classes import classify
+from storage.record.columns import COLUMNS
+from storage.record.copy_binary import encode, fields_of, leaf_of, rows_of
+from storage.record.record import RECORD_FIELDS, Record, RedactedBatch
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 from storage.spool.files import scan_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from opslog.processes import is_alive
+from opslog.system.processes import is_alive
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

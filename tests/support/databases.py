@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from storage import migrate
+from storage.database import migrate
 
 T = TypeVar("T")
 _numbers = itertools.count(1)

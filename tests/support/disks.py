@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.processes import Account
+from opslog.system.processes import Account
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from config.settings import LedgerSettings, SpoolSettings, WriterSettings
-from storage.ledger.heads import Heads
-from storage.ledger.keys import FILE, EvidenceKeys
-from storage.ledger.notes import public_bytes, verifier_key
 from storage.ledger.sequencer import Sequencer
+from storage.ledger.tree.heads import Heads
+from storage.ledger.tree.keys import FILE, EvidenceKeys
+from storage.ledger.tree.notes import public_bytes, verifier_key
 from storage.spool.spool import Spool
-from storage.writer import Writer
+from storage.writing.writer import Writer
 
 QUICK = LedgerSettings(checkpoint_s=0.05, heartbeat_s=3600)
 

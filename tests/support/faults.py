@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from storage.ledger.balance import Balance, balance
-from storage.pool import DatabaseRole, connect
+from storage.database.pool import DatabaseRole, connect
+from storage.ledger.accounting.balance import Balance, balance
 from tests.support.databases import run
 from tests.support.product import Product
 from tests.support.senders import RETRIED, STORED, Senders

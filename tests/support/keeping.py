@@ -4,14 +4,14 @@ import os
 from datetime import UTC, datetime
 
 from config.settings import RetentionSettings
-from storage.accounts import StoredFrame, account
-from storage.batch_ids import BatchIds
-from storage.classes import classifier
-from storage.copy_binary import encode
-from storage.copying import copy_rows
-from storage.segments import enter_segments, open_segment
+from storage.database.statements import statement
+from storage.record.classes import classifier
+from storage.record.copy_binary import encode
+from storage.segments.rollover import enter_segments, open_segment
+from storage.spool.batch_ids import BatchIds
 from storage.spool.frame import NO_HASH, Frame
-from storage.statements import statement
+from storage.writing.accounts import StoredFrame, account
+from storage.writing.copying import copy_rows
 from tests.support.records import STREAM, make_batch, make_record
 
 _IDS = BatchIds(1)

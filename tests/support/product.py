@@ -24,8 +24,8 @@ from typing import Any
 
 import asyncpg
 
-from config.load import load
-from opslog.installation import Installation
+from config.loading.load import load
+from opslog.installation.installation import Installation
 from tests.support.databases import run
 
 START_TIMEOUT_S = 120.0

@@ -15,18 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from config.errors import Unavailable
 from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSettings
-from query.access_audit import AccessEvent
 from query.api.app import Parts, build_app
-from query.api.server import MAX_LINE_BYTES
-from storage.batch_ids import BatchIds
-from storage.batches import Batches
-from storage.catalogue import Catalogue
-from storage.pool import DatabaseRole, open_pool
+from query.api.http.server import MAX_LINE_BYTES
+from query.auth.access_audit import AccessEvent
+from storage.access.session_ends import SessionEnds
+from storage.database.pool import DatabaseRole, open_pool
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
-from storage.session_ends import SessionEnds
+from storage.segments.catalogue import Catalogue
+from storage.spool.batch_ids import BatchIds
 from storage.spool.spool import Spool
-from storage.writer import Writer
+from storage.writing.batches import Batches
+from storage.writing.writer import Writer
 from tests.support.records import make_frame
 
 KEY_ID = "own"
@@ -195,7 +195,7 @@ async def query_server(
             now_ns=now_ns,
         ),
     )
-    # As opslog/answering.py serves it.
+    # As opslog/wiring/query.py serves it.
     settled = TestServer(app)
     await settled.start_server(max_line_size=MAX_LINE_BYTES)
     async with TestClient(settled) as client:

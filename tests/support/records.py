@@ -5,10 +5,10 @@ import random
 import time
 from hashlib import sha256
 
-from storage.batch_ids import BatchIds
-from storage.classes import classify
-from storage.copy_binary import encode
-from storage.record import Batch, Record, RedactedBatch, StreamDef
+from storage.record.classes import classify
+from storage.record.copy_binary import encode
+from storage.record.record import Batch, Record, RedactedBatch, StreamDef
+from storage.spool.batch_ids import BatchIds
 from storage.spool.frame import NO_HASH, Frame
 
 _IDS = BatchIds(1)

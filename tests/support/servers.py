@@ -1,6 +1,6 @@
 """Real servers for tests: begun when first asked for, gone with the test run however it ends.
 
-The kernel ends a server whose test run was killed (opslog/launch.py); the folder that such a run
+The kernel ends a server whose test run was killed (opslog/system/launch.py); the folder that such a run
 left behind is removed by the next one.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import Server, silent
 from opslog.embedded.valkey import EmbeddedValkey
-from opslog.processes import account_for, can, is_alive, start
+from opslog.system.processes import account_for, can, is_alive, start
 
 _FOLDER = "opslog-test-"
 _PASSWORD = "test"

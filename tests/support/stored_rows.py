@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from storage.columns import COPY_COLUMNS
-from storage.segments import enter_segments, open_segment
+from storage.record.columns import COPY_COLUMNS
+from storage.segments.rollover import enter_segments, open_segment
 
 _batch_ids = itertools.count(1)
 

@@ -18,8 +18,8 @@ from config.levels import Level
 from config.settings import LimitSettings, MappingSettings
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
-from storage.canonical import member, order_of
-from storage.record import RECORD_FIELDS, Attribute, Hit, Record, RedactedBatch, Value
+from storage.record.canonical import member, order_of
+from storage.record.record import RECORD_FIELDS, Attribute, Hit, Record, RedactedBatch, Value
 
 NOW_NS = 1_700_000_000_000_000_000
 """When everything arrives."""

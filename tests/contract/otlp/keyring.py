@@ -1,7 +1,7 @@
 """Key rings without a database: filled as the refresh from PostgreSQL fills them."""
 
-from otlp_receiver.keys import KeyRing
-from storage.ingest_keys import HashedKey, KeyTerms, digest_of
+from otlp_receiver.admission.keys import KeyRing
+from storage.access.ingest_keys import HashedKey, KeyTerms, digest_of
 
 
 def ring_of(*, required: bool = True, **terms: dict) -> tuple[KeyRing, dict[str, str]]:

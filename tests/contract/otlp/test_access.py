@@ -1,4 +1,4 @@
-"""Authentication, CORS and operations: points 157 to 166 (health: tests of opslog/health.py)."""
+"""Authentication, CORS and operations: points 157 to 166 (health: tests of opslog/wiring/health.py)."""
 
 import logging
 from datetime import UTC, datetime, timedelta

@@ -3,11 +3,11 @@
 import pytest
 
 from config.settings import SpoolSettings
+from otlp_receiver.admission.keys import KEYLESS, KeyInfo
+from otlp_receiver.admission.quotas import RateLimits
 from otlp_receiver.errors import RateLimited
 from otlp_receiver.export import Encoding
-from otlp_receiver.keys import KEYLESS, KeyInfo
-from otlp_receiver.quotas import RateLimits
-from otlp_receiver.replies import refusal
+from otlp_receiver.http.responses import refusal
 from storage.errors import SpoolFull, SpoolSlow
 from tests.contract.otlp.keyring import ring_of
 from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, running
@@ -123,7 +123,7 @@ async def test_point_142_a_full_spool_is_503():
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 async def test_point_146_a_disk_that_hangs_is_503_before_the_sender_gives_up(kind):
-    """146: within half of the SDKs' 10 s; tests/unit/storage/test_spool.py lets a disk hang."""
+    """146: within half of the SDKs' 10 s; tests/unit/storage/spool/test_spool.py lets a disk hang."""
     assert SpoolSettings().append_timeout_s <= 5
     async with running(sink=MemorySink(SpoolSlow(5))) as receiver:
         reply = await receiver.post(body=b"abc", Content_Type=kind)

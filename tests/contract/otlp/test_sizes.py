@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from config.settings import MIB, OtlpSettings
-from otlp_receiver.body import YIELD_BYTES
 from otlp_receiver.errors import BadPayload
+from otlp_receiver.http.body import YIELD_BYTES
 from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, request, running
 from tests.support.waiting import until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import OtlpSettings
-from otlp_receiver import conduct
+from otlp_receiver.http import conduct
 from tests.contract.otlp.server import JSON, PROTOBUF, Wire, request, running
 from tests.support.waiting import until
 

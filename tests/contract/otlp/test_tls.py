@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
+from config.process.tls import TlsContext, TlsRefused
 from config.settings import OtlpSettings
-from config.tls import TlsContext, TlsRefused
 from tests.contract.otlp.certificates import Authority
 from tests.contract.otlp.server import request, running
 from tests.support.waiting import until

@@ -13,7 +13,7 @@ from query.api.models_operations import (
     DeadLetterRow,
     IngestLedger,
 )
-from storage.ledger.checks import check
+from storage.ledger.accounting.checks import check
 from storage.ledger.verify import main
 from tests.support.evidence import house
 from tests.support.querying import query_server

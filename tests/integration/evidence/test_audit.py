@@ -9,21 +9,21 @@ from uuid import UUID
 import pytest
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
-from otlp_receiver import answers
+from otlp_receiver.admission.keys import KeyInfo
 from otlp_receiver.audit import AuditIngest, ByKind
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KeyInfo
-from storage.audit_records import AuditRecords
-from storage.classes import classify
+from otlp_receiver.http import messages as answers
+from storage.database.pool import DatabaseRole, open_pool
 from storage.errors import AuditIdTaken, DatabaseAway
-from storage.framing import Framing
 from storage.ledger.proof import proof_of
 from storage.ledger.verify import main
-from storage.pool import DatabaseRole, open_pool
+from storage.record.classes import classify
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
+from storage.spool.framing import Framing
+from storage.writing.audit_records import AuditRecords
 
 KEY = KeyInfo(id=4, name="auditor", rights=frozenset({"audit"}))
 

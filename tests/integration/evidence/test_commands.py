@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from config.errors import BadInput
 from opslog.__main__ import app
-from storage import replaying
-from storage.ledger.balance import balance, minutes
-from storage.ledger.checks import check, check_when_due, newest_check
+from storage.ledger.accounting.balance import balance, minutes
+from storage.ledger.accounting.checks import check, check_when_due, newest_check
 from storage.ledger.proof import NoProof, NotSignedYet, proof_of
 from storage.spool import files
 from storage.spool.files import Damage, quarantine
 from storage.spool.frame import encode_frame
+from storage.writing import replaying
 from tests.support.evidence import house
 from tests.support.records import make_frame, make_record
 
@@ -325,7 +325,7 @@ async def test_a_replay_that_fails_for_another_reason_changes_nothing(store, dat
     await superuser(database, "ALTER TABLE ingest_minutes RENAME TO elsewhere")
     async with store.pool.acquire() as connection:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("storage.replaying.part_of", _fitting)
+            patch.setattr("storage.writing.replaying.part_of", _fitting)
             with pytest.raises(asyncpg.UndefinedTableError):
                 await replaying.replay(connection, 1, by="x")
 
@@ -380,7 +380,7 @@ async def test_the_hourly_check_keeps_and_tells_what_it_found(store, database, r
 
 async def test_a_segment_dropped_while_rows_are_counted_is_no_difference(store, monkeypatch):
     await store.send(*frames())
-    from storage.ledger import balance as module
+    from storage.ledger.accounting import balance as module
 
     count, calls = module._count, []
 

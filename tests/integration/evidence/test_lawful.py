@@ -7,14 +7,14 @@ import asyncpg
 import pytest
 
 from config.settings import Settings, StorageSettings
-from retention.holds import Wish, add
-from retention.merge import merge_all
-from retention.purge import PurgeWish, ask, confirm
-from retention.purging import carry_out_confirmed
-from retention.run import expire
-from retention.seal import seal_all
-from storage.fields import ACTOR_ID
-from storage.filters import AttrEquals, FieldEquals
+from retention.expiry.run import expire
+from retention.holding.holds import Wish, add
+from retention.purging.execution import carry_out_confirmed
+from retention.purging.purge import PurgeWish, ask, confirm
+from retention.segments.merge import merge_all
+from retention.segments.seal import seal_all
+from storage.filtering.filters import AttrEquals, FieldEquals
+from storage.record.fields import ACTOR_ID
 from tests.integration.evidence.test_verify import COMPLETENESS, INTEGRITY, Store
 from tests.integration.retention.test_expiry import ago
 from tests.support.evidence import house

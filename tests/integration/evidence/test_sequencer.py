@@ -11,14 +11,14 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from config.settings import LedgerSettings
-from storage.ledger.chain import NO_ENTRY, entry_hash
+from storage.database.locks import LEDGER_SPACE
+from storage.database.pool import DatabaseRole, connect
 from storage.ledger.entries import body_text, enter
-from storage.ledger.heads import Heads, notes_in
-from storage.ledger.merkle import consistency, inclusion, tree_root
-from storage.ledger.notes import key_hash, public_bytes, read
-from storage.ledger.tree import consistency_path, inclusion_path
-from storage.locks import LEDGER_SPACE
-from storage.pool import DatabaseRole, connect
+from storage.ledger.tree.chain import NO_ENTRY, entry_hash
+from storage.ledger.tree.heads import Heads, notes_in
+from storage.ledger.tree.merkle import consistency, inclusion, tree_root
+from storage.ledger.tree.notes import key_hash, public_bytes, read
+from storage.ledger.tree.stored_nodes import consistency_path, inclusion_path
 from tests.support.evidence import house, write_key
 from tests.support.records import make_frame, make_record
 

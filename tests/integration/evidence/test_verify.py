@@ -14,11 +14,11 @@ import asyncpg
 import pytest
 
 from storage.ledger import verify as verify_module
-from storage.ledger.chain import NO_ENTRY, entry_hash
 from storage.ledger.entries import enter
 from storage.ledger.export import encoded, export, verify
-from storage.ledger.merkle import tree_root
-from storage.ledger.notes import Head, read, sign
+from storage.ledger.tree.chain import NO_ENTRY, entry_hash
+from storage.ledger.tree.merkle import tree_root
+from storage.ledger.tree.notes import Head, read, sign
 from tests.support.evidence import house, write_key
 from tests.support.records import make_frame, make_record
 
@@ -422,7 +422,7 @@ async def test_16_signed_again_with_another_key(store):
     key = write_key(store.folder / "stolen")
     rows = (await store.execute("SELECT body FROM ledger WHERE seq = 0"))[0]
     genesis = json.loads(rows[0]["body"])
-    from storage.ledger.notes import public_bytes, verifier_key
+    from storage.ledger.tree.notes import public_bytes, verifier_key
 
     forged = dict(genesis, key=verifier_key(genesis["origin"], public_bytes(key)))
     text = json.dumps(forged, sort_keys=True, separators=(",", ":"))
@@ -507,7 +507,7 @@ async def test_the_marks_changed_with_the_row(store):
     await store.change(
         f"UPDATE {store.leaf()} SET message = 'other' WHERE batch_id = {batch} AND position = 6"
     )
-    from storage.read_back import read_back
+    from storage.segments.read_back import read_back
 
     conn = await asyncpg.connect(store.dsn)
     marks = (await read_back(conn, segment))[batch].marks()

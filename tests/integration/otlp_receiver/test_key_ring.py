@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from otlp_receiver import keys as keys_module
+from otlp_receiver.admission import keys as keys_module
+from otlp_receiver.admission.keys import KEYLESS, KeyRing
 from otlp_receiver.errors import KeyMissing, KeyRejected, KeysUnknown
-from otlp_receiver.keys import KEYLESS, KeyRing
-from storage.ingest_keys import KeyTerms, create, list_keys, revoke, rotate
-from storage.pool import DatabaseRole, connect, open_pool
+from storage.access.ingest_keys import KeyTerms, create, list_keys, revoke, rotate
+from storage.database.pool import DatabaseRole, connect, open_pool
 from tests.support.databases import fresh_database, make_template
 from tests.support.waiting import running, until
 

@@ -12,10 +12,10 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otlp_receiver.export import Encoding, Signal
-from storage.classes import classify
-from storage.columns import COPY_COLUMNS
-from storage.copy_binary import HEADER, TRAILER, encode
-from storage.segments import enter_segments, open_segment
+from storage.record.classes import classify
+from storage.record.columns import COPY_COLUMNS
+from storage.record.copy_binary import HEADER, TRAILER, encode
+from storage.segments.rollover import enter_segments, open_segment
 from tests.support.telemetry import (
     NOW_NS,
     attributes_proto,
@@ -24,7 +24,7 @@ from tests.support.telemetry import (
     metadata_of,
     stored,
 )
-from tests.unit.otlp_receiver.test_wire import nested, sized, tag, text, varint
+from tests.unit.otlp_receiver.protobuf.test_wire import nested, sized, tag, text, varint
 
 RECORDS = 8192
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.processes import Account, account_for
+from opslog.system.processes import Account, account_for
 from tests.support.servers import NOT_DURABLE
 
 

@@ -13,10 +13,10 @@ import os
 import sys
 from pathlib import Path
 
-from config import logs, telemetry
+from config.process import logs, telemetry
 from config.settings import LogSettings
-from opslog.log_stream import LogStream
-from opslog.processes import Command
+from opslog.supervisor.log_stream import LogStream
+from opslog.system.processes import Command
 
 BODY = """
 import os, signal, subprocess, sys, time
@@ -56,8 +56,8 @@ while True:
 
 async def main(folder: Path, plan: str, *, as_json: bool) -> int:
     """Runs the house; writes `ready` to the events when all are."""
-    from opslog.roles import Role
-    from opslog.supervisor import Supervisor
+    from opslog.supervisor.roles import Role
+    from opslog.supervisor.supervisor import Supervisor
 
     stream = LogStream(sys.stderr, as_json=as_json)
     logs.set_up(LogSettings(format="json" if as_json else "text"), stream)

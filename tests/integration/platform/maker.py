@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import silent
-from opslog.processes import account_for, start
+from opslog.system.processes import account_for, start
 
 SMALL = {"shared_buffers": "32MB", "max_locks_per_transaction": "64", "fsync": "off"}
 

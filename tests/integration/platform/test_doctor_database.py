@@ -3,8 +3,8 @@
 import asyncpg
 import pytest
 
-from opslog.doctor_database import _of_server
-from storage.statements import statement
+from opslog.doctor.database import _of_server
+from storage.database.statements import statement
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from opslog.fork_server import Wish, serve
-from opslog.forks import Forked, ForkServer
-from opslog.processes import is_alive
+from opslog.supervisor.fork_client import Forked, ForkServer
+from opslog.system.processes import is_alive
 from tests.integration.platform.waiting import until
 from tests.support.product import parents
 

@@ -15,8 +15,8 @@ from opslog.embedded import homes
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import running, socket_folder
 from opslog.embedded.valkey import EmbeddedValkey
-from opslog.installation import Installation
-from opslog.processes import account_for
+from opslog.installation.installation import Installation
+from opslog.system.processes import account_for
 from tests.integration.platform.test_postgres import ask
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ import pytest
 from config.errors import SetupError
 from opslog.embedded.postgres import EmbeddedPostgres
 from opslog.embedded.server import running, silent
-from opslog.processes import is_alive, leftovers, start
+from opslog.system.processes import is_alive, leftovers, start
 from tests.integration.platform.waiting import until
 
 

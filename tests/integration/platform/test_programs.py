@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import SetupError
 from opslog.embedded import programs
-from opslog.processes import account_for
+from opslog.system.processes import account_for
 
 pytestmark = pytest.mark.usefixtures("only_root")
 

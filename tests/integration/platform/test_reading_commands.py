@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.record_lines import FORMS, default_line, harmless
+from opslog.client.record_lines import FORMS, default_line, harmless
 from tests.support.product import Product
 from tests.support.senders import numbered_body
 

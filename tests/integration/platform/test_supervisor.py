@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.processes import is_alive
+from opslog.system.processes import is_alive
 from tests.integration.platform.waiting import until
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ import pytest
 import redis
 import rq
 
-from opslog.processes import is_alive
+from opslog.system.processes import is_alive
 from tests.integration.platform.waiting import until
 from tests.support.faults import more, settle
 from tests.support.product import Product

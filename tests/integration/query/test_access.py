@@ -9,11 +9,11 @@ from yarl import URL
 
 from config.access import Role, permissions_of
 from config.settings import ApiSettings, Settings
-from query.access_audit import Outcome
-from query.access_records import batch_of
 from query.api.app import ROUTES
-from query.export import Export
-from query.search import TIMELINE
+from query.auth.access_audit import Outcome
+from query.auth.access_records import batch_of
+from query.planning.export import Export
+from query.planning.search import TIMELINE
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token, query_server, redactor
 from tests.support.records import STREAM
@@ -290,7 +290,7 @@ def test_one_asker_leaves_connections_to_the_others():
 
 async def test_exports_of_one_token_at_a_time_are_bounded(server, monkeypatch):
     """T30: an export may take as long as its reader likes, but nobody has any number of them."""
-    monkeypatch.setattr("query.api.door.SLOW_AT_A_TIME", 2)
+    monkeypatch.setattr("query.api.http.access_control.SLOW_AT_A_TIME", 2)
     pieces, gate = Export.pieces, asyncio.Event()
 
     async def held(self, *asked):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from query.api.models_more import Key, NewKeyAnswer, TrialResult
-from storage.ingest_keys import digest_of
+from storage.access.ingest_keys import digest_of
 from tests.support.querying import make_token
 
 KEYS = "/api/v1/ingest/keys"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
-from config.listener import Listener
+from config.process.listener import Listener
+from config.process.tls import TlsContext
 from config.settings import ApiSettings, Settings
-from config.tls import TlsContext
-from query.api.server import ApiServer
+from query.api.http.server import ApiServer
 from tests.contract.otlp.certificates import Authority
 from tests.integration.query.test_http import SAFE
 from tests.support.querying import make_token, query_server
@@ -192,7 +192,7 @@ async def test_connections_beyond_the_cap_wait_for_their_turn(database, reader_p
 
 async def test_a_reader_that_takes_nothing_is_let_go(database, reader_pool, monkeypatch):
     """Nobody keeps a connection for ever by not reading what was asked for."""
-    monkeypatch.setattr("query.api.server._STALLED_S", 0.5)
+    monkeypatch.setattr("query.api.http.server._STALLED_S", 0.5)
     async with serving(database, reader_pool) as api:
         raw = socket.create_connection(("127.0.0.1", api.port))
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from query.language import parse_query
-from query.terms import Context
+from query.language.parser import parse_query
+from query.language.terms import Context
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token
 

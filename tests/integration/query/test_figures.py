@@ -18,7 +18,7 @@ BASE = "2026-09-21T14:13:20.123Z"
 
 def at(seconds: float) -> str:
     """A time some seconds after the first record's."""
-    from storage.times import rfc3339_ns
+    from storage.record.times import rfc3339_ns
 
     return rfc3339_ns(BASE_NS + int(seconds * S))
 
@@ -172,7 +172,7 @@ async def test_facets_are_exact_where_counts_can_tell_and_samples_where_not(
     assert found["resource.service.name"]["values"] == [{"value": "checkout", "count": 10}]
     assert not any(item["sample"] for item in page["data"])
 
-    monkeypatch.setattr("query.api.figures.SAMPLE", 5)
+    monkeypatch.setattr("query.api.records.statistics.SAMPLE", 5)
     page = await server.page("/api/v1/logs/facets", field=["level", "user.id"], prefix="U-1")
     found = {item["field"]: item for item in page["data"]}
     assert found["level"]["sample"] is False

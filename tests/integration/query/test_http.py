@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from config.health import Finding, State
+from config.process.health import Finding, State
 from config.settings import ApiSettings, Settings
 from query.api.app import ROUTES
 from query.api.models import Problem, Readiness, Version
@@ -103,7 +103,7 @@ GIANTS = {
 @pytest.mark.parametrize("kind", GIANTS)
 async def test_giant_questions_are_refused_at_once(server, monkeypatch, kind):
     """T30, T31: before the database is asked anything."""
-    from storage.read import Reader
+    from storage.database.read import Reader
 
     monkeypatch.setattr(Reader, "session", None)
 
@@ -205,7 +205,7 @@ async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog
     async def broken(*_):
         raise RuntimeError("SELECT secret FROM /var/lib postgresql://u:p@h/db")
 
-    monkeypatch.setattr("query.pages.Pages.read", broken)
+    monkeypatch.setattr("query.planning.pages.Pages.read", broken)
 
     answer = await server.get("/api/v1/logs")
 
@@ -218,7 +218,7 @@ async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog
 
 
 async def test_a_statement_that_the_database_refuses_shows_nothing_of_itself(server, monkeypatch):
-    monkeypatch.setattr("query.pages.NEWEST_SEGMENT", _bad_statement())
+    monkeypatch.setattr("query.planning.pages.NEWEST_SEGMENT", _bad_statement())
 
     answer = await server.get("/api/v1/logs")
 
@@ -228,7 +228,7 @@ async def test_a_statement_that_the_database_refuses_shows_nothing_of_itself(ser
 
 
 def _bad_statement():
-    from storage.read import Statement
+    from storage.database.read import Statement
 
     return Statement("SELECT secret FROM segments")
 
@@ -255,7 +255,7 @@ async def test_a_question_that_takes_too_long_is_stopped_and_says_so(
 async def test_questions_beyond_the_pool_are_told_to_come_back(
     database, reader_pool, owner_pool, monkeypatch
 ):
-    monkeypatch.setattr("storage.read.CONNECTION_WAIT_S", 0.2)
+    monkeypatch.setattr("storage.database.read.CONNECTION_WAIT_S", 0.2)
     async with (
         query_server(database.dsn, reader_pool) as server,
         owner_pool.acquire() as blocker,
@@ -275,8 +275,8 @@ async def test_questions_beyond_the_pool_are_told_to_come_back(
 
 
 async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgres):
-    from storage import migrate
-    from storage.pool import DatabaseRole, connect, open_pool
+    from storage.database import migrate
+    from storage.database.pool import DatabaseRole, connect, open_pool
 
     connection = await connect(durable_postgres.dsn, DatabaseRole.OWNER)
     await migrate.up(connection)
@@ -381,7 +381,7 @@ async def test_ndjson_export_is_what_search_shows_line_by_line(store, server):
 async def test_exports_of_many_pieces_hold_every_record_once(
     store, server, piece, order, monkeypatch
 ):
-    monkeypatch.setattr("query.export.PIECE_ROWS", piece)
+    monkeypatch.setattr("query.planning.export.PIECE_ROWS", piece)
     for number in range(7):
         await store.put(*[record(k % 2, message=f"{number}.{k}") for k in range(3)])
 
@@ -420,9 +420,9 @@ async def test_csv_is_safe_to_open_in_a_spreadsheet(store, server):
 
 
 async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monkeypatch):
-    monkeypatch.setattr("query.export.PIECE_ROWS", 2)
+    monkeypatch.setattr("query.planning.export.PIECE_ROWS", 2)
     await store.put(*[record(n) for n in range(10)])
-    from query.export import Export
+    from query.planning.export import Export
     from storage.errors import DatabaseAway
 
     whole = Export._leaf

@@ -8,8 +8,8 @@ import pytest
 from yarl import URL
 
 from query.api.app import ROUTES
-from query.parameters import FILTERS
-from storage.read import Session
+from query.language.parameters import FILTERS
+from storage.database.read import Session
 from tests.integration.query.payloads import PAYLOADS
 from tests.integration.query.test_search import record
 

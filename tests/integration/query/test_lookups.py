@@ -4,14 +4,14 @@ from uuid import UUID
 
 import pytest
 
-from query.compile import Order, compile_wave
-from query.cost import is_found_by_id, is_unordered_id
-from query.pages import plan
-from storage.catalogue import Segment
-from storage.fields import ACTION, ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
-from storage.filters import FieldEquals, Or, Text, TimeRange, all_of
-from storage.prune import leaf_of
-from storage.statements import statement
+from query.planning.compile import Order, compile_wave
+from query.planning.cost import is_found_by_id, is_unordered_id
+from query.planning.pages import plan
+from storage.database.statements import statement
+from storage.filtering.filters import FieldEquals, Or, Text, TimeRange, all_of
+from storage.record.fields import ACTION, ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID
+from storage.segments.catalogue import Segment
+from storage.segments.zone_maps import leaf_of
 from tests.integration.query.test_search import BASE_NS, record
 
 TRACE = FieldEquals(TRACE_ID, UUID(int=7))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from query.api.page import File, PageFiles, static_files
+from query.api.system.viewer import File, PageFiles, static_files
 
 
 async def test_the_page_is_served_with_a_strict_policy(server):

@@ -6,7 +6,7 @@ import time
 import pytest
 import re2
 
-from query.regex import Refused, translated
+from query.language.regex import Refused, translated
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
 

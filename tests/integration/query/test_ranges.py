@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-import query.ranges
+import query.planning.ranges
 from config.levels import Level
-from query.compile import Order
-from query.counted import holding, nearest
-from query.ranges import WHOLE, ranges_of
-from storage.fields import ACTOR_ID, KIND, LEVEL, SOURCE_MODULE, Kind
-from storage.filters import (
+from query.planning.compile import Order
+from query.planning.nearest import holding, nearest
+from query.planning.ranges import WHOLE, ranges_of
+from storage.database.read import Reader
+from storage.filtering.filters import (
     AttrCompare,
     AttrEquals,
     Comparison,
@@ -21,7 +21,7 @@ from storage.filters import (
     TimeRange,
     all_of,
 )
-from storage.read import Reader
+from storage.record.fields import ACTOR_ID, KIND, LEVEL, SOURCE_MODULE, Kind
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from query.places import Place
+from query.live.places import Place
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token
 
@@ -122,7 +122,7 @@ async def test_a_place_that_nobody_gave_out_is_none(last, server):
 
 
 async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypatch):
-    monkeypatch.setattr("query.live.MOST_WAITING", 3)
+    monkeypatch.setattr("query.live.tail.MOST_WAITING", 3)
     reader = await tail(server)
 
     await store.put(*(record(n, message=f"m{n}") for n in range(10)))
@@ -133,7 +133,7 @@ async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypat
 
 
 async def test_a_flood_is_cut_and_counted(store, server, monkeypatch):
-    monkeypatch.setattr("query.live.MOST_ROWS", 4)
+    monkeypatch.setattr("query.live.tail.MOST_ROWS", 4)
     reader, other = await tail(server), await tail(server, q="m9")
 
     await store.put(*(record(n, message=f"m{n}") for n in range(10)))
@@ -144,7 +144,7 @@ async def test_a_flood_is_cut_and_counted(store, server, monkeypatch):
 
 
 async def test_silence_is_broken_by_heartbeats(server, monkeypatch):
-    monkeypatch.setattr("query.api.tailing.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("query.api.records.live.HEARTBEAT_S", 0.05)
     reader = await tail(server)
 
     async with asyncio.timeout(5):
@@ -152,7 +152,7 @@ async def test_silence_is_broken_by_heartbeats(server, monkeypatch):
 
 
 async def test_one_look_serves_all_readers(store, server, monkeypatch):
-    from storage.read import Session
+    from storage.database.read import Session
 
     asked = []
     before = Session.rows
@@ -186,7 +186,7 @@ async def test_tails_of_one_token_are_bounded_and_take_no_place_of_its_questions
 
 
 async def test_a_tail_ends_with_its_token(server, monkeypatch):
-    monkeypatch.setattr("query.api.tailing.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("query.api.records.live.HEARTBEAT_S", 0.05)
     token = make_token("NOC", exp=int(time.time()) - 29)  # the leeway is 30 s
 
     reader = await tail(server, token=token)

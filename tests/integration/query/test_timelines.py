@@ -4,7 +4,7 @@ import json
 import uuid
 
 from query.api.models_more import Context, FoundTraces, TracePage
-from storage.correlation import stored_correlation
+from storage.record.correlation import stored_correlation
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
 

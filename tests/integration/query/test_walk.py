@@ -125,7 +125,7 @@ async def test_a_relative_range_does_not_move_while_it_is_walked(database, reade
     order=st.sampled_from(["asc", "desc"]),
 )
 def test_pages_together_are_the_whole_in_order(postgres, migrated_template, rows, limit, order):
-    from storage.pool import DatabaseRole, open_pool
+    from storage.database.pool import DatabaseRole, open_pool
     from tests.support.databases import fresh_database, run
 
     async def check(database, folder):

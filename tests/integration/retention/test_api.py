@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from config.settings import Settings
-from query.compile import Order
-from query.export import Export
-from query.pages import Pages
-from retention.purging import carry_out_confirmed
-from storage.filters import EVERYTHING
-from storage.read import LeafGone, Reader, Streams
+from query.planning.compile import Order
+from query.planning.export import Export
+from query.planning.pages import Pages
+from retention.purging.execution import carry_out_confirmed
+from storage.database.read import LeafGone, Reader, Streams
+from storage.filtering.filters import EVERYTHING
 from tests.integration.retention.test_expiry import ago, closed, run
 from tests.support.keeping import close, keep
 from tests.support.querying import make_token, query_server
@@ -188,7 +188,7 @@ async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
 async def test_a_purge_without_a_worker_answers_that_it_goes_on(
     server, owner_pool, writer_pool, monkeypatch
 ):
-    monkeypatch.setattr("query.api.retention.WAIT_S", 0.1)
+    monkeypatch.setattr("query.api.operations.retention.WAIT_S", 0.1)
     async with writer_pool.acquire() as conn:
         await keep(conn, make_record(actor_id="u-1"))
     _, plan = await ask(server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1")

@@ -11,10 +11,10 @@ import pytest
 
 from config.settings import StorageSettings
 from opslog.embedded.programs import postgres_programs
-from opslog.processes import account_for
-from retention.seal import compare, seal_all
-from storage.pool import DatabaseRole, connect
-from storage.read_back import read_back
+from opslog.system.processes import account_for
+from retention.segments.seal import compare, seal_all
+from storage.database.pool import DatabaseRole, connect
+from storage.segments.read_back import read_back
 from tests.support.databases import migrated
 from tests.support.keeping import close, keep_many, no_pause
 from tests.support.servers import postgres_server

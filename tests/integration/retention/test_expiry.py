@@ -8,13 +8,13 @@ import pytest
 
 from config.retention import RetentionRule
 from config.settings import RetentionSettings, Settings, StorageSettings
-from retention.clock import Now
-from retention.history import runs
-from retention.run import expire
-from retention.seal import seal_all
-from retention.status import status_of
-from storage.locks import RETENTION_SPACE
-from storage.read_back import read_back, root_of
+from retention.expiry.run import expire
+from retention.reporting.history import runs
+from retention.reporting.status import status_of
+from retention.safety.clock import Now
+from retention.segments.seal import seal_all
+from storage.database.locks import RETENTION_SPACE
+from storage.segments.read_back import read_back, root_of
 from tests.support.keeping import close, keep, keep_many, no_pause
 from tests.support.records import make_record
 from tests.support.waiting import until
@@ -276,7 +276,7 @@ async def half_detach(database, segment: int) -> None:
 async def test_a_long_read_delays_a_run_and_the_next_one_goes_on(
     database, owner_pool, writer_pool, monkeypatch
 ):
-    monkeypatch.setattr("storage.dropping._ATTEMPT_S", 0.1)
+    monkeypatch.setattr("storage.segments.dropping._ATTEMPT_S", 0.1)
     segment = await closed(writer_pool, level=0, at=ago(days=8))
     reader = await asyncpg.connect(database.dsn, server_settings={"application_name": "dump"})
     pid = reader.get_server_pid()

@@ -14,14 +14,14 @@ import asyncpg
 import pytest
 
 from config.settings import StorageSettings
-from retention.holds import Wish, add
-from retention.merge import merge_all
-from retention.purge import PurgeWish, ask, confirm
-from retention.seal import seal_all
-from retention.tend import tend
-from storage.fields import ACTOR_ID
-from storage.filters import FieldEquals
-from storage.pool import DatabaseRole, open_pool
+from retention.holding.holds import Wish, add
+from retention.jobs.maintain import tend
+from retention.purging.purge import PurgeWish, ask, confirm
+from retention.segments.merge import merge_all
+from retention.segments.seal import seal_all
+from storage.database.pool import DatabaseRole, open_pool
+from storage.filtering.filters import FieldEquals
+from storage.record.fields import ACTOR_ID
 from tests.integration.retention.test_expiry import ago, closed, leaves, run, settings, states
 from tests.integration.retention.test_merge import SMALL, sealed
 from tests.support.databases import Database, migrated, statement
@@ -42,10 +42,10 @@ WORK = {
 PROGRAM = """
 import asyncio, os, sys
 from config.settings import Settings
-from retention.seal import seal_all
-from retention.run import expire
-from retention.merge import merge_all
-from retention.purging import carry_out_confirmed
+from retention.segments.seal import seal_all
+from retention.expiry.run import expire
+from retention.segments.merge import merge_all
+from retention.purging.execution import carry_out_confirmed
 from storage import failpoints
 from tests.integration.retention.test_merge import SMALL
 from tests.support.keeping import no_pause

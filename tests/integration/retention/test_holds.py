@@ -8,13 +8,20 @@ import pytest
 
 from config.settings import StorageSettings
 from retention.errors import NoSuchHold, NothingSelected
-from retention.history import runs
-from retention.holds import Wish, add, all_holds, get, release
-from retention.seal import seal_all
-from storage.fields import ACTOR_ID, SOURCE_MODULE
-from storage.filters import EVERYTHING, AttrEquals, FieldEquals, Filter, ResourceEquals, TimeRange
-from storage.locks import HOLD_SPACE
-from storage.read_back import read_back
+from retention.holding.holds import Wish, add, all_holds, get, release
+from retention.reporting.history import runs
+from retention.segments.seal import seal_all
+from storage.database.locks import HOLD_SPACE
+from storage.filtering.filters import (
+    EVERYTHING,
+    AttrEquals,
+    FieldEquals,
+    Filter,
+    ResourceEquals,
+    TimeRange,
+)
+from storage.record.fields import ACTOR_ID, SOURCE_MODULE
+from storage.segments.read_back import read_back
 from tests.integration.retention.test_expiry import (
     ago,
     closed,
@@ -241,7 +248,7 @@ async def test_a_hold_that_is_made_just_before_the_drop_is_seen(
     database, owner_pool, writer_pool, due, monkeypatch
 ):
     """Between the marks of a run and its last moment there is a detaching that may take long."""
-    monkeypatch.setattr("storage.dropping._ATTEMPT_S", 0.1)
+    monkeypatch.setattr("storage.segments.dropping._ATTEMPT_S", 0.1)
     reader = await asyncpg.connect(database.dsn)
     reading = reader.transaction(isolation="repeatable_read")
     await reading.start()

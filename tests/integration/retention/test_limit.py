@@ -6,14 +6,14 @@ import pytest
 
 from config.retention import RetentionRule
 from config.settings import RetentionSettings, Settings, StorageSettings
-from retention.history import runs
-from retention.holds import Wish, add
-from retention.limit import RULE, candidates, enough, keep_within
-from retention.plan import Stored
-from retention.policy import policies
-from retention.status import status_of
-from storage.fields import ACTOR_ID
-from storage.filters import FieldEquals
+from retention.expiry.limit import RULE, candidates, enough, keep_within
+from retention.holding.holds import Wish, add
+from retention.policy.plan import Stored
+from retention.policy.rules import policies
+from retention.reporting.history import runs
+from retention.reporting.status import status_of
+from storage.filtering.filters import FieldEquals
+from storage.record.fields import ACTOR_ID
 from tests.integration.retention.test_expiry import ago, closed, states
 from tests.support.keeping import close, keep
 from tests.support.records import make_record

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from retention import load
-from retention.load import Load, Yielding
-from storage.statements import statement
+from retention.safety import load
+from retention.safety.load import Load, Yielding
+from storage.database.statements import statement
 
 
 class Looks:

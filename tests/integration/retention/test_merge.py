@@ -6,10 +6,10 @@ from datetime import timedelta
 import asyncpg
 
 from config.settings import Settings, StorageSettings
-from retention.history import runs
-from retention.merge import merge_all
-from retention.seal import compare, seal_all
-from storage.read_back import read_back, root_of
+from retention.reporting.history import runs
+from retention.segments.merge import merge_all
+from retention.segments.seal import compare, seal_all
+from storage.segments.read_back import read_back, root_of
 from tests.integration.retention.test_expiry import ago, closed, leaves, run, settings, states
 from tests.support.keeping import no_pause
 
@@ -83,7 +83,7 @@ async def test_what_spans_too_long_or_is_too_large_is_left(database, owner_pool,
 async def test_a_reader_of_the_parent_postpones_merging(
     database, owner_pool, writer_pool, monkeypatch
 ):
-    monkeypatch.setattr("retention.rewrite.MERGE_PATIENCE_S", 0.5)
+    monkeypatch.setattr("retention.segments.rewrite.MERGE_PATIENCE_S", 0.5)
     old = await sealed(database, writer_pool, [9, 8, 7, 6])
     reader = await asyncpg.connect(database.dsn)
     reading = reader.transaction()

@@ -7,13 +7,13 @@ import pytest
 
 from config.retention import RetentionRule
 from retention.errors import NothingSelected, PurgeTokenInvalid
-from retention.holds import Wish, add
-from retention.purge import PurgeWish, ask, confirm, estimate, state_of
-from retention.purging import carry_out_confirmed
-from retention.seal import compare
-from storage.fields import ACTOR_ID, KIND, Kind
-from storage.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
-from storage.read_back import read_back
+from retention.holding.holds import Wish, add
+from retention.purging.execution import carry_out_confirmed
+from retention.purging.purge import PurgeWish, ask, confirm, estimate, state_of
+from retention.segments.seal import compare
+from storage.filtering.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
+from storage.record.fields import ACTOR_ID, KIND, Kind
+from storage.segments.read_back import read_back
 from tests.integration.retention.test_expiry import ago, leaves, settings, states
 from tests.support.keeping import close, keep
 from tests.support.records import make_record

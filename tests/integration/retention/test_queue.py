@@ -13,9 +13,9 @@ from rq import Queue
 from rq.job import Job
 
 from config.settings import RetentionSettings
-from retention.queue import TASKS, JobRefused, TaskJob, put, queue_of
-from retention.schedule import TaskScheduler
-from retention.worker import TaskWorker
+from retention.jobs.queue import TASKS, JobRefused, TaskJob, put, queue_of
+from retention.jobs.schedule import TaskScheduler
+from retention.jobs.worker import TaskWorker
 from tests.integration.retention.house import process
 from tests.integration.retention.test_expiry import ago, closed, states
 from tests.support.waiting import until

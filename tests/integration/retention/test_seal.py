@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from config.settings import StorageSettings
-from retention.seal import seal_all
-from storage.columns import COPY_COLUMNS
-from storage.locks import SEAL_SPACE
+from retention.segments.seal import seal_all
+from storage.database.locks import SEAL_SPACE
+from storage.record.columns import COPY_COLUMNS
 from tests.support.keeping import close, keep, keep_many, no_pause
 from tests.support.records import make_record
 
@@ -140,7 +140,7 @@ async def test_without_the_extension_everything_else_is_built(
     async def none(connection):
         return None
 
-    monkeypatch.setattr("retention.seal.trigram_opclass", none)
+    monkeypatch.setattr("retention.segments.seal.trigram_opclass", none)
 
     await seal(database)
 
@@ -227,7 +227,7 @@ async def test_pages_that_were_never_used_do_not_keep_a_segment_unfinished(datab
 async def test_a_reader_of_the_leaf_delays_the_check_and_nobody_waits_for_it(
     database, owner_pool, closed, monkeypatch
 ):
-    monkeypatch.setattr("storage.leaves.asyncio.sleep", _no_sleep)
+    monkeypatch.setattr("storage.segments.leaves.asyncio.sleep", _no_sleep)
     reader = await asyncpg.connect(database.dsn)
     holding = reader.transaction()
     await holding.start()

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.settings import StorageSettings
-from retention.seal import seal_all
-from storage.catalogue import Catalogue
-from storage.locks import HOLD_SPACE
-from storage.migrate import shipped
-from storage.segments import LARGEST_SCALE, SegmentKeeper, scale_of
+from retention.segments.seal import seal_all
+from storage.database.locks import HOLD_SPACE
+from storage.database.migrate import shipped
+from storage.segments.catalogue import Catalogue
+from storage.segments.rollover import LARGEST_SCALE, SegmentKeeper, scale_of
 from tests.integration.retention.test_expiry import ago, closed, run
 from tests.support.keeping import keep, no_pause
 from tests.support.records import make_record

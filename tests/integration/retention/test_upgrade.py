@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from config.settings import StorageSettings
-from retention.seal import seal_all
-from storage import migrate
-from storage.pool import DatabaseRole, connect
+from retention.segments.seal import seal_all
+from storage.database import migrate
+from storage.database.pool import DatabaseRole, connect
 from tests.integration.retention.test_expiry import ago, run
 from tests.support.keeping import close, keep_many, no_pause
 from tests.support.stored_rows import store

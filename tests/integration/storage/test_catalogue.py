@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from storage import catalogue as catalogue_module
-from storage.catalogue import Catalogue
 from storage.errors import DatabaseAway
+from storage.segments import catalogue as catalogue_module
+from storage.segments.catalogue import Catalogue
 from tests.support.stored_rows import store
 from tests.support.waiting import running, until
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.levels import Level
-from storage.ingest_keys import (
+from storage.access.ingest_keys import (
     DEFAULT_RIGHTS,
     KeyNameTaken,
     KeyRefused,
@@ -19,7 +19,7 @@ from storage.ingest_keys import (
     revoke,
     rotate,
 )
-from storage.pool import DatabaseRole, connect
+from storage.database.pool import DatabaseRole, connect
 
 NOW = datetime.now(UTC)
 

@@ -1,4 +1,4 @@
-"""How a schema comes to be and stays what it was: each test is one promise of storage/migrate.py."""
+"""How a schema comes to be and stays what it was: each test is one promise of storage/database/migrate.py."""
 
 import asyncio
 import dataclasses
@@ -6,7 +6,9 @@ import dataclasses
 import asyncpg
 import pytest
 
-from storage import migrate
+from storage.database import migrate
+from storage.database.locks import MIGRATION_SPACE
+from storage.database.migrate import Migration
 from storage.errors import (
     DatabaseUnfit,
     MigrationFailed,
@@ -14,8 +16,6 @@ from storage.errors import (
     SchemaEdited,
     SchemaNewer,
 )
-from storage.locks import MIGRATION_SPACE
-from storage.migrate import Migration
 from tests.support.databases import Database, statement
 
 SMALL = (

@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from storage import pool as pool_module
-from storage.pool import DatabaseRole, connect, open_pool
+from storage.database import pool as pool_module
+from storage.database.pool import DatabaseRole, connect, open_pool
 from tests.support.databases import Database
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage import migrate
-from storage.columns import COPY_COLUMNS
+from storage.database import migrate
+from storage.database.pool import DatabaseRole, connect
 from storage.errors import MigrationFailed
-from storage.pool import DatabaseRole, connect
+from storage.record.columns import COPY_COLUMNS
 from tests.support.databases import Database, statement
 from tests.support.stored_rows import store
 

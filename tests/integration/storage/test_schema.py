@@ -5,7 +5,7 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
-from storage import migrate
+from storage.database import migrate
 from tests.support.databases import Database
 
 # Names, not object ids: the two databases were built apart.

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from config.settings import StorageSettings
-from storage.locks import GATE_SPACE, PREPARE_SPACE
-from storage.migrate import shipped
-from storage.pool import DatabaseRole, connect
-from storage.segments import SegmentKeeper, enter_segments, open_segment
+from storage.database.locks import GATE_SPACE, PREPARE_SPACE
+from storage.database.migrate import shipped
+from storage.database.pool import DatabaseRole, connect
+from storage.segments.rollover import SegmentKeeper, enter_segments, open_segment
 from tests.support.databases import migrated
 from tests.support.stored_rows import store
 from tests.support.waiting import running, until

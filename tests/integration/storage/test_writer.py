@@ -13,15 +13,15 @@ import pytest
 
 from config.settings import SpoolSettings, WriterSettings
 from storage import failpoints
-from storage import writer as writer_module
-from storage.batch_ids import BatchIds
-from storage.canonical import canonical
-from storage.columns import COPY_COLUMNS
-from storage.copy_binary import HEADER, rows_of
+from storage.record.canonical import canonical
+from storage.record.columns import COPY_COLUMNS
+from storage.record.copy_binary import HEADER, rows_of
+from storage.spool.batch_ids import BatchIds
 from storage.spool.files import file_path, set_aside
 from storage.spool.index import Index, index_path
 from storage.spool.spool import Spool
-from storage.writer import Writer
+from storage.writing import writer as writer_module
+from storage.writing.writer import Writer
 from tests.support.records import STREAM, full_record, make_frame, make_record
 
 SPOOL = SpoolSettings(min_free_bytes=0)
@@ -261,7 +261,7 @@ async def test_a_frame_replayed_after_a_crash_is_recognised(tmp_path, writer_poo
 
 @pytest.mark.parametrize("place", ["writer.before_copy", "writer.mid_copy", "writer.before_commit"])
 async def test_a_transaction_that_breaks_is_tried_again_whole(store, place, monkeypatch):
-    monkeypatch.setattr("storage.copying._CHUNK_BYTES", 100)
+    monkeypatch.setattr("storage.writing.copying._CHUNK_BYTES", 100)
     failpoints.configure(f"{place}=raise@1")
 
     await store.send(make_frame([make_record(level=n % 5) for n in range(50)]))
@@ -474,7 +474,7 @@ async def test_what_a_missing_file_held_and_nobody_stored_is_in_the_ledger(
 
 
 async def test_unique_violations_are_no_fault_of_the_data():
-    from storage.dead_letters import is_data_error
+    from storage.writing.dead_letters import is_data_error
 
     assert not is_data_error(asyncpg.UniqueViolationError())
     assert is_data_error(asyncpg.CharacterNotInRepertoireError())

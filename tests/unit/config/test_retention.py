@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import SetupError
-from config.load import load
+from config.loading.load import load
 from config.retention import RetentionRule, is_reachable
 from config.settings import RetentionSettings
 

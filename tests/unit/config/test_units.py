@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.clock import now_ns, utc_text
 from config.errors import SetupError
+from config.process.clock import now_ns, utc_text
 from config.units import duration_s, duration_text, size_bytes, size_text
 
 

@@ -90,7 +90,7 @@ def test_finders_are_installed_once_and_never_half(built, monkeypatch):
 
 
 def test_this_run_uses_what_it_was_told_to():
-    from storage import canonical
+    from storage.record import canonical
 
     is_compiled = canonical.__file__.endswith((".so", ".pyd"))
 

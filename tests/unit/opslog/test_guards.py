@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from config.settings import Settings
-from opslog.doctor_exposure import examine
-from opslog.installation import Installation
-from opslog.redis_address import RedisExposed, check_redis, missing_guards
+from opslog.doctor.exposure import examine
+from opslog.installation.installation import Installation
+from opslog.installation.redis_address import RedisExposed, check_redis, missing_guards
 
 ADDRESSES = [
     ("redis://127.0.0.1:6379/0", []),
@@ -93,7 +93,7 @@ def test_no_core_file_is_written():
     """T54: keys and records are in the memory of these processes."""
     code = (
         "import resource, ctypes, subprocess, sys\n"
-        "from config.machine import keep_memory_to_ourselves\n"
+        "from config.process.machine import keep_memory_to_ourselves\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (2**20, resource.getrlimit(resource.RLIMIT_CORE)[1]))\n"
         "keep_memory_to_ourselves()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"

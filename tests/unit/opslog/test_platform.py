@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from config import machine, telemetry
+from config.process import machine, telemetry
 from config.settings import Settings
-from opslog import launch
 from opslog.embedded.postgres_conf import conf_text, memory_settings
-from opslog.installation import Installation
-from opslog.log_stream import LogStream
-from opslog.processes import Command, is_alive, start
-from opslog.roles import child_environment, house, receiver_names
+from opslog.installation.installation import Installation
+from opslog.supervisor.log_stream import LogStream
+from opslog.supervisor.roles import child_environment, house
+from opslog.system import launch
+from opslog.system.processes import Command, is_alive, start
 
 GIB = 2**30
 
@@ -69,7 +69,7 @@ def test_the_house_leaves_out_what_the_user_brings(tmp_path):
     ]
     assert groups[2][0].descriptors == (7,)
     assert groups[1][0].is_step
-    assert receiver_names(Settings())[0] == "receiver-0"
+    assert Installation(Settings()).receiver_names[0] == "receiver-0"
 
 
 def test_children_get_what_was_decided(tmp_path):
@@ -99,7 +99,7 @@ class Blocked(io.StringIO):
 
 def test_a_blocked_terminal_blocks_nobody(monkeypatch):
     """Lines beyond the bound are counted and left out."""
-    monkeypatch.setattr("opslog.log_stream.MAX_WAITING_LINES", 10)
+    monkeypatch.setattr("opslog.supervisor.log_stream.MAX_WAITING_LINES", 10)
     target = Blocked()
     stream = LogStream(target, as_json=False)
 
@@ -167,8 +167,8 @@ def test_metrics_of_all_processes_are_added_up(tmp_path):
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from config import telemetry\n"
-        "from opslog.metrics import PROCESS_READY, PROCESS_STARTS\n"
+        "from config.process import telemetry\n"
+        "from opslog.supervisor.metrics import PROCESS_READY, PROCESS_STARTS\n"
         "if sys.argv[1] == 'show':\n"
         "    print(telemetry.exposition().decode())\n"
         "else:\n"

@@ -12,12 +12,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.mapping.action import EVENT_KEYS
-from otlp_receiver.mapping.actor import KEYS as ACTOR_KEYS
-from otlp_receiver.mapping.address import KEYS as ADDRESS_KEYS
-from otlp_receiver.mapping.correlation import KEYS as CORRELATION_KEYS
-from storage.canonical import canonical
-from storage.record import Value
+from otlp_receiver.mapping.columns.action import EVENT_KEYS
+from otlp_receiver.mapping.columns.actor import KEYS as ACTOR_KEYS
+from otlp_receiver.mapping.columns.address import KEYS as ADDRESS_KEYS
+from otlp_receiver.mapping.columns.correlation import KEYS as CORRELATION_KEYS
+from storage.record.canonical import canonical
+from storage.record.record import Value
 from tests.support.telemetry import (
     NOW_NS,
     any_json,

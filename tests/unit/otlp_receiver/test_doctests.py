@@ -7,11 +7,11 @@ import pkgutil
 import pytest
 
 import otlp_receiver
-import storage.correlation
+import storage.record.correlation
 
 MODULES = [
     *(info.name for info in pkgutil.walk_packages(otlp_receiver.__path__, "otlp_receiver.")),
-    storage.correlation.__name__,
+    storage.record.correlation.__name__,
 ]
 
 

@@ -13,11 +13,11 @@ import pytest
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from loadtests.shop import shop_request
 from opslog.compiled import in_use
+from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.keys import KEYLESS
-from storage.classes import classify
-from storage.copy_binary import encode
+from storage.record.classes import classify
+from storage.record.copy_binary import encode
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 from tests.support.telemetry import NOW_NS

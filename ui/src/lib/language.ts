@@ -1,7 +1,7 @@
 /**
  * The search language as far as the page must read it: to colour it, to complete it, to mark hits
  * and to put filters in and take them out. The server alone decides what a question means; it reads
- * the same pieces in query/tokens.py: change both together.
+ * the same pieces in query/language/tokens.py: change both together.
  */
 
 export type TokenType = 'space' | 'word' | 'phrase' | 'regex' | 'field' | 'operator' | 'parenthesis'

@@ -5,13 +5,13 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from storage.copy_binary import part_digest
-from storage.ledger.chain import NO_ENTRY, entry_hash, rotation_statement
+from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.ledger.data import data_body, marks_of
-from storage.ledger.merkle import tree_root
-from storage.ledger.notes import Head, public_bytes, sign, verifier_key
+from storage.ledger.tree.chain import NO_ENTRY, entry_hash, rotation_statement
+from storage.ledger.tree.merkle import tree_root
+from storage.ledger.tree.notes import Head, public_bytes, sign, verifier_key
 from storage.ledger.verify import Verifier, main
-from storage.stored_frame import StoredFrame
+from storage.record.copy_binary import part_digest
 from tests.support.records import STREAM, make_frame, make_record
 
 ORIGIN = "opslog/test"
@@ -48,7 +48,7 @@ class Book:
         return self.frames[place].parts[0]
 
     def rows(self, place):
-        from storage.copy_binary import rows_of
+        from storage.record.copy_binary import rows_of
 
         return list(rows_of(self.part(place).copy_bytes))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.settings import RedactionSettings
-from storage.record import Value
+from storage.record.record import Value
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 

@@ -6,8 +6,8 @@ from typing import Never
 import pytest
 
 from config.errors import SetupError
-from storage.canonical import object_of
-from storage.record import Value
+from storage.record.canonical import object_of
+from storage.record.record import Value
 from storage.redaction.redactor import CanaryFailure, Redactor
 from storage.redaction.tokens import HmacKeys
 

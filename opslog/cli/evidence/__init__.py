@@ -1,0 +1,1 @@
+"""Commands over the stored records as a whole: ledger, verify, retention, holds, segments."""

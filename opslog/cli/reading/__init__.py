@@ -1,0 +1,1 @@
+"""Commands that read records over the API: search, tail, trace, stats, export."""

@@ -1,0 +1,63 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""`opslog export`: everything that a question finds, to standard output or a file."""
+
+import shutil
+import sys
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from opslog.cli.options import ConfigOption, say
+from opslog.cli.reading.output import (
+    ExcludeOption,
+    LevelOption,
+    ProfileOption,
+    QuestionArgument,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    UrlOption,
+    pairs_of,
+    question_of,
+)
+
+
+def export(  # noqa: PLR0917 - options of a command line
+    question: QuestionArgument = None,
+    since: SinceOption = "",
+    until: UntilOption = "",
+    level: LevelOption = "",
+    exclude: ExcludeOption = None,
+    form: Annotated[
+        Literal["ndjson", "json", "csv", "otlp"], typer.Option("-o", "--output", help="Form.")
+    ] = "ndjson",
+    file: Annotated[Path | None, typer.Option("--to", help="File to write.")] = None,
+    url: UrlOption = "",
+    token: TokenOption = "",
+    profile: ProfileOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Write every record that a question finds; no limit, and no more memory for many.
+
+    opslog export --since 7d -o csv --to week.csv level:ERROR
+    """
+    from opslog.client.api_client import NoApi, api
+
+    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    with api(url, token, config, profile).open(
+        "/logs/export", [*pairs, ("format", form)]
+    ) as answer:
+        try:
+            if file is None:
+                shutil.copyfileobj(answer, sys.stdout.buffer)
+            else:
+                with file.open("wb") as target:
+                    shutil.copyfileobj(answer, target)
+        except BrokenPipeError:
+            raise
+        except (OSError, HTTPException) as error:
+            raise NoApi(f"the export broke off: {error}") from None
+    if file is not None:
+        say(f"wrote {file}")

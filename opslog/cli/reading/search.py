@@ -1,0 +1,62 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""`opslog search`: records that a question finds, as lines."""
+
+from typing import Annotated
+
+import typer
+
+from opslog.cli.options import ConfigOption
+from opslog.cli.reading.output import (
+    ColourOption,
+    ExcludeOption,
+    ExitCodeOption,
+    LevelOption,
+    OutputOption,
+    ProfileOption,
+    QuestionArgument,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    UrlOption,
+    has_colour,
+    pairs_of,
+    question_of,
+    tell,
+    writer,
+)
+
+
+def search(  # noqa: PLR0917 - options of a command line
+    question: QuestionArgument = None,
+    since: SinceOption = "",
+    until: UntilOption = "",
+    level: LevelOption = "",
+    exclude: ExcludeOption = None,
+    number: Annotated[int, typer.Option("-n", "--limit", min=1, help="Most records.")] = 100,
+    output: OutputOption = "default",
+    *,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The newest first.")] = False,
+    exit_code: ExitCodeOption = False,
+    color: ColourOption = None,
+    url: UrlOption = "",
+    token: TokenOption = "",
+    profile: ProfileOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Print the newest records that a question finds, the newest last.
+
+    opslog search --since 1h 'timeout -retry level:>=WARN'
+    """
+    from opslog.client.api_client import api
+
+    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    write = writer(output, colour=has_colour(wanted=color))
+    found = []
+    for place, page in enumerate(api(url, token, config, profile).pages("/logs", pairs, number)):
+        if place == 0:
+            tell(page)
+        found += page["data"]
+    for record in found[:number] if reverse else reversed(found[:number]):
+        write(record)
+    if exit_code and not found:
+        raise typer.Exit(1)

@@ -1,0 +1,59 @@
+# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+"""`opslog stats`: how many records there are, and of what kind."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from opslog.cli.options import ConfigOption
+from opslog.cli.reading.output import (
+    ExcludeOption,
+    LevelOption,
+    ProfileOption,
+    QuestionArgument,
+    SinceOption,
+    TokenOption,
+    UntilOption,
+    UrlOption,
+    pairs_of,
+    question_of,
+    tell,
+)
+
+_BAR = 40
+
+
+def stats(  # noqa: PLR0917 - options of a command line
+    question: QuestionArgument = None,
+    since: SinceOption = "24h",
+    until: UntilOption = "",
+    level: LevelOption = "",
+    exclude: ExcludeOption = None,
+    by: Annotated[
+        Literal["level", "sourceModule", "action", "kind"], typer.Option(help="Counted apart.")
+    ] = "level",
+    output: Annotated[Literal["default", "json"], typer.Option("-o", "--output")] = "default",
+    url: UrlOption = "",
+    token: TokenOption = "",
+    profile: ProfileOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Print how many records a question finds, by level, service, action or kind.
+
+    opslog stats --since 7d --by sourceModule 'level:>=ERROR'
+    """
+    from opslog.client.api_client import api
+    from opslog.client.record_lines import harmless
+
+    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    found = api(url, token, config, profile).get("/logs/stats", [*pairs, ("by", by)])
+    if output == "json":
+        print(json.dumps(found, indent=2))
+        return
+    tell(found)
+    most = max((item["count"] for item in found["totals"]), default=1)
+    for item in found["totals"]:
+        bar = "#" * -(-item["count"] * _BAR // most)
+        print(f"{harmless(item['value']):<24} {item['count']:>14,}  {bar}")
+    print(f"{'total':<24} {found['total']:>14,}")

@@ -1,0 +1,1 @@
+"""Commands that set up or check an installation: config, migrate, doctor, keys, tokens, demo."""

@@ -1,0 +1,1 @@
+"""Generates docs/reference from settings and errors (`make docs`)."""

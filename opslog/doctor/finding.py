@@ -1,0 +1,19 @@
+"""A finding of `opslog doctor`: what was checked, why it matters, how to fix it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    why: str = ""
+    mend: str = ""
+    is_trouble: bool = False
+    """opslog will not start or not keep its promises; otherwise it is advice."""
+
+    @property
+    def is_fine(self) -> bool:
+        """Nothing to mend."""
+        return not self.mend

@@ -1,0 +1,285 @@
+"""One process under the supervisor: started, watched, started again with a back-off, ended."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from config.process import telemetry
+from config.process.clock import monotonic_s
+from opslog.supervisor.fork_client import ForkServer
+from opslog.supervisor.log_stream import LogStream
+from opslog.supervisor.metrics import PROCESS_READY, PROCESS_STARTS
+from opslog.supervisor.roles import TRY_AGAIN, Role
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 60.0
+"""Who ran this long is started again without much delay."""
+_POLL_S = 0.05
+_TELL_EVERY_S = 5.0
+_KILL_PATIENCE_S = 10.0
+_LINE_BYTES = 65536
+_NO_PROCESS = 71
+"""Exit code in place of that of a process that could not be made (sysexits.h, EX_OSERR)."""
+
+_log = logging.getLogger("opslog.supervisor")
+
+
+class Process(Protocol):
+    """What a child is to its watcher, however it was made."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """Negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+    def send_signal(self, number: int) -> None:
+        """Raises ProcessLookupError when it has ended."""
+
+
+class FirstStartFailed(Exception):
+    """A process ended before it was ready for the first time: the set-up is wrong."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended at its start ({ending(code)}); its last lines are above")
+        self.code = code
+
+
+class Child:
+    """A role and the process that fills it at the moment."""
+
+    def __init__(self, role: Role, stream: LogStream, forks: ForkServer | None = None) -> None:
+        self.role = role
+        self._forks = forks
+        self.name = role.name
+        self.was_ready = asyncio.Event()
+        """Set when it has been ready once; a step when it is done, or must be tried again later."""
+        self._stream = stream
+        self._process: Process | None = None
+        self._ready_now = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._is_renewed = False
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return self._process.pid if self._process else None
+
+    async def run(self) -> None:
+        """Keeps the role filled until `stop`. Raises FirstStartFailed; a step returns when done."""
+        while not self._stop.is_set():
+            began = monotonic_s()
+            await asyncio.to_thread(self.role.prepare, self._tell)
+            if self._stop.is_set():
+                return
+            code = await self._run_once()
+            if self._stop.is_set() or (self.role.is_step and code == 0):
+                self.was_ready.set()
+                return
+            if self.role.is_step and code == TRY_AGAIN:
+                self.was_ready.set()
+            if not self.was_ready.is_set():
+                raise FirstStartFailed(self.name, code)
+            if self._is_renewed:
+                self._is_renewed = False
+                continue
+            await self._pause(code, monotonic_s() - began)
+
+    async def stop(self, patience_s: float) -> None:
+        """Asks for an orderly end; after `patience_s` for a quick one; then makes an end."""
+        self._stop.set()
+        await self._end(patience_s)
+
+    async def renew(self, patience_s: float) -> None:
+        """Ends the process as `stop` does; returns when another one in its place is ready."""
+        if self._stop.is_set() or self._process is None:  # it is being started anyway
+            return
+        self._is_renewed = True
+        self._ready_now.clear()
+        await self._end(patience_s)
+        await self._ready_now.wait()
+
+    async def _end(self, patience_s: float) -> None:
+        for number, wait_s in (
+            (self.role.stop_signal, patience_s),
+            (self.role.quick_signal, _KILL_PATIENCE_S),
+            (signal.SIGKILL, _KILL_PATIENCE_S),
+        ):
+            process = self._process
+            if process is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), wait_s)
+                return
+            _log.warning("%s did not end within %g s", self.name, wait_s)
+
+    def hurry(self) -> None:
+        """Turns an orderly end that was asked for into a quick one."""
+        self._stop.set()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(self.role.quick_signal)
+
+    async def _run_once(self) -> int:
+        """From start to end of one process; its exit code, negative for a signal."""
+        output, writes = os.pipe()
+        ready, says_ready = os.pipe()
+        try:
+            process = await self._start(writes, says_ready)
+        except OSError as error:
+            _log.error("%s cannot be made: %s", self.name, error)
+            os.close(output)
+            os.close(ready)
+            return _NO_PROCESS
+        finally:
+            os.close(writes)
+            os.close(says_ready)
+        self._process = process
+        PROCESS_STARTS.labels(self.name).inc()
+        if self._stop.is_set():  # asked for while it was being made
+            self.hurry()
+        watch = asyncio.create_task(self._watch(process, ready))
+        try:
+            await self._pass_on_lines(process, output)
+            return await process.wait()
+        finally:
+            watch.cancel()
+            os.close(ready)
+            self._process = None
+            self._ready_now.clear()
+            PROCESS_READY.labels(self.name).set(0)
+            telemetry.forget_process(process.pid)
+            await self._end_what_it_left(process.pid)
+
+    async def _start(self, output: int, ready: int) -> Process:
+        """By the fork server where it is one of ours, else as a program of its own."""
+        role = self.role
+        command = await asyncio.to_thread(role.command)
+        if self._forks is not None and role.arguments:
+            handed = (output, ready, *role.descriptors)
+            return await self._forks.fork(role.arguments, command.environment, handed)
+        environment = {**command.environment, "OPSLOG_READY_FD": str(ready)}
+        return await asyncio.create_subprocess_exec(
+            *command.arguments(),
+            env=environment if role.is_ready is None else dict(command.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(*role.descriptors, ready),
+        )
+
+    async def _watch(self, process: Process, reader: int) -> None:
+        """Waits until it is ready, and says so when that takes long."""
+        next_word = monotonic_s() + _TELL_EVERY_S
+        os.set_blocking(reader, False)
+        while not self._says_ready(process.pid, reader):
+            await asyncio.sleep(_POLL_S)
+            if monotonic_s() > next_word:
+                self._tell("still starting")
+                next_word += _TELL_EVERY_S
+        PROCESS_READY.labels(self.name).set(1)
+        self._ready_now.set()
+        self.was_ready.set()
+        _log.info("%s is ready (process %d)", self.name, process.pid)
+
+    def _says_ready(self, pid: int, reader: int) -> bool:
+        if self.role.is_ready is not None:
+            return self.role.is_ready(pid)
+        try:
+            return b"READY=1" in os.read(reader, 256)
+        except BlockingIOError:
+            return False
+
+    async def _pass_on_lines(self, process: Process, output: int) -> None:
+        """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
+        exited = asyncio.create_task(process.wait())
+        async with _lines(output) as lines:
+            while True:
+                line = asyncio.create_task(_line(lines))
+                await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
+                if not line.done():  # it has ended, but somebody holds its output open
+                    await self._end_what_it_left(process.pid)
+                text = await line
+                if not text:
+                    exited.cancel()
+                    return
+                self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
+
+    async def _end_what_it_left(self, pid: int) -> None:
+        end_session(pid)
+        await asyncio.to_thread(self.role.clear, self._tell)
+
+    async def _pause(self, code: int, ran_s: float) -> None:
+        self._pause_s = FIRST_PAUSE_S if ran_s > STEADY_AFTER_S else self._pause_s
+        _log.error(
+            "%s ended (%s) and is started again in %g s", self.name, ending(code), self._pause_s
+        )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def _tell(self, line: str) -> None:
+        _log.info("%s: %s", self.name, line)
+
+
+@contextlib.asynccontextmanager
+async def _lines(output: int) -> AsyncIterator[asyncio.StreamReader]:
+    """Reads from a pipe, and closes it."""
+    reader = asyncio.StreamReader(limit=_LINE_BYTES)
+    pipe = os.fdopen(output, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+async def _line(output: asyncio.StreamReader) -> bytes:
+    try:
+        return await output.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await output.readexactly(error.consumed)
+
+
+def ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def end_session(session: int) -> None:
+    """Kills what a process left behind in its session: jobs of a worker, helpers of a server."""
+    for pid in _members(session):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _members(session: int) -> Iterator[int]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            yield int(entry.name)

@@ -1,0 +1,159 @@
+"""The supervisor's end of the fork server: start it, ask it for processes, hear how they end."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, Wish
+from opslog.system.processes import Command, start
+
+_log = logging.getLogger("opslog.supervisor")
+_STDERR = 2
+_TELL_EVERY_S = 5.0
+
+
+class Forked:
+    """A process that the fork server made."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        """Negative for a signal; None while it runs."""
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Raises ProcessLookupError when it has ended."""
+        if self.returncode is not None:
+            raise ProcessLookupError(self.pid)
+        os.kill(self.pid, number)
+
+    def note_end(self, code: int) -> None:
+        """It is gone."""
+        self.returncode = code
+        self._ended.set()
+
+
+class ForkServer:
+    """Makes processes of our own; started with the first wish, and again when it was killed."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        """`environment` is the server's, and with their differences that of its processes."""
+        self._environment = environment
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._asked: list[asyncio.Future[Forked]] = []
+        self._living: dict[int, Forked] = {}
+
+    def begin(self) -> None:
+        """Start it, unless it runs: it loads modules while the database starts."""
+        if self._control is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = Command(
+                name="fork server",
+                program=(sys.executable, "-P", "-m", "opslog.fork_server", str(theirs.fileno())),
+                folder=self._folder,
+                environment=self._environment,
+            )
+            output = subprocess.DEVNULL if sys.stderr is None else _STDERR
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED)  # inherited, also by exec
+            try:
+                self._process = start(command, output=output, handed=[theirs.fileno()])
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ours.setblocking(False)
+        self._control = ours
+        asyncio.get_running_loop().add_reader(ours, self._on_message)
+
+    async def fork(
+        self, arguments: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int]
+    ) -> Forked:
+        """A new process `opslog ARGUMENTS`, in a session of its own.
+
+        Args:
+            arguments: of the command line.
+            environment: all of it.
+            descriptors: its output; where it says that it is ready; a listening socket or none.
+
+        Raises:
+            OSError: it could not be made; the next wish may succeed.
+        """
+        self.begin()
+        assert self._control is not None
+        wish = Wish(
+            tuple(arguments),
+            {
+                name: value
+                for name, value in environment.items()
+                if self._environment.get(name) != value
+            },
+            str(self._folder),
+        )
+        answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
+        socket.send_fds(self._control, [wish.packet()], list(descriptors))
+        self._asked.append(answer)
+        while not (await asyncio.wait({answer}, timeout=_TELL_EVERY_S))[0]:
+            _log.info("the fork server: still starting")
+        return answer.result()
+
+    def _on_message(self) -> None:
+        assert self._control is not None
+        try:
+            packet = self._control.recv(PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # reset: it ended with wishes unread
+            packet = b""
+        if not packet:
+            self._on_end()
+            return
+        message = json.loads(packet)
+        if "ended" in message:
+            forked = self._living.pop(message["ended"], None)
+            if forked is not None:
+                forked.note_end(message["code"])
+            return
+        answer = self._asked.pop(0)
+        if "pid" in message:
+            forked = self._living[message["pid"]] = Forked(message["pid"])
+            answer.set_result(forked)
+        else:
+            answer.set_exception(OSError(f"a process could not be forked: {message['error']}"))
+
+    def _on_end(self) -> None:
+        """The server is gone, and the kernel kills what it forked (launch.py)."""
+        self.close()
+        if self._living or self._asked:
+            _log.error("the fork server ended; what it forked ends with it and is started again")
+        for forked in self._living.values():
+            forked.note_end(-signal.SIGKILL)
+        self._living.clear()
+        for answer in self._asked:
+            answer.set_exception(OSError("the fork server ended"))
+        self._asked.clear()
+
+    def close(self) -> None:
+        """End it; its processes have ended before, or end with it."""
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()  # it has nothing to finish, and may hang
+            self._process.wait()
+            self._process = None

@@ -1,0 +1,83 @@
+"""One stream for the log lines of all processes, which a blocked terminal cannot block.
+
+Lines are handed to a thread. When it cannot write (somebody pressed Ctrl-S, a pipe is full), lines
+beyond a bound are counted and left out, instead of holding up those who wait for an answer.
+"""
+
+import json
+import queue
+import threading
+from typing import TextIO
+
+from config.process.clock import now_ns, utc_text
+from config.process.logs import in_front, visible
+
+MAX_WAITING_LINES = 10_000
+_CLOSE_PATIENCE_S = 2.0
+
+
+class LogStream:
+    """Takes lines from the event loop; also a stream for `logging.StreamHandler`."""
+
+    def __init__(self, target: TextIO, *, as_json: bool) -> None:
+        self._target = target
+        self._as_json = as_json
+        self._lines: queue.Queue[str | None] = queue.Queue(MAX_WAITING_LINES)
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._thread.start()
+
+    def take(self, process: str, line: str) -> None:
+        """A line of a process. Lines that are not opslog's own are put into its form."""
+        if self._as_json:
+            self._put(line if line.startswith("{") else _as_json(process, line))
+        else:
+            self._put(in_front(process) + visible(line))
+
+    def write(self, text: str) -> None:
+        """Text of this process, formatted already."""
+        if text := text.rstrip("\n"):
+            self._put(text)
+
+    def flush(self) -> None:
+        """For `logging`; the thread flushes after each line."""
+
+    def close(self) -> None:
+        """Writes what waits, unless the target is blocked."""
+        try:
+            self._lines.put(None, timeout=_CLOSE_PATIENCE_S)
+        except queue.Full:
+            return
+        self._thread.join(_CLOSE_PATIENCE_S)
+
+    def _put(self, line: str) -> None:
+        try:
+            if self._left_out:
+                self._lines.put_nowait(self._gap())
+                self._left_out = 0
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._left_out += 1
+
+    def _gap(self) -> str:
+        text = f"{self._left_out} log lines left out: they could not be written in time"
+        return _as_json("opslog", text) if self._as_json else in_front("opslog") + text
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._target.write(line + "\n")
+                self._target.flush()
+            except (OSError, ValueError):  # nobody reads any more; that stops no server
+                continue
+
+
+def _as_json(process: str, line: str) -> str:
+    """PostgreSQL's and Valkey's lines, and what an interpreter says when it cannot go on."""
+    level = next((level for word, level in _LEVELS.items() if word in line), "INFO")
+    time = utc_text(now_ns())[:23] + "Z"
+    fields = {"time": time, "level": level, "process": process, "message": visible(line)}
+    return json.dumps(fields, ensure_ascii=False)
+
+
+_LEVELS = {"PANIC:": "CRITICAL", "FATAL:": "ERROR", "ERROR:": "ERROR", "WARNING:": "WARNING"}

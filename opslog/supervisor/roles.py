@@ -1,0 +1,115 @@
+"""The processes of `opslog up`: what each is, in the order in which they need each other."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from opslog.embedded.server import Server, Tell
+from opslog.installation.installation import Installation
+from opslog.system.processes import Command
+
+TRY_AGAIN = 75
+"""Exit code of a step that cannot be done yet (sysexits.h, EX_TEMPFAIL)."""
+
+
+def nothing(tell: Tell) -> None:
+    """Nothing is to be done before or after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One process of the house."""
+
+    name: str
+    command: Callable[[], Command]
+    prepare: Callable[[Tell], None] = nothing
+    """Before each start; may block."""
+    clear: Callable[[Tell], None] = nothing
+    """After each end: ends what outlived it; may block."""
+    is_ready: Callable[[int], bool] | None = None
+    """Asked again and again; None: the process says so itself on the pipe OPSLOG_READY_FD."""
+    descriptors: tuple[int, ...] = ()
+    """Handed on to it: listening sockets."""
+    arguments: tuple[str, ...] = ()
+    """Of `opslog`, where it is a process of our own; the fork server can make it (forks.py)."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    quick_signal: signal.Signals = signal.SIGKILL
+    is_step: bool = False
+    """Ends by itself; done when it ends with 0."""
+
+
+def server_role(server: Server) -> Role:
+    """A bundled server."""
+    return Role(
+        name=server.name,
+        command=server.command,
+        prepare=server.prepare,
+        clear=server.end_leftovers,
+        is_ready=server.is_ready,
+        stop_signal=server.stop_signal,
+        quick_signal=server.quick_signal,
+    )
+
+
+def own_role(
+    name: str, arguments: tuple[str, ...], environment: Mapping[str, str], *, fd: int | None = None
+) -> Role:
+    """A process of opslog itself: `python -m opslog ARGUMENTS`."""
+    handed = () if fd is None else ("--fd", str(fd))
+    command = Command(
+        name=name,
+        # -P: a folder named opslog where we were started must not win
+        program=(sys.executable, "-P", "-m", "opslog", *arguments, *handed),
+        folder=Path.cwd(),
+        environment={**environment, "OPSLOG_PROCESS": name},
+    )
+    return Role(
+        name=name,
+        command=lambda: command,
+        descriptors=() if fd is None else (fd,),
+        arguments=arguments,
+        is_step=arguments[0] == "migrate",
+    )
+
+
+def house(
+    installation: Installation, environment: Mapping[str, str], *, otlp_fd: int, api_fd: int
+) -> list[list[Role]]:
+    """All roles, in groups: those of a group start together when the group before is ready."""
+    servers = []
+    if installation.has_own_postgres:
+        servers.append(server_role(installation.postgres))
+    if installation.has_own_valkey:
+        servers.append(server_role(installation.valkey))
+    receivers = [
+        own_role(name, ("receiver", "--name", name), environment, fd=otlp_fd)
+        for name in installation.receiver_names
+    ]
+    return [
+        servers,
+        [own_role("migrate", ("migrate", "up"), environment)],
+        receivers,
+        [
+            own_role("query", ("query",), environment, fd=api_fd),
+            own_role("worker", ("worker",), environment),
+            own_role("scheduler", ("scheduler",), environment),
+        ],
+    ]
+
+
+def child_environment(
+    installation: Installation, config: Path | None, *, as_json: bool
+) -> dict[str, str]:
+    """Ours, with what we decided made explicit, so that every process decides the same."""
+    environment = {
+        **os.environ,
+        "OPSLOG_DATA_DIR": str(installation.data_dir),
+        "OPSLOG_LOG__FORMAT": "json" if as_json else "text",
+        "TZ": "UTC",  # rq-scheduler reads cron strings in the local zone, whatever it is told
+    }
+    if config is not None:
+        environment["OPSLOG_CONFIG"] = str(config)
+    return environment

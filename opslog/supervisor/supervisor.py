@@ -1,0 +1,174 @@
+"""`opslog up`: starts the processes in order, keeps them running, ends them in order.
+
+    start   group by group, each when the one before is ready     opslog/supervisor/roles.py
+    keep    a process that ends is started again, with a back-off  opslog/supervisor/child.py
+    renew   our own processes one after the other, with new settings  opslog/supervisor/reload.py
+    end     receivers first, so that nothing comes in; then who reads; then the servers
+
+SIGTERM and SIGINT end in order; a second one ends at once. SIGHUP renews; from a terminal that is
+closed it ends in order as well.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+from config.errors import OpslogError, SetupError
+from opslog.supervisor.child import Child, FirstStartFailed
+from opslog.supervisor.fork_client import ForkServer
+from opslog.supervisor.log_stream import LogStream
+from opslog.supervisor.roles import Role
+
+ENDINGS = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
+"""Signals that end the supervisor, and its exit code then."""
+_SERVERS = ("valkey", "postgres")
+_LAST_LINES_S = 5.0
+
+_log = logging.getLogger("opslog.supervisor")
+
+
+class Supervisor:
+    """Runs a house of roles until a signal comes or the set-up proves wrong."""
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Role]],
+        stream: LogStream,
+        *,
+        stop_timeout_s: float,
+        listeners: Sequence[socket.socket] = (),
+        check: Callable[[], Sequence[str]] | None = None,
+        forks: ForkServer | None = None,
+    ) -> None:
+        """Of roles in groups.
+
+        Args:
+            groups: each is started when the one before is ready.
+            stream: takes the lines of all processes.
+            stop_timeout_s: longest wait for a process that is told to end.
+            listeners: closed as soon as the end begins: what comes then is refused.
+            check: names the settings that a SIGHUP changes, or raises what is wrong with them;
+                without it SIGHUP ends.
+            forks: makes our own processes; without it each is started as a program.
+        """
+        self.groups = [[Child(role, stream, forks) for role in group] for group in groups]
+        self._forks = forks
+        self._stop_timeout_s = stop_timeout_s
+        self._listeners = listeners
+        self._check = check
+        self._renewing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._end = asyncio.Event()
+        self._code = 0
+
+    async def run(self, on_ready: Callable[[], None]) -> int:
+        """Returns the exit code. `on_ready` is called once, when all processes are ready."""
+        loop = asyncio.get_running_loop()
+        for number in ENDINGS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        if self._forks is not None:
+            with contextlib.suppress(OSError):  # tried again, and told of, with the first process
+                self._forks.begin()
+        try:
+            await self._start_all(on_ready)
+            await self._end.wait()
+        finally:
+            await self._stop_all()
+            if self._forks is not None:
+                self._forks.close()
+            for number in ENDINGS:
+                loop.remove_signal_handler(number)
+        return self._code
+
+    async def _start_all(self, on_ready: Callable[[], None]) -> None:
+        for group in self.groups:
+            for child in group:
+                task = asyncio.create_task(child.run(), name=child.name)
+                task.add_done_callback(self._on_done)
+                self._tasks.append(task)
+            await self._until_ready(group)
+            if self._end.is_set():
+                return
+        on_ready()
+
+    async def _until_ready(self, group: Sequence[Child]) -> None:
+        """… or until the end has begun."""
+        waiting: list[asyncio.Task[object]] = [
+            asyncio.create_task(_all_ready(group)),
+            asyncio.create_task(self._end.wait()),
+        ]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """A task ends by itself only when its role is done, or cannot be filled at all."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, FirstStartFailed | SetupError):
+            _log.error("%s", error)
+        else:
+            _log.error("%s cannot be watched any longer", task.get_name(), exc_info=error)
+        failed = error.code if isinstance(error, FirstStartFailed) else SetupError.exit_code
+        self._code = failed if failed > 0 else 1
+        self._end.set()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP and self._check is not None and not self._end.is_set():
+            if self._renewing is None or self._renewing.done():
+                self._renewing = asyncio.create_task(self._renew(self._check))
+            return
+        if self._end.is_set():
+            _log.warning("%s again: ending at once", number.name)
+            for child in self._children():
+                child.hurry()
+            return
+        self._code = ENDINGS[number]
+        _log.info("%s: ending in order; the same again ends at once", number.name)
+        self._end.set()
+
+    async def _renew(self, check: Callable[[], Sequence[str]]) -> None:
+        """New settings for our own processes, which go one at a time; the servers stay."""
+        try:
+            changed = await asyncio.to_thread(check)
+        except OpslogError as error:
+            _log.error("SIGHUP: the settings from before stay in force: %s", error)
+            return
+        _log.info("SIGHUP: %s; processes start again one by one", ", ".join(changed) or "no change")
+        for child in self._children():
+            if child.name not in _SERVERS and not child.role.is_step:
+                await child.renew(self._stop_timeout_s)
+        _log.info("SIGHUP: the new settings are in force")
+
+    async def _stop_all(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        for listener in self._listeners:
+            listener.close()
+        for wave in stop_order(self._children()):
+            await asyncio.gather(*(child.stop(self._stop_timeout_s) for child in wave))
+        if self._tasks:  # they pass on the last lines
+            await asyncio.wait(self._tasks, timeout=_LAST_LINES_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _children(self) -> list[Child]:
+        return [child for group in self.groups for child in group]
+
+
+async def _all_ready(group: Sequence[Child]) -> None:
+    for child in group:
+        await child.was_ready.wait()
+
+
+def stop_order(children: Sequence[Child]) -> list[list[Child]]:
+    """Who lets things in goes first, who stores them last."""
+    receivers = [child for child in children if child.name.startswith("receiver")]
+    servers = [child for name in _SERVERS for child in children if child.name == name]
+    others = [child for child in children if child not in receivers and child not in servers]
+    return [receivers, others, *([server] for server in servers)]

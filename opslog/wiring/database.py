@@ -1,0 +1,80 @@
+"""The installation's database, for commands: the running one, else started for the moment."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from config.errors import SetupError
+from opslog.embedded.server import Tell, running
+from opslog.installation.installation import Installation, answers
+from opslog.system.lock import DataDirBusy, data_dir_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storage.database.roles import Connection
+
+_START_PATIENCE_S = 60.0
+_POLL_S = 0.1
+
+
+class DatabaseAway(SetupError):
+    """The database of this installation does not answer."""
+
+    code = "database_away"
+    title = "The database does not answer"
+    exit_code = 75
+
+
+@contextmanager
+def database(installation: Installation, tell: Tell) -> "Iterator[str]":
+    """A DSN that answers for as long as the block lasts.
+
+    A bundled PostgreSQL that does not run is started, and ended after the block.
+    """
+    if not installation.has_own_postgres:
+        yield installation.database_dsn()
+        return
+    installation.make_folders()
+    try:
+        with (
+            data_dir_lock(installation.data_dir, installation.run_dir),
+            running(installation.postgres, tell=tell),
+        ):
+            yield installation.database_dsn()
+    except DataDirBusy:  # somebody else runs it, or just starts it
+        _wait_for_socket(installation)
+        yield installation.database_dsn()
+
+
+@asynccontextmanager
+async def connection(dsn: str) -> "AsyncIterator[Connection]":
+    """One connection as the DSN's login. Raises DatabaseAway."""
+    import asyncpg  # noqa: PLC0415 - only commands that need it pay for it
+
+    try:
+        conn = await asyncpg.connect(dsn, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
+        raise DatabaseAway(f"the database does not answer: {type(error).__name__}") from error
+    except asyncpg.CannotConnectNowError as error:
+        raise DatabaseAway(f"the database cannot take connections now: {error}") from error
+    except asyncpg.PostgresError as error:
+        raise SetupError(f"the database refuses us ({error.sqlstate}): {error}") from error
+    except ValueError as error:
+        raise SetupError(f"database_url is not a PostgreSQL address: {error}") from None
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+def _wait_for_socket(installation: Installation) -> None:
+    deadline = time.monotonic() + _START_PATIENCE_S
+    while not answers(installation.postgres.socket):
+        if time.monotonic() > deadline:
+            raise DatabaseAway(
+                "another opslog holds the data directory, but its PostgreSQL does not answer; "
+                "look at its log"
+            )
+        time.sleep(_POLL_S)

@@ -1,0 +1,143 @@
+"""Builds the query server: reader pool, catalogue and tokens behind the API; its access audit."""
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack, suppress
+
+from aiohttp import web
+
+from config.process.clock import now_ns
+from config.process.health import Check
+from config.process.listener import Listener
+from config.process.tls import TlsContext
+from config.settings import Settings
+from opslog import __version__
+from opslog.installation.installation import Installation
+from opslog.wiring.canaries import Canaries
+from opslog.wiring.health import ask
+from opslog.wiring.running import beside, say_ready
+from opslog.wiring.stored_form import redactor_of
+from opslog.wiring.storing import Storing
+from query.api.app import Parts, build_app
+from query.api.http.server import ApiServer
+from query.auth.access_audit import AccessEvent, Keep
+from query.auth.access_records import batch_of
+from storage.access.session_ends import SessionEnds
+from storage.database.pool import DatabaseRole, open_pool
+from storage.record.classes import AUDIT, classify
+from storage.redaction.redactor import Redactor
+from storage.segments.catalogue import Catalogue
+from storage.spool.framing import Framing
+from storage.spool.spool import Spool
+from storage.writing.batches import Batches
+
+_FIRST_CONTACT_S = 10.0
+_LOOK_EVERY_S = 0.02
+
+
+async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
+    """Until `stop` is set; `fd` is a listening socket."""
+    installation = Installation(settings)
+    installation.make_folders()
+    redactor = redactor_of(installation)
+    async with AsyncExitStack() as stack:
+        storing = await stack.enter_async_context(
+            Storing.open(installation, "query", classes=(AUDIT,))
+        )
+        pool, lookups = [
+            await stack.enter_async_context(
+                await open_pool(
+                    installation.database_dsn(),
+                    DatabaseRole.READER,
+                    size=size,
+                    statement_timeout_s=settings.api.statement_timeout_s,
+                    name=f"opslog-{name}",
+                    keeps_plans=name == "lookup",
+                )
+            )
+            for name, size in (
+                ("query", settings.api.pool_connections),
+                ("lookup", -(-settings.api.pool_connections // 2)),
+            )
+        ]
+        canaries = Canaries(redactor)
+        await stack.enter_async_context(beside(canaries.run()))
+        catalogue = Catalogue(installation.database_dsn())
+        await stack.enter_async_context(beside(catalogue.run()))
+        batches = Batches(installation.database_dsn())
+        await stack.enter_async_context(beside(batches.run()))
+        session_ends = SessionEnds(installation.database_dsn())
+        await stack.enter_async_context(beside(session_ends.run()))
+        changes = await stack.enter_async_context(
+            await open_pool(
+                installation.database_dsn(), DatabaseRole.OWNER, size=2, name="opslog-changes"
+            )
+        )
+        app = build_app(
+            settings,
+            Parts(
+                pool=pool,
+                lookups=lookups,
+                catalogue=catalogue,
+                token_keys={
+                    installation.secrets.jwt_key_id(): installation.secrets.jwt_public_key()
+                },
+                cursor_key=installation.secrets.cursor_key(),
+                session_ends=session_ends,
+                keep_access=_keeper_of_accesses(storing.spool, redactor),
+                redact=lambda text: redactor.text(text)[0],
+                stored_as=lambda name, value: str(redactor.value(name, value)[0]),
+                news=batches,
+                changes=changes,
+                spools=installation.spool_root,
+                trial=redactor.test,
+                checks={**_house_checks(installation, storing), "redaction": canaries.check},
+                version=__version__,
+            ),
+        )
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        api = ApiServer(runner, settings.api)
+        listener = Listener(api, socket.socket(fileno=fd), TlsContext.of(settings.api))
+        with suppress(TimeoutError):  # a session that was ended must not come back meanwhile
+            await asyncio.wait_for(session_ends.is_known.wait(), _FIRST_CONTACT_S)
+        listener.start()
+        await _first_contact(storing.spool)
+        say_ready()
+        await stop.wait()
+        await listener.close()
+
+
+async def _first_contact(spool: Spool) -> None:
+    """Until the spool has its number, or for some seconds: without it no access is recorded."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_CONTACT_S):
+            while spool.identity.spool_id is None:  # noqa: ASYNC110 - at the start only
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
+    framing = Framing(spool, classify)
+
+    async def keep(event: AccessEvent) -> None:
+        received_unix_ns = now_ns()
+        frame = framing.frame(
+            batch_of(event, redactor.attribute),
+            batch_id=framing.next_batch_id(received_unix_ns),
+            received_unix_ns=received_unix_ns,
+            signal="audit",
+        )
+        await spool.append(frame)
+
+    return keep
+
+
+def _house_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
+    """Our own spool, and what the other processes of this house say of themselves."""
+    checks = {f"audit {name}": check for name, check in storing.checks().items()}
+    if os.environ.get("OPSLOG_PROCESS"):
+        for name in (*installation.receiver_names, "worker", "scheduler"):
+            checks[name] = ask(name, installation.health_socket(name))
+    return checks

@@ -1,0 +1,68 @@
+"""Builds a receiver: keys, codec and pipeline behind the OTLP port; spool and writer."""
+
+import asyncio
+import gc
+import socket
+from contextlib import AsyncExitStack
+
+from config.process.clock import now_ns
+from config.settings import Settings
+from opslog.installation.installation import Installation
+from opslog.wiring.canaries import Canaries
+from opslog.wiring.health import serving
+from opslog.wiring.running import beside, say_ready
+from opslog.wiring.stored_form import redactor_of
+from opslog.wiring.storing import Storing
+from otlp_receiver.admission.keys import KeyRing
+from otlp_receiver.audit import AuditIngest, ByKind
+from otlp_receiver.codec import Codec
+from otlp_receiver.explain import Explainer
+from otlp_receiver.http.listener import Listener
+from otlp_receiver.http.routes import build_app
+from otlp_receiver.pipeline import Ingest
+from storage.record.classes import classes_of, classifier
+from storage.spool.framing import Framing
+from storage.writing.audit_records import AuditRecords
+
+
+async def receive(
+    settings: Settings, stop: asyncio.Event, fd: int, name: str, health_port: int | None
+) -> None:
+    """Until `stop` is set; `fd` is a listening socket."""
+    installation = Installation(settings)
+    installation.make_folders()
+    redactor = redactor_of(installation)
+    canaries = Canaries(redactor)
+    codec = Codec(redactor, settings.limits, settings.mapping)
+    class_of = classifier(settings.retention)
+    async with AsyncExitStack() as stack:
+        storing = await stack.enter_async_context(
+            Storing.open(installation, name, classes=classes_of(settings.retention))
+        )
+        keys = KeyRing(
+            required=settings.otlp.asks_for_keys,
+            snapshot=installation.spool_dir(name) / "ingest-keys.json",
+        )
+        keys.load_snapshot()
+        await stack.enter_async_context(beside(keys.run(storing.pool)))
+        framing = Framing(storing.spool, class_of)
+        audit = AuditIngest(codec.twin(), AuditRecords(storing.pool, storing.spool, framing))
+        sink = ByKind(Ingest(codec, storing.spool, framing), audit)
+        explainer = Explainer(codec.twin(), class_of, now_ns)
+        server = build_app(settings.otlp, sink, keys, explainer)
+        await stack.enter_async_context(beside(canaries.run()))
+        checks = {**storing.checks(), "redaction": canaries.check}
+        await stack.enter_async_context(serving(installation, name, checks, health_port))
+        _settle_garbage()
+        listener = Listener(server, socket.socket(fileno=fd))
+        listener.start()
+        say_ready()
+        await stop.wait()
+        await listener.close()
+
+
+def _settle_garbage() -> None:
+    """What is here now stays; requests make many short-lived objects and hardly a cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,79 @@
+"""What every process does around its work: log, loop, signals, and saying that it is ready."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from config.process import logs
+from config.process.machine import keep_memory_to_ourselves
+from config.settings import Settings
+from opslog.wiring.watchdog import Watchdog
+from storage import failpoints
+
+_log = logging.getLogger(__name__)
+
+Work = Callable[[asyncio.Event], Awaitable[None]]
+"""Does its work until the event is set, then ends in order."""
+
+
+def run(settings: Settings, work: Work) -> None:
+    """Run `work` in an event loop until SIGTERM or SIGINT; a second signal ends at once."""
+    keep_memory_to_ourselves()
+    logs.set_up(settings.log)
+    failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
+    # A thread that finishes a sync waits for the interpreter at most this long.
+    sys.setswitchinterval(0.001)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_until_told(work))
+
+
+async def _until_told(work: Work) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        _log.info("%s: ending in order; the same again ends at once", number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    watchdog = Watchdog(loop)
+    watchdog.start()
+    try:
+        await work(stop)
+    finally:
+        watchdog.stop()
+
+
+@asynccontextmanager
+async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Runs something beside the rest, and ends it."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def say_ready() -> None:
+    """Tell the supervisor, when there is one, that this process does its work now."""
+    descriptor = os.environ.pop("OPSLOG_READY_FD", "")
+    if descriptor:
+        os.write(int(descriptor), b"READY=1\n")
+        os.close(int(descriptor))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Of uvloop's event loops, where that is installed; else None: asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

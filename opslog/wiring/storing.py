@@ -1,0 +1,227 @@
+"""The storing half of a process: spool, writer, segment keeper, sequencer of the ledger.
+
+Receivers have one, and so has the query server for its access audit.
+
+    async with Storing.open(installation, "receiver-0") as storing:
+        await storing.spool.append(frame)
+
+Ending: what waits is written to PostgreSQL for a few seconds; the rest stays in the spool.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from config.process.health import OK, Check, Finding, State
+from opslog.installation.installation import Installation
+from storage.database.connection import Pool
+from storage.database.pool import DatabaseRole, open_pool
+from storage.errors import SpoolBusy
+from storage.ledger.sequencer import Sequencer
+from storage.ledger.tree.heads import Heads
+from storage.metrics import StorageFigures
+from storage.segments.rollover import SegmentKeeper
+from storage.spool.files import other_spools, set_aside
+from storage.spool.spool import Spool
+from storage.writing.writer import Writer
+
+_log = logging.getLogger(__name__)
+_FIGURES_EVERY_S = 1.0
+_DRAIN_S = 5.0
+_ADOPT_EVERY_S = 30.0
+
+
+@dataclass(slots=True)
+class Storing:
+    """Spool and writer of one process."""
+
+    spool: Spool
+    writer: Writer
+    keeper: SegmentKeeper
+    sequencer: Sequencer
+    heads: Heads
+    heads_late_s: float
+    """A published head that is older than this is worth a word."""
+    pool: Pool
+    """As opslog_writer, for whoever else of the process writes (key use, replay)."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, installation: Installation, name: str, *, classes: Iterable[str] = ()
+    ) -> AsyncIterator["Storing"]:
+        """Everything started; on leaving, drained as far as that goes in a few seconds.
+
+        Raises:
+            SpoolBusy: another process has this spool.
+        """
+        settings = installation.settings
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(
+                await open_pool(
+                    installation.database_dsn(),
+                    DatabaseRole.WRITER,
+                    size=settings.writer.connections + 3,
+                    name=f"opslog-{name}",
+                )
+            )
+            keeper = SegmentKeeper(installation.database_dsn(), settings.storage, classes=classes)
+            spool = await Spool.open(
+                installation.spool_dir(name), settings.spool, settings.writer.memory_bytes
+            )
+            stack.push_async_callback(spool.close)
+            heads = _heads(installation)
+            sequencer = Sequencer(
+                installation.database_dsn(), installation.evidence_keys(), heads, settings.ledger
+            )
+            writer = _writer(pool, spool, installation, keeper)
+            late_s = settings.ledger.heartbeat_s * 2
+            storing = cls(spool, writer, keeper, sequencer, heads, late_s, pool)
+            tasks = [
+                asyncio.create_task(work, name=f"{name}: {what}")
+                for what, work in storing._works(installation).items()
+            ]
+            for task in tasks:
+                task.add_done_callback(_tell_failure)
+            stack.push_async_callback(storing._end, tasks)
+            yield storing
+
+    def _works(self, installation: Installation) -> Mapping[str, Coroutine[Any, Any, None]]:
+        return {
+            "writer": self.writer.run(),
+            "segments": self.keeper.run(),
+            "ledger": self.sequencer.run(),
+            "figures": self._note_figures(),
+            "adoption": self._adopt(installation),
+        }
+
+    async def _end(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        if not self.writer.state.away_since:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await self.spool.drained()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _note_figures(self) -> None:
+        figures = StorageFigures(self.spool.state, self.writer.state)
+        while True:
+            figures.note()
+            await asyncio.sleep(_FIGURES_EVERY_S)
+
+    async def _adopt(self, installation: Installation) -> None:
+        """Drain spools beside ours that nobody owns: those of a process that is no longer run."""
+        while True:
+            for folder in other_spools(self.spool.folder):
+                try:
+                    spool = await Spool.open(
+                        folder,
+                        installation.settings.spool,
+                        installation.settings.writer.memory_bytes,
+                        adopt=True,
+                    )
+                except SpoolBusy:
+                    continue
+                try:
+                    if not spool.is_drained():
+                        _log.info("adopting spool %s: %d rows", folder, spool.state.waiting_rows)
+                        await _drain(spool, _writer(self.pool, spool, installation, self.keeper))
+                finally:
+                    await spool.close()
+            await asyncio.sleep(_ADOPT_EVERY_S)
+
+    def checks(self) -> dict[str, Check]:
+        """What /readyz says of this half."""
+        return {
+            "spool": self._check_spool,
+            "database": self._check_database,
+            "segments": self._check_segments,
+            "ledger": self._check_ledger,
+        }
+
+    async def _check_spool(self) -> Finding:
+        spool = self.spool
+        if spool.identity.spool_id is None:
+            return Finding(State.FAILED, "waits for its first contact with the database")
+        if not spool.has_room():
+            reason = spool.state.failure or (
+                f"{spool.state.used_bytes} of {spool.room_bytes} bytes used, or the disk is nearly"
+                " full; exports get 503"
+            )
+            return Finding(State.FAILED, reason)
+        if spool.state.untouched_files:
+            return Finding(State.DEGRADED, "; ".join(spool.state.untouched_files))
+        if aside := await asyncio.to_thread(set_aside, spool.folder):
+            rows = sum(each.rows for each in aside)
+            return Finding(
+                State.DEGRADED,
+                f"{len(aside)} damaged frames with {rows} known rows lie in"
+                f" {spool.folder / 'quarantine'}: look at them, then move them away",
+            )
+        return OK
+
+    async def _check_database(self) -> Finding:
+        state = self.writer.state
+        if not state.away_since:
+            return OK
+        return Finding(
+            State.DEGRADED,
+            f"takes nothing since {time.time() - state.away_since:.0f} s"
+            f" ({state.away_reason}); {self.spool.state.waiting_rows} rows wait in the spool",
+        )
+
+    async def _check_segments(self) -> Finding:
+        return Finding(State.DEGRADED, self.keeper.problem) if self.keeper.problem else OK
+
+    async def _check_ledger(self) -> Finding:
+        """How long ago a head left the database, whichever process of this machine signed it."""
+        if self.sequencer.problem:
+            return Finding(State.DEGRADED, self.sequencer.problem)
+        age_s = await asyncio.to_thread(self.heads.age_s)
+        if age_s is None:
+            return Finding(State.OK, "no head was published from this machine yet")
+        reason = f"the newest head was published {age_s:.0f} s ago"
+        late = age_s > self.heads_late_s
+        return Finding(State.DEGRADED if late else State.OK, reason)
+
+
+def _heads(installation: Installation) -> Heads:
+    settings = installation.settings.ledger
+    token = settings.publish_token
+    return Heads(
+        installation.heads_dir,
+        url=settings.publish_url,
+        token=token.get_secret_value() if token else "",
+        push_every_s=settings.publish_every_s,
+    )
+
+
+def _writer(pool: Pool, spool: Spool, installation: Installation, keeper: SegmentKeeper) -> Writer:
+    settings = installation.settings
+    return Writer(
+        pool,
+        spool,
+        settings.writer,
+        duplicate_window_s=settings.otlp.duplicate_window_s,
+        note=keeper.note,
+    )
+
+
+async def _drain(spool: Spool, writer: Writer) -> None:
+    writing = asyncio.create_task(writer.run())
+    try:
+        await spool.drained()
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    """A task that ends by itself is a bug; without it the process is only half alive."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("%s has stopped", task.get_name(), exc_info=task.exception())

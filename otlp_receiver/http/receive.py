@@ -1,0 +1,289 @@
+"""The way of one request.
+
+    route     path and method            -> Route, or 404, 405
+    check     Authorization              -> KeyInfo, or 401, 403     keys.py
+    coding    Content-Type and -Encoding -> inflater, or 415         inflate.py
+    admit     rate and memory            or 429, 503, 413            quotas.py, budget.py
+    read      body, inflated             or 400, 408, 413            body.py
+    ingest    durable                    -> Outcome                  pipeline.py
+    accepted  Outcome                    -> 200                      answers.py
+
+Everything that can be refused without the body is refused before the body is read.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+from prometheus_client import Counter, Histogram
+
+from config.errors import OpslogError
+from config.settings import OtlpSettings
+from otlp_receiver import metrics
+from otlp_receiver.admission.budget import ByteBudget, Lease
+from otlp_receiver.admission.keys import KeyInfo, KeyRing
+from otlp_receiver.admission.poison import PoisonGuard
+from otlp_receiver.admission.quotas import RateLimits
+from otlp_receiver.errors import (
+    BadHttp,
+    BodyTooLarge,
+    BodyTooSlow,
+    IngestFailed,
+    MethodNotAllowed,
+    PoisonPayload,
+    RightMissing,
+    UnknownPath,
+    UnsupportedContentType,
+    UnsupportedSignal,
+    trace_of,
+)
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.http import messages as answers
+from otlp_receiver.http.body import read_body
+from otlp_receiver.http.conduct import watched
+from otlp_receiver.http.cors import Cors
+from otlp_receiver.http.inflate import Inflater, inflater_of
+from otlp_receiver.http.responses import empty, refusal, reply, unread
+
+_DRAIN_BYTES = 64 * 1024
+"""A refused body up to this size is read away, so that the connection can go on."""
+_ENCODINGS = {content_type: encoding for encoding, content_type in answers.CONTENT_TYPES.items()}
+_NO_SIGNAL = "none"
+
+_log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Where exports go."""
+
+    async def ingest(
+        self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
+    ) -> answers.Outcome:
+        """Make the export durable. Raises BadPayload, or Unavailable when nothing was kept."""
+
+
+Explain = Callable[[Signal, Encoding, bytes, KeyInfo], Awaitable[bytes]]
+"""What would become of an export, as JSON; nothing is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path; without a signal it is known to OpenTelemetry and not received here."""
+
+    signal: Signal | None
+    explains: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One body that was read."""
+
+    signal: Signal
+    encoding: Encoding
+    body: bytes
+    key: KeyInfo
+
+
+_FOR_NOBODY_ELSE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""An explanation quotes what was sent, redacted."""
+
+Finish = Callable[[Delivery], Awaitable[web.Response]]
+
+
+class Receiver:
+    """Answers every request of the OTLP port. One per process."""
+
+    def __init__(
+        self,
+        *,
+        settings: OtlpSettings,
+        routes: Mapping[str, Route],
+        sink: Sink,
+        keys: KeyRing,
+        explain: Explain,
+    ) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._sink = sink
+        self._keys = keys
+        self._explain = explain
+        self._cors = Cors(settings.cors_origins)
+        self._limits = RateLimits(time.monotonic)
+        self._budget = ByteBudget(settings.max_inflight_bytes)
+        self._poison = PoisonGuard()
+        self._allow = "POST, OPTIONS" if self._cors.is_on else "POST"
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer, whatever comes."""
+        began_s = time.perf_counter()
+        headers = request.headers
+        encoding = encoding_of(headers.get("Content-Type", ""))
+        route = self._routes.get(request.path)
+        if request.method == "OPTIONS" and self._cors.is_on and route is not None:
+            asked = headers.get("Access-Control-Request-Headers", "")
+            return empty(self._cors.preflight(headers.get("Origin"), asked))
+        response: web.Response
+        try:
+            response = await self._deliver(request, route, encoding)
+        except OpslogError as error:
+            response = self._refuse(request, error, encoding or Encoding.JSON)
+        except ConnectionError:
+            response = unread()
+        if "Origin" in headers:
+            response.headers.update(self._cors.headers(headers["Origin"]))
+        signal = _NO_SIGNAL if route is None or route.signal is None else route.signal.value
+        took_s = time.perf_counter() - began_s
+        metrics.soon(_note_answer, signal, encoding, response.status, took_s)
+        return response
+
+    def note_figures(self) -> None:
+        """Bring gauges up to date; called once a second."""
+        metrics.INFLIGHT_BYTES.set(self._budget.used_bytes)
+
+    async def _deliver(
+        self, request: web.BaseRequest, route: Route | None, encoding: Encoding | None
+    ) -> web.Response:
+        signal = self._signal(request, route)
+        headers = request.headers
+        key = self._keys.check(headers.get("Authorization"))
+        if signal.value not in key.rights:
+            raise RightMissing(f"the ingest key may not send {signal.value}", where="Authorization")
+        if encoding is None:
+            raise UnsupportedContentType(
+                f"the content type is not one of {', '.join(_ENCODINGS)}", where="Content-Type"
+            )
+        inflater = inflater_of(headers.get("Content-Encoding", ""))
+        self._limits.admit(key)
+        with self._budget.lease() as lease:
+            body = await self._read(request, inflater, lease)
+            self._limits.charge(key, size_bytes=len(body))
+            delivery = Delivery(signal, encoding, body, key)
+            explains = route is not None and route.explains
+            return await self._finished(self._explained if explains else self._ingested, delivery)
+
+    def _signal(self, request: web.BaseRequest, route: Route | None) -> Signal:
+        if route is None:
+            raise UnknownPath("telemetry is received at /v1/logs and /v1/traces", where="path")
+        if route.signal is None:
+            raise UnsupportedSignal("only logs and traces are received here", where="path")
+        if request.method != "POST":
+            raise MethodNotAllowed("exports are sent by POST", where="method")
+        return route.signal
+
+    async def _read(
+        self, request: web.BaseRequest, inflater: Inflater | None, lease: Lease
+    ) -> bytes:
+        limit_bytes = self._settings.max_body_bytes
+        promised_bytes = request.content_length or 0
+        if promised_bytes > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        lease.check(promised_bytes)
+        content = request.content
+        if content.is_eof():
+            body = await read_body(content, inflater, limit_bytes=limit_bytes, lease=lease)
+        else:
+            _continue(request)
+            try:
+                async with watched(request):
+                    body = await read_body(content, inflater, limit_bytes=limit_bytes, lease=lease)
+            except TimeoutError as error:
+                raise BodyTooSlow("the body did not come in time") from error
+            except RequestPayloadError as error:
+                raise BadHttp("the body is not framed as HTTP demands") from error
+        metrics.soon(_note_bytes, content.total_bytes, len(body))
+        return body
+
+    async def _finished(self, finish: Finish, delivery: Delivery) -> web.Response:
+        """The edge of the process: whatever else goes wrong is counted and may be sent again."""
+        try:
+            return await finish(delivery)
+        except OpslogError:
+            raise
+        except Exception as error:
+            _log.error("%s export failed: %s", delivery.signal.value, trace_of(error))
+            if self._poison.is_poison(delivery.body):
+                raise PoisonPayload("this body meets an internal error each time") from error
+            raise IngestFailed("internal error; nothing was kept, send again") from error
+
+    async def _ingested(self, delivery: Delivery) -> web.Response:
+        signal = delivery.signal
+        outcome = await self._sink.ingest(signal, delivery.encoding, delivery.body, delivery.key)
+        self._limits.charge(delivery.key, records=outcome.received)
+        metrics.soon(_note_outcome, signal.value, outcome)
+        return reply(delivery.encoding, answers.accepted(signal, delivery.encoding, outcome))
+
+    async def _explained(self, delivery: Delivery) -> web.Response:
+        told = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
+        response = reply(Encoding.JSON, told)
+        response.headers.update(_FOR_NOBODY_ELSE)
+        return response
+
+    def _refuse(
+        self, request: web.BaseRequest, error: OpslogError, encoding: Encoding
+    ) -> web.Response:
+        response = refusal(error, encoding)
+        metrics.REFUSED.labels(error.code).inc()
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = self._allow
+        if isinstance(error, BodyTooSlow | BadHttp) or _is_much_unread(request):
+            response.force_close()
+        return response
+
+
+@lru_cache(maxsize=256)
+def encoding_of(content_type: str) -> Encoding | None:
+    """The encoding a Content-Type header names, in any case, with or without parameters."""
+    return _ENCODINGS.get(content_type.partition(";")[0].strip().lower())
+
+
+def _continue(request: web.BaseRequest) -> None:
+    """Tell a sender that waits for it to go on with the body (RFC 9110 section 10.1.1)."""
+    expects = request.headers.get("Expect", "").lower() == "100-continue"
+    transport = request.transport
+    if expects and transport is not None and request.version >= (1, 1):
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _is_much_unread(request: web.BaseRequest) -> bool:
+    """Whether reading the rest of the body away would take longer than a new connection."""
+    content = request.content
+    if content.is_eof():
+        return False
+    length = request.content_length
+    if length is None or "Expect" in request.headers:
+        return True
+    return length - content.total_bytes > _DRAIN_BYTES
+
+
+def _note_answer(signal: str, encoding: Encoding | None, status: int, took_s: float) -> None:
+    _requests(signal, encoding, status).inc()
+    _ack_seconds(signal).observe(took_s)
+
+
+def _note_bytes(wire_bytes: int, body_bytes: int) -> None:
+    metrics.WIRE_BYTES.inc(wire_bytes)
+    metrics.BODY_BYTES.inc(body_bytes)
+
+
+def _note_outcome(signal: str, outcome: answers.Outcome) -> None:
+    metrics.RECORDS.labels(signal).inc(outcome.received)
+    for reason, count in outcome.rejected.items():
+        metrics.REJECTED.labels(signal, reason).inc(count)
+    if outcome.replaced_characters:
+        metrics.REPLACED_CHARACTERS.inc(outcome.replaced_characters)
+
+
+@lru_cache(maxsize=256)
+def _requests(signal: str, encoding: Encoding | None, status: int) -> Counter:
+    name = "none" if encoding is None else encoding.value
+    return metrics.REQUESTS.labels(signal, name, str(status))
+
+
+@lru_cache(maxsize=8)
+def _ack_seconds(signal: str) -> Histogram:
+    return metrics.ACK_SECONDS.labels(signal)

@@ -1,0 +1,57 @@
+"""HTTP responses: 200 with its body, or an error with the headers that belong to its cause."""
+
+import random
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from config.errors import OpslogError
+from otlp_receiver.errors import RateLimited, UnsupportedContentEncoding
+from otlp_receiver.export import Encoding
+from otlp_receiver.http import messages as answers
+from otlp_receiver.http.inflate import ACCEPT_ENCODING
+
+_SERVER = "opslog"
+_RETRY_AFTER_S = (1, 3)
+"""Python's and JavaScript's exporters drop a batch when told to wait longer than what is left of
+their 10 s; spread, so that all of them do not come back in the same second."""
+
+
+def reply(encoding: Encoding, body: bytes) -> web.Response:
+    """200 in the request's encoding."""
+    headers = {"Content-Type": answers.CONTENT_TYPES[encoding], "Server": _SERVER}
+    return web.Response(body=body, headers=headers)
+
+
+def refusal(error: OpslogError, encoding: Encoding) -> web.Response:
+    """An error as a google.rpc.Status, and when to come again if that may help.
+
+    A status that senders would not try again although they should (500) is sent as 503.
+    """
+    status = error.status if error.status != 500 else 503
+    headers = {"Content-Type": answers.CONTENT_TYPES[encoding], "Server": _SERVER}
+    if status in {429, 503}:
+        headers["Retry-After"] = str(_retry_after_s(error))
+    elif status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, UnsupportedContentEncoding):
+        headers["Accept-Encoding"] = ACCEPT_ENCODING
+    return web.Response(status=status, body=answers.status(encoding, error), headers=headers)
+
+
+def empty(headers: Mapping[str, str]) -> web.Response:
+    """204, the answer to a preflight."""
+    return web.Response(status=204, headers={**headers, "Server": _SERVER})
+
+
+def unread() -> web.Response:
+    """For a sender that has gone; never arrives."""
+    response = web.Response(status=400)
+    response.force_close()
+    return response
+
+
+def _retry_after_s(error: OpslogError) -> int:
+    if isinstance(error, RateLimited):
+        return error.wait_s
+    return random.randint(*_RETRY_AFTER_S)  # noqa: S311 -- jitter, not a secret

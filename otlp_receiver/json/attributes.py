@@ -1,0 +1,121 @@
+"""Attributes of OTLP/JSON, remembered by (key, member, content, type)."""
+
+from collections.abc import Hashable
+
+from config.settings import LimitSettings
+from otlp_receiver.export import Fresh, Odd, Pair
+from otlp_receiver.json.fields import Object, list_of
+from otlp_receiver.json.text import scrub
+from otlp_receiver.json.values import WrongValue, key_value
+from otlp_receiver.memos import MAX_KEY_BYTES, Memos
+from otlp_receiver.tally import Tally
+from storage.record.record import Attribute
+
+_HASHABLE = frozenset({int, float, bool})
+
+
+class AttributeReader:
+    """Reads the attributes of one request and tallies what is odd about the record at hand."""
+
+    def __init__(self, memos: Memos, limits: LimitSettings, *, dirty: bool) -> None:
+        self.tally = Tally(limits.depth)
+        self.room = limits.request_rows
+        """Records, span events and links that the request may still have."""
+        self.dirty = dirty
+        """Whether texts may hold NULs or lone surrogates."""
+        self._memos = memos
+        self._max_attributes = limits.attributes
+        self._fresh: list[Fresh] = []
+        self._pairs: dict[Hashable, Pair] = {}
+        """Those of this request that no memo knew, each read once."""
+
+    def read(self, items: object, where: str) -> list[Attribute | None]:
+        """Attributes of a record, None where a miss waits for redaction. Hot."""
+        if type(items) is not list:
+            if items is None:
+                return []
+            raise WrongValue("not a list", where)
+        known = self._memos.attributes.young.get
+        attributes: list[Attribute | None] = []
+        append = attributes.append
+        if len(items) > self._max_attributes:
+            self.tally.touched = True
+            self.tally.cuts[where] = len(items)
+            items = items[: self._max_attributes]
+        for item in items:
+            memo_key: tuple[object, ...] | None = None
+            try:
+                # The shape that every SDK sends; anything else is for key_value.
+                ((member, content),) = item["value"].items()
+                kind = type(content)
+                if kind is str:
+                    memo_key = (item["key"], member, content)
+                elif kind in _HASHABLE:
+                    memo_key = (item["key"], member, content, kind)
+                attribute = known(memo_key)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                attribute = memo_key = None
+            append(attribute)
+            if attribute is None:
+                self._miss(item, memo_key, attributes, where)
+        return attributes
+
+    def _miss(
+        self,
+        item: object,
+        memo_key: tuple[object, ...] | None,
+        attributes: list[Attribute | None],
+        where: str,
+    ) -> None:
+        """Find in the older memo, or read, the last of `attributes`: the younger one lacks it."""
+        place = len(attributes) - 1
+        pair = None
+        if memo_key is not None:
+            attributes[place] = self._memos.attributes.older(memo_key)
+            if attributes[place] is not None:
+                return
+            pair = self._pairs.get(memo_key)
+        if pair is None:
+            pair = self._pair(item, f"{where}[{place}]")
+            if memo_key is None or self.tally.touched or len(str(memo_key)) > MAX_KEY_BYTES:
+                memo_key = None
+            else:
+                self._pairs[memo_key] = pair
+        self._fresh.append((attributes, place, memo_key, pair, where))
+
+    def fresh(self) -> list[Fresh]:
+        """Those of the record just read that no memo knew."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def pairs(self, fields: Object, where: str) -> list[Pair]:
+        """Attributes of a resource or a scope, which are remembered as a whole."""
+        items = list_of(fields, "attributes", where)[: self._max_attributes]
+        return [self._pair(item, f"{where}attributes[{n}]") for n, item in enumerate(items)]
+
+    def _pair(self, item: object, where: str) -> Pair:
+        try:
+            return key_value(item, self.tally)
+        except WrongValue as wrong:
+            wrong.where = f"{where}.{wrong.where}".rstrip(".")
+            raise
+
+    def some(self, items: list[object], where: str) -> list[object]:
+        """As many span events or links as an attribute list may have, and the request has room."""
+        taken = min(len(items), self._max_attributes, self.room)
+        self.room -= taken
+        if taken < len(items):
+            self.tally.touched = True
+            self.tally.cuts[where] = len(items)
+        return items[:taken]
+
+    def clean(self, record: Object) -> None:
+        """Replace what PostgreSQL does not take in all texts of a record, if there may be any."""
+        replaced = scrub(record) if self.dirty else 0
+        if replaced:
+            self.tally.touched = True
+            self.tally.replaced += replaced
+
+    def odd(self) -> Odd | None:
+        """What was odd about the record just read."""
+        return self.tally.take() if self.tally.touched else None

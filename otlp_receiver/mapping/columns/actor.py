@@ -1,0 +1,29 @@
+"""actorId: who acted. An opaque text, no reference into a table of users.
+
+Sources: semantic conventions, registry/user and registry/enduser (both in development; `enduser.id`
+"may be a username, email": redaction makes a joinable token of those); audit: OTEP 0267.
+"""
+
+from otlp_receiver.mapping.columns.texts import Places, word_of
+from storage.record.record import Attribute
+
+AUDIT_KEY = "audit.actor.id"
+KEYS = (AUDIT_KEY, "user.id", "enduser.id", "enduser.pseudo.id", "user.hash", "user.name")
+_NOBODY = frozenset(
+    spelling
+    for word in ("anonymous", "unknown")
+    for spelling in (word, word.capitalize(), word.upper())
+)
+
+
+def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
+    """(actor, source) as one set of attributes names it.
+
+    "anonymous" and "unknown" are nobody, except in an audit record, which states that.
+    """
+    for place, key in places:
+        value = attributes[place].value
+        actor = value if type(value) is str else word_of(value)
+        if actor and (actor not in _NOBODY or key == AUDIT_KEY):
+            return actor, key
+    return None, ""

@@ -1,0 +1,29 @@
+"""correlationId: what ties the records of one undertaking across services.
+
+OpenTelemetry has no such convention; these are the names in use, the nearest one of the semantic
+conventions (registry/messaging) and the captured request headers (lists: the first counts).
+`session.id` is not one: it lives for hours.
+"""
+
+from otlp_receiver.mapping.columns.texts import Places, first_word_of
+from storage.record.record import Attribute
+
+KEYS = (
+    "correlation.id",
+    "correlation_id",
+    "correlationId",
+    "messaging.message.conversation_id",
+    "request.id",
+    "http.request.header.x-correlation-id",
+    "http.request.header.x-request-id",
+)
+
+
+def correlation_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
+    """(correlation id in full, source)."""
+    for place, key in places:
+        value = attributes[place].value
+        word = value if type(value) is str else first_word_of(value)
+        if word:
+            return word, key
+    return None, ""

@@ -1,0 +1,33 @@
+"""The exception that a record reports.
+
+Source: semantic conventions, exceptions/exceptions-logs.md and exceptions-spans.md (both stable).
+"""
+
+from otlp_receiver.mapping.columns.texts import Places, word_of
+from storage.record.canonical import member
+from storage.record.record import Attribute
+
+EVENT_NAME = "exception"
+"""Name of the span event that reports one."""
+FIELDS = (
+    ("exception.type", "type"),
+    ("exception.message", "message"),
+    ("exception.stacktrace", "stacktrace"),
+)
+"""Attribute to name in metadata.exception, in canonical order of those names."""
+
+
+def exception_text(attributes: list[Attribute], places: Places) -> str | None:
+    """`type: message`, or whichever of the two there is."""
+    parts = [
+        word
+        for place, name in places
+        if name != "stacktrace" and (word := word_of(attributes[place].value)) is not None
+    ]
+    return ": ".join(parts) or None
+
+
+def exception_member(attributes: list[Attribute], places: Places) -> bytes:
+    """Metadata's `"exception": {…}`."""
+    members = [member(name, attributes[place].value) for place, name in places]
+    return b'"exception": {' + b", ".join(members) + b"}"

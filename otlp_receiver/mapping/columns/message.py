@@ -1,0 +1,61 @@
+"""message: what a person reads.
+
+Sources: logs/data-model.md, Body and EventName; opentelemetry-specification, common/README.md,
+"AnyValue representation for non-OTLP protocols".
+"""
+
+from otlp_receiver.mapping.columns.exception import exception_text
+from otlp_receiver.mapping.columns.texts import Places, word_of
+from storage.record.canonical import text_of
+from storage.record.record import Attribute, Value
+
+BODY_KEYS = ("message", "msg", "log", "event")
+"""Where loggers that send a map as body put the text."""
+
+_STATUSES = ("UNSET", "OK", "ERROR")
+_MAX_WORDS = 8
+_MAX_WORD_CHARACTERS = 64
+
+
+def message_without_text(
+    body: Value, event_name: str, attributes: list[Attribute], exception: Places
+) -> tuple[str, str]:
+    """(message, source) of a log record whose body is not a text.
+
+    A map speaks by its text; scalars and lists by themselves; without a body the exception speaks,
+    then the event; last the map as JSON.
+    """
+    if isinstance(body, dict):
+        for key in BODY_KEYS:
+            text = body.get(key)
+            if isinstance(text, str) and text:
+                return text, f"body.{key}"
+    elif body is not None and body != "":
+        return text_of(body), "body"
+    if exception:
+        text = exception_text(attributes, exception)
+        if text is not None:
+            return text, "exception"
+    if event_name:
+        return " ".join([event_name, *_short_words(attributes)]), "event_name"
+    return (text_of(body), "body") if isinstance(body, dict) else ("", "nothing")
+
+
+def _short_words(attributes: list[Attribute]) -> list[str]:
+    short = []
+    for attribute in attributes:
+        word = word_of(attribute.value)
+        if word is not None and len(word) <= _MAX_WORD_CHARACTERS:
+            short.append(f"{attribute.key}={word}")
+    return short[:_MAX_WORDS]
+
+
+def message_of_span(name: str, status_code: int, duration_ns: int | None) -> str:
+    """`name STATUS 12.3 ms`.
+
+    >>> message_of_span("GET /", 2, 12_345_678), message_of_span("", 9, None)
+    ('GET / ERROR 12.3 ms', 'unknown UNSET')
+    """
+    status = _STATUSES[status_code] if 0 <= status_code < len(_STATUSES) else _STATUSES[0]
+    text = f"{name or 'unknown'} {status}"
+    return text if duration_ns is None else f"{text} {duration_ns / 1e6:.1f} ms"

@@ -1,0 +1,65 @@
+"""sourceModule: the service, or the part of it, that speaks.
+
+Sources: semantic conventions, registry/service: `unknown_service…` is what an SDK sends when nobody
+named the service, so it names nothing; registry/code: `code.function.name` is fully qualified,
+`code.namespace` its predecessor. Python's scope name is the logger's name.
+"""
+
+from enum import IntEnum
+
+from otlp_receiver.mapping.columns.texts import word_of
+from storage.record.record import Attribute, Value
+
+CHARACTERS = 50
+UNKNOWN = "unknown_service"
+SERVICE_KEY = "service.name"
+CODE_KEYS = ("code.function.name", "code.namespace")
+_SEPARATORS = (".", "::", "#", "\\", "->")
+
+
+class Rank(IntEnum):
+    """The sources, best first; a record's own comes before its scope's and its resource's."""
+
+    KEY = -1
+    """The ingest key's attributes: a sender cannot pass for another, whatever its records say."""
+    ATTRIBUTE = 0
+    """The configured attribute (mapping.source_module_attribute)."""
+    SCOPE_FIRST = 1
+    """The scope's name, for the services in mapping.scope_first (modular monoliths)."""
+    SERVICE = 2
+    SCOPE = 3
+    CODE = 4
+    NOTHING = 5
+
+
+ModulePlaces = tuple[tuple[Rank, int, str], ...]
+
+
+def read(rank: Rank, key: str, value: Value) -> str | None:
+    """The module that one attribute names, if it names one."""
+    word = word_of(value)
+    if word is None or (rank is Rank.SERVICE and word.startswith(UNKNOWN)):
+        return None
+    if key == "code.function.name":
+        return word[: last_separator(word)[0]] or None
+    return word
+
+
+def module_of(
+    attributes: list[Attribute], places: ModulePlaces, stream: tuple[Rank, str, str]
+) -> tuple[str, str]:
+    """(module, source) of a record; `stream` is what its resource and scope have to offer."""
+    best, module, source = stream
+    for rank, place, key in places:
+        if rank > best:
+            break
+        own = read(rank, key, attributes[place].value)
+        if own is not None:
+            return own, key
+    return module, source
+
+
+def last_separator(name: str) -> tuple[int, int]:
+    """Where the last part of a qualified name is parted off: (start, end); (0, 0) if nowhere."""
+    found = [(at, at + len(mark)) for mark in _SEPARATORS if (at := name.rfind(mark)) > 0]
+    return max(found, default=(0, 0), key=lambda place: place[1])

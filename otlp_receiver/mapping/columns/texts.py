@@ -1,0 +1,61 @@
+"""Values as the texts of columns, and texts cut to what a column takes."""
+
+from hashlib import sha256
+
+from storage.record.record import Attribute, Value
+
+_HASH_DIGITS = 8
+
+ID_CHARACTERS = 255
+"""Longest resource_id and actor_id: a B-tree entry takes 2,704 bytes, and ids are far shorter."""
+
+
+def word_of(value: Value) -> str | None:
+    """A scalar as an id or a name; None for what names nothing (empty, flags, maps).
+
+    >>> word_of("u-42"), word_of(42), word_of(""), word_of(True), word_of({"a": 1})
+    ('u-42', '42', None, None, None)
+    """
+    if type(value) is str:
+        return value or None
+    if type(value) is int:
+        return str(value)
+    return None
+
+
+def first_word_of(value: Value) -> str | None:
+    """The same, and of a list (a repeated header) its first element."""
+    if type(value) is list and value:
+        return word_of(value[0])
+    return word_of(value)
+
+
+def fit(text: str, characters: int) -> str:
+    """`text`, or where it is longer its beginning and a hash, so that two of them stay two.
+
+    >>> fit("a" * 12, 12), fit("a" * 13, 12)
+    ('aaaaaaaaaaaa', 'aaa-a689d786')
+    """
+    if len(text) <= characters:
+        return text
+    digest = sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{text[: characters - _HASH_DIGITS - 1]}-{digest}"
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """`text` cut to `max_bytes` of UTF-8 at a character; the size before belongs into metadata."""
+    return text.encode()[:max_bytes].decode(errors="ignore")
+
+
+def words(attributes: list[Attribute], places: "Places") -> tuple[str | None, str]:
+    """The first of the attributes at `places` that says something, and its name."""
+    for place, key in places:
+        value = attributes[place].value
+        word = value if type(value) is str else word_of(value)
+        if word:
+            return word, key
+    return None, ""
+
+
+Places = tuple[tuple[int, str], ...]
+"""Where in a record's attributes the sources of one column stand, best first, and their names."""

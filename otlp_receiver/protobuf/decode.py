@@ -1,0 +1,384 @@
+"""OTLP protobuf -> Export. Bytes that are no protobuf are BadPayload with the field path.
+
+Source: opentelemetry-proto v1. Everything that a sender may leave out or get wrong within a value
+is forgiven (wire.py); JSON (decode_json.py) makes the same Export, mapping is written once.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, NoReturn
+
+from google.protobuf.message import DecodeError
+from mypy_extensions import i64
+
+from config.settings import LimitSettings
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import (
+    Export,
+    Fresh,
+    Group,
+    HeadKey,
+    Odd,
+    RawEvent,
+    RawLink,
+    RawLog,
+    RawSpan,
+    RawStream,
+    Reject,
+    Stream,
+    Tallies,
+)
+from otlp_receiver.mapping.reasons import TOO_MANY
+from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
+from otlp_receiver.protobuf.bombs import refuse_protobuf_bomb
+from otlp_receiver.protobuf.descriptors import LogRecord, LogsRequest, TracesRequest
+from otlp_receiver.protobuf.locate import where_it_breaks
+from otlp_receiver.protobuf.walk import LOG_RECORD, Fields, Scope, field, read, scopes_of
+from otlp_receiver.protobuf.wire import LENGTH, Malformed, any_value, fields, key_value
+from otlp_receiver.tally import Tally
+from storage.record.record import Attribute
+
+_fields = attrgetter(
+    "severity_number",
+    "severity_text",
+    "flags",
+    "event_name",
+    "dropped_attributes_count",
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "trace_id",
+    "span_id",
+    "body",
+    "attributes",
+)
+_UINT32 = 0xFFFF_FFFF
+WALKS: Final = not __file__.endswith(".py")
+"""Whether this module is compiled. Interpreted, the walk takes longer than protobuf's parser."""
+
+
+class ProtobufReader:
+    """Reads one request; made anew for each."""
+
+    def __init__(self, memos: Memos, limits: LimitSettings, *, walks: bool = WALKS) -> None:
+        """Of requests within these limits.
+
+        Args:
+            memos: what the codec remembers.
+            limits: of records and values.
+            walks: whether to read logs by walk.py where that is possible; the answer is the same.
+        """
+        self._memos = memos
+        self._young = memos.attributes.young
+        self._known = memos.attributes.young.get
+        self._walks = walks
+        self._fields = Fields()
+        self._max_attributes = limits.attributes
+        self._room = limits.request_rows
+        self._tally = Tally(limits.depth)
+        self._tallies = Tallies()
+
+    def logs(self, body: bytes) -> Export:
+        """An ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
+        refuse_protobuf_bomb(body)
+        scopes = scopes_of(body) if self._walks else None
+        if scopes is not None:
+            return Export(self._tallies, logs=self._walked_groups(body, scopes))
+        request = _parsed(LogsRequest, body, LogsRequest, body)
+        return Export(self._tallies, logs=self._log_groups(request))
+
+    def traces(self, body: bytes) -> Export:
+        """An ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
+        refuse_protobuf_bomb(body)
+        request = _parsed(TracesRequest, body, TracesRequest, body)
+        return Export(self._tallies, spans=self._span_groups(request))
+
+    def _walked_groups(
+        self, body: bytes, scopes: list[Scope]
+    ) -> Iterator[Group[RawStream | Stream, RawLog]]:
+        for scope in scopes:
+            at = f"resource_logs[{scope.of.place}]"
+            scope_at = f"{at}.scope_logs[{scope.place}]"
+            taken = len(self._admit(range(scope.records), f"{scope_at}.log_records"))
+            if taken:
+                stream = self._stream(scope.of, scope, at, scope_at)
+                yield Group(stream, self._walked_rows(body, scope, taken, scope_at))
+
+    def _walked_rows(self, body: bytes, scope: Scope, taken: int, where: str) -> Iterator[RawLog]:
+        at = scope.begin
+        place = 0
+        try:
+            while place < taken:
+                is_record = body[at] == LOG_RECORD
+                begin, at = field(body, at + 1, scope.end)
+                if is_record:
+                    yield self._walked_row(body, begin, at)
+                    place += 1
+        except Malformed as bad:
+            _refuse(bad, f"{where}.log_records[{place}]", "body")
+
+    def _walked_row(self, body: bytes, begin: i64, end: i64) -> RawLog:
+        """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        fields = self._fields
+        if not read(body, begin, end, fields):
+            return self._log_row(_parsed(LogRecord, body[begin:end], LogsRequest, body))
+        raws = fields.attributes
+        head = (fields.number, fields.text, fields.flags, fields.event_name, fields.dropped)
+        times = (fields.time_ns, fields.observed_ns)
+        ids = (fields.trace_id, fields.span_id)
+        value = body[fields.body_begin : fields.body_end]
+        return self._row(head, times, ids, value, raws, [self._young.get(raw) for raw in raws])
+
+    def _log_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawLog]]:
+        for i, resource in enumerate(request.resource_logs):
+            at = f"resource_logs[{i}]"
+            for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
+                scope_at = f"{at}.scope_logs[{j}]"
+                records = self._admit(scope.log_records, f"{scope_at}.log_records")
+                if records:
+                    stream = self._stream(resource, scope, at, scope_at)
+                    yield Group(stream, self._log_rows(records, scope_at))
+
+    def _span_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawSpan]]:
+        for i, resource in enumerate(request.resource_spans):
+            at = f"resource_spans[{i}]"
+            for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
+                scope_at = f"{at}.scope_spans[{j}]"
+                spans = self._admit(scope.spans, f"{scope_at}.spans")
+                if spans:
+                    stream = self._stream(resource, scope, at, scope_at)
+                    yield Group(stream, self._spans(spans, scope_at))
+
+    def _admit(self, records: Any, where: str) -> Any:
+        """Those records that the request still has room for; the others are rejected."""
+        sent, taken = len(records), min(len(records), self._room)
+        self._room -= taken
+        if taken < sent:
+            first = self._tallies.received + taken
+            reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
+            self._tallies.rejects.append(reject)
+        self._tallies.received += sent
+        return records if taken == sent else records[:taken]
+
+    def _some(self, items: Any, where: str) -> Any:
+        """As many span events or links as an attribute list may have, and the request has room."""
+        taken = min(len(items), self._max_attributes, self._room)
+        self._room -= taken
+        if taken < len(items):
+            self._tally.touched = True
+            self._tally.cuts[where] = len(items)
+        return items[:taken]
+
+    def _log_rows(self, records: Iterable[Any], where: str) -> Iterator[RawLog]:
+        place = 0
+        try:
+            for record in records:
+                yield self._log_row(record)
+                place += 1
+        except Malformed as bad:
+            _refuse(bad, f"{where}.log_records[{place}]", "body")
+
+    def _log_row(self, record: Any) -> RawLog:
+        """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        (
+            number,
+            text,
+            flags,
+            event_name,
+            dropped,
+            time_ns,
+            observed_ns,
+            trace_id,
+            span_id,
+            bodies,
+            raws,
+        ) = _fields(record)
+        head = (number, text, flags, event_name, dropped)
+        body = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+        times, ids = (time_ns, observed_ns), (trace_id, span_id)
+        return self._row(head, times, ids, body, raws, list(map(self._known, raws)))
+
+    def _row(  # noqa: PLR0917 - hot: names cost
+        self,
+        head: HeadKey,
+        times: tuple[int, int],
+        ids: tuple[bytes, bytes],
+        body: bytes,
+        raws: Any,
+        attributes: list[Attribute | None],
+    ) -> RawLog:
+        """The row of a record's fields, its attributes as far as the younger memo knows them."""
+        fresh: list[Fresh] = []
+        if None in attributes:
+            self._miss(attributes, raws, "attributes", fresh)
+        tally = self._tally
+        value = any_value(body, tally)
+        odd = None
+        if tally.touched or len(attributes) > self._max_attributes:
+            odd = self._odd(attributes)
+        return head, times[0], times[1], ids[0], ids[1], value, attributes, fresh, odd
+
+    def _miss(
+        self, attributes: list[Attribute | None], raws: Any, where: str, fresh: list[Fresh]
+    ) -> None:
+        """Find in the older memo, or decode into `fresh`, those that the younger memo lacks."""
+        tally = self._tally
+        for place, known in enumerate(attributes):
+            if known is not None:
+                continue
+            if place >= self._max_attributes:
+                break  # the rest will be cut
+            raw = raws[place]
+            older = attributes[place] = self._memos.attributes.older(raw)
+            if older is not None:
+                continue
+            try:
+                pair = key_value(raw, tally)
+            except Malformed as bad:
+                bad.where = f"{where}[{place}]"
+                raise
+            # What was replaced has to be counted each time it comes: never remembered.
+            remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
+            fresh.append((attributes, place, raw if remember else None, pair, where))
+
+    def _attributes(self, raws: Any, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
+        """Attributes of a span, an event or a link; those not known yet are added to `fresh`."""
+        attributes = list(map(self._memos.attributes.young.get, raws))
+        if not all(attributes):
+            self._miss(attributes, raws, where, fresh)
+        limit = self._max_attributes
+        if len(attributes) > limit:
+            self._tally.touched = True
+            self._tally.cuts[where] = len(attributes)
+            del attributes[limit:]
+        return attributes
+
+    def _odd(self, attributes: list[Attribute | None]) -> Odd:
+        limit = self._max_attributes
+        if len(attributes) > limit:
+            self._tally.cuts["attributes"] = len(attributes)
+            del attributes[limit:]
+        return self._tally.take()
+
+    def _spans(self, spans: Iterable[Any], where: str) -> Iterator[RawSpan]:
+        for place, span in enumerate(spans):
+            yield self._span(span, f"{where}.spans[{place}]")
+
+    def _span(self, span: Any, where: str) -> RawSpan:
+        fresh: list[Fresh] = []
+        try:
+            attributes = self._attributes(span.attributes, "attributes", fresh)
+            events = [
+                self._event(event, f"events[{n}]", fresh)
+                for n, event in enumerate(self._some(span.events, "events"))
+            ]
+            links = [
+                self._link(link, f"links[{n}]", fresh)
+                for n, link in enumerate(self._some(span.links, "links"))
+            ]
+        except Malformed as bad:
+            _refuse(bad, where, "attributes")
+        status = span.status
+        return RawSpan(
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            parent_span_id=span.parent_span_id,
+            trace_state=span.trace_state,
+            flags=span.flags,
+            name=span.name,
+            kind=span.kind,
+            start_ns=span.start_time_unix_nano,
+            end_ns=span.end_time_unix_nano,
+            attributes=attributes,
+            dropped=span.dropped_attributes_count,
+            events=events,
+            dropped_events=span.dropped_events_count,
+            links=links,
+            dropped_links=span.dropped_links_count,
+            status_code=status.code,
+            status_message=status.message,
+            fresh=fresh,
+            odd=self._tally.take() if self._tally.touched else None,
+        )
+
+    def _event(self, event: Any, where: str, fresh: list[Fresh]) -> RawEvent:
+        attributes = self._attributes(event.attributes, f"{where}.attributes", fresh)
+        return RawEvent(
+            event.time_unix_nano, event.name, attributes, event.dropped_attributes_count
+        )
+
+    def _link(self, link: Any, where: str, fresh: list[Fresh]) -> RawLink:
+        attributes = self._attributes(link.attributes, f"{where}.attributes", fresh)
+        return RawLink(
+            link.trace_id,
+            link.span_id,
+            link.trace_state,
+            attributes,
+            link.flags,
+            link.dropped_attributes_count,
+        )
+
+    def _stream(self, resource: Any, scope: Any, at: str, scope_at: str) -> RawStream | Stream:
+        raw_resource, raw_scope = b"".join(resource.resource), b"".join(scope.scope)
+        key = (raw_resource, raw_scope, resource.schema_url, scope.schema_url)
+        known = self._memos.streams.find(key)
+        if known is not None:
+            return known
+        short = len(raw_resource) + len(raw_scope) <= MAX_STREAM_KEY_BYTES
+        stream = RawStream(
+            key if short else None,
+            resource_schema_url=resource.schema_url,
+            scope_schema_url=scope.schema_url,
+        )
+        try:
+            self._read_resource(raw_resource, stream)
+        except Malformed as bad:
+            _refuse(bad, at, "resource")
+        try:
+            self._read_scope(raw_scope, stream)
+        except Malformed as bad:
+            _refuse(bad, scope_at, "scope")
+        if self._tally.touched:
+            stream.odd = self._tally.take()
+            stream.memo_key = None
+        return stream
+
+    def _read_resource(self, raw: bytes, stream: RawStream) -> None:
+        for number, wire_type, content in fields(raw):
+            if isinstance(content, int):
+                if number == 2:
+                    stream.resource_dropped = content & _UINT32
+            elif (
+                number == 1 and wire_type == LENGTH and len(stream.resource) < self._max_attributes
+            ):
+                stream.resource.append(key_value(content, self._tally))
+
+    def _read_scope(self, raw: bytes, stream: RawStream) -> None:
+        for number, wire_type, content in fields(raw):
+            if isinstance(content, int):
+                if number == 4:
+                    stream.scope_dropped = content & _UINT32
+            elif wire_type != LENGTH:
+                continue
+            elif number == 1:
+                stream.scope_name = content
+            elif number == 2:
+                stream.scope_version = content
+            elif number == 3 and len(stream.scope) < self._max_attributes:
+                stream.scope.append(key_value(content, self._tally))
+
+
+def _parsed(message_class: Any, raw: bytes, request_class: Any, body: bytes) -> Any:
+    """A message of a request, or the whole of it."""
+    try:
+        return message_class.FromString(raw)
+    except DecodeError:
+        where, what = where_it_breaks(request_class.DESCRIPTOR, body)
+        raise BadPayload(f"the body is not a protobuf export: {what}", where=where) from None
+
+
+def _refuse(bad: Malformed, where: str, otherwise: str) -> NoReturn:
+    """`otherwise`: the field when the error does not name one."""
+    raise BadPayload(
+        f"the body is not a protobuf export: {bad}", where=f"{where}.{bad.where or otherwise}"
+    ) from None

@@ -1,0 +1,248 @@
+"""Protobuf bytes of AnyValue and KeyValue, read without ever refusing a value for being odd.
+
+Why a walk of our own: stock protobuf refuses bad UTF-8 and deep nesting, for the whole request.
+Bytes that are no protobuf raise Malformed; decode.py adds where. Two ways through: `key_value` and
+`any_value` know the usual shapes by their first bytes, everything else takes `fields`.
+Source: protobuf.dev "Encoding"; opentelemetry-proto common.proto.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+
+from otlp_receiver.tally import MAX_NODES, TOO_DEEP, Tally, text_of
+from storage.record.record import Value
+
+VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
+MAX_GROUP_DEPTH = 100
+_unpack_double = Struct("<d").unpack
+_INT64_SIGN = 1 << 63
+_TAG_LIMIT = 1 << 32
+_FLAT_STRING, _FLAT_BOOL, _FLAT_INT, _FLAT_DOUBLE = 0x0A, 0x10, 0x18, 0x21
+
+
+class Malformed(ValueError):
+    """Bytes that are not protobuf; the message says what is wrong, never the bytes."""
+
+    def __init__(self, what: str, where: str = "") -> None:
+        super().__init__(what)
+        self.where = where
+        """Where in the record, when the raiser knew."""
+
+
+def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
+    """A KeyValue; without key it is "", without value None.
+
+    opentelemetry-proto, common.proto: "It is valid for all values to be unspecified".
+    """
+    # The shape that every SDK sends: 0a len key 12 len value, both shorter than 128 bytes.
+    size = len(raw)
+    if size > 3 and raw[0] == 0x0A and (at := raw[1] + 2) < size - 1 and raw[at] == 0x12:
+        value_size = raw[at + 1]
+        if value_size < 0x80 and at < 0x82 and at + 2 + value_size == size:
+            key = text_of(raw[2:at], tally)
+            # And of these shapes the usual one: a short text.
+            if value_size > 1 and raw[at + 2] == _FLAT_STRING and raw[at + 3] == value_size - 2:
+                return key, text_of(raw[at + 4 :], tally)
+            return key, any_value(raw[at + 2 :], tally, depth)
+    raw_key = b""
+    values: list[bytes] = []
+    for number, wire_type, content in fields(raw):
+        if wire_type == LENGTH and isinstance(content, bytes):
+            if number == 1:
+                raw_key = content
+            elif number == 2:
+                values.append(content)
+        elif number == 3 and wire_type == VARINT:
+            tally.strindex()
+    return text_of(raw_key, tally), any_value(b"".join(values), tally, depth)
+
+
+def any_value(  # noqa: PLR0911 - the hot path
+    raw: bytes, tally: Tally, depth: int = 0
+) -> Value:
+    """An AnyValue as Python; empty is None. Of the oneof's members the last wins.
+
+    `depth` counts the maps and lists around it. Beyond `tally.max_depth` a container becomes a
+    mark: an exporter's bug must not cost the record, a deeper limit helps nobody who reads.
+    """
+    size = len(raw)
+    if not size:
+        return None
+    # The usual shapes: one scalar member that fills the message.
+    first = raw[0]
+    if first == _FLAT_STRING and size > 1:
+        if raw[1] == size - 2 < 0x80:
+            return text_of(raw[2:], tally)
+        if size > 130 and raw[2] < 0x80 and (raw[1] & 0x7F | raw[2] << 7) == size - 3:
+            return text_of(raw[3:], tally)
+    elif first == _FLAT_INT and size == 2 and raw[1] < 0x80:
+        return raw[1]
+    elif first == _FLAT_DOUBLE and size == 9:
+        number: float = _unpack_double(raw[1:])[0]
+        return number
+    elif first == _FLAT_BOOL and size == 2 and raw[1] < 2:
+        return raw[1] == 1
+    return _any_value(raw, tally, depth)
+
+
+def _any_value(raw: bytes, tally: Tally, depth: int) -> Value:
+    """Any message at all: every order, repetition and merger that protobuf allows."""
+    member = 0
+    parts: list[bytes] = []
+    scalar: int | bytes = 0
+    for number, wire_type, content in fields(raw):
+        if _WIRE_TYPES.get(number) != wire_type:
+            continue
+        if number != member:
+            parts = []
+        member, scalar = number, content
+        if isinstance(content, bytes) and (number in {5, 6}):
+            parts.append(content)
+    if member in {5, 6}:
+        return _container(member, b"".join(parts), tally, depth + 1)
+    if member == 8:
+        tally.strindex()
+        return None
+    return _scalar(member, scalar, tally)
+
+
+_WIRE_TYPES = {
+    1: LENGTH,
+    2: VARINT,
+    3: VARINT,
+    4: FIXED64,
+    5: LENGTH,
+    6: LENGTH,
+    7: LENGTH,
+    8: VARINT,
+}
+"""AnyValue's members; one with another wire type is an unknown field, as protobuf has it."""
+
+
+def _scalar(member: int, content: int | bytes, tally: Tally) -> Value:
+    if isinstance(content, bytes):
+        return text_of(content, tally) if member == 1 else _bytes_or_double(member, content)
+    if member == 2:
+        return content != 0
+    return signed(content) if member == 3 else None
+
+
+def _bytes_or_double(member: int, content: bytes) -> Value:
+    if member == 4:
+        number: float = _unpack_double(content)[0]
+        return number
+    return content
+
+
+def _container(member: int, raw: bytes, tally: Tally, depth: int) -> Value:
+    if depth > tally.max_depth:
+        tally.cut("too_deep")
+        return TOO_DEEP
+    if depth == 1:
+        tally.nodes = MAX_NODES
+    elements: list[Value] = []
+    pairs: dict[str, Value] = {}
+    for number, wire_type, content in fields(raw):
+        if number != 1 or wire_type != LENGTH:
+            continue
+        tally.nodes -= 1
+        if tally.nodes < 0:
+            tally.cut("too_many_elements")
+            continue
+        assert isinstance(content, bytes)
+        if member == 5:
+            elements.append(any_value(content, tally, depth))
+        else:
+            key, value = key_value(content, tally, depth)
+            pairs[key] = value
+    return elements if member == 5 else pairs
+
+
+def signed(number: int) -> int:
+    """A varint as the int64 that it stands for."""
+    return number - (1 << 64) if number >= _INT64_SIGN else number
+
+
+def fields(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+    """(number, wire type, content) of each field of a message, groups left out.
+
+    Content is an int for varints, bytes otherwise. Raises Malformed where protobuf
+    would refuse: cut off, a varint of more than ten bytes, field number 0, wire types 6 and 7.
+    """
+    at, size = 0, len(raw)
+    while at < size:
+        tag, at = _varint(raw, at)
+        number, wire_type = tag >> 3, tag & 7
+        if tag >= _TAG_LIMIT or not number:
+            raise Malformed("a field number that does not exist")
+        if wire_type == VARINT:
+            value, at = _varint(raw, at)
+            yield number, wire_type, value
+        elif wire_type == LENGTH:
+            length, at = _varint(raw, at)
+            end = at + length
+            if end > size:
+                raise Malformed("a field that is longer than its message")
+            yield number, wire_type, raw[at:end]
+            at = end
+        elif wire_type == GROUP:
+            at = _after_group(raw, at, number)
+        else:
+            end = _after_fixed(size, at, wire_type)
+            yield number, wire_type, raw[at:end]
+            at = end
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """A varint and the place after it; padded ones too, cut to 64 bits."""
+    try:
+        byte = raw[at]
+        if byte < 0x80:
+            return byte, at + 1
+        value, shift = byte & 0x7F, 7
+        for place in range(at + 1, at + 10):
+            byte = raw[place]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value & 0xFFFF_FFFF_FFFF_FFFF, place + 1
+            shift += 7
+    except IndexError:
+        raise Malformed("cut off within a number") from None
+    raise Malformed("a number of more than ten bytes")
+
+
+def _after_fixed(size: int, at: int, wire_type: int) -> int:
+    if wire_type not in {FIXED64, FIXED32}:
+        raise Malformed("a wire type that does not exist")
+    end = at + (8 if wire_type == FIXED64 else 4)
+    if end > size:
+        raise Malformed("cut off within a number")
+    return end
+
+
+def _after_group(raw: bytes, at: int, number: int) -> int:
+    """The place after a group; OTLP has none, so whatever it holds is unknown."""
+    size = len(raw)
+    open_groups = [number]
+    while open_groups:
+        tag, at = _varint(raw, at)
+        number, wire_type = tag >> 3, tag & 7
+        if tag >= _TAG_LIMIT or not number:
+            raise Malformed("a field number that does not exist")
+        if wire_type == VARINT:
+            _, at = _varint(raw, at)
+        elif wire_type == LENGTH:
+            length, at = _varint(raw, at)
+            at += length
+            if at > size:
+                raise Malformed("a field that is longer than its message")
+        elif wire_type == GROUP:
+            open_groups.append(number)
+            if len(open_groups) > MAX_GROUP_DEPTH:
+                raise Malformed("groups nested too deep")
+        elif wire_type == END_GROUP:
+            if open_groups.pop() != number:
+                raise Malformed("a group that ends where another began")
+        else:
+            at = _after_fixed(size, at, wire_type)
+    return at

@@ -1,0 +1,69 @@
+"""The limits of attributes (settings, limits.*): what is longer is cut and noted, never refused."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from config.settings import LimitSettings
+from otlp_receiver.export import Pair
+from otlp_receiver.mapping.columns.texts import cut, fit
+from storage.record.record import Attribute, Hit, Value
+
+
+class RedactorLike(Protocol):
+    """What the codec asks of storage.redaction.Redactor."""
+
+    def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
+        """A text on its own."""
+
+    def attribute(self, key: str, value: Value) -> Attribute:
+        """A key and its value."""
+
+    def records(
+        self, asked: Sequence[tuple[str | None, Sequence[Pair]]]
+    ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
+        """Messages, and some attributes beside each, in one pass."""
+
+
+class Limiter:
+    """Cuts redacted attributes; makes new ones through the redactor, as all are made."""
+
+    def __init__(self, redactor: RedactorLike, limits: LimitSettings) -> None:
+        self._redactor = redactor
+        self._limits = limits
+        self.least = min(limits.key_bytes, limits.value_bytes)
+        """Bytes of JSON up to which an attribute is within the limits for certain."""
+
+    def shorten(self, attribute: Attribute, sizes: dict[str, int]) -> Attribute:
+        """The attribute within the limits; what was cut goes to `sizes`, by key.
+
+        It is redacted, so that redacting what is left of it changes nothing.
+        """
+        limits = self._limits
+        key = attribute.key
+        size = len(key.encode())
+        if size > limits.key_bytes:
+            key = fit(key, limits.key_bytes // 4)  # characters take up to four bytes
+            sizes[f"{key} (key)"] = size
+        cuts: list[int] = []
+        value = _short(attribute.value, limits.value_bytes, cuts)
+        if cuts:
+            sizes[key] = sum(cuts)
+        return self._redactor.attribute(key, value) if sizes else attribute
+
+
+def _short(value: Value, max_bytes: int, cuts: list[int]) -> Value:
+    """`value` with each text and each byte string cut to `max_bytes`; sizes go to `cuts`."""
+    if isinstance(value, str):
+        size = len(value) if value.isascii() else len(value.encode())
+        if size > max_bytes:
+            cuts.append(size)
+            return cut(value, max_bytes)
+        return value
+    if isinstance(value, bytes) and len(value) > max_bytes:
+        cuts.append(len(value))
+        return value[:max_bytes]
+    if isinstance(value, list):
+        return [_short(item, max_bytes, cuts) for item in value]
+    if isinstance(value, dict):
+        return {key: _short(item, max_bytes, cuts) for key, item in value.items()}
+    return value

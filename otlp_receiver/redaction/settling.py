@@ -1,0 +1,123 @@
+"""Messages and new attributes of some records, redacted in one call and put where they belong."""
+
+from collections.abc import Hashable
+from typing import Final, TypeAlias
+
+from otlp_receiver.export import Fresh, Mark, Odd, Pair
+from otlp_receiver.memos import Memos
+from otlp_receiver.redaction.limiting import Limiter, RedactorLike
+from storage.record.record import Attribute
+
+TOGETHER: Final = 50
+"""Records that the redactor is asked about at once: its first pass costs a call for all of them."""
+
+Ask: TypeAlias = "tuple[str | None, list[Fresh], list[Mark], Odd | None]"
+"""Of one record: the message, what is new beside it; the marks so far, to be added to; odd."""
+
+_NO_PAIRS: Final[list[Pair]] = []
+
+
+class Settler:
+    """Its state is the memos."""
+
+    def __init__(self, redactor: RedactorLike, limiter: Limiter, memos: Memos) -> None:
+        self._redactor = redactor
+        self._limiter = limiter
+        self._memos = memos
+
+    def __call__(self, asks: list[Ask]) -> list[tuple[str | None, Odd | None]]:
+        """Redact each message and what is new beside it, and put each where it belongs."""
+        questions: list[tuple[str | None, list[Pair]]] = []
+        pending: list[list[Fresh]] = []
+        again: list[tuple[int, Fresh]] = []
+        met: set[Hashable] = set()
+        for place, (text, fresh, marks, _) in enumerate(asks):
+            if fresh:
+                fresh = self._unknown(fresh, place, marks, met, again)  # noqa: PLW2901
+            pending.append(fresh)
+            questions.append((text, [item[3] for item in fresh] if fresh else _NO_PAIRS))
+        settled: list[tuple[str | None, Odd | None]] = []
+        for place, (text, hits, made) in enumerate(self._redactor.records(questions)):
+            _, _, marks, odd = asks[place]
+            if hits:
+                marks.extend([("message", rule, count) for rule, count in hits])
+            if made:
+                new = pending[place]
+                for index, attribute in enumerate(made):
+                    odd = self._keep(attribute, new[index], marks, odd)
+            settled.append((text, odd))
+        for place, item in again:
+            self._settle_again(item, place, asks, settled)
+        return settled
+
+    def _unknown(
+        self,
+        fresh: list[Fresh],
+        place: int,
+        marks: list[Mark],
+        met: set[Hashable],
+        again: list[tuple[int, Fresh]],
+    ) -> list[Fresh]:
+        """Those that have to be redacted: not known from before, not met in this slice already."""
+        unknown: list[Fresh] = []
+        for item in fresh:
+            key = item[2]
+            if key is not None:
+                if key in met:
+                    again.append((place, item))
+                    continue
+                known = self._memos.marked.find(key)
+                if known is not None:
+                    _place(known, item, marks)
+                    continue
+                met.add(key)
+            unknown.append(item)
+        return unknown
+
+    def _settle_again(
+        self,
+        item: Fresh,
+        place: int,
+        asks: list[Ask],
+        settled: list[tuple[str | None, Odd | None]],
+    ) -> None:
+        """Settle what an earlier record of the same slice had as well, by what is known since."""
+        key, marks = item[2], asks[place][2]
+        known = self._memos.attributes.find(key) or self._memos.marked.find(key)
+        if known is not None:
+            _place(known, item, marks)
+            return
+        text, odd = settled[place]
+        attribute = self._redactor.attribute(*item[3])
+        settled[place] = text, self._keep(attribute, item, marks, odd)
+
+    def _keep(
+        self, attribute: Attribute, item: Fresh, marks: list[Mark], odd: Odd | None
+    ) -> Odd | None:
+        """Put an attribute where it belongs, within the limits, and remember it."""
+        target, place, memo_key, _, where = item
+        _place(attribute, item, marks)
+        size = len(attribute.json)
+        if size > self._limiter.least:
+            cuts: dict[str, int] = {}
+            target[place] = self._limiter.shorten(attribute, cuts)
+            if cuts:
+                return note_cuts(cuts, f"{where}.", odd)
+        if memo_key is not None:
+            memo = self._memos.marked if attribute.hits else self._memos.attributes
+            memo.add(memo_key, attribute, 3 * size)
+        return odd
+
+
+def _place(attribute: Attribute, item: Fresh, marks: list[Mark]) -> None:
+    target, place, _, _, where = item
+    target[place] = attribute
+    for rule, count in attribute.hits:
+        marks.append((f"{where}.{attribute.key}", rule, count))
+
+
+def note_cuts(cuts: dict[str, int], where: str, odd: Odd | None) -> Odd:
+    """What was cut from an attribute that stands at `where`."""
+    odd = odd or Odd()
+    odd.cuts.update({f"{where}{key}": size for key, size in cuts.items()})
+    return odd

@@ -1,0 +1,60 @@
+"""What reading the values of one record had to change: bad text, nesting too deep, limits."""
+
+from otlp_receiver.export import Odd
+
+MAX_NODES = 100_000
+"""Elements of lists and maps that one value keeps; a body of 64 MiB can hold 30 million."""
+TOO_DEEP = "[cut: nested too deep]"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class Tally:
+    """What reading the values of one record had to change."""
+
+    __slots__ = ("cuts", "max_depth", "nodes", "replaced", "strindexes", "touched")
+
+    def __init__(self, max_depth: int) -> None:
+        self.max_depth = max_depth
+        self.nodes = MAX_NODES
+        self.clear()
+
+    def clear(self) -> None:
+        """Ready for the next record."""
+        self.touched = False
+        self.replaced = 0
+        self.strindexes = 0
+        self.cuts: dict[str, int] = {}
+
+    def cut(self, what: str) -> None:
+        """Note that something was left out because of a limit."""
+        self.touched = True
+        self.cuts[what] = self.cuts.get(what, 0) + 1
+
+    def take(self) -> Odd:
+        """What was odd about the record just read; ready for the next one."""
+        odd = Odd(self.replaced, self.strindexes, self.cuts)
+        self.clear()
+        return odd
+
+    def strindex(self) -> None:
+        """Note a reference into a string table, which logs and traces do not have."""
+        self.touched = True
+        self.strindexes += 1
+
+
+def text_of(raw: bytes, tally: Tally) -> str:
+    """UTF-8 text; each bad sequence and each NUL becomes U+FFFD and is counted.
+
+    PostgreSQL takes neither in text or jsonb.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode(errors="replace")
+        tally.touched = True
+        tally.replaced += text.count(REPLACEMENT) - raw.count(b"\xef\xbf\xbd")
+    if "\0" in text:
+        tally.touched = True
+        tally.replaced += text.count("\0")
+        text = text.replace("\0", REPLACEMENT)
+    return text

@@ -1,0 +1,5 @@
+"""From a search to its records: which segments, in which order, by which statement.
+
+In: a Filter, order, limit, cursor. Out: pages, counts, streams of rows.
+Imports `language` and `auth`; never the API.
+"""

@@ -1,0 +1,98 @@
+"""Which questions have to read records, and which have an index that finds them. Pure."""
+
+from query.language.parser import conjuncts
+from storage.filtering.conditions import is_needle
+from storage.filtering.filters import (
+    And,
+    AttrCompare,
+    AttrEquals,
+    AttrPrefix,
+    AttrPresent,
+    AttrRegex,
+    FieldEquals,
+    FieldIn,
+    Filter,
+    Not,
+    Or,
+    Regex,
+    Text,
+)
+from storage.filtering.prune import Leaf
+from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID, Field
+
+_INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
+_UNORDERED = frozenset({ID, TRACE_ID, CORRELATION_ID})
+_WORDS = Text | Regex | AttrRegex | AttrPrefix
+_NEVER_INDEXED = AttrRegex | AttrPrefix | AttrCompare | AttrPresent
+_UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
+
+
+def is_reading(where: Filter) -> bool:
+    """Whether records are read for their text, with nothing that finds them at once."""
+    return _has(where, _WORDS) and not any(map(_finds, conjuncts(where)))
+
+
+def is_reading_unsealed(where: Filter) -> bool:
+    """The same in a segment that has no index on texts and attributes yet."""
+    return _has(where, _UNSEALED) and not any(map(_finds, conjuncts(where)))
+
+
+def is_scan(where: Filter, leaf: Leaf) -> bool:
+    """Whether all records of a leaf are read for it where only few are wanted."""
+    if not leaf.is_sealed:
+        return is_reading_unsealed(where)
+    if any(map(_finds, conjuncts(where))):
+        return False
+    return _has(where, _NEVER_INDEXED) or (not leaf.has_trigrams and _has(where, Text | Regex))
+
+
+def is_found_by_id(where: Filter) -> bool:
+    """Whether one index finds the records at once, in every leaf."""
+    return any(map(_finds, conjuncts(where)))
+
+
+def is_unordered_id(where: Filter) -> bool:
+    """Whether the index that finds the records at once does not have them in order of time."""
+    return any(_finds(item, _UNORDERED) for item in conjuncts(where))
+
+
+def is_word_needle(where: Filter) -> bool:
+    """Whether a word is wanted that hardly any record has."""
+    return any(map(_is_rare_word, conjuncts(where)))
+
+
+def _is_rare_word(condition: Filter) -> bool:
+    match condition:
+        case Text():
+            return is_needle(condition)
+        case Or(of):
+            return bool(of) and all(map(_is_rare_word, of))
+        case _:
+            return False
+
+
+def is_open_text(where: Filter) -> bool:
+    """Whether only words of the message select: for rare ones the planner may walk for ever."""
+    return any(isinstance(item, Text | Regex) for item in conjuncts(where))
+
+
+def _has(condition: Filter, kinds: object) -> bool:
+    match condition:
+        case And(of) | Or(of):
+            return any(_has(item, kinds) for item in of)
+        case Not(of):
+            return _has(of, kinds)
+        case _:
+            return isinstance(condition, kinds)  # type: ignore[arg-type]
+
+
+def _finds(condition: Filter, by: frozenset[Field] = _INDEXED) -> bool:
+    match condition:
+        case FieldEquals(field) | FieldIn(field):
+            return field in by
+        case Or(of):
+            return bool(of) and all(_finds(item, by) for item in of)
+        case And(of):
+            return any(_finds(item, by) for item in of)
+        case _:
+            return False

@@ -1,0 +1,73 @@
+"""Everything that a filter selects, leaf by leaf, in short statements.
+
+No statement holds a snapshot or a connection longer than one piece takes to read, so a slow
+client costs neither; memory is one piece. Rows are in order within a segment. A record that was
+visible when the export began is in it exactly once.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+from query.planning.compile import LeafFilter, Order, compile_wave
+from query.planning.pages import Pages, key_of, plan
+from storage.database.read import LeafGone, Reader, Row, Session, Statement, Stream, Streams
+from storage.filtering.filters import Filter
+from storage.filtering.resolve import resolve
+
+PIECE_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows and the streams that they name."""
+
+    rows: list[Row]
+    streams: dict[int, Stream]
+
+
+class Export:
+    """Reads what a filter selects, piece by piece."""
+
+    def __init__(self, reader: Reader, pages: Pages, streams: Streams) -> None:
+        self._reader = reader
+        self._pages = pages
+        self._streams = streams
+
+    async def pieces(self, where: Filter, order: Order) -> AsyncGenerator[Piece, None]:
+        """Non-empty pieces. Raises what storage/database/read.py raises, also in the middle."""
+        async with self._reader.session() as session:
+            where = await resolve(session, where)
+            asked = plan(await self._pages.leaves(session), where, order)
+        for part in asked:
+            async for piece in self._leaf(part, order):
+                yield piece
+
+    async def _leaf(self, part: LeafFilter, order: Order) -> AsyncGenerator[Piece, None]:
+        after = None
+        while True:
+            statement = compile_wave([part], order=order, limit=PIECE_ROWS, after=after)
+            async with self._reader.session() as session:
+                try:
+                    rows = await session.rows(statement)
+                except LeafGone:
+                    if await _was_rewritten(session, part.leaf.segment):
+                        raise  # its records are elsewhere by now; ending here would lose them
+                    return  # expired while we were reading
+                streams = await self._streams.of(session, [row["stream_id"] for row in rows])
+            if rows:
+                yield Piece(rows, streams)
+            if len(rows) < PIECE_ROWS:
+                return
+            after = key_of(rows[-1])
+            # A full piece: the filter selects many rows here, and collecting all of them anew
+            # for each piece would cost the square of their number.
+            part = replace(part, is_walked=True)
+
+
+async def _was_rewritten(session: Session, segment: int) -> bool:
+    """Whether a segment's records were copied into another one (held ones, a purge, a merge)."""
+    rows = await session.rows(Statement(_REPLACED, (segment,)))
+    return bool(rows)
+
+
+_REPLACED = "SELECT 1 FROM segments WHERE segment = $1 AND replaced_by <> segment"

@@ -1,0 +1,116 @@
+"""What the counts tell before any record is read.
+
+Counts are kept in the transaction of the rows. A segment without a count of some kind has no such
+row: that spares a question for spans the reading of a store that has logs only, and a token that
+is limited to some modules the segments of all others. And they tell where the nearest records are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from query.language.parser import conjuncts
+from query.planning.compile import Order
+from query.planning.cost import is_found_by_id
+from storage.database.read import Row, Session, Statement
+from storage.filtering.conditions import Arguments, condition_of
+from storage.filtering.filters import FieldCompare, FieldEquals, FieldIn, Filter, TimeRange, all_of
+from storage.record.fields import KIND, LEVEL, SOURCE_MODULE, Kind
+from storage.record.times import datetime_of, microseconds_of
+
+_MINUTE_NS = 60 * 10**9
+_HOUR_NS = 60 * _MINUTE_NS
+_COUNTED = frozenset({LEVEL, KIND, SOURCE_MODULE})
+_MOST_COUNTS = 1_000
+"""Rows of counts that are looked at: those of some minutes at least."""
+
+
+async def holding(session: Session, where: Filter) -> frozenset[int] | None:
+    """Numbers of the segments to ask; None: the counts do not tell, or an index tells sooner."""
+    counted = [item for item in conjuncts(where) if _is_telling(item)]
+    if not counted or is_found_by_id(where):
+        return None
+    arguments = Arguments()
+    conditions = [condition_of(all_of(*counted), arguments), *_times(where, "hour", arguments)]
+    text = f"SELECT DISTINCT segment FROM log_counts_hourly WHERE {' AND '.join(conditions)}"  # noqa: S608
+    rows = await session.rows(Statement(text, arguments.values()))
+    return frozenset(row["segment"] for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Where the first records in order lie."""
+
+    from_ns: int
+    """None is nearer."""
+    length_ns: int
+    """As long as it takes for as many as were asked for."""
+
+
+async def nearest(
+    session: Session, where: Filter, span: TimeRange, order: Order, wanted: int
+) -> Nearest | None:
+    """Where about `wanted` records of these levels and modules lie; None: there are none."""
+    arguments = Arguments()
+    counted = [item for item in conjuncts(where) if _is_counted(item)]
+    condition = condition_of(all_of(*counted), arguments) if counted else "TRUE"
+    conditions = [condition, *_times(all_of(span), "minute", arguments)]
+    direction = "DESC" if order is Order.NEWEST else "ASC"
+    most = arguments.add(_MOST_COUNTS, "bigint")
+    text = (
+        f"SELECT minute, rows FROM log_counts WHERE {' AND '.join(conditions)} "  # noqa: S608
+        f"ORDER BY minute {direction} LIMIT {most}"
+    )
+    rows = await session.rows(Statement(text, arguments.values()))
+    return _nearest(rows, order, wanted)
+
+
+def _nearest(rows: Iterable[Row], order: Order, wanted: int) -> Nearest | None:
+    minutes: dict[int, int] = {}
+    for row in rows:
+        at_ns = microseconds_of(row["minute"]) * 1000
+        minutes[at_ns] = minutes.get(at_ns, 0) + row["rows"]
+    first_ns, seen, last_ns = None, 0, 0
+    for last_ns, count in minutes.items():
+        first_ns = last_ns if first_ns is None else first_ns
+        if not seen and count > wanted:
+            break
+        seen += count
+        if seen >= wanted:
+            break
+    if first_ns is None:
+        return None
+    whole_ns = abs(last_ns - first_ns) + _MINUTE_NS
+    share = min(wanted / minutes[first_ns], 1.0)
+    length_ns = whole_ns if last_ns != first_ns else max(int(_MINUTE_NS * share), 1)
+    return Nearest(first_ns + _MINUTE_NS if order is Order.NEWEST else first_ns, length_ns)
+
+
+def _times(where: Filter, column: str, arguments: Arguments) -> Iterable[str]:
+    """The time range in whole hours or minutes, none of its records left out."""
+    step_ns = {"hour": _HOUR_NS, "minute": _MINUTE_NS}[column]
+    for span in conjuncts(where):
+        if not isinstance(span, TimeRange):
+            continue
+        if span.start_ns is not None:
+            begin = datetime_of(span.start_ns // step_ns * step_ns // 1000)
+            yield f"{column} >= {arguments.add(begin, 'timestamptz')}"
+        if span.end_ns is not None:
+            end = datetime_of(-(-span.end_ns // 1000))
+            yield f"{column} < {arguments.add(end, 'timestamptz')}"
+
+
+def _is_telling(condition: Filter) -> bool:
+    """Whether it may leave out whole segments: logs are in nearly all of them."""
+    match condition:
+        case FieldEquals(field, value):
+            return field is SOURCE_MODULE or (field is KIND and value is not Kind.LOG)
+        case FieldIn(field, values):
+            return field is SOURCE_MODULE or (field is KIND and Kind.LOG not in values)
+        case _:
+            return False
+
+
+def _is_counted(condition: Filter) -> bool:
+    return (
+        isinstance(condition, FieldEquals | FieldIn | FieldCompare) and condition.field in _COUNTED
+    )

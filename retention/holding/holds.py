@@ -1,0 +1,138 @@
+"""Legal holds: records that a filter selects do not go, whatever their rule says.
+
+A hold names records, not segments: those that arrive while it is in force are held as well. It
+ends when it is released or at its date. Nothing about it is ever changed or removed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import asyncpg
+
+from config.errors import BadInput
+from retention.errors import NoSuchHold, NothingSelected
+from retention.holding.matching import Catalogued, count_in, resolved
+from retention.policy.plan import Stored
+from storage.database.connection import Connection
+from storage.database.statements import statement
+from storage.filtering.filter_json import dump, load
+from storage.filtering.filters import EVERYTHING, NOTHING, Filter, Or
+from storage.ledger.entries import enter
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One hold, in force or past."""
+
+    hold_id: int
+    name: str
+    shown: str
+    """The filter as it was asked for."""
+    why: str
+    made_by: str
+    made_at: datetime
+    ends_at: datetime | None
+    released_at: datetime | None
+    released_by: str | None
+    released_why: str | None
+    filter: Filter
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it holds anything at `now`."""
+        return self.released_at is None and (self.ends_at is None or self.ends_at > now)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A hold that somebody wants."""
+
+    name: str
+    filter: Filter
+    shown: str
+    why: str
+    made_by: str
+    ends_at: datetime | None = None
+
+
+async def add(connection: Connection, wish: Wish) -> Hold:
+    """Make a hold, as opslog_writer or owner; it is in force when this returns.
+
+    Raises:
+        NothingSelected: the filter is empty.
+        BadInput: it would have ended before it begins.
+    """
+    if wish.filter in {EVERYTHING, NOTHING}:
+        raise NothingSelected("a hold needs a filter; everything or nothing is none", where="q")
+    if wish.ends_at is not None and wish.ends_at <= datetime.now(UTC):
+        raise BadInput(
+            f"until {wish.ends_at.isoformat()} is past: it would hold nothing", where="until"
+        )
+    async with connection.transaction():
+        hold_id: int = await connection.fetchval(
+            statement("add_hold"),
+            wish.name,
+            dump(wish.filter),
+            wish.shown,
+            wish.why,
+            wish.made_by,
+            wish.ends_at,
+        )
+        body = {"hold": hold_id, "by": wish.made_by, "reason": wish.why, "filter": wish.shown}
+        await enter(connection, "hold", body)
+    return await get(connection, hold_id)
+
+
+async def release(connection: Connection, hold_id: int, *, by: str, why: str) -> Hold:
+    """End a hold. Raises NoSuchHold."""
+    try:
+        async with connection.transaction():
+            await connection.execute(statement("release_hold"), hold_id, why, by)
+            await enter(connection, "release", {"hold": hold_id, "by": by, "reason": why})
+    except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError) as error:
+        raise NoSuchHold(f"there is no hold {hold_id} that could be released") from error
+    return await get(connection, hold_id)
+
+
+async def get(connection: Connection, hold_id: int) -> Hold:
+    """One hold. Raises NoSuchHold."""
+    for hold in await all_holds(connection):
+        if hold.hold_id == hold_id:
+            return hold
+    raise NoSuchHold(f"there is no hold {hold_id}")
+
+
+async def all_holds(connection: Connection) -> list[Hold]:
+    """All that were ever made, newest first."""
+    rows = await connection.fetch(statement("holds"))
+    return [Hold(**{**row, "filter": load(row["filter"])}) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The holds in force, as one filter."""
+
+    ids: frozenset[int]
+    condition: Filter
+    """What any of them selects."""
+
+    @classmethod
+    async def active(cls, connection: Connection, now: datetime | None = None) -> "Holds":
+        """Those in force now; a date of ending counts by the earlier of clock and `now`."""
+        at = min(now or datetime.now(UTC), datetime.now(UTC))
+        active = [hold for hold in await all_holds(connection) if hold.is_active(at)]
+        return cls(
+            frozenset(hold.hold_id for hold in active), Or(tuple(hold.filter for hold in active))
+        )
+
+    async def count(self, connection: Connection, segments: Iterable[Stored]) -> dict[int, int]:
+        """Held rows by segment; segments without any are left out."""
+        if not self.ids:
+            return {}
+        condition = await resolved(connection, self.condition)
+        catalogued = await Catalogued.read(connection)
+        found = {}
+        for stored in segments:
+            if rows := await count_in(connection, catalogued, condition, stored.segment):
+                found[stored.segment] = rows
+        return found

@@ -1,0 +1,181 @@
+"""Carries out a purge that was confirmed: every segment with such records is written anew.
+
+Killed anywhere, the next round goes on: a segment that was written anew has none of them left, and
+one that was not is looked through again.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from config.settings import Settings
+from retention.expiry.run import PATIENCE_S
+from retention.policy.catalogue import policies_in_force
+from retention.policy.plan import Stored
+from retention.purging.scope import Scope
+from retention.safety.locks import held
+from retention.segments.rewrite import drop_replaced, made_ready
+from retention.segments.runs import Done, Report, Run
+from retention.segments.spare import newest_hold, refuse_newer
+from storage.database.connection import Connection
+from storage.database.locks import RETENTION_SPACE
+from storage.database.pool import DatabaseRole, connect
+from storage.database.statements import statement
+from storage.filtering.filter_json import load
+from storage.filtering.filters import Filter
+from storage.ledger.entries import enter
+from storage.segments.dropping import InTheWay
+from storage.segments.rewriting import Copy, NotTheSame, switch
+from storage.segments.rollover import open_segment
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_REMOVED = 20_000
+"""Removed rows that the ledger names one by one; beyond it, it names what is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A purge that was confirmed."""
+
+    purge_id: int
+    condition: Filter
+    why: str
+    asked_at: datetime
+    confirmed_by: str
+
+
+async def carry_out_confirmed(dsn: str, settings: Settings) -> list[Report]:
+    """Do every purge that was confirmed and is not done yet."""
+    connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
+    try:
+        waiting = await connection.fetch(statement("confirmed_purges"))
+        if not waiting:
+            return []
+        async with held(connection, RETENTION_SPACE) as is_ours:
+            if not is_ours:
+                return []
+            waiting = await connection.fetch(statement("confirmed_purges"))
+            return [
+                await _Purging(connection, settings, _order(row)).carry_out() for row in waiting
+            ]
+    finally:
+        await connection.close()
+
+
+def _order(row: "asyncpg.Record") -> Order:
+    return Order(
+        row["purge_id"], load(row["filter"]), row["why"], row["asked_at"], row["confirmed_by"]
+    )
+
+
+class _Purging:
+    """One purge on its way."""
+
+    def __init__(self, connection: Connection, settings: Settings, order: Order) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._order = order
+
+    async def carry_out(self) -> Report:
+        """All of it, or what others do not stand in the way of."""
+        connection, order = self._connection, self._order
+        await self._close_open()
+        known = await newest_hold(connection)
+        scope = await self._scope()
+        policies = await policies_in_force(connection, self._settings.retention, scope.segments)
+        run = await Run.begin(connection, "purge", order.confirmed_by, policies)
+        await connection.execute(statement("begin_purge"), order.purge_id, run.run_id)
+        notes: list[str] = []
+        deadline_s = time.monotonic() + PATIENCE_S
+        for stored in scope.segments:
+            try:
+                await self._purge(run, scope, stored, deadline_s, known)
+            except (NotTheSame, InTheWay) as error:
+                notes.append(f"segment {stored.segment}: {error}")
+                _log.error("purge %d: %s", order.purge_id, notes[-1])
+        if not notes:
+            await connection.execute(statement("end_purge"), order.purge_id)
+        outcome, note = ("stopped" if notes else "done"), "; ".join(notes)
+        await run.end(outcome, note)
+        return Report(outcome, run.run_id, run.segments, run.rows, run.size, note)
+
+    async def _scope(self) -> Scope:
+        order = self._order
+        return await Scope.read(self._connection, self._settings, order.condition, order.asked_at)
+
+    async def _close_open(self) -> None:
+        """Roll over what is still filled and has such records: closed leaves are written anew."""
+        connection, scope = self._connection, await self._scope()
+        for stored in scope.segments:
+            if stored.state == "open" and (await scope.count(connection, stored))["going"]:
+                number = await open_segment(connection, stored.class_name)
+                if number == stored.segment:
+                    await connection.execute(statement("roll_segment"), stored.class_name, number)
+        await connection.execute(statement("settle_segments"))
+
+    async def _purge(
+        self, run: Run, scope: Scope, stored: Stored, deadline_s: float, known: int
+    ) -> None:
+        connection = self._connection
+        if not (await scope.count(connection, stored))["going"]:
+            return
+        made, is_finished = await made_ready(
+            connection, self._settings, [stored], scope.keeping(stored)
+        )
+
+        async def saying() -> None:
+            await refuse_newer(connection, known)
+            await self._say(run, stored, made)
+
+        await switch(
+            connection,
+            made,
+            saying,
+            is_hold=stored.is_hold,
+            is_finished=is_finished,
+            deadline_s=deadline_s,
+        )
+        await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
+
+    async def _say(self, run: Run, stored: Stored, made: Copy) -> None:
+        """In the transaction of the switch."""
+        connection, order = self._connection, self._order
+        gone = sum(part.rows for part in made.before.values()) - made.rows
+        size = sum(part.size for part in made.before.values()) - made.size
+        to = made.segment if made.rows else None
+        body: dict[str, object] = {
+            "from": [stored.segment],
+            "to": to,
+            "class": made.class_name,
+            "rows": made.rows,
+            "root": made.root.hex(),
+            "removed": [],
+            "by": order.confirmed_by,
+            "reason": order.why,
+            "purge": order.purge_id,
+            "run": run.run_id,
+        }
+        if gone <= _LONGEST_REMOVED:
+            body["removed"] = [[batch, at, leaf.hex()] for batch, at, leaf in made.removed()]
+        else:
+            body["kept"] = made.kept()
+        await enter(connection, "purge", body)
+        await connection.execute(statement("note_purged"), order.purge_id, gone, size)
+        await run.add(
+            Done(
+                stored.segment,
+                stored.class_name,
+                "purge",
+                f"purge {order.purge_id}",
+                gone,
+                size,
+                made.root_before,
+                stored.newest,
+                to,
+                made.rows,
+            )
+        )

@@ -1,0 +1,18 @@
+"""Advisory locks of retention: one job at a time, whoever starts it, on whichever machine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from storage.database.connection import Connection
+from storage.database.statements import statement
+
+
+@asynccontextmanager
+async def held(connection: Connection, space: int, key: int = 0) -> AsyncIterator[bool]:
+    """Whether the lock was free; it is ours for the block then, and gone with the connection."""
+    taken: bool = await connection.fetchval(statement("try_lock"), space, key)
+    try:
+        yield taken
+    finally:
+        if taken and not connection.is_closed():
+            await connection.execute(statement("unlock"), space, key)

@@ -1,0 +1,113 @@
+"""Merging: a quiet class rolls a small segment over each day; some of them become one.
+
+Reading hundreds of nearly empty leaves costs more than their rows do. What is merged lies within a
+tenth of the time that its class is kept, so that nothing goes much later for it.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from config.settings import Settings
+from retention.policy.catalogue import policies_in_force, stored_segments
+from retention.policy.plan import Stored
+from retention.policy.rules import Policy
+from retention.safety.load import Load, Yielding
+from retention.safety.locks import held
+from retention.segments.retire import go_on
+from retention.segments.rewrite import merge
+from retention.segments.runs import Report, Run
+from storage.database.locks import RETENTION_SPACE
+from storage.database.pool import DatabaseRole, connect
+from storage.segments.dropping import InTheWay
+from storage.segments.rewriting import NotTheSame, drop_orphans
+
+_log = logging.getLogger(__name__)
+
+LEAST = 4
+"""Fewer are not worth writing their rows again."""
+MOST = 40
+"""More leaves are not taken out of system_logs in one moment."""
+SPAN = 10
+"""A merged segment spans at most this part of the time that its class is kept."""
+
+
+async def merge_all(
+    dsn: str, settings: Settings, *, asked_by: str, longest_s: float = 1800.0
+) -> Report:
+    """Merge what is worth it, group by group, for about `longest_s` at most."""
+    until_s = time.monotonic() + longest_s
+    connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-merger")
+    try:
+        async with held(connection, RETENTION_SPACE) as is_ours:
+            if not is_ours:
+                return Report("skipped", note="another job of retention is at work")
+            await drop_orphans(connection)
+            segments = await stored_segments(connection)
+            found = await policies_in_force(connection, settings.retention, segments)
+            planned = groups(segments, found, settings.storage.segment_rows)
+            if not planned:
+                return Report("done", note="nothing is worth merging")
+            run = await Run.begin(connection, "merge", asked_by, found)
+            notes, load = [], Load(connection)
+            for group in planned:
+                if time.monotonic() > until_s:
+                    break
+                await Yielding(load, settings.storage.seal_yield_rows_per_s)()
+                try:
+                    rule = found[group[0].class_name].rule
+                    await merge(connection, settings, run, group, rule)
+                except (NotTheSame, InTheWay) as error:
+                    notes.append(f"class {group[0].class_name}: {error}")
+                    _log.warning("merging: %s", notes[-1])
+            await go_on(connection, run, found, deadline_s=until_s)
+            await run.end("done", "; ".join(notes))
+            return Report("done", run.run_id, run.segments, run.rows, run.size, "; ".join(notes))
+    except InTheWay as error:
+        return Report("stopped", note=str(error))
+    finally:
+        await connection.close()
+
+
+def groups(
+    segments: Iterable[Stored], policies: Mapping[str, Policy], segment_rows: int
+) -> list[list[Stored]]:
+    """Neighbours in time that are to become one, by class. Pure."""
+    by_class: dict[tuple[str, bool], list[Stored]] = {}
+    for stored in segments:
+        if stored.state == "sealed" and stored.oldest and stored.class_name in policies:
+            by_class.setdefault((stored.class_name, stored.is_hold), []).append(stored)
+    found = []
+    for (name, _), members in sorted(by_class.items()):
+        members.sort(key=lambda stored: (stored.oldest, stored.segment))
+        longest = policies[name].keep / SPAN
+        found += [each for each in _runs(members, longest, segment_rows) if _is_worth_it(each)]
+    return found
+
+
+def _runs(members: list[Stored], longest: timedelta, segment_rows: int) -> Iterable[list[Stored]]:
+    group: list[Stored] = []
+    for stored in members:
+        if group and not _fits(group, stored, longest, segment_rows):
+            yield group
+            group = []
+        group.append(stored)
+    yield group
+
+
+def _fits(group: list[Stored], stored: Stored, longest: timedelta, segment_rows: int) -> bool:
+    together = [*group, stored]
+    newest = max(each.newest for each in together if each.newest)
+    oldest = min(each.oldest for each in together if each.oldest)
+    return (
+        len(group) < MOST
+        and sum(each.rows for each in together) <= segment_rows
+        and newest - oldest <= longest
+    )
+
+
+def _is_worth_it(group: list[Stored]) -> bool:
+    """Enough of them, and none so large that the others would have it written for little."""
+    largest = max((each.rows for each in group), default=0)
+    return len(group) >= LEAST and sum(each.rows for each in group) >= 2 * largest

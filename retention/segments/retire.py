@@ -1,0 +1,160 @@
+"""Takes away what is marked, some leaves at a time.
+
+    detach   they leave system_logs beside readers and writers
+    drop     one transaction: DROP, entries of the ledger, counts, parts, the run's steps
+
+Killed anywhere, the next run goes on: what is marked goes, unless a hold wants it by then.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from retention.policy.plan import Stored
+from retention.policy.rules import Policy
+from retention.segments.rewrite import drop_replaced
+from retention.segments.runs import Done, Run
+from retention.segments.spare import HoldMade, refuse_newer, spare_held
+from storage import failpoints
+from storage.database.connection import Connection
+from storage.database.statements import statement
+from storage.ledger.entries import enter_all
+from storage.segments.dropping import TOGETHER, attached, detach, detach_together, drop, finish_all
+from storage.segments.read_back import read_back, root_of
+
+_log = logging.getLogger(__name__)
+
+_LARGE_BYTES = 64 * 2**20
+"""Of a segment, on the average."""
+_STORED = tuple(Stored.__slots__)
+
+
+async def go_on(
+    connection: Connection,
+    run: Run,
+    found: Mapping[str, Policy],
+    *,
+    deadline_s: float,
+    rule: str = "",
+    second: "Connection | None" = None,
+) -> None:
+    """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay.
+
+    `rule`: what it goes by, where that is not the policy of its class. With a `second` connection
+    some leaves leave system_logs while the files of others are deleted, which takes the longest
+    where they are large; small ones are gone sooner, and readers wait less, with one.
+    """
+
+    def rule_of(class_name: str) -> str:
+        policy = found.get(class_name)
+        return rule or (policy.rule if policy else "a removed rule")
+
+    await finish_all(connection, deadline_s=deadline_s)
+    while True:
+        known = await spare_held(connection, deadline_s=deadline_s)
+        rows = await connection.fetch(statement("retiring_segments"))
+        is_large = sum(row["size"] for row in rows) > _LARGE_BYTES * len(rows)
+        workers = [connection, second] if second is not None and is_large else [connection]
+        pieces = deque(_pieces(rows))
+        work = _Work(run, rule_of, pieces, deadline_s=deadline_s, known=known)
+        done = await asyncio.gather(*map(work.carry_out, workers), return_exceptions=True)
+        errors = [each for each in done if each is not None]
+        if not errors:
+            return
+        others = [error for error in errors if not isinstance(error, HoldMade)]
+        if others:
+            raise others[0]
+
+
+def _pieces(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
+    return (rows[begin : begin + TOGETHER] for begin in range(0, len(rows), TOGETHER))
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be taken away; whoever carries it out has a connection of its own."""
+
+    run: Run
+    rule_of: Callable[[str], str]
+    pieces: deque[Sequence[asyncpg.Record]]
+    deadline_s: float
+    known: int
+    """The newest hold that was looked at."""
+    leaving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Only one leaf may be on its way out at a time."""
+
+    async def carry_out(self, connection: Connection) -> None:
+        """All pieces that nobody else takes. Raises InTheWay, and HoldMade for a newer hold."""
+        try:
+            while self.pieces:
+                await self._take_away(connection, self.pieces.popleft())
+        except BaseException:
+            self.pieces.clear()
+            raise
+
+    async def _take_away(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        segments = [row["segment"] for row in rows]
+        async with self.leaving:
+            await detach_together(connection, segments)
+            for segment in await attached(connection, segments):
+                await detach(connection, segment, deadline_s=self.deadline_s)
+        failpoints.reach("retire.after_detach")
+        gone = [row for row in rows if row["replaced_by"] is None]
+        stored = [Stored(**{name: row[name] for name in _STORED}) for row in gone]
+        if stored:
+            await self._retire(connection, stored)
+        for row in rows:
+            if row["replaced_by"] is not None and row["may_go"]:
+                await drop_replaced(connection, row["segment"], deadline_s=self.deadline_s)
+
+    async def _retire(self, connection: Connection, gone: Sequence[Stored]) -> None:
+        done = [
+            Done(
+                stored.segment,
+                stored.class_name,
+                "retire",
+                self.rule_of(stored.class_name),
+                stored.rows,
+                stored.size,
+                await _root(connection, stored),
+                stored.newest,
+            )
+            for stored in gone
+        ]
+        segments = [each.segment for each in done]
+        run_id = self.run.run_id
+
+        async def saying() -> None:
+            await refuse_newer(connection, self.known)
+            await enter_all(connection, "retire", [_entry(each, run_id) for each in done])
+            await self.run.add(*done, through=connection)
+            await connection.execute(statement("mark_dropped"), segments)
+            failpoints.reach("retire.before_commit")
+
+        await drop(connection, segments, saying, deadline_s=self.deadline_s)
+
+
+def _entry(done: Done, run_id: int) -> dict[str, object]:
+    return {
+        "segment": done.segment,
+        "class": done.class_name,
+        "rows": done.rows,
+        "root": done.root.hex() if done.root else None,
+        "policy": done.rule,
+        "run": run_id,
+    }
+
+
+async def _root(connection: Connection, stored: Stored) -> bytes | None:
+    """Merkle root over the rows that go; of a segment that was never sealed it is taken now."""
+    if stored.digest is not None or not stored.rows:
+        return stored.digest
+    try:
+        return root_of((await read_back(connection, stored.segment)).values())
+    except asyncpg.PostgresError as error:  # a broken page must not keep it for ever
+        _log.error("segment %d cannot be read before it goes: %s", stored.segment, error)
+        return None

@@ -1,0 +1,266 @@
+"""A filter tree as a condition in SQL. Pure; values only ever become arguments.
+
+Names in the text come from columns of fields.py and from the catalogue's integers: that is why
+ruff's S608 is answered here and in query/planning/compile.py, and nowhere else.
+"""
+
+import json
+import re
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+from config.levels import Level
+from storage.database.read import Statement
+from storage.filtering.filters import (
+    And,
+    AttrCompare,
+    AttrEquals,
+    AttrPrefix,
+    AttrPresent,
+    AttrRegex,
+    FieldCompare,
+    FieldEquals,
+    FieldIn,
+    FieldPrefix,
+    FieldPresent,
+    Filter,
+    IpIn,
+    Not,
+    Or,
+    Regex,
+    ResourceEquals,
+    Text,
+    TimeRange,
+)
+from storage.record.fields import FieldValue, Kind, ValueType
+from storage.record.times import datetime_of
+
+
+class Arguments:
+    """Collects the values of a statement; the same value of the same type is sent once."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, object], int] = {}
+
+    def add(self, value: Hashable, sql_type: str) -> str:
+        """The placeholder of the value, with its type in SQL."""
+        place = self._places.setdefault((sql_type, value), len(self._places) + 1)
+        return f"${place}::{sql_type}"
+
+    def values(self) -> tuple[object, ...]:
+        """All of them in order of their numbers."""
+        return tuple(value for _, value in self._places)
+
+
+def leaf_table(segment: int) -> str:
+    """The table of a segment; only an integer of the catalogue gets into its name."""
+    return f"system_logs_s{int(segment)}"
+
+
+def is_needle(condition: Filter) -> bool:
+    """Whether the condition is likely to leave few rows and needs an index without order.
+
+    Attributes and identifiers inside the message are; words are frequent, and walking in order
+    of time finds the newest of them sooner.
+    """
+    match condition:
+        case AttrEquals():
+            return True
+        case Text(text):
+            return " " not in text and any(letter.isdigit() for letter in text)
+        case And(of):
+            return any(is_needle(item) for item in of)
+        case Or(of):
+            return bool(of) and all(is_needle(item) for item in of)
+        case _:
+            return False
+
+
+def condition_of(condition: Filter, arguments: Arguments) -> str:
+    """The SQL condition of a filter; true for the records that it selects, else false or NULL."""
+    return _WRITERS[type(condition)](condition, arguments)
+
+
+def _joined(of: Sequence[Filter], word: str, empty: str, arguments: Arguments) -> str:
+    if not of:
+        return empty
+    return "(" + word.join(condition_of(item, arguments) for item in of) + ")"
+
+
+def _not(condition: Not, arguments: Arguments) -> str:
+    # NULL is "no": the records without a value are among those that do not match.
+    return f"({condition_of(condition.of, arguments)}) IS NOT TRUE"
+
+
+def _equals(condition: FieldEquals, arguments: Arguments) -> str:
+    field = condition.field
+    return f"{field.column} = {_typed(condition.value, field.type, arguments)}"
+
+
+def _in(condition: FieldIn, arguments: Arguments) -> str:
+    sent = tuple(_sent(value) for value in condition.values)
+    return f"{condition.field.column} = ANY({arguments.add(sent, condition.field.type.value)})"
+
+
+def _compare(condition: FieldCompare, arguments: Arguments) -> str:
+    field = condition.field
+    value = _typed(condition.value, field.type, arguments)
+    return f"{field.column} {condition.comparison.value} {value}"
+
+
+def _prefix(condition: FieldPrefix, arguments: Arguments) -> str:
+    pattern = arguments.add(f"{_like(condition.prefix)}%", "text")
+    return f"{condition.field.column} LIKE {pattern}"
+
+
+def _text(condition: Text, arguments: Arguments) -> str:
+    pattern = arguments.add(f"%{_like(condition.text)}%", "text")
+    if not condition.ignores_case:
+        return f"message LIKE {pattern}"
+    part = max(_CASELESS.findall(condition.text), key=len, default="")
+    if len(part) < _TELLING_LETTERS:
+        return f"message ILIKE {pattern}"
+    # Comparing as it is costs half of comparing in any case. With another collation, so that the
+    # trigram index is asked for the whole text only.
+    first = arguments.add(f"%{_like(part)}%", "text")
+    return f'(message COLLATE "C" LIKE {first} AND message ILIKE {pattern})'
+
+
+_CASELESS = re.compile(r"[\x20-@\[-`{-~]+")
+_TELLING_LETTERS = 3
+"""Of a part without case that is looked for first: a space alone is in every message."""
+
+
+def _present(condition: FieldPresent, _: Arguments) -> str:
+    field = condition.field
+    return f"{field.column} IS NOT NULL" if field.is_nullable else "TRUE"
+
+
+def _regex(condition: Regex, arguments: Arguments) -> str:
+    operator = "~*" if condition.ignores_case else "~"
+    return f"{condition.field.column} {operator} {arguments.add(condition.pattern, 'text')}"
+
+
+def _typed(value: FieldValue, kind: ValueType, arguments: Arguments) -> str:
+    return arguments.add(_sent(value), kind.value.removesuffix("[]"))
+
+
+def _sent(value: FieldValue) -> Hashable:
+    """A value as asyncpg takes it."""
+    if isinstance(value, Level):
+        return value.name
+    if isinstance(value, Kind):
+        return value.value
+    return value
+
+
+def _like(text: str) -> str:
+    """Text in a LIKE pattern, taken letter by letter."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _in_network(condition: IpIn, arguments: Arguments) -> str:
+    network = condition.network
+    if network.num_addresses == 1:
+        return f"ip_address = {arguments.add(network.network_address, 'inet')}"
+    return f"ip_address <<= {arguments.add(network, 'inet')}"
+
+
+# Long digits would be slow to convert and huge exponents are out of numeric's range.
+NUMBER = re.compile(r"-?(0|[1-9]\d{0,63})(\.\d{1,64})?([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+def _attribute(condition: AttrEquals, arguments: Arguments) -> str:
+    documents = [
+        f'{{"attributes": {member}}}' for member in _members(condition.name, condition.value)
+    ]
+    return _contains("metadata", documents, arguments)
+
+
+def attribute_text(name: str, arguments: Arguments) -> str:
+    """The SQL of an attribute's value as text; NULL where a record lacks it."""
+    return f"(metadata -> 'attributes' ->> {arguments.add(name, 'text')})"
+
+
+def _attribute_compare(condition: AttrCompare, arguments: Arguments) -> str:
+    # A path, so that text that is no number is no error: @@ is then NULL.
+    path = f"$.attributes.{json.dumps(condition.name)}.double()"
+    value = f"{path} {condition.comparison.value} {condition.number}"
+    return f"metadata @@ {arguments.add(value, 'jsonpath')}"
+
+
+def _attribute_prefix(condition: AttrPrefix, arguments: Arguments) -> str:
+    value = attribute_text(condition.name, arguments)
+    return f"{value} LIKE {arguments.add(f'{_like(condition.prefix)}%', 'text')}"
+
+
+def _attribute_regex(condition: AttrRegex, arguments: Arguments) -> str:
+    operator = "~*" if condition.ignores_case else "~"
+    value = attribute_text(condition.name, arguments)
+    return f"{value} {operator} {arguments.add(condition.pattern, 'text')}"
+
+
+def _attribute_present(condition: AttrPresent, arguments: Arguments) -> str:
+    name = arguments.add(condition.name, "text")
+    return f"jsonb_exists(metadata -> 'attributes', {name})"
+
+
+def compile_streams(condition: ResourceEquals, *, most: int) -> Statement:
+    """The ids of up to `most` streams whose resource has this attribute."""
+    arguments = Arguments()
+    found = _contains("resource", _members(condition.name, condition.value), arguments)
+    limit = arguments.add(most, "bigint")
+    text = f"SELECT stream_id FROM log_streams WHERE {found} LIMIT {limit}"  # noqa: S608
+    return Statement(text, arguments.values())
+
+
+def _members(name: str, value: str) -> list[str]:
+    """JSON objects with this member: as text, and as the number or truth value it spells."""
+    spellings = [json.dumps(value, ensure_ascii=False)]
+    if NUMBER.fullmatch(value) or value in {"true", "false"}:
+        spellings.append(value)
+    key = json.dumps(name, ensure_ascii=False)
+    return [f"{{{key}: {spelling}}}" for spelling in spellings]
+
+
+def _contains(column: str, documents: Sequence[str], arguments: Arguments) -> str:
+    found = [f"{column} @> {arguments.add(document, 'jsonb')}" for document in documents]
+    return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
+
+
+def _in_time(condition: TimeRange, arguments: Arguments) -> str:
+    conditions = []
+    for bound_ns, operator in ((condition.start_ns, ">="), (condition.end_ns, "<")):
+        if bound_ns is None:
+            continue
+        micros, rest = divmod(bound_ns, 1000)
+        at = arguments.add(datetime_of(micros), "timestamptz")
+        if rest == 0:
+            conditions.append(f"created_at {operator} {at}")
+        else:
+            # A row comparison, whose first column still uses the index on created_at.
+            nanoseconds = arguments.add(rest, "smallint")
+            conditions.append(f"(created_at, created_ns) {operator} ({at}, {nanoseconds})")
+    return f"({' AND '.join(conditions)})" if conditions else "TRUE"
+
+
+_WRITERS: dict[type[Filter], Callable[[Any, Arguments], str]] = {
+    And: lambda node, arguments: _joined(node.of, " AND ", "TRUE", arguments),
+    Or: lambda node, arguments: _joined(node.of, " OR ", "FALSE", arguments),
+    Not: _not,
+    FieldEquals: _equals,
+    FieldIn: _in,
+    FieldCompare: _compare,
+    FieldPrefix: _prefix,
+    FieldPresent: _present,
+    Text: _text,
+    Regex: _regex,
+    AttrEquals: _attribute,
+    AttrCompare: _attribute_compare,
+    AttrPrefix: _attribute_prefix,
+    AttrRegex: _attribute_regex,
+    AttrPresent: _attribute_present,
+    IpIn: _in_network,
+    TimeRange: _in_time,
+}
+"""All nodes but ResourceEquals, which resolve.py replaces by its streams."""

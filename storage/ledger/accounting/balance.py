@@ -1,0 +1,114 @@
+"""Does it balance? received + derived = stored + duplicate + dead + rejected, and rows are there.
+
+The figures are compared in one snapshot: batches with themselves, minutes with themselves, each
+segment's rows, counted, with its parts and its counts. What lies in spools is told besides.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from storage.database.connection import Connection
+from storage.database.statements import statement
+from storage.ledger.accounting.minutes import FIGURES
+from storage.ledger.accounting.waiting import Waiting, waiting_in
+
+_LONG_S = 4 * 3600.0
+_TRIES = 3
+
+
+@dataclass(slots=True)
+class Balance:
+    """What was found."""
+
+    figures: dict[str, int]
+    """Over all minutes: received, derived, stored, duplicate, dead, rejected."""
+    rows: int
+    """Counted in the segments that are there."""
+    segments: int
+    differences: list[str] = field(default_factory=list)
+    """In words, each with its numbers; empty when everything balances."""
+    spools: list[Waiting] = field(default_factory=list)
+
+
+async def balance(connection: Connection, spools: Path | None = None) -> Balance:
+    """Count and compare; `spools` is the folder with the spools of this machine."""
+    for _ in range(_TRIES):
+        # A segment may be dropped, by its retention, between the look at the catalogue and the
+        # count: the snapshot holds its rows, but not its table.
+        with suppress(asyncpg.UndefinedTableError):
+            return await _balance(connection, spools)
+    return await _balance(connection, spools)
+
+
+async def _balance(connection: Connection, spools: Path | None) -> Balance:
+    waiting = await waiting_in(connection, spools) if spools else []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        sums = await connection.fetchrow(statement("all_minutes"))
+        assert sums is not None
+        found = Balance({name: sums[name] for name in FIGURES}, 0, 0, spools=waiting)
+        for row in await connection.fetch(statement("unbalanced_minutes")):
+            found.differences.append(
+                f"minute {row['minute']:%Y-%m-%d %H:%M}Z, key {row['ingest_key_id']}, module "
+                f"{row['source_module']!r}: {row['arrived']} arrived, {row['settled']} settled"
+            )
+        for row in await connection.fetch(statement("unbalanced_batches")):
+            found.differences.append(
+                f"batch {row['batch_id']}: {row['arrived']} arrived, {row['settled']} settled"
+            )
+        for row in await connection.fetch(statement("segment_figures")):
+            await _count(connection, row, found)
+    return found
+
+
+def is_damage(error: asyncpg.PostgresError) -> bool:
+    """Whether PostgreSQL says that it cannot read its own files (internal and system errors)."""
+    return (error.sqlstate or "")[:2] in {"XX", "58"}
+
+
+async def _count(connection: Connection, row: asyncpg.Record, found: Balance) -> None:
+    segment = row["segment"]
+    try:
+        async with connection.transaction():  # a savepoint: the others are counted all the same
+            rows = await connection.fetchval(
+                f"SELECT count(*) FROM system_logs_s{segment:d}",  # noqa: S608 - our integer
+                timeout=_LONG_S,
+            )
+    except asyncpg.PostgresError as error:
+        if not is_damage(error):
+            raise
+        found.differences.append(f"segment {segment}: its rows cannot be counted: {error}")
+        return
+    found.rows += rows
+    found.segments += 1
+    for name in ("parts", "counts", "hours", "settled"):
+        if row[name] is not None and row[name] != rows:
+            found.differences.append(
+                f"segment {segment}: {rows} rows are there, {row[name]} by its {_SOURCES[name]}"
+                f" ({rows - row[name]:+d})"
+            )
+
+
+_SOURCES = {
+    "parts": "batches (ingest_parts)",
+    "counts": "counts per minute (log_counts)",
+    "hours": "counts per hour (log_counts_hourly)",
+    "settled": "entry in the catalogue (segments)",
+}
+
+
+async def minutes(
+    connection: Connection, start: datetime, end: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """Figures per minute, key, module and reason, newest first, between two moments."""
+    return await connection.fetch(statement("minutes_between"), start, end, limit)
+
+
+async def summed_minutes(
+    connection: Connection, start: datetime, end: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """The same per minute alone."""
+    return await connection.fetch(statement("summed_minutes_between"), start, end, limit)

@@ -1,0 +1,122 @@
+"""Reads a leaf back and computes the hashes that were taken before PostgreSQL saw its rows.
+
+Canonical metadata makes COPY give back the very bytes that were sent, so the leaf hash of a row
+can be taken again from the table. Rows are read in the order in which they lie, without a sort.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from storage.database.connection import Connection
+from storage.ledger.tree.merkle import tree_root
+from storage.record.copy_binary import HEADER, part_digest
+from storage.record.copy_binary import leaf_of as hash_of_row
+from storage.segments.leaves import LONG_S, leaf_statement
+
+_length = struct.Struct(">i").unpack_from
+_batch_id = struct.Struct(">q").unpack_from
+_position = struct.Struct(">i").unpack_from
+_BATCH_AT = 30
+"""Of the value of batch_id: after the number of fields, two times of twelve bytes, its length."""
+_DURATION_AT = 50
+"""Of the length of duration_ns, after batch_id and stream_id; position follows it."""
+
+
+@dataclass(slots=True)
+class ReadPart:
+    """The rows of one batch as they are in a leaf."""
+
+    batch_id: int
+    positions: list[int] = field(default_factory=list)
+    leaves: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """COPY bytes."""
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return len(self.leaves)
+
+    def digest(self, class_name: str) -> bytes:
+        """The part hash, as storage/record/copy_binary.py makes it."""
+        return part_digest(class_name, self.batch_id, b"".join(self.leaves))
+
+    def marks(self) -> bytes:
+        """First four bytes of each leaf, as `ingest_parts` keeps them."""
+        return b"".join(leaf[:4] for leaf in self.leaves)
+
+
+async def read_back(connection: Connection, segment: int) -> dict[int, ReadPart]:
+    """The parts of a leaf by batch id, rows in order of position."""
+    reading = _Reading()
+    await connection.execute("SET synchronize_seqscans = off")
+    await connection.copy_from_query(
+        leaf_statement("copy_out", segment), output=reading.take, format="binary", timeout=LONG_S
+    )
+    for part in reading.parts.values():
+        _put_in_order(part)
+    return reading.parts
+
+
+def root_of(parts: Iterable[ReadPart]) -> bytes:
+    """The Merkle root over all rows in order of batch id and position."""
+    ordered = sorted(parts, key=lambda part: part.batch_id)
+    return tree_root([leaf for part in ordered for leaf in part.leaves])
+
+
+def _put_in_order(part: ReadPart) -> None:
+    """They lie in order unless somebody moved them; then the digest must not suffer for it."""
+    order = sorted(range(part.rows), key=part.positions.__getitem__)
+    part.positions = [part.positions[at] for at in order]
+    part.leaves = [part.leaves[at] for at in order]
+
+
+class _Reading:
+    """Takes COPY bytes as they come, in pieces of any size."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, ReadPart] = {}
+        self._rest = b""
+        self._has_begun = False
+
+    async def take(self, piece: bytes) -> None:
+        """Every whole tuple of what is there; the rest waits for the next piece."""
+        data = self._rest + piece
+        at = 0
+        if not self._has_begun:
+            if len(data) < len(HEADER):
+                self._rest = data
+                return
+            at, self._has_begun = len(HEADER), True
+        while (end := _end_of_tuple(data, at)) is not None:
+            self._note(data[at:end])
+            at = end
+        self._rest = data[at:]
+
+    def _note(self, row: bytes) -> None:
+        batch_id = _batch_id(row, _BATCH_AT)[0]
+        part = self.parts.get(batch_id)
+        if part is None:
+            part = self.parts[batch_id] = ReadPart(batch_id)
+        duration = max(_length(row, _DURATION_AT)[0], 0)
+        part.positions.append(_position(row, _DURATION_AT + 8 + duration)[0])
+        part.leaves.append(hash_of_row(row))
+        part.size += len(row)
+
+
+def _end_of_tuple(data: bytes, at: int) -> int | None:
+    """Where the tuple that begins at `at` ends; None: not all of it is there, or it is the end."""
+    size = len(data)
+    if at + 2 > size:
+        return None
+    fields = int.from_bytes(data[at : at + 2], "big")
+    if fields == 0xFFFF:
+        return None
+    at += 2
+    for _ in range(fields):
+        if at + 4 > size:
+            return None
+        length = _length(data, at)[0]
+        at += 4 + max(length, 0)
+    return at if at <= size else None

@@ -1,0 +1,59 @@
+"""A loop that is stuck is told, with the place; one that stays stuck ends its process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import asyncio, logging, sys, time
+from opslog.wiring import watchdog
+
+watchdog._LOOK_EVERY_S = 0.05
+watchdog.TELL_AFTER, watchdog.END_AFTER = 4, int(sys.argv[2])
+logging.basicConfig(stream=sys.stderr)
+
+def defect():
+    time.sleep(float(sys.argv[1]))
+
+async def main():
+    dog = watchdog.Watchdog(asyncio.get_running_loop())
+    dog.start()
+    await asyncio.sleep(0.3)
+    defect()
+    await asyncio.sleep(0.3)
+    dog.stop()
+
+asyncio.run(main())
+"""
+
+
+def run(stuck_s: float, end_after: int) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(stuck_s), str(end_after)],
+        cwd=Path(__file__).parents[4],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_loop_that_comes_round_is_nothing_to_tell():
+    assert run(0.0, 400) == (0, "")
+
+
+def test_a_stuck_loop_is_told_with_its_place_and_may_go_on():
+    code, said = run(1.0, 400)
+
+    assert code == 0
+    assert "stuck since 4 s: defect (<string>:" in said
+    assert said.count("stuck since") == 1
+    assert "the event loop goes on" in said
+
+
+def test_a_loop_that_stays_stuck_ends_its_process():
+    code, said = run(30.0, 10)
+
+    assert code == 70
+    assert "this process ends for another one" in said

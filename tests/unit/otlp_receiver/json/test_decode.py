@@ -1,0 +1,662 @@
+"""OTLP/JSON: points 51 to 79 and those that both encodings share."""
+
+import json
+
+import pytest
+
+from config.levels import LEVEL_NAMES
+from otlp_receiver.errors import BadPayload
+from otlp_receiver.export import Encoding, Signal
+from otlp_receiver.json.text import scrub
+from tests.support.telemetry import (
+    NOW_NS,
+    SPAN_ID,
+    TRACE_ID,
+    columns_of,
+    log,
+    logs_json,
+    make_codec,
+    metadata_of,
+    one_log,
+    span,
+    spans,
+    spans_json,
+    stored,
+)
+
+
+def value_of(any_value):
+    """What is stored of an attribute with this AnyValue, written as JSON text."""
+    body = logs_json(log(attributes=[{"key": "a", "value": "@"}])).replace(
+        b'"@"', any_value.encode()
+    )
+    batch = stored(body)
+    if batch.rejected:
+        return batch.rejected
+    return metadata_of(batch.records[0])["attributes"]["a"]
+
+
+def rejects_of(body, signal=Signal.LOGS):
+    """Paths of the records that were rejected."""
+    rejects = make_codec().decode(signal, Encoding.JSON, body).tallies.rejects
+    return [where for reject in rejects for where in [reject.where] * reject.count]
+
+
+REJECTED = {"bad_value": 1}
+
+
+@pytest.mark.parametrize("ids", [(TRACE_ID, SPAN_ID), (TRACE_ID.upper(), SPAN_ID.title())])
+def test_point_51_ids_are_hex_of_any_case(ids):
+    """Of records, spans, parents and links; never base64."""
+    record = one_log(traceId=ids[0], spanId=ids[1])
+    (traced,) = spans(
+        span(traceId=ids[0], spanId=ids[1], parentSpanId=ids[1],
+             links=[{"traceId": ids[0], "spanId": ids[1]}])
+    )  # fmt: skip
+
+    assert (record.trace_id.hex(), record.span_id.hex()) == (TRACE_ID, SPAN_ID)
+    assert traced.parent_span_id.hex() == SPAN_ID
+    assert metadata_of(traced)["span"]["links"] == [{"trace_id": TRACE_ID, "span_id": SPAN_ID}]
+
+
+@pytest.mark.parametrize("bad", ["S/kvNXezTaajzpKdDg5HNg==", "zz", "abc", "é" * 32])
+def test_point_52_ids_in_base64_are_none(bad):
+    """The record is stored without them."""
+    record = one_log(traceId=bad, spanId=bad)
+
+    assert (record.trace_id, record.span_id) == (None, None)
+
+
+INTEGERS = [
+    ('"9223372036854775807"', 2**63 - 1),  # 53: decimal text
+    ('"-9223372036854775808"', -(2**63)),
+    ("9007199254740993", 9007199254740993),  # 54: exact beyond 2^53
+    ("9223372036854775807", 2**63 - 1),
+    ("-9223372036854775808", -(2**63)),
+    ("1e3", 1000),  # 55: whole numbers in any spelling
+    ("5.0", 5),
+    ('"1e2"', 100),
+    ('"5.00"', 5),
+    ('"1.5e1"', 15),
+    ("-0.0", 0),
+    ("9007199254740993.0", 9007199254740993),
+    ("9.223372036854775e18", 9223372036854775000),
+    ("null", None),  # 66
+    ('"9223372036854775808"', REJECTED),  # 56: out of int64 as text
+    ('"1e30"', REJECTED),
+    ('"1e999999999"', REJECTED),
+    ('"1e99999999999999999999"', REJECTED),
+    ("1.5", REJECTED),
+    ('"1.5"', REJECTED),
+    ('"word"', REJECTED),
+    ('""', REJECTED),
+    ('" 5"', REJECTED),
+    ('"1_000"', REJECTED),
+    ('"٣"', REJECTED),
+    ("true", REJECTED),
+    ("{}", REJECTED),
+    ("[]", REJECTED),
+    ("1e+300", 1e300),  # 57: how JavaScript writes a large double
+    ("9223372036854775808", 9223372036854775808.0),
+    ("-9223372036854775809", -9223372036854775808.0),
+    ("18446744073709551616", 18446744073709551616.0),
+    ("1e19", 1e19),
+]
+
+
+@pytest.mark.parametrize(("written", "expected"), INTEGERS)
+def test_points_53_to_57_integers(written, expected):
+    """Text or number; exact; what no int64 holds is a double if it came as a number."""
+    value = value_of(f'{{"intValue": {written}}}')
+
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+DOUBLES = [
+    ("null", None),  # 58
+    ("1.5", 1.5),  # 59
+    ('"1.5"', 1.5),
+    ('"NaN"', "NaN"),
+    ('"Infinity"', "Infinity"),
+    ('"-Infinity"', "-Infinity"),
+    ("1e300", 1e300),
+    ("5e-324", 5e-324),
+    ("3", 3.0),
+    ("-0.0", 0.0),
+    ("123456789012345678901234567890", 123456789012345678901234567890.0),
+    ('"1e-7"', 1e-7),
+    ('"nan"', REJECTED),
+    ('"word"', REJECTED),
+    ('"1e999"', REJECTED),
+    ("1" + "0" * 400, REJECTED),
+    ("true", REJECTED),
+    ("[1]", REJECTED),
+]
+
+
+@pytest.mark.parametrize(("written", "expected"), DOUBLES, ids=lambda case: str(case)[:30])
+def test_points_58_and_59_doubles(written, expected):
+    """Numbers, texts, the three that are none; null is an empty value."""
+    value = value_of(f'{{"doubleValue": {written}}}')
+
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize("bare", ["NaN", "Infinity", "-Infinity"])
+def test_point_60_bare_nan_is_no_json(bare):
+    """Python's own reader would take it."""
+    with pytest.raises(BadPayload, match="not a number there"):
+        value_of(f'{{"doubleValue": {bare}}}')
+
+
+@pytest.mark.parametrize("member", ["doubleValue", "intValue"])
+def test_point_61_a_number_beyond_doubles_is_stored_or_refused(member):
+    """1e400."""
+    assert value_of(f'{{"{member}": 1e400}}') in ("Infinity", REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [(9, 9), (99, 99), (-1, -1), ("SEVERITY_NUMBER_WARN2", 14), ("9", 9), (9.0, 9), (None, 0)],
+)
+def test_points_62_and_63_enums_are_integers_or_names(number, kept):
+    """Unknown integers as well."""
+    assert one_log(severityNumber=number).severity_number == kept
+
+
+@pytest.mark.parametrize("number", ["WARN", 1.5, True, 2**31, [], {}])
+def test_point_63_other_names_reject_the_record(number):
+    """That record only."""
+    assert rejects_of(logs_json(log(), log(severityNumber=number))) == [
+        "resourceLogs[0].scopeLogs[0].logRecords[1].severityNumber"
+    ]
+
+
+def test_enums_of_spans_may_be_names():
+    """SPAN_KIND_SERVER, STATUS_CODE_ERROR."""
+    (record,) = spans(span(kind="SPAN_KIND_SERVER", status={"code": "STATUS_CODE_ERROR"}))
+
+    assert metadata_of(record)["span"]["kind"] == "SERVER"
+    assert LEVEL_NAMES[record.level] == "ERROR"
+
+
+def test_point_64_unknown_names_are_ignored_at_every_level():
+    """Whatever their value."""
+    unknown = {"x": [{"y": None}], "future": {"z": 1}}
+    body = {
+        **unknown,
+        "resourceLogs": [
+            {
+                **unknown,
+                "resource": {
+                    **unknown,
+                    "attributes": [
+                        {
+                            **unknown,
+                            "key": "service.name",
+                            "value": {**unknown, "stringValue": "shop"},
+                        }
+                    ],
+                },
+                "scopeLogs": [{**unknown, "scope": {**unknown, "name": "s"},
+                               "logRecords": [{**log({"a": 1}, body="m"), **unknown}]}],
+            }
+        ],
+    }  # fmt: skip
+
+    (record,) = stored(json.dumps(body).encode()).records
+
+    assert (record.source_module, record.message) == ("shop", "m")
+
+
+SNAKE = """{"resource_logs": [{"resource": {"attributes": [{"key": "service.name", "value":
+{"string_value": "shop"}}], "dropped_attributes_count": 1}, "schema_url": "u", "scope_logs":
+[{"scope": {"name": "s"}, "schema_url": "v", "log_records": [{"time_unix_nano": "5",
+"observed_time_unix_nano": 6, "severity_number": 9, "severity_text": "I", "trace_id": "%s",
+"span_id": "%s", "event_name": "e", "dropped_attributes_count": 2, "attributes": [{"key": "a",
+"value": {"kvlist_value": {"values": [{"key": "b", "value": {"array_value": {"values":
+[{"int_value": 1}, {"bool_value": true}, {"double_value": 1.5}, {"bytes_value": "aGk="}]}}}]}}}]}]
+}]}]}""" % (TRACE_ID, SPAN_ID)  # noqa: UP031 - braces everywhere
+
+
+def test_point_65_snake_case_is_read_as_well():
+    """By the letter unknown; storing nothing without a word helps nobody."""
+    batch = stored(SNAKE.encode())
+
+    (record,), (stream,) = batch.records, batch.streams.values()
+    assert record.trace_id.hex() == TRACE_ID
+    assert (record.source_module, record.action, record.created_unix_ns) == ("shop", "e", 5)
+    assert metadata_of(record)["attributes"] == {"a": {"b": [1, True, 1.5, "aGk="]}}
+    assert metadata_of(record)["otel"]["observed_ns"] == 6
+    assert (stream.resource_schema_url, stream.scope_schema_url) == ("u", "v")
+
+
+def test_point_66_null_is_the_default_of_every_field():
+    """And of every list and message."""
+    names = [
+        "timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "body",
+        "attributes", "droppedAttributesCount", "flags", "traceId", "spanId", "eventName",
+    ]  # fmt: skip
+    record = dict.fromkeys(names)
+    pair = {"key": None, "value": None}
+    odd_values = [{"arrayValue": None}, {"kvlistValue": {"values": None}}, {"stringValue": None},
+                  {"boolValue": None}, {"bytesValue": None}]  # fmt: skip
+    more = {"attributes": [pair, *({"key": str(n), "value": v} for n, v in enumerate(odd_values))]}
+    body = json.dumps({
+        "resourceLogs": [
+            None,
+            {"resource": None, "scopeLogs": None, "schemaUrl": None},
+            {"resource": {"attributes": None}, "scopeLogs": [
+                None,
+                {"scope": None, "logRecords": None},
+                {"scope": {"name": None}, "logRecords": [record, more]},
+            ]},
+        ]
+    }).encode()  # fmt: skip
+
+    first, second = stored(body).records
+
+    assert (first.created_unix_ns, first.message) == (NOW_NS, "")
+    assert metadata_of(second)["attributes"] == {
+        "": None, "0": None, "1": {}, "2": None, "3": None, "4": None,
+    }  # fmt: skip
+    assert stored(b'{"resourceLogs": null}').records == []
+
+
+def test_point_66_in_spans():
+    """Status, events, links."""
+    fields = dict.fromkeys(
+        ["parentSpanId", "traceState", "flags", "kind", "attributes", "events", "links", "status"]
+    )
+
+    first, second = spans(span(**fields), span(events=[None], links=[None], status={"code": None}))
+
+    assert first.action == "GET /orders"
+    assert metadata_of(second)["span"]["events"] == [{"name": ""}]
+    assert metadata_of(second)["span"]["links"] == [{"span_id": "", "trace_id": ""}]
+
+
+@pytest.mark.parametrize("written", ["+/+/8A==", "-_-_8A==", "+/+/8A", "-_-_8A", "-/+_8A="])
+def test_point_67_bytes_in_any_base64(written):
+    """Standard or URL-safe, padded or not; shown as standard base64."""
+    assert value_of(json.dumps({"bytesValue": written})) == "+/+/8A=="
+
+
+WRONG = [
+    {"bytesValue": "?"},
+    {"bytesValue": "aGkx1"},
+    {"bytesValue": 5},
+    {"stringValue": 5},
+    {"stringValue": {}},
+    {"boolValue": "true"},
+    {"boolValue": 1},
+    {"arrayValue": []},
+    {"arrayValue": {"values": {}}},
+    {"arrayValue": {"values": [5]}},
+    {"kvlistValue": {"values": [5]}},
+    {"kvlistValue": {"values": [{"key": 5}]}},
+    "text",
+    [],
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_point_68_a_wrong_value_rejects_its_record_only(wrong):
+    """The neighbours are stored, and the path says which."""
+    body = logs_json(log(), log(attributes=[{"key": "a"}, {"key": "b", "value": wrong}]), log())
+
+    batch = stored(body)
+
+    assert (len(batch.records), batch.rejected, batch.received) == (2, REJECTED, 3)
+    (where,) = rejects_of(body)
+    assert where.startswith("resourceLogs[0].scopeLogs[0].logRecords[1].attributes[1].value")
+
+
+PLACES = [
+    ("a string", ""),
+    (5, ""),
+    (None, ""),
+    ({"attributes": {}}, ".attributes"),
+    ({"attributes": ["x"]}, ".attributes[0]"),
+    ({"attributes": [{"key": 5}]}, ".attributes[0].key"),
+    ({"body": 5}, ".body"),
+    ({"body": {"stringValue": 5}}, ".body.stringValue"),
+    (
+        {"body": {"arrayValue": {"values": [{"kvlistValue": {"values": [{"value": 5}]}}]}}},
+        ".body.arrayValue.values[0].kvlistValue.values[0].value",
+    ),
+    ({"timeUnixNano": "x"}, ".timeUnixNano"),
+    ({"timeUnixNano": -1}, ".timeUnixNano"),
+    ({"timeUnixNano": 2**64}, ".timeUnixNano"),
+    ({"timeUnixNano": "99999999999999999999"}, ".timeUnixNano"),
+    ({"severityText": 5}, ".severityText"),
+    ({"flags": -1}, ".flags"),
+    ({"flags": 2**32}, ".flags"),
+    ({"droppedAttributesCount": "x"}, ".droppedAttributesCount"),
+    ({"traceId": 5}, ".traceId"),
+    ({"eventName": []}, ".eventName"),
+]
+
+
+@pytest.mark.parametrize(("record", "where"), PLACES, ids=str)
+def test_point_68_the_path_names_the_field(record, where):
+    """As in the request."""
+    assert rejects_of(logs_json(record)) == [f"resourceLogs[0].scopeLogs[0].logRecords[0]{where}"]
+
+
+SPAN_PLACES = [
+    ("x", ""),
+    ({"name": 5}, ".name"),
+    ({"events": {}}, ".events"),
+    ({"events": [5]}, ".events[0]"),
+    ({"events": [{"name": 5}]}, ".events[0].name"),
+    ({"events": [{"attributes": 5}]}, ".events[0].attributes"),
+    ({"links": [{"traceId": 5}]}, ".links[0].traceId"),
+    ({"status": 5}, ".status"),
+    ({"status": {"code": "x"}}, ".status.code"),
+    ({"endTimeUnixNano": True}, ".endTimeUnixNano"),
+    ({"attributes": [{"value": {"intValue": "x"}}]}, ".attributes[0].value.intValue"),
+]
+
+
+@pytest.mark.parametrize(("sent", "where"), SPAN_PLACES, ids=str)
+def test_point_68_in_spans(sent, where):
+    """The path names the field."""
+    assert rejects_of(spans_json(sent), Signal.TRACES) == [
+        f"resourceSpans[0].scopeSpans[0].spans[0]{where}"
+    ]
+
+
+def envelope(resource=None, scope=None, **fields):
+    """A request of two records with these around them."""
+    return json.dumps({
+        "resourceLogs": [
+            {"resource": resource, "scopeLogs": [{"scope": scope, "logRecords": [log(), log()],
+                                                  **fields}]},
+            {"scopeLogs": [{"logRecords": [log()]}]},
+        ]
+    }).encode()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (envelope(resource=5), "resourceLogs[0].resource"),
+        (envelope(resource={"attributes": {}}), "resourceLogs[0].resource.attributes"),
+        (
+            envelope(resource={"attributes": [{"value": {"intValue": "x"}}]}),
+            "resourceLogs[0].resource.attributes[0].value.intValue",
+        ),
+        (
+            envelope(resource={"droppedAttributesCount": "x"}),
+            "resourceLogs[0].resource.droppedAttributesCount",
+        ),
+        (envelope(scope="x"), "resourceLogs[0].scopeLogs[0].scope"),
+        (envelope(scope={"name": 5}), "resourceLogs[0].scopeLogs[0].scope.name"),
+        (envelope(schemaUrl=5), "resourceLogs[0].scopeLogs[0].schemaUrl"),
+    ],
+)
+def test_point_68_a_wrong_resource_rejects_its_records(body, where):
+    """Those of other resources are stored."""
+    assert rejects_of(body) == [where, where]
+    assert len(stored(body).records) == 1
+
+
+SYNTAX = [
+    b"",
+    b" ",
+    b'{"resourceLogs": [',
+    b'{"resourceLogs": [],}',
+    b'{"resourceLogs": [] // no\n}',
+    b"{'resourceLogs': []}",
+    b'{"a": "\x01"}',
+    b'{"a": "\n"}',
+    b"{} x",
+    b"{} {}",
+    b'{"a": 01}',
+    b'{"a": +1}',
+    b'{"a": .5}',
+    b'{"a": "\\x"}',
+    b"\x0a\x00",
+    "{}".encode("utf-16"),
+    b'{"a": ' + b"1" * 5000 + b', "b": "\\ud800"}',  # more digits than Python reads
+]
+
+
+@pytest.mark.parametrize("body", SYNTAX, ids=lambda body: repr(body)[:40])
+def test_point_69_what_is_no_json_is_refused(body):
+    """With line and column, without the content."""
+    with pytest.raises(BadPayload):
+        stored(body)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"null", b"true"])
+def test_point_70_the_top_is_an_object(body):
+    """Nothing else."""
+    with pytest.raises(BadPayload, match="not an object"):
+        stored(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"resourceLogs": {}}', "resourceLogs"),
+        (b'{"resourceLogs": "x"}', "resourceLogs"),
+        (b'{"resourceLogs": [5]}', "resourceLogs[0]"),
+        (b'{"resourceLogs": [{"scopeLogs": 5}]}', "resourceLogs[0].scopeLogs"),
+        (b'{"resourceLogs": [{"scopeLogs": [[]]}]}', "resourceLogs[0].scopeLogs[0]"),
+        (
+            b'{"resourceLogs": [{"scopeLogs": [{"logRecords": {}}]}]}',
+            "resourceLogs[0].scopeLogs[0].logRecords",
+        ),
+    ],
+)
+def test_point_71_envelopes_of_the_wrong_shape_are_refused(body, where):
+    """There is no record that could be rejected alone."""
+    with pytest.raises(BadPayload) as refused:
+        stored(body)
+
+    assert refused.value.where == where
+
+
+def test_point_72_of_two_members_the_last_counts():
+    """Of a oneof and of a name that comes twice."""
+    assert value_of('{"stringValue": "a", "intValue": 5}') == 5
+    assert value_of('{"intValue": 5, "stringValue": null}') == 5
+    assert value_of('{"stringValue": "a", "stringValue": "b"}') == "b"
+
+
+def test_point_73_a_byte_order_mark_is_forgiven():
+    """And only there."""
+    assert len(stored(b"\xef\xbb\xbf" + logs_json(log())).records) == 1
+
+
+def test_point_73_invalid_utf8_is_replaced_and_counted():
+    """One record's latin-1 does not cost the batch."""
+    body = logs_json(log(body="caf@ \ufffd"), log(body="ok")).replace(b"@", b"\xe9")
+
+    batch = stored(body)
+
+    assert [record.message for record in batch.records] == ["caf\ufffd \ufffd", "ok"]
+    assert batch.replaced_characters == 1
+
+
+def test_point_74_lone_surrogates_are_replaced():
+    """As the JavaScript SDK sends them; pairs are kept (point 75)."""
+    body = (
+        b'{"resourceLogs": [{"resource": {"attributes": [{"key": "r\\ud800", "value": '
+        b'{"stringValue": "x"}}]}, "scopeLogs": [{"logRecords": [{"body": {"stringValue": '
+        b'"a\\ud800b\\udc00 \\ud83d\\ude00"}, "attributes": [{"key": "k\\udfff", "value": '
+        b'{"arrayValue": {"values": [{"stringValue": "\\ud800"}]}}}]}, {"body": {"stringValue": '
+        b'"neighbour"}}]}]}]}'
+    )
+    codec = make_codec()
+
+    for _ in range(2):
+        batch = stored(body, codec=codec)
+
+        odd, neighbour = batch.records
+        assert odd.message == "a\ufffdb\ufffd \U0001f600"
+        assert metadata_of(odd)["attributes"] == {"k\ufffd": ["\ufffd"]}
+        assert metadata_of(odd)["otel"]["replaced_characters"] == 4
+        assert "replaced_characters" not in metadata_of(neighbour)["otel"]
+        assert batch.replaced_characters == 5
+        (stream,) = batch.streams.values()
+        assert json.loads(stream.resource) == {"r\ufffd": "x"}
+
+
+@pytest.mark.parametrize("text", ["\uffff\u2028\u202e\u0301", '"\\/\b\f\n\r\t', "\x7f", "😀é"])
+def test_point_75_every_other_character_is_kept(text):
+    """Escaped or not."""
+    assert one_log(body=text).message == text
+    assert stored(json.dumps(json.loads(logs_json(log(body=text))), ensure_ascii=False)
+                  .encode()).records[0].message == text  # fmt: skip
+
+
+def test_point_76_nul_is_replaced():
+    """In texts, keys and names; the neighbour is untouched."""
+    first, second = stored(
+        logs_json(log({"k\0": "v\0"}, body="a\0b", severityText="x\0"), log(body="ok"))
+    ).records
+
+    assert first.message == "a\ufffdb"
+    assert metadata_of(first)["attributes"] == {"k\ufffd": "v\ufffd"}
+    assert metadata_of(first)["otel"]["replaced_characters"] == 4
+    assert second.message == "ok"
+
+
+def test_nul_in_spans_is_replaced():
+    """The same."""
+    (record,) = spans(span({"a\0": 1}, name="n\0"))
+
+    assert record.action == "n\ufffd"
+    assert metadata_of(record)["attributes"] == {"a\ufffd": 1}
+
+
+@pytest.mark.parametrize("depth", [65, 300, 500, 20_000, 100_000])
+def test_point_78_deep_nesting_does_not_stop_the_server(depth):
+    """Refused, or stored with a mark."""
+    value = '{"arrayValue": {"values": [' * depth + '{"intValue": 1}' + "]}}" * depth
+    unknown = f'{{"x": {"[" * depth}{"]" * depth}, "resourceLogs": []}}'
+    for body in (logs_json(log(body="@")).replace(b'{"stringValue": "@"}', value.encode()),
+                 unknown.encode()):  # fmt: skip
+        try:
+            batch = stored(body)
+        except BadPayload:
+            continue  # the test of syntax errors looks at the message
+        else:
+            assert depth <= 500
+            for record in batch.records:
+                assert "[cut: nested too deep]" in record.message
+                assert metadata_of(record)["otel"]["cut"] == {"too_deep": 1}
+
+
+def test_point_91_string_indexes_are_empty_and_counted():
+    """In both spellings."""
+    record = one_log(
+        attributes=[
+            {"keyStrindex": 5, "value": {"stringValueStrindex": 6}},
+            {"key_strindex": 5, "value": {"string_value_strindex": 6}},
+        ]
+    )
+
+    assert metadata_of(record)["attributes"] == {"": None}
+    assert metadata_of(record)["otel"]["string_table_references"] == 4
+
+
+def test_lists_are_bounded():
+    """Three bytes of text are an object in memory."""
+    values = [{}] * 100_010
+
+    record = one_log(
+        body=[], attributes=[{"key": "a", "value": {"arrayValue": {"values": values}}}]
+    )
+
+    assert len(metadata_of(record)["attributes"]["a"]) == 100_000
+    assert metadata_of(record)["otel"]["cut"] == {"too_many_elements": 1}
+
+
+def test_attributes_that_look_alike_are_not_mistaken():
+    """1, 1.0, true and "1" are equal or alike in Python; what is remembered keeps them apart."""
+    codec = make_codec()
+    cases = [
+        ({"intValue": 1}, 1),
+        ({"boolValue": True}, True),
+        ({"doubleValue": 1}, 1.0),
+        ({"doubleValue": 1.0}, 1.0),
+        ({"intValue": "1"}, 1),
+        ({"stringValue": "1"}, "1"),
+        ({"bytesValue": "1aaa"}, "1aaa"),
+        ({"intValue": 1.0}, 1),
+    ]
+    for _ in range(2):
+        for any_value, expected in cases:
+            record = one_log(attributes=[{"key": "a", "value": any_value}], codec=codec)
+            value = metadata_of(record)["attributes"]["a"]
+            assert (value, type(value)) == (expected, type(expected))
+        for wrong in ({"boolValue": 1}, {"stringValue": 1}, {"intValue": True}):
+            body = logs_json(log(attributes=[{"key": "a", "value": wrong}]))
+            assert stored(body, codec=codec).rejected == REJECTED
+
+
+def test_a_request_that_comes_again_is_read_from_the_memos():
+    """With the same result."""
+    codec = make_codec()
+    body = logs_json(log({"a": 1, "b": "x" * 5000, "c": [1]}), resource={"service.name": "s"})
+
+    first, again = stored(body, codec=codec), stored(body, codec=codec)
+
+    assert columns_of(first.records[0]) == columns_of(again.records[0])
+    assert first.streams == again.streams
+
+
+def test_numbers_read_exactly_give_the_same_as_numbers_read_fast():
+    """A float that may hide an integer has the whole body read again."""
+    around = {"a": 1.5, "b": [2.25, "x"], "n": 5}
+    exact = [{"key": "i", "value": {"intValue": 9007199254740993}}]
+    hidden = logs_json(log(attributes=[*log(around)["attributes"], *exact])).replace(
+        b"9007199254740993", b"9007199254740993.0"
+    )
+
+    record = stored(hidden).records[0]
+
+    assert metadata_of(record)["attributes"] == {**around, "i": 9007199254740993}
+
+
+def test_numbers_beyond_everything_are_refused_not_fatal():
+    """Digits and exponents that Decimal itself refuses."""
+    body = logs_json(log(attributes=[{"key": "a", "value": {"intValue": "@"}}])).replace(
+        b'"@"', b'9007199254740993.0, "x": 1e99999999999999999999999'
+    )
+
+    assert metadata_of(stored(body).records[0])["attributes"] == {"a": 9007199254740993}
+
+
+def test_huge_streams_are_read_each_time():
+    """And integers that orjson cannot write back are no obstacle."""
+    resource = {"attributes": [{"key": "big", "value": {"stringValue": "x" * 70_000}}]}
+    odd = {"attributes": [{"key": "d", "value": {"doubleValue": 1.5}}], "x": 2**70}
+    codec = make_codec()
+
+    for _ in range(2):
+        body = json.dumps({
+            "resourceLogs": [
+                {"resource": resource, "scopeLogs": [{"logRecords": [{}]}]},
+                {"resource": odd, "scopeLogs": [{"logRecords": [{"eventName": "\ud800"}]}]},
+            ]
+        }).encode()  # fmt: skip
+        assert len(stored(body, codec=codec).records) == 2
+
+
+def test_scrub_cleans_whole_trees():
+    """Keys, texts, lists in lists; the count is of characters."""
+    document = {"a\0": ["x\0\ud800", {"b": "\0"}, [["\0"]], 5], "c": {"d\0": {}}, "e": None}
+
+    assert scrub(document) == 6
+    assert document == {
+        "a\ufffd": ["x\ufffd\ufffd", {"b": "\ufffd"}, [["\ufffd"]], 5],
+        "c": {"d\ufffd": {}},
+        "e": None,
+    }
