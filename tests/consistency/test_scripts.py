@@ -80,7 +80,7 @@ def test_without_a_browser_a_notice_says_what_to_do(
 @pytest.mark.parametrize(
     ("programs", "words"),
     [
-        ({}, "no Node here"),
+        ({}, "Node is not installed"),
         ({"npm": "", "node": '[ "$1" = --version ] && echo v18.20.4 || exit 1'}, "v18.20.4 is too"),
     ],
 )
