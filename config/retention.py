@@ -37,7 +37,7 @@ DEFAULT_KEEP: dict[str, timedelta] = {
     AUDIT: AUDIT_FLOOR,
 }
 """Class to how long it is kept where no rule says otherwise."""
-LEAST_KEEP = timedelta(hours=1)
+MIN_KEEP = timedelta(hours=1)
 """Anything shorter is a slip of the pen: a segment takes longer to fill."""
 MAX_RULES = 100
 """Each class has an open segment, its indexes and its counts."""
@@ -62,14 +62,14 @@ def period_text(period: timedelta) -> str:
 Period = Annotated[timedelta, BeforeValidator(_period), PlainSerializer(period_text)]
 
 
-def _words(value: object) -> object:
+def _as_tuple(value: object) -> object:
     """`"a"` is `["a"]`; either is frozen."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
 
 
-Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_words)]
+Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_tuple)]
 
 
 def _one_of(known: Sequence[str], given: Sequence[str], what: str) -> None:
@@ -89,15 +89,15 @@ class RetentionRule(BaseModel):
     """How long after their arrival."""
     floor: Period = timedelta(0)
     """Nothing removes them sooner: no shorter `keep`, no size limit, no purge."""
-    level: Words = ()
+    level: Strings = ()
     """DEBUG, INFO, WARN, ERROR, CRITICAL."""
-    source_module: Words = ()
+    source_module: Strings = ()
     """Source modules; `payments*` matches all that begin so."""
-    action: Words = ()
+    action: Strings = ()
     """Actions, likewise."""
-    kind: Words = ()
+    kind: Strings = ()
     """log, span; audit stands alone."""
-    resource_type: Words = ()
+    resource_type: Strings = ()
     """Resource types, likewise."""
 
     @model_validator(mode="before")
@@ -114,8 +114,8 @@ class RetentionRule(BaseModel):
     def _is_possible(self) -> "RetentionRule":
         _one_of(LEVEL_NAMES, self.level, "level")
         _one_of(KINDS, self.kind, "kind")
-        if self.keep < max(self.floor, LEAST_KEEP):
-            least = period_text(max(self.floor, LEAST_KEEP))
+        if self.keep < max(self.floor, MIN_KEEP):
+            least = period_text(max(self.floor, MIN_KEEP))
             raise ValueError(f"keep {period_text(self.keep)} is shorter than the floor of {least}")
         if AUDIT in self.kind:
             self._check_audit()
@@ -168,7 +168,7 @@ def _is_among(patterns: tuple[str, ...], value: str | None) -> bool:
     )
 
 
-def check_together(rules: Sequence[RetentionRule]) -> None:
+def check_rules(rules: Sequence[RetentionRule]) -> None:
     """Raises ValueError: two of one name, one that never applies, audit records kept two times."""
     names: set[str] = set()
     for number, rule in enumerate(rules):
@@ -190,10 +190,10 @@ def is_reachable(rule: RetentionRule, before: Sequence[RetentionRule]) -> bool:
     Rules see a value only through their patterns, so one value per pattern, and one that no
     pattern names, stand for all values.
     """
-    return _escapes(rule, tuple(before), 0)
+    return _has_own_match(rule, tuple(before), 0)
 
 
-def _escapes(rule: RetentionRule, before: tuple[RetentionRule, ...], place: int) -> bool:
+def _has_own_match(rule: RetentionRule, before: tuple[RetentionRule, ...], place: int) -> bool:
     if not before:
         return True
     if place == len(MATCHED):
@@ -201,11 +201,11 @@ def _escapes(rule: RetentionRule, before: tuple[RetentionRule, ...], place: int)
     field = MATCHED[place]
     patterns: list[str] = [pattern for each in (rule, *before) for pattern in getattr(each, field)]
     seen: set[tuple[RetentionRule, ...]] = set()
-    for value in _stand_ins(field, patterns):
+    for value in _sample_values(field, patterns):
         if not _is_among(getattr(rule, field), value):
             continue
         left = tuple(each for each in before if _is_among(getattr(each, field), value))
-        if left not in seen and _escapes(rule, left, place + 1):
+        if left not in seen and _has_own_match(rule, left, place + 1):
             return True
         seen.add(left)
     return False
@@ -214,7 +214,7 @@ def _escapes(rule: RetentionRule, before: tuple[RetentionRule, ...], place: int)
 _CLOSED: dict[str, tuple[str, ...]] = {"level": LEVEL_NAMES, "kind": ("log", "span")}
 
 
-def _stand_ins(field: str, patterns: Sequence[str]) -> Sequence[str | None]:
+def _sample_values(field: str, patterns: Sequence[str]) -> Sequence[str | None]:
     if field in _CLOSED:
         return _CLOSED[field]
     # U+FFFF is no character, hence in no pattern: what begins like the pattern, and no more.

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from config.retention import MAX_RULES, RetentionRule, check_together
+from config.retention import MAX_RULES, RetentionRule, check_rules
 
 MIB = 2**20
 GIB = 2**30
@@ -80,7 +80,7 @@ class OtlpSettings(Section):
     """PEM of authorities; with it clients must show a certificate (mTLS)."""
 
     @property
-    def asks_for_keys(self) -> bool:
+    def requires_keys(self) -> bool:
         """Whether senders must show an ingest key: always, except on loopback."""
         return self.require_key or not is_loopback(self.host)
 
@@ -239,7 +239,7 @@ class RetentionSettings(Section):
     @field_validator("rules")
     @classmethod
     def _make_sense_together(cls, rules: list[RetentionRule]) -> list[RetentionRule]:
-        check_together(rules)
+        check_rules(rules)
         return rules
 
 

@@ -18,8 +18,8 @@ from otlp_receiver.admission.keys import KeyInfo
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http.messages import Outcome
 from otlp_receiver.http.receive import Sink
+from otlp_receiver.http.response_bodies import Outcome
 from storage.record.record import Record, RedactedBatch
 from storage.writing.audit_records import AuditItem, AuditReceipt, AuditRecords
 
@@ -139,7 +139,7 @@ def _told(receipt: AuditReceipt, item: AuditItem) -> dict[str, Any]:
     }
 
 
-class ByKind:
+class AuditRouter:
     """Where exports go (receive.Sink): audit records their way, all others the other."""
 
     def __init__(self, telemetry: Sink, audit: AuditIngest) -> None:

@@ -17,11 +17,11 @@ from config.levels import Level
 from config.settings import LimitSettings, MappingSettings
 from otlp_receiver.export import Encoding, Export, RedactedExport, Signal, Stream
 from otlp_receiver.json.decode import JsonReader
+from otlp_receiver.mapping.attribute_shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.columns.identity import random_bits_of
 from otlp_receiver.mapping.columns.times import odd_times_text
+from otlp_receiver.mapping.context import MappingContext, Note
 from otlp_receiver.mapping.logs import map_logs
-from otlp_receiver.mapping.run import Note, Run
-from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.spans import map_spans
 from otlp_receiver.mapping.streams import StreamFacts, facts_of
 from otlp_receiver.memos import Memos
@@ -113,7 +113,7 @@ class Codec:
         """
         tallies = export.tallies
         batch = Batch([], {}, 0, redactions=tallies.redactions)
-        run = Run(
+        context = MappingContext(
             batch=batch,
             received_ns=received_unix_ns,
             tail=random_bits_of(urandom(5)),
@@ -125,17 +125,17 @@ class Codec:
             note=note,
         )
         redacted = RedactedBatch(batch)
-        for _ in map_logs(export.logs, run):
+        for _ in map_logs(export.logs, context):
             yield redacted
-        for _ in map_spans(export.spans, run):
+        for _ in map_spans(export.spans, context):
             yield redacted
         batch.received = tallies.received
         batch.replaced_characters += tallies.replaced
         for reject in tallies.rejects:
             batch.rejected[reject.reason] = batch.rejected.get(reject.reason, 0) + reject.count
             batch.rejected_at.setdefault(reject.reason, reject.where)
-        if run.odd_times:
-            batch.warnings.append(odd_times_text(run.odd_times))
+        if context.odd_times:
+            batch.warnings.append(odd_times_text(context.odd_times))
         yield redacted
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:
@@ -147,7 +147,7 @@ class Codec:
 
     def _facts_of(self, stream: Stream, key: SenderKey) -> StreamFacts:
         facts = self._memos.facts.find((stream, key.id))
-        # An ingest key's attributes may be changed while we run.
+        # An ingest key's attributes may be changed while we context.
         if facts is None or facts.key_attributes != key.attributes:
             added = [self._redactor.attribute(name, value) for name, value in key.attributes]
             facts = facts_of(stream, added, key.attributes, self._mapping, self._make_shape)

@@ -19,8 +19,8 @@ from config.levels import LEVEL_NAMES
 from config.process.clock import utc_text
 from otlp_receiver.codec import Codec, SenderKey
 from otlp_receiver.export import Encoding, RedactedExport, Signal
-from otlp_receiver.mapping.reasons import REASONS
-from otlp_receiver.mapping.run import Sources
+from otlp_receiver.mapping.context import Sources
+from otlp_receiver.mapping.reject_reasons import REASONS
 from storage.record.record import Record, RedactedBatch, StreamDef
 
 MAX_RECORDS = 1000
@@ -99,9 +99,9 @@ class Explainer:
             noted.append(_Noted(record, sources, reason))
 
         batch = self._codec.map(redacted, received_unix_ns=self._now_ns(), key=key, note=note)
-        return orjson.dumps(self._answer(redacted, batch, noted))
+        return orjson.dumps(self._explanation(redacted, batch, noted))
 
-    def _answer(
+    def _explanation(
         self, redacted: RedactedExport, batch: RedactedBatch, noted: "list[_Noted]"
     ) -> dict[str, Any]:
         rejected: dict[int, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from otlp_receiver.export import Head, HeadKey, RawText, Stream
 from storage.record.record import Attribute, Hit
 
 if TYPE_CHECKING:
-    from otlp_receiver.mapping.shapes import Shape
+    from otlp_receiver.mapping.attribute_shapes import Shape
     from otlp_receiver.mapping.streams import StreamFacts
 
 K = TypeVar("K", bound=Hashable)

@@ -21,14 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from otlp_receiver import metrics
+from otlp_receiver.admission.decode_queue import DecodeQueue
 from otlp_receiver.admission.keys import KeyInfo
-from otlp_receiver.admission.scheduling import Turns
 from otlp_receiver.codec import Codec
 from otlp_receiver.export import Encoding, Signal
 from storage import failpoints
 from storage.record.record import RedactedBatch
 from storage.spool.frame import NO_HASH, Frame
-from storage.spool.framing import FrameInMaking, Framing
+from storage.spool.framing import FrameBuilder, Framing
 from storage.spool.spool import Spool
 
 LARGE_BYTES = 2**20
@@ -57,9 +57,9 @@ class Ingest:
         self._codec = codec
         self._spool = spool
         self._framing = framing
-        self._turns = Turns(max_wait_s)
+        self._decode_queue = DecodeQueue(max_wait_s)
         self._large_codec = codec.twin()
-        self._large_turns = Turns(max_wait_s)
+        self._large_decode_queue = DecodeQueue(max_wait_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-bodies")
 
     async def ingest(
@@ -73,12 +73,12 @@ class Ingest:
         """
         failpoints.reach("recv.body")
         if len(body) < LARGE_BYTES:
-            async with self._turns:
+            async with self._decode_queue:
                 batch, frame = await self._frame_in_slices(
                     self._arrival(), (signal, encoding), body, key
                 )
         else:
-            async with self._large_turns:
+            async with self._large_decode_queue:
                 batch, frame = await asyncio.get_running_loop().run_in_executor(
                     self._thread,
                     self._frame,
@@ -91,7 +91,7 @@ class Ingest:
         if frame is not None:
             await self._spool.append(frame)
         if batch.redactions:
-            metrics.soon(_note_redactions, batch.redactions)
+            metrics.soon(_count_redactions, batch.redactions)
         failpoints.reach("ack.sent")
         return Receipt(
             batch.received,
@@ -134,7 +134,7 @@ class Ingest:
             making.take(batch)
         return batch, _finished(making, batch, kind[0], body, key)
 
-    def _begin(self, arrival: tuple[int, int], key: KeyInfo) -> FrameInMaking:
+    def _begin(self, arrival: tuple[int, int], key: KeyInfo) -> FrameBuilder:
         received_unix_ns, batch_id = arrival
         return self._framing.begin(
             batch_id=batch_id, received_unix_ns=received_unix_ns, ingest_key_id=key.id
@@ -142,7 +142,7 @@ class Ingest:
 
 
 def _finished(
-    making: FrameInMaking, batch: RedactedBatch, signal: Signal, body: bytes, key: KeyInfo
+    making: FrameBuilder, batch: RedactedBatch, signal: Signal, body: bytes, key: KeyInfo
 ) -> Frame | None:
     if not batch.received:
         return None
@@ -151,7 +151,7 @@ def _finished(
     return making.frame(batch, signal=signal.value, request_hash=hashed)
 
 
-def _note_redactions(redactions: Mapping[str, int]) -> None:
+def _count_redactions(redactions: Mapping[str, int]) -> None:
     for rule, count in redactions.items():
         metrics.REDACTIONS.labels(rule).inc(count)
 

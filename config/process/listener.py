@@ -12,50 +12,50 @@ from config.process.tls import TlsContext
 
 DRAIN_GRACE_S = 10.0
 """How long requests that were begun may take when the process ends."""
-_NO_DESCRIPTORS_PAUSE_S = 0.5
-_MOST_AT_ONCE = 100
+_ACCEPT_PAUSE_S = 0.5
+_MAX_ACCEPTS = 100
 """As asyncio's own server: its backlog."""
 
 _log = logging.getLogger(__name__)
 
 
-class Places:
+class ConnectionSlots:
     """How many connections are open, in all and from each peer."""
 
-    __slots__ = ("_most", "_most_per_peer", "_peers", "room", "taken")
+    __slots__ = ("_max", "_max_per_peer", "_peers", "available", "used")
 
-    def __init__(self, most: int, most_per_peer: int) -> None:
-        self._most = most
-        self._most_per_peer = most_per_peer
+    def __init__(self, limit: int, limit_per_peer: int) -> None:
+        self._max = limit
+        self._max_per_peer = limit_per_peer
         self._peers: Counter[str] = Counter()
-        self.taken = 0
-        self.room = asyncio.Event()
+        self.used = 0
+        self.available = asyncio.Event()
         """Set while another connection may be accepted."""
-        self.room.set()
+        self.available.set()
 
-    def take(self, peer: str) -> bool:
+    def acquire(self, peer: str) -> bool:
         """Count a connection; False where its peer has as many as one may have."""
-        if self._peers[peer] >= self._most_per_peer:
+        if self._peers[peer] >= self._max_per_peer:
             return False
         self._peers[peer] += 1
-        self.taken += 1
-        if self.taken >= self._most:
-            self.room.clear()
+        self.used += 1
+        if self.used >= self._max:
+            self.available.clear()
         return True
 
-    def leave(self, peer: str) -> None:
+    def release(self, peer: str) -> None:
         """A connection is gone, or has failed to be made."""
         self._peers[peer] -= 1
         if not self._peers[peer]:
             del self._peers[peer]
-        self.taken -= 1
-        self.room.set()
+        self.used -= 1
+        self.available.set()
 
 
 class Served(Protocol):
     """What speaks HTTP on the connections that a Listener accepts, and keeps its deadlines."""
 
-    places: Places
+    slots: ConnectionSlots
     """Taken by the listener; left by a connection that ends."""
 
     @property
@@ -132,32 +132,32 @@ class Listener:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            if not self._server.places.room.is_set():
+            if not self._server.slots.available.is_set():
                 self._server.on_pause()
-                await self._server.places.room.wait()
+                await self._server.slots.available.wait()
             try:
-                self._take(*await loop.sock_accept(self._sock))
-                self._take_waiting()
+                self._serve(*await loop.sock_accept(self._sock))
+                self._accept_pending()
             except ConnectionError:
                 continue  # gone before it was accepted
             except OSError as error:
                 _log.warning("no connection can be accepted: %s", error.strerror)
                 self._server.on_pause()
-                await asyncio.sleep(_NO_DESCRIPTORS_PAUSE_S)
+                await asyncio.sleep(_ACCEPT_PAUSE_S)
 
-    def _take_waiting(self) -> None:
+    def _accept_pending(self) -> None:
         """Accept those that are there already: under load, a turn of the event loop takes long."""
         with suppress(BlockingIOError):
-            for _ in range(_MOST_AT_ONCE):
-                if not self._server.places.room.is_set():
+            for _ in range(_MAX_ACCEPTS):
+                if not self._server.slots.available.is_set():
                     return
                 accepted, address = self._sock.accept()
                 accepted.setblocking(False)
-                self._take(accepted, address)
+                self._serve(accepted, address)
 
-    def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+    def _serve(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         peer = str(address[0])
-        if not self._server.places.take(peer):
+        if not self._server.slots.acquire(peer):
             accepted.close()
             self._server.on_refused()
             return
@@ -178,7 +178,7 @@ class Listener:
         except (OSError, ssl.SSLError) as error:
             _log.debug("connection refused: %s", type(error).__name__)
             accepted.close()
-            self._server.places.leave(peer)
+            self._server.slots.release(peer)
 
     async def _sweep(self) -> None:
         while True:

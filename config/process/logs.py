@@ -1,7 +1,7 @@
 """opslog's own log: one line per event on standard error, for machines (JSON) or people (text).
 
 What senders sent never gets here: exceptions of foreign libraries are named, but their words,
-which may quote a row, are kept only where they cannot (see `_words`). Control characters are
+which may quote a row, are kept only where they cannot (see `_error_text`). Control characters are
 escaped, so that no text can forge a line or move the cursor of a terminal.
 """
 
@@ -100,7 +100,7 @@ class TextLines(logging.Formatter):
     def __init__(self, process: str) -> None:
         """`process` may be empty: somebody else puts it in front."""
         super().__init__()
-        self._front = in_front(process)
+        self._front = process_column(process)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, unless there is an exception to show."""
@@ -113,7 +113,7 @@ class TextLines(logging.Formatter):
         return line
 
 
-def in_front(process: str) -> str:
+def process_column(process: str) -> str:
     """The column with the name of the process, or nothing without a name."""
     return f"{process:<11} " if process else ""
 
@@ -129,11 +129,11 @@ def exception_text(error: BaseException) -> str:
     for each in reversed(chain):
         frames = traceback.extract_tb(each.__traceback__)
         places = [f'  File "{at.filename}", line {at.lineno}, in {at.name}' for at in frames]
-        parts.append("\n".join([*places, _words(each)]))
+        parts.append("\n".join([*places, _error_text(each)]))
     return "\n".join(parts)
 
 
-def _words(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """The type, and the message where it cannot hold a value: ours, the system's, PostgreSQL's."""
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     state = getattr(error, "sqlstate", None)

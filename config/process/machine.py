@@ -13,7 +13,7 @@ _LIMITS = (
 _PR_SET_DUMPABLE = 4
 
 
-def keep_memory_to_ourselves() -> None:
+def disable_memory_dumps() -> None:
     """From now on no core file is written of this process, and no other account reads its memory.
 
     Keys and records are in it. The limit holds for programs that it starts; where cores go to a

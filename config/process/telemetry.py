@@ -24,7 +24,7 @@ def share_between_processes(folder: Path) -> None:
     os.environ[MULTIPROCESS_VARIABLE] = str(folder)
 
 
-def forget_process(pid: int) -> None:
+def mark_process_dead(pid: int) -> None:
     """Takes a dead process's gauges out of the sums; what it counted stays counted."""
     if MULTIPROCESS_VARIABLE in os.environ:
         from prometheus_client import multiprocess  # noqa: PLC0415 - see the head of this file

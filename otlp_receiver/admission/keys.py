@@ -40,12 +40,12 @@ POLL_S = 2.0
 NOTE_USE_S = 60.0
 """How often the time of last use is written of a key in steady use; the first use is written by the
 next poll."""
-_AWAY_S = 1.0
+_RETRY_S = 1.0
 """Pause before PostgreSQL is tried again."""
-_SAY_AGAIN_S = 60.0
-_ANSWER_S = 5.0
+_WARN_EVERY_S = 60.0
+_QUERY_TIMEOUT_S = 5.0
 """A connection that does not answer within this is given up: the network may have gone."""
-_AWAY_ERRORS = (
+_CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
@@ -126,14 +126,14 @@ class KeyRing:
         Where no key is required, credentials that are none of ours are ignored: an SDK may carry
         another backend's token. A key of ours is checked all the same, so that a revoked one ends.
         """
-        shown = _bearer(authorization)
-        if not self._required and not shown.startswith(PREFIX):
+        token = _bearer(authorization)
+        if not self._required and not token.startswith(PREFIX):
             return KEYLESS
-        if not shown:
+        if not token:
             raise KeyMissing("send `Authorization: Bearer <ingest key>`", where="Authorization")
         if self._keys is None:
             raise KeysUnknown("ingest keys cannot be checked until the database is reached")
-        digest = digest_of(shown)
+        digest = digest_of(token)
         entry = self._entries.get(digest)
         now_s = self._clock()
         if entry is None or not hmac.compare_digest(entry.digest, digest) or entry.ends_s <= now_s:
@@ -143,7 +143,7 @@ class KeyRing:
 
     async def run(self, pool: Pool) -> None:
         """Follow the table until cancelled, through any absence of PostgreSQL."""
-        said_s = -_SAY_AGAIN_S
+        warned_s = -_WARN_EVERY_S
         while True:
             try:
                 async with pool.acquire() as conn:
@@ -152,16 +152,16 @@ class KeyRing:
                         await self._follow(conn)
                     finally:
                         await conn.remove_listener(CHANNEL, self._on_change)
-            except _AWAY_ERRORS as error:
-                if time.monotonic() - said_s >= _SAY_AGAIN_S:
-                    said_s = time.monotonic()
+            except _CONNECTION_ERRORS as error:
+                if time.monotonic() - warned_s >= _WARN_EVERY_S:
+                    warned_s = time.monotonic()
                     _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
-                await asyncio.sleep(_AWAY_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def _follow(self, conn: Connection) -> None:
         while True:
             self._changed.clear()
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(_QUERY_TIMEOUT_S):
                 await self._refresh(conn)
             await self._note_use(conn)
             with suppress(TimeoutError):

@@ -11,7 +11,7 @@ _MAX_AGE_S = 7200
 """Chromium keeps a preflight no longer."""
 _ALWAYS_ALLOWED = ("authorization", "content-encoding", "content-type", "traceparent", "tracestate")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_MAX_ASKED = 32
+_MAX_REQUESTED = 32
 
 
 class Cors:
@@ -36,13 +36,13 @@ class Cors:
             "Vary": "Origin",
         }
 
-    def preflight(self, origin: str | None, asked_headers: str) -> Mapping[str, str]:
-        """For the answer to a preflight; names that the browser asked for are allowed."""
+    def preflight(self, origin: str | None, requested_headers: str) -> Mapping[str, str]:
+        """For the answer to a preflight; names that the browser requested for are allowed."""
         allowed = self.headers(origin)
         if not allowed:
             return {}
-        asked = [name.strip().lower() for name in asked_headers.split(",")[:_MAX_ASKED]]
-        names = sorted({*_ALWAYS_ALLOWED, *(name for name in asked if _TOKEN.fullmatch(name))})
+        requested = [name.strip().lower() for name in requested_headers.split(",")[:_MAX_REQUESTED]]
+        names = sorted({*_ALWAYS_ALLOWED, *(name for name in requested if _TOKEN.fullmatch(name))})
         return {
             **allowed,
             "Access-Control-Allow-Methods": "POST",

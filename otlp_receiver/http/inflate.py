@@ -24,7 +24,7 @@ _ZSTD_WINDOW_BYTES = 8 * 2**20
 """RFC 9659: a content coding uses windows of at most 8 MiB."""
 _ZSTD_HEADER_BYTES = 18
 """Longest head of a frame (RFC 8878 section 3.1.1.1); it may say how much the frame holds."""
-_UNSAID = -1
+_SIZE_UNKNOWN = -1
 _GZIP, _ZLIB = 31, 15
 _IsalError = cast("type[Exception]", isal_zlib.error)
 
@@ -126,7 +126,7 @@ class _Zstd:
     def _end_frame(self) -> None:
         """The library does not compare when an empty last block comes in a step of its own."""
         self._frame = None
-        if zstandard.frame_content_size(self._head) not in {_UNSAID, self._size}:
+        if zstandard.frame_content_size(self._head) not in {_SIZE_UNKNOWN, self._size}:
             raise BadCompression("the zstd data is cut off")
 
 

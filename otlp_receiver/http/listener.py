@@ -4,7 +4,7 @@ import socket
 
 from config.process import listener
 from config.process.tls import TlsContext
-from otlp_receiver.http.conduct import HttpServer
+from otlp_receiver.http.server import HttpServer
 
 
 class Listener(listener.Listener):

@@ -6,7 +6,7 @@
     admit     rate and memory            or 429, 503, 413            quotas.py, budget.py
     read      body, inflated             or 400, 408, 413            body.py
     ingest    durable                    -> Outcome                  pipeline.py
-    accepted  Outcome                    -> 200                      answers.py
+    accepted  Outcome                    -> 200                      bodies.py
 
 Everything that can be refused without the body is refused before the body is read.
 """
@@ -27,7 +27,7 @@ from config.settings import OtlpSettings
 from otlp_receiver import metrics
 from otlp_receiver.admission.budget import ByteBudget, Lease
 from otlp_receiver.admission.keys import KeyInfo, KeyRing
-from otlp_receiver.admission.poison import PoisonGuard
+from otlp_receiver.admission.poison_payloads import PoisonGuard
 from otlp_receiver.admission.quotas import RateLimits
 from otlp_receiver.errors import (
     BadHttp,
@@ -43,16 +43,16 @@ from otlp_receiver.errors import (
     trace_of,
 )
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http import messages as answers
+from otlp_receiver.http import response_bodies as bodies
 from otlp_receiver.http.body import read_body
-from otlp_receiver.http.conduct import watched
 from otlp_receiver.http.cors import Cors
 from otlp_receiver.http.inflate import Inflater, inflater_of
 from otlp_receiver.http.responses import empty, refusal, reply, unread
+from otlp_receiver.http.server import watched
 
 _DRAIN_BYTES = 64 * 1024
 """A refused body up to this size is read away, so that the connection can go on."""
-_ENCODINGS = {content_type: encoding for encoding, content_type in answers.CONTENT_TYPES.items()}
+_ENCODINGS = {content_type: encoding for encoding, content_type in bodies.CONTENT_TYPES.items()}
 _NO_SIGNAL = "none"
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Sink(Protocol):
 
     async def ingest(
         self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
-    ) -> answers.Outcome:
+    ) -> bodies.Outcome:
         """Make the export durable. Raises BadPayload, or Unavailable when nothing was kept."""
 
 
@@ -89,7 +89,7 @@ class Delivery:
     key: KeyInfo
 
 
-_FOR_NOBODY_ELSE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PRIVATE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """An explanation quotes what was sent, redacted."""
 
 Finish = Callable[[Delivery], Awaitable[web.Response]]
@@ -125,8 +125,8 @@ class Receiver:
         encoding = encoding_of(headers.get("Content-Type", ""))
         route = self._routes.get(request.path)
         if request.method == "OPTIONS" and self._cors.is_on and route is not None:
-            asked = headers.get("Access-Control-Request-Headers", "")
-            return empty(self._cors.preflight(headers.get("Origin"), asked))
+            requested = headers.get("Access-Control-Request-Headers", "")
+            return empty(self._cors.preflight(headers.get("Origin"), requested))
         response: web.Response
         try:
             response = await self._deliver(request, route, encoding)
@@ -138,10 +138,10 @@ class Receiver:
             response.headers.update(self._cors.headers(headers["Origin"]))
         signal = _NO_SIGNAL if route is None or route.signal is None else route.signal.value
         took_s = time.perf_counter() - began_s
-        metrics.soon(_note_answer, signal, encoding, response.status, took_s)
+        metrics.soon(_count_request, signal, encoding, response.status, took_s)
         return response
 
-    def note_figures(self) -> None:
+    def update_gauges(self) -> None:
         """Bring gauges up to date; called once a second."""
         metrics.INFLIGHT_BYTES.set(self._budget.used_bytes)
 
@@ -195,7 +195,7 @@ class Receiver:
                 raise BodyTooSlow("the body did not come in time") from error
             except RequestPayloadError as error:
                 raise BadHttp("the body is not framed as HTTP demands") from error
-        metrics.soon(_note_bytes, content.total_bytes, len(body))
+        metrics.soon(_count_bytes, content.total_bytes, len(body))
         return body
 
     async def _finished(self, finish: Finish, delivery: Delivery) -> web.Response:
@@ -214,13 +214,13 @@ class Receiver:
         signal = delivery.signal
         outcome = await self._sink.ingest(signal, delivery.encoding, delivery.body, delivery.key)
         self._limits.charge(delivery.key, records=outcome.received)
-        metrics.soon(_note_outcome, signal.value, outcome)
-        return reply(delivery.encoding, answers.accepted(signal, delivery.encoding, outcome))
+        metrics.soon(_count_outcome, signal.value, outcome)
+        return reply(delivery.encoding, bodies.accepted(signal, delivery.encoding, outcome))
 
     async def _explained(self, delivery: Delivery) -> web.Response:
         told = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
         response = reply(Encoding.JSON, told)
-        response.headers.update(_FOR_NOBODY_ELSE)
+        response.headers.update(_PRIVATE_HEADERS)
         return response
 
     def _refuse(
@@ -260,17 +260,17 @@ def _is_much_unread(request: web.BaseRequest) -> bool:
     return length - content.total_bytes > _DRAIN_BYTES
 
 
-def _note_answer(signal: str, encoding: Encoding | None, status: int, took_s: float) -> None:
+def _count_request(signal: str, encoding: Encoding | None, status: int, took_s: float) -> None:
     _requests(signal, encoding, status).inc()
     _ack_seconds(signal).observe(took_s)
 
 
-def _note_bytes(wire_bytes: int, body_bytes: int) -> None:
+def _count_bytes(wire_bytes: int, body_bytes: int) -> None:
     metrics.WIRE_BYTES.inc(wire_bytes)
     metrics.BODY_BYTES.inc(body_bytes)
 
 
-def _note_outcome(signal: str, outcome: answers.Outcome) -> None:
+def _count_outcome(signal: str, outcome: bodies.Outcome) -> None:
     metrics.RECORDS.labels(signal).inc(outcome.received)
     for reason, count in outcome.rejected.items():
         metrics.REJECTED.labels(signal, reason).inc(count)

@@ -8,7 +8,7 @@ from aiohttp import web
 from config.errors import OpslogError
 from otlp_receiver.errors import RateLimited, UnsupportedContentEncoding
 from otlp_receiver.export import Encoding
-from otlp_receiver.http import messages as answers
+from otlp_receiver.http import response_bodies as bodies
 from otlp_receiver.http.inflate import ACCEPT_ENCODING
 
 _SERVER = "opslog"
@@ -19,7 +19,7 @@ their 10 s; spread, so that all of them do not come back in the same second."""
 
 def reply(encoding: Encoding, body: bytes) -> web.Response:
     """200 in the request's encoding."""
-    headers = {"Content-Type": answers.CONTENT_TYPES[encoding], "Server": _SERVER}
+    headers = {"Content-Type": bodies.CONTENT_TYPES[encoding], "Server": _SERVER}
     return web.Response(body=body, headers=headers)
 
 
@@ -29,14 +29,14 @@ def refusal(error: OpslogError, encoding: Encoding) -> web.Response:
     A status that senders would not try again although they should (500) is sent as 503.
     """
     status = error.status if error.status != 500 else 503
-    headers = {"Content-Type": answers.CONTENT_TYPES[encoding], "Server": _SERVER}
+    headers = {"Content-Type": bodies.CONTENT_TYPES[encoding], "Server": _SERVER}
     if status in {429, 503}:
         headers["Retry-After"] = str(_retry_after_s(error))
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, UnsupportedContentEncoding):
         headers["Accept-Encoding"] = ACCEPT_ENCODING
-    return web.Response(status=status, body=answers.status(encoding, error), headers=headers)
+    return web.Response(status=status, body=bodies.status(encoding, error), headers=headers)
 
 
 def empty(headers: Mapping[str, str]) -> web.Response:

@@ -11,9 +11,9 @@ from config.errors import OpslogError
 from config.settings import OtlpSettings
 from otlp_receiver.admission.keys import KeyRing
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http.conduct import HttpServer
 from otlp_receiver.http.receive import Explain, Receiver, Route, Sink
 from otlp_receiver.http.responses import refusal
+from otlp_receiver.http.server import HttpServer
 
 ROUTES: Mapping[str, Route] = {
     "/v1/logs": Route(Signal.LOGS),
@@ -35,7 +35,7 @@ def build_app(settings: OtlpSettings, sink: Sink, keys: KeyRing, explain: Explai
         keys=keys,
         explain=explain,
     )
-    return HttpServer(receiver, settings, refuse=_not_http, note_figures=receiver.note_figures)
+    return HttpServer(receiver, settings, refuse=_not_http, update_gauges=receiver.update_gauges)
 
 
 def _with_variants(prefix: str) -> dict[str, Route]:

@@ -20,7 +20,7 @@ from otlp_receiver.json.logs import read_log
 from otlp_receiver.json.spans import read_span
 from otlp_receiver.json.text import Parsed, parse, parse_exactly, scrub
 from otlp_receiver.json.values import NeedsExactNumbers, WrongValue, text
-from otlp_receiver.mapping.reasons import BAD_VALUE, TOO_MANY
+from otlp_receiver.mapping.reject_reasons import BAD_VALUE, TOO_MANY
 from otlp_receiver.memos import MAX_STREAM_KEY_BYTES, Memos
 
 Row = TypeVar("Row")

@@ -2,7 +2,7 @@
 
 Hot (loadtests/bench_codec.py): a rule is called only where its shape (shapes.py) says that a
 record has something for it, and `_map_log` is long because each call costs as much as a column.
-What explain.py shows is of the same run: `sources` is filled beside the columns, not by a second
+What explain.py shows is of the same context: `sources` is filled beside the columns, not by a second
 mapping.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
-from otlp_receiver.mapping.association import set_ids
+from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.audit import audit_member
 from otlp_receiver.mapping.columns.action import CHARACTERS, action_of
 from otlp_receiver.mapping.columns.address import address_of
@@ -20,44 +20,44 @@ from otlp_receiver.mapping.columns.levels import level_without_number
 from otlp_receiver.mapping.columns.message import message_without_text
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.trace_ids import NO_SPAN, NO_TRACE
-from otlp_receiver.mapping.heads import otel_member
+from otlp_receiver.mapping.context import PLACE_SOURCE, SLICE_ROWS, MappingContext, Sources
 from otlp_receiver.mapping.metadata import assembled, sorted_object
-from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
-from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.otel_member import otel_member
+from otlp_receiver.mapping.shared_columns import fill_shared_columns
 from otlp_receiver.mapping.streams import StreamFacts
-from otlp_receiver.mapping.subject import fill_subject
+from otlp_receiver.mapping.trace_context import set_trace_context
 from storage.record.canonical import canonical
 from storage.record.record import Attribute, Record, Value
 from storage.record.record_ids import TAIL_MASK, id_of
 
 
-def map_logs(groups: Iterable[Group[Stream, LogRow]], run: Run) -> Iterator[None]:
-    """All log records of a request into `run.batch`; comes up for air after each slice."""
+def map_logs(groups: Iterable[Group[Stream, LogRow]], context: MappingContext) -> Iterator[None]:
+    """All log records of a request into `context.batch`; comes up for air after each slice."""
     for group in groups:
-        facts = run.facts_of(group.stream)
-        run.batch.streams[facts.definition.id] = facts.definition
-        run.batch.replaced_characters += group.stream.replaced
+        facts = context.facts_of(group.stream)
+        context.batch.streams[facts.definition.id] = facts.definition
+        context.batch.replaced_characters += group.stream.replaced
         rows = iter(group.rows)
-        while _map_some(rows, facts, run) == SLICE_ROWS:
+        while _map_some(rows, facts, context) == SLICE_ROWS:
             yield
 
 
-def _map_some(rows: Iterator[LogRow], facts: StreamFacts, run: Run) -> int:
+def _map_some(rows: Iterator[LogRow], facts: StreamFacts, context: MappingContext) -> int:
     """At most SLICE_ROWS of `rows`; how many there were."""
     count = 0
     for row in islice(rows, SLICE_ROWS):
-        sources: Sources | None = None if run.note is None else {}
-        run.take(_map_log(row, facts, run, sources), sources)
+        sources: Sources | None = None if context.note is None else {}
+        context.take(_map_log(row, facts, context, sources), sources)
         count += 1
     return count
 
 
 def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
-    row: LogRow, facts: StreamFacts, run: Run, sources: Sources | None
+    row: LogRow, facts: StreamFacts, context: MappingContext, sources: Sources | None
 ) -> Record:
     head, time_ns, observed_ns, trace_id, span_id, text, body, attributes, marks, odd = row
     keys = tuple([attribute.key for attribute in attributes])
-    shape = run.shapes.get(keys) or run.shape_of(keys)
+    shape = context.shapes.get(keys) or context.shape_of(keys)
     full: dict[str, bytes] = {}
     value = None if body is None else body.value
     record = Record()
@@ -66,19 +66,19 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
     record.duration_ns = record.parent_span_id = None
 
     quality = ""
-    if run.earliest_ns <= time_ns <= run.latest_ns:
+    if context.earliest_ns <= time_ns <= context.latest_ns:
         record.created_unix_ns, record.odd_time = time_ns, False
         if sources is not None:
             sources["createdAt"] = "time_unix_nano"
     else:
-        quality = run.set_time(record, time_ns, observed_ns, sources)
+        quality = context.set_time(record, time_ns, observed_ns, sources)
 
     level, level_source = head.level, ""
     if level is None:
         level, level_source = _level(head, value, attributes, shape)
     record.level, record.severity_number = level, head.severity_number
 
-    fill_subject(record, attributes, shape, facts, full, sources)
+    fill_shared_columns(record, attributes, shape, facts, full, sources)
     name, action_source = action_of(attributes, shape.action, head.event_name)
     if len(name) > CHARACTERS:
         full["action"] = canonical(name)
@@ -94,10 +94,10 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         if sources is not None:
             sources.update(traceId="trace_id", spanId="span_id")
     else:
-        set_ids(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
+        set_trace_context(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
     tail, id_source = tail_of(attributes, shape.identity) if shape.identity else (None, "")
     if tail is None:
-        tail = run.tail = (run.tail + NEXT_PLACE) & TAIL_MASK
+        tail = context.tail = (context.tail + NEXT_PLACE) & TAIL_MASK
     record.id = id_of(record.created_unix_ns, tail)
 
     message, message_source = text, "body"
@@ -105,12 +105,12 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         message, message_source = message_without_text(
             value, head.event_name, attributes, shape.exception
         )
-    if len(message) > run.short_message:
-        message, odd = run.cut_message(message, odd)
+    if len(message) > context.short_message:
+        message, odd = context.cut_message(message, odd)
     record.message = message
 
     if odd is not None or head.replaced:
-        run.note_odd(odd, head.replaced, extra)
+        context.note_odd(odd, head.replaced, extra)
     if full:
         extra["full"] = sorted_object(full)
     inside = b", ".join(shape.arrange([attribute.json for attribute in attributes]))

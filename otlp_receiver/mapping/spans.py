@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from config.levels import Level
 from otlp_receiver.export import Group, Odd, SpanEvent, SpanRow, Stream
-from otlp_receiver.mapping.association import set_ids
+from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.audit import audit_member
 from otlp_receiver.mapping.columns import action, address, identity, trace_ids
 from otlp_receiver.mapping.columns.exception import EVENT_NAME, exception_member, exception_text
@@ -19,12 +19,12 @@ from otlp_receiver.mapping.columns.message import message_of_span
 from otlp_receiver.mapping.columns.module import Rank
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.times import duration_ns
+from otlp_receiver.mapping.context import PLACE_SOURCE, SLICE_ROWS, MappingContext, Sources
 from otlp_receiver.mapping.metadata import assembled, sorted_object
-from otlp_receiver.mapping.run import PLACE_SOURCE, SLICE_ROWS, Run, Sources
-from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.shared_columns import fill_shared_columns
 from otlp_receiver.mapping.span_member import span_member
 from otlp_receiver.mapping.streams import StreamFacts
-from otlp_receiver.mapping.subject import fill_subject
+from otlp_receiver.mapping.trace_context import set_trace_context
 from storage.record.canonical import canonical
 from storage.record.record import Attribute, Record
 from storage.record.record_ids import id_of
@@ -39,29 +39,29 @@ class _SpanAsParent:
     correlation: tuple[str | None, str]
 
 
-def map_spans(groups: Iterable[Group[Stream, SpanRow]], run: Run) -> Iterator[None]:
-    """All spans of a request, each followed by its exceptions, into `run.batch`.
+def map_spans(groups: Iterable[Group[Stream, SpanRow]], context: MappingContext) -> Iterator[None]:
+    """All spans of a request, each followed by its exceptions, into `context.batch`.
 
     Comes up for air after each slice.
     """
     for group in groups:
-        facts = run.facts_of(group.stream)
-        run.batch.streams[facts.definition.id] = facts.definition
-        run.batch.replaced_characters += group.stream.replaced
+        facts = context.facts_of(group.stream)
+        context.batch.streams[facts.definition.id] = facts.definition
+        context.batch.replaced_characters += group.stream.replaced
         for count, span in enumerate(group.rows, 1):
             if count % SLICE_ROWS == 0:
                 yield
-            record = _map_span(span, facts, run)
+            record = _map_span(span, facts, context)
             rank = min(Rank.ATTRIBUTE, facts.module[0])
             for place, event in enumerate(span.events):
                 if event.name == EVENT_NAME:
-                    _map_exception(event, place, span, (record, rank), run)
+                    _map_exception(event, place, span, (record, rank), context)
 
 
-def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
+def _map_span(span: SpanRow, facts: StreamFacts, context: MappingContext) -> Record:
     attributes = span.attributes
-    shape = _shape(attributes, run)
-    sources: Sources | None = None if run.note is None else {}
+    shape = _shape(attributes, context)
+    sources: Sources | None = None if context.note is None else {}
     full: dict[str, bytes] = {}
     extra: dict[str, bytes] = {}
     record = Record()
@@ -69,11 +69,11 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
     record.stream_id = facts.definition.id
     record.severity_number = 0
 
-    quality = run.set_time(record, span.start_ns, 0, sources)
+    quality = context.set_time(record, span.start_ns, 0, sources)
     record.duration_ns = duration_ns(span.start_ns, span.end_ns)
     level, level_source = level_of_span(span.status_code)
     record.level = level
-    fill_subject(record, attributes, shape, facts, full, sources)
+    fill_shared_columns(record, attributes, shape, facts, full, sources)
     name, action_source = action.action_of(
         attributes, shape.action, "", span_name=span.name, otherwise=action.OF_SPANS
     )
@@ -86,15 +86,17 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
         if span.kind in address.SPAN_KINDS
         else (None, "")
     )
-    set_ids(record, (span.trace_id, span.span_id), (attributes, shape, None), extra, sources)
+    set_trace_context(
+        record, (span.trace_id, span.span_id), (attributes, shape, None), extra, sources
+    )
     _set_parent(record, span.parent_span_id, attributes, shape)
-    record.id = id_of(record.created_unix_ns, _tail(record, run))
+    record.id = id_of(record.created_unix_ns, _tail(record, context))
     message = message_of_span(span.name, span.status_code, record.duration_ns)
-    record.message, odd = run.cut_message(message, span.odd)
+    record.message, odd = context.cut_message(message, span.odd)
 
     record.metadata = assembled(
         attributes=_inside(attributes, shape),
-        otel=_otel(extra, full, odd, run),
+        otel=_otel(extra, full, odd, context),
         span=span_member(span),
         audit=audit_member(attributes, shape.audit) if shape.audit else b"",
         exception=exception_member(attributes, shape.exception) if shape.exception else b"",
@@ -112,21 +114,25 @@ def _map_span(span: SpanRow, facts: StreamFacts, run: Run) -> Record:
             ipAddress=address_source,
             message="span.name",
         )
-    run.take(record, sources)
+    context.take(record, sources)
     return record
 
 
 def _map_exception(
-    event: SpanEvent, place: int, span: SpanRow, above: tuple[Record, Rank], run: Run
+    event: SpanEvent,
+    place: int,
+    span: SpanRow,
+    parent_row: tuple[Record, Rank],
+    context: MappingContext,
 ) -> None:
     """An ERROR row that shares the span's ids; what the event does not say, the span does.
 
-    `above`: the span's row, and how much its module counts.
+    `parent_row`: the span's row, and how much its module counts.
     """
-    parent, rank = above
+    parent, rank = parent_row
     attributes = event.attributes
-    shape = _shape(attributes, run)
-    sources: Sources | None = None if run.note is None else {}
+    shape = _shape(attributes, context)
+    sources: Sources | None = None if context.note is None else {}
     full: dict[str, bytes] = {}
     record = Record()
     record.kind = "log"
@@ -134,26 +140,26 @@ def _map_exception(
     record.severity_number = 0
     record.duration_ns = record.parent_span_id = None
 
-    quality = run.set_time(record, event.time_ns or parent.created_unix_ns, 0, sources)
+    quality = context.set_time(record, event.time_ns or parent.created_unix_ns, 0, sources)
     record.level = Level.ERROR
-    told = _SpanAsParent(
+    parent_values = _SpanAsParent(
         (rank, parent.source_module, "span"),
         (parent.actor_id, "span"),
         (parent.correlation_id, "span"),
     )
-    fill_subject(record, attributes, shape, told, full, sources)
+    fill_shared_columns(record, attributes, shape, parent_values, full, sources)
     record.action, action_source = action.action_of(attributes, shape.action, EVENT_NAME)
     record.action = fit(record.action, action.CHARACTERS)
     record.ip_address = parent.ip_address
     record.trace_id, record.span_id = parent.trace_id, parent.span_id
-    record.id = id_of(record.created_unix_ns, _tail(parent, run, place))
+    record.id = id_of(record.created_unix_ns, _tail(parent, context, place))
     message = exception_text(attributes, shape.exception) or EVENT_NAME
-    record.message, odd = run.cut_message(message, None)
+    record.message, odd = context.cut_message(message, None)
 
     marks_at = f"events[{place}]."
     record.metadata = assembled(
         attributes=_inside(attributes, shape),
-        otel=_otel({}, full, odd, run),
+        otel=_otel({}, full, odd, context),
         exception=exception_member(attributes, shape.exception) if shape.exception else b"",
         marks=[
             (where.removeprefix(marks_at), rule, count)
@@ -174,12 +180,12 @@ def _map_exception(
             spanId="span",
             message="exception",
         )
-    run.take(record, sources, derived=True)
+    context.take(record, sources, derived=True)
 
 
-def _shape(attributes: list[Attribute], run: Run) -> Shape:
+def _shape(attributes: list[Attribute], context: MappingContext) -> Shape:
     keys = tuple([attribute.key for attribute in attributes])
-    return run.shapes.get(keys) or run.shape_of(keys)
+    return context.shapes.get(keys) or context.shape_of(keys)
 
 
 def _inside(attributes: list[Attribute], shape: Shape) -> bytes:
@@ -193,19 +199,21 @@ def _set_parent(record: Record, sent: bytes, attributes: list[Attribute], shape:
     record.parent_span_id = parent
 
 
-def _tail(record: Record, run: Run, event: int | None = None) -> int:
+def _tail(record: Record, context: MappingContext, event: int | None = None) -> int:
     """From the span's ids where it has them, so that a span sent twice has one id."""
     if record.trace_id is None or record.span_id is None:
-        return run.next_tail()
+        return context.next_tail()
     ids = record.trace_id + record.span_id
     if event is None:
         return identity.tail_of_key("span", ids)
     return identity.tail_of_key("exception", ids + event.to_bytes(4, "big"))
 
 
-def _otel(extra: dict[str, bytes], full: dict[str, bytes], odd: Odd | None, run: Run) -> bytes:
+def _otel(
+    extra: dict[str, bytes], full: dict[str, bytes], odd: Odd | None, context: MappingContext
+) -> bytes:
     if odd is not None:
-        run.note_odd(odd, 0, extra)
+        context.note_odd(odd, 0, extra)
     if full:
         extra["full"] = sorted_object(full)
     return b'"otel": ' + sorted_object(extra) if extra else b""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from config.settings import MappingSettings
 from otlp_receiver.export import Stream
+from otlp_receiver.mapping.attribute_shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.columns import actor, correlation, module
 from otlp_receiver.mapping.metadata import sorted_object
-from otlp_receiver.mapping.shapes import Shape, ShapeMaker
 from storage.record.canonical import canonical, object_of
 from storage.record.record import Attribute, StreamDef, Value
 from storage.record.streams import stream_of
@@ -43,16 +43,16 @@ def facts_of(
     scope = list(stream.scope)
     at_scope = make_shape([attribute.key for attribute in scope])
     at_resource = make_shape([attribute.key for attribute in resource])
-    who = actor.actor_of(scope, at_scope.actor)
-    tie = correlation.correlation_of(scope, at_scope.correlation)
+    scope_actor = actor.actor_of(scope, at_scope.actor)
+    scope_correlation = correlation.correlation_of(scope, at_scope.correlation)
     return StreamFacts(
         definition=_definition(stream, resource),
         key_attributes=key_attributes,
         module=_module_of_key(added, settings)
         or _module(stream, (scope, at_scope), (resource, at_resource), settings),
-        actor=who if who[0] else actor.actor_of(resource, at_resource.actor),
-        correlation=tie
-        if tie[0]
+        actor=scope_actor if scope_actor[0] else actor.actor_of(resource, at_resource.actor),
+        correlation=scope_correlation
+        if scope_correlation[0]
         else correlation.correlation_of(resource, at_resource.correlation),
     )
 

@@ -29,12 +29,12 @@ from otlp_receiver.export import (
     Stream,
     Tallies,
 )
-from otlp_receiver.mapping.reasons import TOO_MANY
+from otlp_receiver.mapping.reject_reasons import TOO_MANY
 from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
 from otlp_receiver.protobuf.bombs import refuse_protobuf_bomb
 from otlp_receiver.protobuf.descriptors import LogRecord, LogsRequest, TracesRequest
-from otlp_receiver.protobuf.locate import where_it_breaks
-from otlp_receiver.protobuf.walk import LOG_RECORD, Fields, Scope, field, read, scopes_of
+from otlp_receiver.protobuf.fast_path import LOG_RECORD, Fields, Scope, field, read, scopes_of
+from otlp_receiver.protobuf.locate import locate_error
 from otlp_receiver.protobuf.wire import LENGTH, Malformed, any_value, fields, key_value
 from otlp_receiver.tally import Tally
 from storage.record.record import Attribute
@@ -53,25 +53,25 @@ _fields = attrgetter(
     "attributes",
 )
 _UINT32 = 0xFFFF_FFFF
-WALKS: Final = not __file__.endswith(".py")
+FAST_PATH: Final = not __file__.endswith(".py")
 """Whether this module is compiled. Interpreted, the walk takes longer than protobuf's parser."""
 
 
 class ProtobufReader:
     """Reads one request; made anew for each."""
 
-    def __init__(self, memos: Memos, limits: LimitSettings, *, walks: bool = WALKS) -> None:
+    def __init__(self, memos: Memos, limits: LimitSettings, *, fast_path: bool = FAST_PATH) -> None:
         """Of requests within these limits.
 
         Args:
             memos: what the codec remembers.
             limits: of records and values.
-            walks: whether to read logs by walk.py where that is possible; the answer is the same.
+            fast_path: whether to read logs by walk.py where that is possible; the answer is the same.
         """
         self._memos = memos
         self._young = memos.attributes.young
         self._known = memos.attributes.young.get
-        self._walks = walks
+        self._fast_path = fast_path
         self._fields = Fields()
         self._max_attributes = limits.attributes
         self._room = limits.request_rows
@@ -81,9 +81,9 @@ class ProtobufReader:
     def logs(self, body: bytes) -> Export:
         """An ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
         refuse_protobuf_bomb(body)
-        scopes = scopes_of(body) if self._walks else None
+        scopes = scopes_of(body) if self._fast_path else None
         if scopes is not None:
-            return Export(self._tallies, logs=self._walked_groups(body, scopes))
+            return Export(self._tallies, logs=self._fast_log_groups(body, scopes))
         request = _parsed(LogsRequest, body, LogsRequest, body)
         return Export(self._tallies, logs=self._log_groups(request))
 
@@ -93,7 +93,7 @@ class ProtobufReader:
         request = _parsed(TracesRequest, body, TracesRequest, body)
         return Export(self._tallies, spans=self._span_groups(request))
 
-    def _walked_groups(
+    def _fast_log_groups(
         self, body: bytes, scopes: list[Scope]
     ) -> Iterator[Group[RawStream | Stream, RawLog]]:
         for scope in scopes:
@@ -102,9 +102,9 @@ class ProtobufReader:
             taken = len(self._admit(range(scope.records), f"{scope_at}.log_records"))
             if taken:
                 stream = self._stream(scope.of, scope, at, scope_at)
-                yield Group(stream, self._walked_rows(body, scope, taken, scope_at))
+                yield Group(stream, self._fast_log_rows(body, scope, taken, scope_at))
 
-    def _walked_rows(self, body: bytes, scope: Scope, taken: int, where: str) -> Iterator[RawLog]:
+    def _fast_log_rows(self, body: bytes, scope: Scope, taken: int, where: str) -> Iterator[RawLog]:
         at = scope.begin
         place = 0
         try:
@@ -112,12 +112,12 @@ class ProtobufReader:
                 is_record = body[at] == LOG_RECORD
                 begin, at = field(body, at + 1, scope.end)
                 if is_record:
-                    yield self._walked_row(body, begin, at)
+                    yield self._fast_log_row(body, begin, at)
                     place += 1
         except Malformed as bad:
             _refuse(bad, f"{where}.log_records[{place}]", "body")
 
-    def _walked_row(self, body: bytes, begin: i64, end: i64) -> RawLog:
+    def _fast_log_row(self, body: bytes, begin: i64, end: i64) -> RawLog:
         """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
         fields = self._fields
         if not read(body, begin, end, fields):
@@ -373,7 +373,7 @@ def _parsed(message_class: Any, raw: bytes, request_class: Any, body: bytes) -> 
     try:
         return message_class.FromString(raw)
     except DecodeError:
-        where, what = where_it_breaks(request_class.DESCRIPTOR, body)
+        where, what = locate_error(request_class.DESCRIPTOR, body)
         raise BadPayload(f"the body is not a protobuf export: {what}", where=where) from None
 
 

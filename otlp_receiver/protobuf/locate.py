@@ -8,7 +8,7 @@ _MAX_LEVELS = 8
 _UNKNOWN = "it cannot be decoded"
 
 
-def where_it_breaks(descriptor: Any, body: bytes) -> tuple[str, str]:
+def locate_error(descriptor: Any, body: bytes) -> tuple[str, str]:
     """(field path, what is wrong) of the first fault; ("", …) where none is found."""
     path: list[str] = []
     what = _walk(descriptor, body, path, _MAX_LEVELS)

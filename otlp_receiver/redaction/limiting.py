@@ -10,7 +10,7 @@ from storage.record.record import Attribute, Hit, Value
 
 
 class RedactorLike(Protocol):
-    """What the codec asks of storage.redaction.Redactor."""
+    """What the codec inputs of storage.redaction.Redactor."""
 
     def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
         """A text on its own."""
@@ -19,7 +19,7 @@ class RedactorLike(Protocol):
         """A key and its value."""
 
     def records(
-        self, asked: Sequence[tuple[str | None, Sequence[Pair]]]
+        self, requests: Sequence[tuple[str | None, Sequence[Pair]]]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
         """Messages, and some attributes beside each, in one pass."""
 

@@ -33,10 +33,10 @@ from otlp_receiver.export import (
     Stream,
 )
 from otlp_receiver.mapping.columns.texts import cut
-from otlp_receiver.mapping.heads import head_of
+from otlp_receiver.mapping.otel_member import head_of
 from otlp_receiver.memos import MAX_KEY_BYTES, CleanText, Memos
+from otlp_receiver.redaction.bulk import BULK_RECORDS, BulkRedactor, RedactionInput, note_cuts
 from otlp_receiver.redaction.limiting import Limiter, RedactorLike
-from otlp_receiver.redaction.settling import TOGETHER, Ask, Settler, note_cuts
 from otlp_receiver.tally import Tally, text_of
 from storage.record.record import Attribute, Value
 
@@ -50,7 +50,7 @@ class Redacting:
         self._memos = memos
         self._heads = memos.heads.young
         self._limiter = Limiter(redactor, limits)
-        self._settle = Settler(redactor, self._limiter, memos)
+        self._redact_bulk = BulkRedactor(redactor, self._limiter, memos)
 
     def __call__(self, export: Export) -> RedactedExport:
         """The whole request, record by record as they are asked for."""
@@ -75,38 +75,38 @@ class Redacting:
 
     def _log_rows(self, rows: Iterable[RawLog], counts: dict[str, int]) -> Iterator[LogRow]:
         waiting = iter(rows)
-        while some := list(islice(waiting, TOGETHER)):
-            yield from self._some_logs(some, counts)
+        while some := list(islice(waiting, BULK_RECORDS)):
+            yield from self._redact_slice(some, counts)
 
-    def _some_logs(self, rows: list[RawLog], counts: dict[str, int]) -> list[LogRow]:
+    def _redact_slice(self, rows: list[RawLog], counts: dict[str, int]) -> list[LogRow]:
         """Hot (loadtests/bench_codec.py). No generator: their variables are slow once compiled."""
-        asks: list[Ask] = []
+        inputs: list[RedactionInput] = []
         bodies: list[Attribute | None] = []
         for _, _, _, _, _, body, _, fresh, odd in rows:
             marks: list[Mark] = []
             if body is None or isinstance(body, str):
-                asks.append((body, fresh, marks, odd))
+                inputs.append((body, fresh, marks, odd))
                 bodies.append(None)
             else:
                 structured, noted = self._body(body, marks, odd)
-                asks.append((None, fresh, marks, noted))
+                inputs.append((None, fresh, marks, noted))
                 bodies.append(structured)
-        settled = self._settle(asks)
-        made: list[LogRow] = []
+        results = self._redact_bulk(inputs)
+        rows_out: list[LogRow] = []
         for place, row in enumerate(rows):
             head_key, time, observed, trace, span, _, raw_attributes, _, _ = row
             head = self._heads.get(head_key) or self._head(head_key)
-            text, odd = settled[place]
-            marks = asks[place][2]
+            text, odd = results[place]
+            marks = inputs[place][2]
             if head.marks:
                 marks.extend(head.marks)
             if marks:
                 _count(marks, counts)
-            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all settled
-            made.append(
+            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all results
+            rows_out.append(
                 (head, time, observed, trace, span, text, bodies[place], attributes, marks, odd)
             )
-        return made
+        return rows_out
 
     def _body(
         self, body: Value, marks: list[Mark], odd: Odd | None
@@ -163,8 +163,8 @@ class Redacting:
 
     def _new_stream(self, raw: RawStream) -> Stream:
         hits: dict[str, int] = {}
-        resource = self._own(raw.resource, hits)
-        scope = self._own(raw.scope, hits)
+        resource = self._redact_attributes(raw.resource, hits)
+        scope = self._redact_attributes(raw.scope, hits)
         texts = [
             self._text(text)
             for text in (
@@ -194,7 +194,7 @@ class Redacting:
             self._memos.streams.add(raw.memo_key, stream, 4 * size)
         return stream
 
-    def _own(self, pairs: list[Pair], hits: dict[str, int]) -> tuple[Attribute, ...]:
+    def _redact_attributes(self, pairs: list[Pair], hits: dict[str, int]) -> tuple[Attribute, ...]:
         """Attributes of a resource or a scope, which are remembered as a whole."""
         own = []
         for attribute in self._redactor.records([(None, pairs)])[0][2]:
@@ -206,11 +206,11 @@ class Redacting:
 
     def _spans(self, rows: Iterable[RawSpan], counts: dict[str, int]) -> Iterator[SpanRow]:
         waiting = iter(rows)
-        while some := list(islice(waiting, TOGETHER)):
-            asks: list[Ask] = [(None, raw.fresh, [], raw.odd) for raw in some]
-            settled = self._settle(asks)
+        while some := list(islice(waiting, BULK_RECORDS)):
+            inputs: list[RedactionInput] = [(None, raw.fresh, [], raw.odd) for raw in some]
+            results = self._redact_bulk(inputs)
             for place, raw in enumerate(some):
-                yield self._span(raw, asks[place][2], settled[place][1], counts)
+                yield self._span(raw, inputs[place][2], results[place][1], counts)
 
     def _span(
         self, raw: RawSpan, marks: list[Mark], odd: Odd | None, counts: dict[str, int]

@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from otlp_receiver.mapping.columns.module import last_separator
-from otlp_receiver.mapping.columns.texts import Places, words
+from otlp_receiver.mapping.columns.texts import Places, first_text
 from storage.record.record import Attribute
 
 CHARACTERS = 100
@@ -75,18 +75,18 @@ def action_of(
 def _named(
     attributes: list[Attribute], places: "ActionPlaces", event_name: str, span_name: str
 ) -> tuple[str | None, str]:
-    action, source = words(attributes, places[0])
+    action, source = first_text(attributes, places[0])
     if action is None and event_name:
         action, source = event_name, "event_name"
     if action is None:
-        action, source = words(attributes, places[1])
+        action, source = first_text(attributes, places[1])
     if action is None and span_name:
         action, source = templated(span_name), "span.name"
     return action, source
 
 
 def _function(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
-    name, key = words(attributes, places)
+    name, key = first_text(attributes, places)
     return _NONE if name is None else (name[last_separator(name)[1] :], key)
 
 

@@ -4,12 +4,12 @@ Sources: semantic conventions, registry/user and registry/enduser (both in devel
 "may be a username, email": redaction makes a joinable token of those); audit: OTEP 0267.
 """
 
-from otlp_receiver.mapping.columns.texts import Places, word_of
+from otlp_receiver.mapping.columns.texts import Places, scalar_text
 from storage.record.record import Attribute
 
 AUDIT_KEY = "audit.actor.id"
 KEYS = (AUDIT_KEY, "user.id", "enduser.id", "enduser.pseudo.id", "user.hash", "user.name")
-_NOBODY = frozenset(
+_ANONYMOUS = frozenset(
     spelling
     for word in ("anonymous", "unknown")
     for spelling in (word, word.capitalize(), word.upper())
@@ -23,7 +23,7 @@ def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, s
     """
     for place, key in places:
         value = attributes[place].value
-        actor = value if type(value) is str else word_of(value)
-        if actor and (actor not in _NOBODY or key == AUDIT_KEY):
+        actor = value if type(value) is str else scalar_text(value)
+        if actor and (actor not in _ANONYMOUS or key == AUDIT_KEY):
             return actor, key
     return None, ""

@@ -5,7 +5,7 @@ conventions (registry/messaging) and the captured request headers (lists: the fi
 `session.id` is not one: it lives for hours.
 """
 
-from otlp_receiver.mapping.columns.texts import Places, first_word_of
+from otlp_receiver.mapping.columns.texts import Places, first_scalar_text
 from storage.record.record import Attribute
 
 KEYS = (
@@ -23,7 +23,7 @@ def correlation_of(attributes: list[Attribute], places: Places) -> tuple[str | N
     """(correlation id in full, source)."""
     for place, key in places:
         value = attributes[place].value
-        word = value if type(value) is str else first_word_of(value)
-        if word:
-            return word, key
+        text = value if type(value) is str else first_scalar_text(value)
+        if text:
+            return text, key
     return None, ""

@@ -3,7 +3,7 @@
 Source: semantic conventions, exceptions/exceptions-logs.md and exceptions-spans.md (both stable).
 """
 
-from otlp_receiver.mapping.columns.texts import Places, word_of
+from otlp_receiver.mapping.columns.texts import Places, scalar_text
 from storage.record.canonical import member
 from storage.record.record import Attribute
 
@@ -20,9 +20,9 @@ FIELDS = (
 def exception_text(attributes: list[Attribute], places: Places) -> str | None:
     """`type: message`, or whichever of the two there is."""
     parts = [
-        word
+        text
         for place, name in places
-        if name != "stacktrace" and (word := word_of(attributes[place].value)) is not None
+        if name != "stacktrace" and (text := scalar_text(attributes[place].value)) is not None
     ]
     return ": ".join(parts) or None
 

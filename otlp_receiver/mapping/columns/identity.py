@@ -6,7 +6,7 @@ else its place in the request (20 bits: order within equal times) and 34 random 
 
 from hashlib import sha256
 
-from otlp_receiver.mapping.columns.texts import Places, words
+from otlp_receiver.mapping.columns.texts import Places, first_text
 from storage.record.record import Attribute
 from storage.record.record_ids import TAIL_MASK
 
@@ -31,5 +31,5 @@ def tail_of_key(kind: str, key: bytes) -> int:
 
 def tail_of(attributes: list[Attribute], places: Places) -> tuple[int | None, str]:
     """(tail, source) by the attributes that identify a record; None where they say nothing."""
-    word, key = words(attributes, places)
-    return (None, "") if word is None else (tail_of_key(key, word.encode()), key)
+    text, key = first_text(attributes, places)
+    return (None, "") if text is None else (tail_of_key(key, text.encode()), key)

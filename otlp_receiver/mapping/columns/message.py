@@ -5,7 +5,7 @@ Sources: logs/data-model.md, Body and EventName; opentelemetry-specification, co
 """
 
 from otlp_receiver.mapping.columns.exception import exception_text
-from otlp_receiver.mapping.columns.texts import Places, word_of
+from otlp_receiver.mapping.columns.texts import Places, scalar_text
 from storage.record.canonical import text_of
 from storage.record.record import Attribute, Value
 
@@ -13,8 +13,8 @@ BODY_KEYS = ("message", "msg", "log", "event")
 """Where loggers that send a map as body put the text."""
 
 _STATUSES = ("UNSET", "OK", "ERROR")
-_MAX_WORDS = 8
-_MAX_WORD_CHARACTERS = 64
+_MAX_PAIRS = 8
+_MAX_VALUE_CHARACTERS = 64
 
 
 def message_without_text(
@@ -37,17 +37,17 @@ def message_without_text(
         if text is not None:
             return text, "exception"
     if event_name:
-        return " ".join([event_name, *_short_words(attributes)]), "event_name"
+        return " ".join([event_name, *_short_pairs(attributes)]), "event_name"
     return (text_of(body), "body") if isinstance(body, dict) else ("", "nothing")
 
 
-def _short_words(attributes: list[Attribute]) -> list[str]:
+def _short_pairs(attributes: list[Attribute]) -> list[str]:
     short = []
     for attribute in attributes:
-        word = word_of(attribute.value)
-        if word is not None and len(word) <= _MAX_WORD_CHARACTERS:
-            short.append(f"{attribute.key}={word}")
-    return short[:_MAX_WORDS]
+        text = scalar_text(attribute.value)
+        if text is not None and len(text) <= _MAX_VALUE_CHARACTERS:
+            short.append(f"{attribute.key}={text}")
+    return short[:_MAX_PAIRS]
 
 
 def message_of_span(name: str, status_code: int, duration_ns: int | None) -> str:

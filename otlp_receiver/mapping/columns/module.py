@@ -7,7 +7,7 @@ named the service, so it names nothing; registry/code: `code.function.name` is f
 
 from enum import IntEnum
 
-from otlp_receiver.mapping.columns.texts import word_of
+from otlp_receiver.mapping.columns.texts import scalar_text
 from storage.record.record import Attribute, Value
 
 CHARACTERS = 50
@@ -37,12 +37,12 @@ ModulePlaces = tuple[tuple[Rank, int, str], ...]
 
 def read(rank: Rank, key: str, value: Value) -> str | None:
     """The module that one attribute names, if it names one."""
-    word = word_of(value)
-    if word is None or (rank is Rank.SERVICE and word.startswith(UNKNOWN)):
+    text = scalar_text(value)
+    if text is None or (rank is Rank.SERVICE and text.startswith(UNKNOWN)):
         return None
     if key == "code.function.name":
-        return word[: last_separator(word)[0]] or None
-    return word
+        return text[: last_separator(text)[0]] or None
+    return text
 
 
 def module_of(

@@ -5,7 +5,7 @@ own attributes only; audit: OTEP 0267; SigNoz' audit events (pkg/types/audittype
 semantic conventions where the settings ask for them (mapping.resource_pairs).
 """
 
-from otlp_receiver.mapping.columns.texts import word_of
+from otlp_receiver.mapping.columns.texts import scalar_text
 from storage.record.record import Attribute
 
 TYPE_CHARACTERS = 50
@@ -39,12 +39,12 @@ def resource_of(
 ) -> tuple[str | None, str | None, str]:
     """(type, id, source); of a pair that is half there, the half."""
     for type_place, id_place, source in pairs:
-        kind = None if type_place is None else word_of(attributes[type_place].value)
-        name = None if id_place is None else word_of(attributes[id_place].value)
+        kind = None if type_place is None else scalar_text(attributes[type_place].value)
+        name = None if id_place is None else scalar_text(attributes[id_place].value)
         if kind is not None or name is not None:
             return kind, name, source
     for kind, places, source in optional:
-        parts = [word_of(attributes[place].value) for place in places]
+        parts = [scalar_text(attributes[place].value) for place in places]
         if None not in parts:
             return kind, "/".join([part for part in parts if part is not None]), source
     return None, None, ""

@@ -10,10 +10,10 @@ ID_CHARACTERS = 255
 """Longest resource_id and actor_id: a B-tree entry takes 2,704 bytes, and ids are far shorter."""
 
 
-def word_of(value: Value) -> str | None:
+def scalar_text(value: Value) -> str | None:
     """A scalar as an id or a name; None for what names nothing (empty, flags, maps).
 
-    >>> word_of("u-42"), word_of(42), word_of(""), word_of(True), word_of({"a": 1})
+    >>> scalar_text("u-42"), scalar_text(42), scalar_text(""), scalar_text(True), scalar_text({"a": 1})
     ('u-42', '42', None, None, None)
     """
     if type(value) is str:
@@ -23,11 +23,11 @@ def word_of(value: Value) -> str | None:
     return None
 
 
-def first_word_of(value: Value) -> str | None:
+def first_scalar_text(value: Value) -> str | None:
     """The same, and of a list (a repeated header) its first element."""
     if type(value) is list and value:
-        return word_of(value[0])
-    return word_of(value)
+        return scalar_text(value[0])
+    return scalar_text(value)
 
 
 def fit(text: str, characters: int) -> str:
@@ -47,13 +47,13 @@ def cut(text: str, max_bytes: int) -> str:
     return text.encode()[:max_bytes].decode(errors="ignore")
 
 
-def words(attributes: list[Attribute], places: "Places") -> tuple[str | None, str]:
+def first_text(attributes: list[Attribute], places: "Places") -> tuple[str | None, str]:
     """The first of the attributes at `places` that says something, and its name."""
     for place, key in places:
         value = attributes[place].value
-        word = value if type(value) is str else word_of(value)
-        if word:
-            return word, key
+        text = value if type(value) is str else scalar_text(value)
+        if text:
+            return text, key
     return None, ""
 
 

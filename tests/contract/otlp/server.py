@@ -14,10 +14,10 @@ from google.rpc import error_details_pb2, status_pb2
 from config.settings import OtlpSettings
 from otlp_receiver.admission.keys import KeyInfo, KeyRing
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http.conduct import HttpServer
 from otlp_receiver.http.listener import Listener
 from otlp_receiver.http.receive import Explain
 from otlp_receiver.http.routes import build_app
+from otlp_receiver.http.server import HttpServer
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

@@ -284,5 +284,5 @@ def test_point_166_the_address_is_loopback_unless_told():
     settings = OtlpSettings()
 
     assert (settings.host, settings.port) == ("127.0.0.1", 4318)
-    assert not settings.asks_for_keys
-    assert OtlpSettings(host="0.0.0.0").asks_for_keys
+    assert not settings.requires_keys
+    assert OtlpSettings(host="0.0.0.0").requires_keys

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import OtlpSettings
-from otlp_receiver.http import conduct
+from otlp_receiver.http import server
 from tests.contract.otlp.server import JSON, PROTOBUF, Wire, request, running
 from tests.support.waiting import until
 
@@ -94,7 +94,7 @@ async def test_a_body_that_does_not_come_is_answered_with_408(kind):
 
 async def test_a_body_below_the_least_rate_is_answered_with_408(monkeypatch):
     """F52: long before the time for the body is over."""
-    monkeypatch.setattr(conduct, "_RATE_GRACE_S", 0.3)
+    monkeypatch.setattr(server, "_RATE_GRACE_S", 0.3)
     async with running(OtlpSettings(header_timeout_s=0.4)) as receiver:
         wire = await receiver.connect()
         await wire.send(request(Content_Length=100_000) + b"abc")
@@ -104,7 +104,7 @@ async def test_a_body_below_the_least_rate_is_answered_with_408(monkeypatch):
 
 async def test_a_body_at_the_least_rate_is_taken(monkeypatch):
     """A slow network is no attack."""
-    monkeypatch.setattr(conduct, "_RATE_GRACE_S", 0.1)
+    monkeypatch.setattr(server, "_RATE_GRACE_S", 0.1)
     async with running(OtlpSettings(header_timeout_s=0.4)) as receiver:
         wire = await receiver.connect()
         await wire.send(request(Content_Length=10_000))
@@ -128,7 +128,7 @@ async def test_two_hundred_slow_senders_do_not_slow_the_others():
 
         closed = await asyncio.gather(*(wire.is_closed(within_s=20) for wire in slow))
         assert all(closed)
-        await until(lambda: receiver.server.places.taken == 0)
+        await until(lambda: receiver.server.slots.used == 0)
 
 
 async def test_connections_beyond_the_cap_wait_for_their_turn():
@@ -147,7 +147,7 @@ async def test_connections_beyond_the_cap_wait_for_their_turn():
         await first.close()
 
         assert (await third.reply()).status == 200
-        assert receiver.server.places.taken == 2
+        assert receiver.server.slots.used == 2
 
 
 async def test_one_address_cannot_take_every_connection():
@@ -159,7 +159,7 @@ async def test_one_address_cannot_take_every_connection():
         await first.send(request(body=b"abc"))
         assert (await first.reply()).status == 200
         await second.close()
-        await until(lambda: receiver.server.places.taken == 1)
+        await until(lambda: receiver.server.slots.used == 1)
         assert (await receiver.post(body=b"abc")).status == 200
 
 

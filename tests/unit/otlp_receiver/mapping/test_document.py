@@ -19,7 +19,7 @@ from otlp_receiver.mapping.columns import (
 )
 from otlp_receiver.mapping.columns.message import BODY_KEYS
 from otlp_receiver.mapping.columns.times import FUTURE_NS, PAST_NS
-from otlp_receiver.mapping.reasons import REASONS
+from otlp_receiver.mapping.reject_reasons import REASONS
 from otlp_receiver.tally import MAX_NODES
 
 TEXT = (Path(__file__).parents[4] / "docs" / "mapping.md").read_text()

@@ -7,7 +7,7 @@ import pytest
 
 from config.levels import Level
 from otlp_receiver.export import Signal
-from otlp_receiver.mapping.run import MAX_METADATA_BYTES
+from otlp_receiver.mapping.context import MAX_METADATA_BYTES
 from storage.record.canonical import canonical
 from storage.record.correlation import stored_correlation
 from storage.record.record_ids import id_of
@@ -321,7 +321,7 @@ def test_a_minimum_level_rejects_what_is_below():
 def test_records_that_would_fill_the_memory_are_rejected(monkeypatch, key):
     """A double of 1e308 is nine bytes on the wire and 310 in jsonb."""
     assert MAX_METADATA_BYTES == 512 * 2**20
-    monkeypatch.setattr("otlp_receiver.mapping.run.MAX_METADATA_BYTES", 1000)
+    monkeypatch.setattr("otlp_receiver.mapping.context.MAX_METADATA_BYTES", 1000)
 
     batch = stored(logs_json(*[log({"n": 1e308}) for _ in range(9)]), key=key)
 

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from config.levels import LEVEL_NAMES
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.protobuf.locate import where_it_breaks
+from otlp_receiver.protobuf.locate import locate_error
 from storage.record.record import RECORD_FIELDS
 from tests.support.telemetry import (
     NOW_NS,
@@ -224,7 +224,7 @@ def test_bad_bytes_in_spans_are_refused_with_the_path():
 
 def test_where_it_breaks_says_so_when_it_finds_nothing():
     """A depth that protobuf refuses and this walk does not."""
-    assert where_it_breaks(ExportLogsServiceRequest.DESCRIPTOR, TWO) == ("", "it cannot be decoded")
+    assert locate_error(ExportLogsServiceRequest.DESCRIPTOR, TWO) == ("", "it cannot be decoded")
 
 
 def test_point_85_the_wrong_signal_is_read_or_refused():

@@ -16,17 +16,17 @@ from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from config.errors import OpslogError
-from config.process.listener import Places
+from config.process.listener import ConnectionSlots
 from config.settings import OtlpSettings
 from otlp_receiver.errors import BadHttp, IngestFailed, ReceiverStopping, trace_of
 from otlp_receiver.metrics import ACCEPT_PAUSES, CONNECTIONS, PEER_REFUSALS, SLOW_CLOSED
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Answers one request; raises nothing but CancelledError."""
-Refuse = Callable[[OpslogError], web.StreamResponse]
+ErrorResponder = Callable[[OpslogError], web.StreamResponse]
 """The answer to an error that met no handler."""
 
-_FOREVER = float("inf")
+_NO_DEADLINE = float("inf")
 _RATE_GRACE_S = 10.0
 """Bodies may be slow for this long: a mobile client wakes its radio."""
 _READ_BUFFER_BYTES = 64 * 1024
@@ -57,7 +57,7 @@ class Connection(RequestHandler):
         self.server = server
         self.peer = peer
         """Address of the other side, as it was accepted."""
-        self.deadline_s = _FOREVER
+        self.deadline_s = _NO_DEADLINE
         """When the connection is closed unless a request has come; loop time."""
         self.in_request = False
         self.body: BodyWatch | None = None
@@ -72,11 +72,11 @@ class Connection(RequestHandler):
         """Free the place of this connection."""
         CONNECTIONS.dec()
         super().connection_lost(exc)
-        self.server.places.leave(self.peer)
+        self.server.slots.release(self.peer)
 
     def data_received(self, data: bytes) -> None:
         """Start the clock when headers begin on an idle connection; wake whoever reads."""
-        if not self.in_request and self.deadline_s == _FOREVER:
+        if not self.in_request and self.deadline_s == _NO_DEADLINE:
             self.deadline_s = self._loop.time() + self.server.settings.header_timeout_s
         super().data_received(data)
         # When a body breaks off in a malformed chunk, aiohttp queues the error behind the request
@@ -135,17 +135,17 @@ class HttpServer(web.Server):
         handler: Handler,
         settings: OtlpSettings,
         *,
-        refuse: Refuse,
-        note_figures: Callable[[], None],
+        refuse: ErrorResponder,
+        update_gauges: Callable[[], None],
     ) -> None:
         super().__init__(self._serve, request_factory=self._request)
         self.settings = settings
         self.refuse = refuse
         self.stopping = False
         """Set by drain: whatever comes now is answered with 503."""
-        self.places = Places(settings.max_connections, settings.max_connections_per_peer)
-        self._answer = handler
-        self._note_figures = note_figures
+        self.slots = ConnectionSlots(settings.max_connections, settings.max_connections_per_peer)
+        self._handler = handler
+        self._update_gauges = update_gauges
 
     @property
     def header_timeout_s(self) -> float:
@@ -180,7 +180,7 @@ class HttpServer(web.Server):
 
     def sweep(self) -> None:
         """Close connections whose headers are overdue, wake readers of overdue bodies."""
-        self._note_figures()
+        self._update_gauges()
         now_s = self._loop.time()
         for connection in self.connections:
             if isinstance(connection, Connection) and connection.is_late(now_s):
@@ -209,7 +209,7 @@ class HttpServer(web.Server):
         connection = request.protocol
         if isinstance(connection, Connection):
             connection.in_request = True
-            connection.deadline_s = _FOREVER
+            connection.deadline_s = _NO_DEADLINE
         return request
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -217,7 +217,7 @@ class HttpServer(web.Server):
             if self.stopping:
                 response = self.refuse(ReceiverStopping("the receiver is stopping; send again"))
             else:
-                response = await self._answer(request)
+                response = await self._handler(request)
             if self.stopping:
                 response.force_close()
         finally:

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from config.levels import Level
 from otlp_receiver.export import Odd, Stream
+from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.columns.identity import NEXT_PLACE
 from otlp_receiver.mapping.columns.texts import cut
 from otlp_receiver.mapping.columns.times import (
@@ -16,8 +17,7 @@ from otlp_receiver.mapping.columns.times import (
     time_without_own,
 )
 from otlp_receiver.mapping.metadata import odd_members
-from otlp_receiver.mapping.reasons import BELOW_MIN_LEVEL, TOO_MUCH
-from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.reject_reasons import BELOW_MIN_LEVEL, TOO_MUCH
 from otlp_receiver.mapping.streams import StreamFacts
 from storage.record.record import Batch, Record
 from storage.record.record_ids import TAIL_MASK
@@ -47,7 +47,7 @@ _TIME_SOURCES = {
 
 
 @dataclass(slots=True)
-class Run:
+class MappingContext:
     """One request on its way through the mapping."""
 
     batch: Batch

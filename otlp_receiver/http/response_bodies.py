@@ -14,7 +14,7 @@ import orjson
 
 from config.errors import BadInput, OpslogError
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.mapping.reasons import REASONS
+from otlp_receiver.mapping.reject_reasons import REASONS
 
 MAX_MESSAGE_CHARACTERS = 4000
 """The specification forbids answers above 4 MiB; people read far less, and logs keep it all."""

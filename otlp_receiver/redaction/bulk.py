@@ -8,16 +8,16 @@ from otlp_receiver.memos import Memos
 from otlp_receiver.redaction.limiting import Limiter, RedactorLike
 from storage.record.record import Attribute
 
-TOGETHER: Final = 50
+BULK_RECORDS: Final = 50
 """Records that the redactor is asked about at once: its first pass costs a call for all of them."""
 
-Ask: TypeAlias = "tuple[str | None, list[Fresh], list[Mark], Odd | None]"
+RedactionInput: TypeAlias = "tuple[str | None, list[Fresh], list[Mark], Odd | None]"
 """Of one record: the message, what is new beside it; the marks so far, to be added to; odd."""
 
 _NO_PAIRS: Final[list[Pair]] = []
 
 
-class Settler:
+class BulkRedactor:
     """Its state is the memos."""
 
     def __init__(self, redactor: RedactorLike, limiter: Limiter, memos: Memos) -> None:
@@ -25,73 +25,73 @@ class Settler:
         self._limiter = limiter
         self._memos = memos
 
-    def __call__(self, asks: list[Ask]) -> list[tuple[str | None, Odd | None]]:
+    def __call__(self, inputs: list[RedactionInput]) -> list[tuple[str | None, Odd | None]]:
         """Redact each message and what is new beside it, and put each where it belongs."""
-        questions: list[tuple[str | None, list[Pair]]] = []
+        requests: list[tuple[str | None, list[Pair]]] = []
         pending: list[list[Fresh]] = []
-        again: list[tuple[int, Fresh]] = []
-        met: set[Hashable] = set()
-        for place, (text, fresh, marks, _) in enumerate(asks):
+        repeated: list[tuple[int, Fresh]] = []
+        seen: set[Hashable] = set()
+        for place, (text, fresh, marks, _) in enumerate(inputs):
             if fresh:
-                fresh = self._unknown(fresh, place, marks, met, again)  # noqa: PLW2901
+                fresh = self._not_cached(fresh, place, marks, seen, repeated)  # noqa: PLW2901
             pending.append(fresh)
-            questions.append((text, [item[3] for item in fresh] if fresh else _NO_PAIRS))
-        settled: list[tuple[str | None, Odd | None]] = []
-        for place, (text, hits, made) in enumerate(self._redactor.records(questions)):
-            _, _, marks, odd = asks[place]
+            requests.append((text, [item[3] for item in fresh] if fresh else _NO_PAIRS))
+        results: list[tuple[str | None, Odd | None]] = []
+        for place, (text, hits, attributes) in enumerate(self._redactor.records(requests)):
+            _, _, marks, odd = inputs[place]
             if hits:
                 marks.extend([("message", rule, count) for rule, count in hits])
-            if made:
+            if attributes:
                 new = pending[place]
-                for index, attribute in enumerate(made):
-                    odd = self._keep(attribute, new[index], marks, odd)
-            settled.append((text, odd))
-        for place, item in again:
-            self._settle_again(item, place, asks, settled)
-        return settled
+                for index, attribute in enumerate(attributes):
+                    odd = self._store(attribute, new[index], marks, odd)
+            results.append((text, odd))
+        for place, item in repeated:
+            self._fill_repeated(item, place, inputs, results)
+        return results
 
-    def _unknown(
+    def _not_cached(
         self,
         fresh: list[Fresh],
         place: int,
         marks: list[Mark],
-        met: set[Hashable],
-        again: list[tuple[int, Fresh]],
+        seen: set[Hashable],
+        repeated: list[tuple[int, Fresh]],
     ) -> list[Fresh]:
-        """Those that have to be redacted: not known from before, not met in this slice already."""
+        """Those that have to be redacted: not known from before, not seen in this slice already."""
         unknown: list[Fresh] = []
         for item in fresh:
             key = item[2]
             if key is not None:
-                if key in met:
-                    again.append((place, item))
+                if key in seen:
+                    repeated.append((place, item))
                     continue
                 known = self._memos.marked.find(key)
                 if known is not None:
                     _place(known, item, marks)
                     continue
-                met.add(key)
+                seen.add(key)
             unknown.append(item)
         return unknown
 
-    def _settle_again(
+    def _fill_repeated(
         self,
         item: Fresh,
         place: int,
-        asks: list[Ask],
-        settled: list[tuple[str | None, Odd | None]],
+        inputs: list[RedactionInput],
+        results: list[tuple[str | None, Odd | None]],
     ) -> None:
         """Settle what an earlier record of the same slice had as well, by what is known since."""
-        key, marks = item[2], asks[place][2]
+        key, marks = item[2], inputs[place][2]
         known = self._memos.attributes.find(key) or self._memos.marked.find(key)
         if known is not None:
             _place(known, item, marks)
             return
-        text, odd = settled[place]
+        text, odd = results[place]
         attribute = self._redactor.attribute(*item[3])
-        settled[place] = text, self._keep(attribute, item, marks, odd)
+        results[place] = text, self._store(attribute, item, marks, odd)
 
-    def _keep(
+    def _store(
         self, attribute: Attribute, item: Fresh, marks: list[Mark], odd: Odd | None
     ) -> Odd | None:
         """Put an attribute where it belongs, within the limits, and remember it."""

@@ -6,14 +6,14 @@ never merged into one map. What does not fit its column is returned in full, for
 
 from typing import Protocol
 
+from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.columns.actor import actor_of
 from otlp_receiver.mapping.columns.correlation import correlation_of
 from otlp_receiver.mapping.columns.module import CHARACTERS as MODULE_CHARACTERS
 from otlp_receiver.mapping.columns.module import Rank, module_of
 from otlp_receiver.mapping.columns.resource import TYPE_CHARACTERS, resource_of
 from otlp_receiver.mapping.columns.texts import ID_CHARACTERS, fit
-from otlp_receiver.mapping.run import Sources
-from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.context import Sources
 from storage.record.canonical import canonical
 from storage.record.correlation import CHARACTERS as CORRELATION_CHARACTERS
 from storage.record.correlation import stored_correlation
@@ -36,7 +36,7 @@ class Parent(Protocol):
         """The correlation id in full."""
 
 
-def fill_subject(  # noqa: PLR0917 - hot: names cost
+def fill_shared_columns(  # noqa: PLR0917 - hot: names cost
     record: Record,
     attributes: list[Attribute],
     shape: Shape,
@@ -53,30 +53,30 @@ def fill_subject(  # noqa: PLR0917 - hot: names cost
         name = fit(name, MODULE_CHARACTERS)
     record.source_module = name
 
-    who, who_source = actor_of(attributes, shape.actor) if shape.actor else parent.actor
-    if who is None:
-        who, who_source = parent.actor
-    if who is not None and len(who) > ID_CHARACTERS:
-        full["actor_id"] = canonical(who)
-        who = fit(who, ID_CHARACTERS)
-    record.actor_id = who
+    actor, actor_source = actor_of(attributes, shape.actor) if shape.actor else parent.actor
+    if actor is None:
+        actor, actor_source = parent.actor
+    if actor is not None and len(actor) > ID_CHARACTERS:
+        full["actor_id"] = canonical(actor)
+        actor = fit(actor, ID_CHARACTERS)
+    record.actor_id = actor
 
-    tie, tie_source = (
+    correlation, correlation_source = (
         correlation_of(attributes, shape.correlation) if shape.correlation else parent.correlation
     )
-    if tie is None:
-        tie, tie_source = parent.correlation
-    if tie is not None and len(tie) > CORRELATION_CHARACTERS:
-        full["correlation_id"] = canonical(tie)
-        tie = stored_correlation(tie)
-    record.correlation_id = tie
+    if correlation is None:
+        correlation, correlation_source = parent.correlation
+    if correlation is not None and len(correlation) > CORRELATION_CHARACTERS:
+        full["correlation_id"] = canonical(correlation)
+        correlation = stored_correlation(correlation)
+    record.correlation_id = correlation
 
     if shape.pairs or shape.optional:
         _fill_resource(record, attributes, shape, full, sources)
     else:
         record.resource_type = record.resource_id = None
     if sources is not None:
-        sources.update(sourceModule=source, actorId=who_source, correlationId=tie_source)
+        sources.update(sourceModule=source, actorId=actor_source, correlationId=correlation_source)
 
 
 def _fill_resource(

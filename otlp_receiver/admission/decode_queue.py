@@ -9,7 +9,7 @@ import asyncio
 from otlp_receiver.errors import ReceiverBusy
 
 
-class Turns:
+class DecodeQueue:
     """`async with turns:` is one turn; the queue is first come, first served."""
 
     def __init__(self, max_wait_s: float) -> None:

@@ -37,7 +37,7 @@ _SPAN_ID: Final = 0x52
 _OBSERVED: Final = 0x59
 _EVENT_NAME: Final = 0x62
 
-_MOST_SCOPES: Final = 10_000
+_MAX_SCOPES: Final = 10_000
 """Beyond it a request is no usual one: where each scope is would cost more than protobuf's list."""
 _INT32_MAX: Final = 0x7FFF_FFFF
 _UINT32_MAX: Final = 0xFFFF_FFFF
@@ -153,11 +153,11 @@ def _add_scopes(body: bytes, at: i64, end: i64, resource: Resource, found: list[
             return False
         if tag == _SCOPE_LOGS:
             scope = Scope(resource, place, begin, at)
-            if not _look_through(body, scope):
+            if not _scan_scope(body, scope):
                 return False
             if scope.records:
                 found.append(scope)
-                if len(found) > _MOST_SCOPES:
+                if len(found) > _MAX_SCOPES:
                     return False
             place += 1
         elif tag == _RESOURCE:
@@ -169,7 +169,7 @@ def _add_scopes(body: bytes, at: i64, end: i64, resource: Resource, found: list[
     return True
 
 
-def _look_through(body: bytes, scope: Scope) -> bool:
+def _scan_scope(body: bytes, scope: Scope) -> bool:
     """Count a scope's records and keep the rest of it; False: not a usual one."""
     at, end = scope.begin, scope.end
     while at < end:

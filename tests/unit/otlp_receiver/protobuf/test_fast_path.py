@@ -13,14 +13,14 @@ from loadtests.shop import shop_request
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.memos import Memos
 from otlp_receiver.protobuf.decode import ProtobufReader
-from otlp_receiver.protobuf.walk import scopes_of
+from otlp_receiver.protobuf.fast_path import scopes_of
 from tests.support.telemetry import NOW_NS, any_proto, attributes_proto, logs_proto
 
 
-def what_is_read(body: bytes, *, walks: bool, **limits: int) -> Any:
+def what_is_read(body: bytes, *, fast_path: bool, **limits: int) -> Any:
     """Everything that decoding makes of a body, or the error."""
     within = LimitSettings().model_copy(update=limits)
-    reader = ProtobufReader(Memos(), within, walks=walks)
+    reader = ProtobufReader(Memos(), within, fast_path=fast_path)
     try:
         export = reader.logs(body)
         groups = [(group.stream, list(group.rows)) for group in export.logs]
@@ -31,9 +31,9 @@ def what_is_read(body: bytes, *, walks: bool, **limits: int) -> Any:
 
 def both(body: bytes, **limits: int) -> Any:
     """What both ways read; they must agree."""
-    walked = what_is_read(body, walks=True, **limits)
+    walked = what_is_read(body, fast_path=True, **limits)
     # By their texts: a NaN is not equal to another.
-    assert repr(walked) == repr(what_is_read(body, walks=False, **limits))
+    assert repr(walked) == repr(what_is_read(body, fast_path=False, **limits))
     return walked
 
 

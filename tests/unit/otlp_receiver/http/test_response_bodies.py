@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http import messages as answers
+from otlp_receiver.http import response_bodies as answers
 from otlp_receiver.pipeline import Receipt
 
 any_text = st.text(max_size=300) | st.just("é" * 10_000)

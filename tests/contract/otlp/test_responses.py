@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from config.errors import OpslogError
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Signal
-from storage.errors import DatabaseAway, SpoolFull
+from storage.errors import DatabaseUnavailable, SpoolFull
 from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, running
 from tests.support.waiting import until
 
@@ -85,7 +85,7 @@ async def test_point_133_a_warning_rejects_nothing(path, kind):
 
 @both_encodings
 @pytest.mark.parametrize(
-    "error", [SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0), DatabaseAway("away")]
+    "error", [SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0), DatabaseUnavailable("away")]
 )
 async def test_point_134_what_could_work_later_is_never_a_partial_success(kind, error):
     """134: 503, since senders do not repeat a 200."""

@@ -1,5 +1,6 @@
 """Which trace and span a record belongs to, by the rules of trace_ids.py, set on the record."""
 
+from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.columns.trace_ids import (
     SPAN_BYTES,
     SPAN_KEY,
@@ -8,14 +9,13 @@ from otlp_receiver.mapping.columns.trace_ids import (
     named_id,
     valid,
 )
-from otlp_receiver.mapping.run import Sources
-from otlp_receiver.mapping.shapes import Shape
+from otlp_receiver.mapping.context import Sources
 from storage.record.record import Attribute, Record, Value
 
 _MAX_SHOWN_BYTES = 64
 
 
-def set_ids(
+def set_trace_context(
     record: Record,
     sent: tuple[bytes, bytes],
     where: tuple[list[Attribute], Shape, Value],
