@@ -182,7 +182,7 @@ async def _expire(dsn: str, at: datetime) -> tuple[Report, float]:
         return Now(at)
 
     began = time.monotonic()
-    report = await expire(dsn, Settings(), asked_by="bench", clock=clock)
+    report = await expire(dsn, Settings(), trigger="bench", clock=clock)
     return report, time.monotonic() - began
 
 

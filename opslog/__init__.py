@@ -8,10 +8,10 @@ __version__ = "0.1.0"
 # In a wheel the rooms are boxed in ./app, so that no generic name reaches site-packages; in a
 # checkout they are our neighbours. First on the path: a ./config of the caller must not win.
 _here = Path(__file__).resolve().parent
-_rooms = str(_here / "app" if (_here / "app").is_dir() else _here.parent)
-if sys.path[0] != _rooms:
-    sys.path.insert(0, _rooms)
+_package_root = str(_here / "app" if (_here / "app").is_dir() else _here.parent)
+if sys.path[0] != _package_root:
+    sys.path.insert(0, _package_root)
 
 from opslog import compiled  # noqa: E402 - before any room is imported
 
-compiled.install(Path(_rooms))
+compiled.install(Path(_package_root))

@@ -108,11 +108,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the edge of the process
-        _tell_defect(error)
+        _report_defect(error)
         sys.exit(1)
 
 
-def _tell_defect(error: Exception) -> None:
+def _report_defect(error: Exception) -> None:
     """A fault of ours: where and what, without values that Python would print along."""
     import logging
 

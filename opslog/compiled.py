@@ -45,7 +45,7 @@ def tag() -> str:
     return sys.implementation.cache_tag
 
 
-def made_by() -> list[str]:
+def built_with() -> list[str]:
     """What compiled modules depend on besides their sources.
 
     The interpreter, and librt, whose functions they call past Python.
@@ -59,15 +59,15 @@ def sum_of(source: Path) -> str:
     return hashlib.sha256(source.read_bytes()).hexdigest()
 
 
-def files_in(folder: Path, rooms: Path) -> dict[str, Path]:
-    """The compiled modules in `folder` by name; none when one is not of the sources in `rooms`."""
+def files_in(folder: Path, root: Path) -> dict[str, Path]:
+    """The compiled modules in `folder` by name; none when one is not of the sources in `root`."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["made_by"] != made_by():
+        if manifest["built_with"] != built_with():
             return {}
         files = {name: folder / file for name, file in manifest["files"].items()}
         for name, told in manifest["sources"].items():
-            if sum_of(rooms / f"{name.replace('.', '/')}.py") != told:
+            if sum_of(root / f"{name.replace('.', '/')}.py") != told:
                 return {}
     except (OSError, ValueError, KeyError):
         return {}
@@ -80,21 +80,21 @@ def modules_in(folder: Path) -> list[str]:
     return list(names)
 
 
-def install(rooms: Path) -> None:
+def install(root: Path) -> None:
     """Let imports find the compiled modules, once per process."""
     if os.environ.get(PURE, "") not in {"", "0"}:
         return
     if in_use():
         return
-    files = files_in(folder_of(rooms), rooms)
+    files = files_in(folder_of(root), root)
     # All or none: a compiled class and its source's are two classes.
     if files and not any(name in sys.modules for name in files):
         sys.meta_path.insert(0, CompiledFinder(files))
 
 
-def folder_of(rooms: Path) -> Path:
-    """Where compiled modules lie: beside the rooms, one folder for each kind of interpreter."""
-    return rooms / ".compiled" / tag()
+def folder_of(root: Path) -> Path:
+    """Where compiled modules lie: beside the root, one folder for each kind of interpreter."""
+    return root / ".compiled" / tag()
 
 
 def in_use() -> bool:

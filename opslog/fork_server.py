@@ -3,7 +3,7 @@
     python -P -m opslog.fork_server CONTROL_FD
 
     supervisor (forks.py)       fork server                  receiver, query, worker, scheduler
-    wish, descriptors    ──►    fork                   ──►   become: session, output, environment
+    request, descriptors    ──►    fork                   ──►   become: session, output, environment
     {"pid": …}           ◄──                                 then `opslog ARGUMENTS`
     {"ended": …, "code"} ◄──    waitpid                ◄──   ends
 
@@ -27,12 +27,12 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from config.process.machine import keep_memory_to_ourselves
-from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, Wish
+from config.process.machine import disable_memory_dumps
+from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, ForkRequest
 from opslog.system.launch import begin_session, die_with_parent
 from opslog.wiring.running import loop_factory
 
-LOADED = (
+PRELOADED = (
     "opslog.__main__",
     "opslog.wiring.receiver",
     "opslog.wiring.query",
@@ -43,13 +43,13 @@ LOADED = (
 )
 """What our processes are made of; each brings what it needs along."""
 _OUTPUT, _READY = 0, 1
-"""Places of the descriptors that come with each wish; a listening socket may follow."""
+"""Places of the descriptors that come with each request; a listening socket may follow."""
 
 
 def main(control: socket.socket) -> None:
     """Serve until the supervisor is gone; in a forked process, be it until its end."""
-    keep_memory_to_ourselves()
-    for name in LOADED:
+    disable_memory_dumps()
+    for name in PRELOADED:
         importlib.import_module(name)
     loop_factory()
     gc.collect()
@@ -77,38 +77,38 @@ def serve(control: socket.socket) -> list[str] | None:
         ready = {descriptor for descriptor, _ in waiting.poll()}
         if woken in ready:
             os.read(woken, 512)
-            _tell_of_the_dead(control)
+            _report_exited(control)
         if control.fileno() not in ready:
             continue
-        wish, descriptors = _next(control)
-        if wish is None:
+        request, descriptors = _receive(control)
+        if request is None:
             return None
         server = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:  # no room for another process
-            _tell(control, {"error": f"{error.strerror}"})
+            _send(control, {"error": f"{error.strerror}"})
             pid = -1
         if pid == 0:
             for descriptor in (woken, wake, control.detach()):
                 os.close(descriptor)
-            return _become(wish, descriptors, server)
+            return _become(request, descriptors, server)
         for descriptor in descriptors:
             os.close(descriptor)
         if pid > 0:
-            _tell(control, {"pid": pid})
+            _send(control, {"pid": pid})
 
 
-def _next(control: socket.socket) -> tuple[Wish | None, list[int]]:
-    """A wish and its descriptors; none when the supervisor is gone."""
+def _receive(control: socket.socket) -> tuple[ForkRequest | None, list[int]]:
+    """A request and its descriptors; none when the supervisor is gone."""
     try:
         packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 8)
     except OSError:  # reset: it did not read all that it was told
         return None, []
-    return (Wish(**json.loads(packet)) if packet else None), descriptors
+    return (ForkRequest(**json.loads(packet)) if packet else None), descriptors
 
 
-def _tell_of_the_dead(control: socket.socket) -> None:
+def _report_exited(control: socket.socket) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -116,28 +116,28 @@ def _tell_of_the_dead(control: socket.socket) -> None:
             return
         if pid == 0:
             return
-        _tell(control, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+        _send(control, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
-def _tell(control: socket.socket, message: dict[str, object]) -> None:
+def _send(control: socket.socket, message: dict[str, object]) -> None:
     try:
         control.send(json.dumps(message).encode())
     except OSError:  # the supervisor is gone, which the next read shows
         return
 
 
-def _become(wish: Wish, descriptors: Sequence[int], server: int) -> list[str]:
+def _become(request: ForkRequest, descriptors: Sequence[int], server: int) -> list[str]:
     """Be the wished process, as launch.py makes a program; the arguments to go on with."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(descriptors[_OUTPUT], 1)
     os.dup2(descriptors[_OUTPUT], 2)
     os.close(descriptors[_OUTPUT])
-    begin_session(wish.folder)
-    os.environ.update(wish.environment)
+    begin_session(request.folder)
+    os.environ.update(request.environment)
     os.environ["OPSLOG_READY_FD"] = str(descriptors[_READY])
     time.tzset()
-    arguments = list(wish.arguments)
+    arguments = list(request.arguments)
     for listening in descriptors[_READY + 1 :]:
         arguments += ["--fd", str(listening)]
     setproctitle(" ".join([sys.executable, "-P", "-m", "opslog", *arguments]))

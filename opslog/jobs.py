@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def prune() -> str:
     """Drop expired segments: once a day."""
     installation = _installation()
-    work = expire(installation.database_dsn(), installation.settings, asked_by=SCHEDULE)
+    work = expire(installation.database_dsn(), installation.settings, trigger=SCHEDULE)
     return _run(work)
 
 
@@ -40,7 +40,7 @@ def tend() -> str:
 def merge() -> str:
     """Merge small segments: some times a day."""
     installation = _installation()
-    work = merge_all(installation.database_dsn(), installation.settings, asked_by=SCHEDULE)
+    work = merge_all(installation.database_dsn(), installation.settings, trigger=SCHEDULE)
     return _run(work)
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from opslog.cli.options import say
-from opslog.client.record_lines import harmless, readable_json
-from opslog.installation.opening import installation
+from opslog.cli.options import echo_err
+from opslog.client.record_lines import printable, readable_json
+from opslog.installation.opening import open_installation
 
 if TYPE_CHECKING:
     from opslog.installation.installation import Installation
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def ask(config: Path | None, question: "Callable[[Connection, Installation], Awaitable[T]]") -> T:
-    """Runs the question on a connection of the owner."""
+def ask(config: Path | None, read: "Callable[[Connection, Installation], Awaitable[T]]") -> T:
+    """Runs the read on a connection of the owner."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
     from storage.database.roles import DatabaseRole, take_role
 
-    found = installation(config)
+    found = open_installation(config)
 
     async def run(dsn: str) -> T:
         async with connection(dsn) as conn:
             if not (await migrate.status(conn)).is_current:
                 await migrate.up(conn)
             await take_role(conn, DatabaseRole.OWNER)
-            return await question(conn, found)
+            return await read(conn, found)
 
-    with database(found, say) as dsn:
+    with database(found, echo_err) as dsn:
         return asyncio.run(run(dsn))
 
 
@@ -42,7 +42,7 @@ def do(config: Path | None, work: "Callable[[str, Installation], Awaitable[T]]")
     from opslog.wiring.database import connection, database
     from storage.database import migrate
 
-    found = installation(config)
+    found = open_installation(config)
 
     async def run(dsn: str) -> T:
         async with connection(dsn) as conn:
@@ -50,7 +50,7 @@ def do(config: Path | None, work: "Callable[[str, Installation], Awaitable[T]]")
                 await migrate.up(conn)
         return await work(dsn, found)
 
-    with database(found, say) as dsn:
+    with database(found, echo_err) as dsn:
         return asyncio.run(run(dsn))
 
 
@@ -89,5 +89,7 @@ def as_json(value: object) -> str:
 
 def _shown(cell: object) -> str:
     return (
-        f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else harmless(str(cell))
+        f"{cell:,}"
+        if isinstance(cell, int) and not isinstance(cell, bool)
+        else printable(str(cell))
     )

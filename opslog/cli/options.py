@@ -28,6 +28,6 @@ def amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def say(line: str) -> None:
+def echo_err(line: str) -> None:
     """A line for people: standard error, since standard output belongs to the answer."""
     sys.stderr.write(line + "\n")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from config.process import logs, telemetry
 from config.process.clock import monotonic_s
-from config.process.machine import keep_memory_to_ourselves
+from config.process.machine import disable_memory_dumps
 from config.units import duration_text
 from opslog import __version__
 from opslog.installation.installation import Installation, Running
 from opslog.installation.opening import command_name
 from opslog.installation.redis_address import check_redis
-from opslog.installation.tokens import TokenWish, signed_token
+from opslog.installation.tokens import TokenRequest, signed_token
 from opslog.supervisor.log_stream import LogStream
 from opslog.system.lock import data_dir_lock, listener, url_of
 
@@ -30,7 +30,7 @@ _FIRST_ROLE = "ADMIN"
 
 def up(loaded: "Loaded") -> int:
     """Runs until a signal comes; the exit code. Raises SetupError before anything is started."""
-    keep_memory_to_ourselves()
+    disable_memory_dumps()
     check_redis(loaded.settings)
     installation = Installation(loaded.settings)
     installation.make_folders()
@@ -50,7 +50,7 @@ async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: 
     # The first import of the metrics, after their folder has been named.
     from opslog.supervisor.fork_client import ForkServer  # noqa: PLC0415
     from opslog.supervisor.reload import Reload  # noqa: PLC0415
-    from opslog.supervisor.roles import child_environment, house  # noqa: PLC0415
+    from opslog.supervisor.roles import child_environment, process_groups  # noqa: PLC0415
     from opslog.supervisor.supervisor import Supervisor  # noqa: PLC0415
 
     settings = installation.settings
@@ -64,13 +64,13 @@ async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: 
     )
     environment = child_environment(installation, loaded.file, as_json=as_json)
     supervisor = Supervisor(
-        house(installation, environment, otlp_fd=otlp.fileno(), api_fd=api.fileno()),
+        process_groups(installation, environment, otlp_fd=otlp.fileno(), api_fd=api.fileno()),
         stream,
         stop_timeout_s=settings.stop_timeout_s,
         listeners=(otlp, api),
         # A terminal that is closed says the same, and means that we should go.
         check=None if sys.stdin is not None and sys.stdin.isatty() else Reload(loaded).check,
-        forks=ForkServer(environment, Path.cwd()) if sys.platform == "linux" else None,
+        fork_server=ForkServer(environment, Path.cwd()) if sys.platform == "linux" else None,
     )
 
     def on_ready() -> None:
@@ -95,10 +95,10 @@ class Address:
 def welcome(installation: Installation, address: Address, took_s: float) -> str:
     """What a person needs to begin: where, with which token, and a line to try."""
     settings = installation.settings
-    token = signed_token(installation, TokenWish(_FIRST_ROLE))
+    token = signed_token(installation, TokenRequest(_FIRST_ROLE))
     lifetime = duration_text(settings.auth.token_hours * 3600)
     name = command_name()
-    key = f"   (with an ingest key: {name} keys create NAME)" if settings.otlp.asks_for_keys else ""
+    key = f"   (with an ingest key: {name} keys create NAME)" if settings.otlp.requires_keys else ""
     return f"""
 opslog {__version__} is ready after {took_s:.1f} s, data in {installation.data_dir}
 

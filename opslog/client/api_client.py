@@ -26,7 +26,7 @@ class NoApi(SetupError):
     exit_code = 1
 
 
-class Refused(OpslogError):
+class ApiRefused(OpslogError):
     """The API answered with an error."""
 
     code = "api_refused"
@@ -70,7 +70,7 @@ class Api:
     def open(
         self, path: str, pairs: Pairs = (), *, headers: Mapping[str, str] | None = None
     ) -> HTTPResponse:
-        """The answer, while it comes. Raises Refused, NoApi."""
+        """The answer, while it comes. Raises ApiRefused, NoApi."""
         address = f"{self.url}/api/v1{path}"
         if pairs:
             address += f"?{urlencode(pairs)}"
@@ -81,7 +81,7 @@ class Api:
             answer: HTTPResponse = _open(request, timeout=TIMEOUT_S)
         except HTTPError as error:
             with error:
-                raise Refused(error.code, _problem(error.read())) from None
+                raise ApiRefused(error.code, _problem(error.read())) from None
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError):
@@ -124,10 +124,10 @@ def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Ap
         url, token = url or known.url, token or known.token
     if url and token:
         return Api(url, token)
-    from opslog.installation.opening import installation  # noqa: PLC0415 - not needed with both given
-    from opslog.installation.tokens import TokenWish, signed_token  # noqa: PLC0415 - as above
+    from opslog.installation.opening import open_installation  # noqa: PLC0415 - not needed with both given
+    from opslog.installation.tokens import TokenRequest, signed_token  # noqa: PLC0415 - as above
 
-    found = installation(config)
+    found = open_installation(config)
     running = found.running()
     if not url and running is None:
         raise NoApi("opslog does not run here; name one with --url and --token, or --profile")
@@ -137,6 +137,6 @@ def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Ap
         raise NoApi(f"{url} is not the opslog that runs here: name its token with --token")
     if not token:
         # Whoever can read the installation's key may ask as they like.
-        wish = TokenWish(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())
-        token = signed_token(found, wish)
+        request = TokenRequest(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())
+        token = signed_token(found, request)
     return Api(url or here, token)

@@ -17,18 +17,18 @@ _CSV = ("createdAt", "level", "sourceModule", "action", "actorId", "traceId", "m
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
-def harmless(text: str) -> str:
+def printable(text: str) -> str:
     r"""The text with everything that a terminal would obey made visible.
 
-    >>> print(harmless("a\x1b[31mb\n"))
+    >>> print(printable("a\x1b[31mb\n"))
     a\x1b[31mb\n
     """
     return _UNSAFE.sub(_visible, text)
 
 
-def harmless_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
     """The same for a text of several lines of ours."""
-    return "\n".join(map(harmless, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def readable_json(value: object) -> str:
@@ -47,10 +47,10 @@ def _visible(found: re.Match[str]) -> str:
 
 def default_line(record: Record, *, colour: bool) -> str:
     """Time, level, service and message."""
-    level, service = record["level"], harmless(record["sourceModule"])
+    level, service = record["level"], printable(record["sourceModule"])
     shown = f"{record['createdAt'][:23]}Z"
     head = f"{level:<8}"
-    message = harmless(record["message"])
+    message = printable(record["message"])
     if not colour:
         return f"{shown}  {head}  {service:<16}  {message}"
     number = _SERVICES[sum(service.encode()) % len(_SERVICES)]
@@ -62,7 +62,7 @@ def default_line(record: Record, *, colour: bool) -> str:
 
 def raw_line(record: Record) -> str:
     """The message alone."""
-    return harmless(str(record["message"]))
+    return printable(str(record["message"]))
 
 
 def json_line(record: Record) -> str:
@@ -82,12 +82,12 @@ def csv_line(record: Record) -> str:
 
 def _cell(text: str) -> str:
     """Harmless, but for line breaks, which quotes keep together."""
-    return harmless_lines(text)
+    return printable_lines(text)
 
 
 CSV_HEAD = ",".join(_CSV)
 
-FORMS: dict[str, Callable[[Record], str]] = {
+FORMATS: dict[str, Callable[[Record], str]] = {
     "raw": raw_line,
     "jsonl": json_line,
     "csv": csv_line,

@@ -1,6 +1,6 @@
 """Writes docs/reference/errors.md: every code that a client or a command can meet.
 
-The codes are those of the classes; what to do about each is said here, in MEND. A class without
+The codes are those of the classes; what to do about each is said here, in FIXES. A class without
 its line there is an error, so that no code is left without a way out.
 """
 
@@ -14,8 +14,8 @@ from config.errors import OpslogError, SetupError
 
 Kinds = Sequence[type[OpslogError]]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
-ROOMS = ("config", "storage", "retention", "otlp_receiver", "query", "opslog")
-_SPEAKERS = {
+PACKAGES = ("config", "storage", "retention", "otlp_receiver", "query", "opslog")
+_SOURCES = {
     "otlp_receiver": "receiver",
     "query": "API",
     "retention": "API",
@@ -37,7 +37,7 @@ A code is stable: programs may rely on it. The words beside it are for people an
   OTLP senders repeat them by themselves; all others they drop.
 """
 
-MEND = {
+FIXES = {
     "api_refused": "Look at the message: it is the API's own `detail`.",
     "audit_id_taken": "Give each record an id of its own; a retry sends the same content.",
     "audit_not_written": "Look at `audit spool` in `/readyz`: a disk is full or does not answer.",
@@ -51,10 +51,10 @@ MEND = {
     "body_too_large": "Send smaller batches, or raise `otlp.max_body_bytes`.",
     "body_too_slow": "Look at the network; `otlp.body_timeout_s` and `otlp.min_body_bytes_per_s`.",
     "data_dir_busy": "Stop the process that is named, or set `OPSLOG_DATA_DIR`.",
-    "database_away": "Start PostgreSQL, check `database_url`; accepted records wait in the spool.",
+    "database_unavailable": "Start PostgreSQL, check `database_url`; accepted records wait in the spool.",
     "database_busy": "Ask again; if it stays, ask fewer questions at a time.",
     "database_refused": "A defect: report the line of the log with this `requestId`.",
-    "database_unfit": "Change what the message names; see [database.md](database.md).",
+    "database_unsupported": "Change what the message names; see [database.md](database.md).",
     "demo_cannot_send": "Start opslog first, or say where to send: `--endpoint`, `--key`.",
     "evidence_key_wrong": "Put the key file back that the message names; never make a new one.",
     "filter_required": "Give a filter that leaves something out.",
@@ -79,7 +79,7 @@ MEND = {
     "poison_payload": "A defect: report the line of the log. The body is kept nowhere.",
     "port_taken": "Free the port, or set another one; `ss -ltnp` shows who has it.",
     "purge_token_invalid": "Ask for a preview again and confirm that one within ten minutes.",
-    "question_too_slow": "Narrow the time, or name a level, a service or an id.",
+    "query_timeout": "Narrow the time, or name a level, a service or an id.",
     "rate_limited": "Nothing: SDKs wait. If it stays, raise the key's rate.",
     "receiver_busy": "It is sent again. If it stays: `otlp.receivers`, `otlp.max_inflight_bytes`.",
     "receiver_stopping": "Nothing: it is sent again.",
@@ -111,12 +111,12 @@ MEND = {
 
 def error_classes() -> Kinds:
     """All of them, by code."""
-    for room in ROOMS:
+    for room in PACKAGES:
         package = importlib.import_module(room)
         for found in pkgutil.walk_packages(package.__path__, f"{room}."):
             if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
-    ours = {kind for kind in _below(OpslogError) if kind.__module__.split(".")[0] in ROOMS}
+    ours = {kind for kind in _below(OpslogError) if kind.__module__.split(".")[0] in PACKAGES}
     return sorted(ours, key=lambda kind: (kind.code, kind.__module__))
 
 
@@ -160,16 +160,16 @@ def _rows(kinds: Kinds, row: Callable[[Kinds], str]) -> list[str]:
 
 def _answer(same: Kinds) -> str:
     first = same[0]
-    rooms = {_SPEAKERS.get(kind.__module__.split(".")[0], "both") for kind in same}
+    rooms = {_SOURCES.get(kind.__module__.split(".")[0], "both") for kind in same}
     speaker = rooms.pop() if len(rooms) == 1 else "both"
     again = "yes" if first.retryable else "no"
-    cells = (f"`{first.code}`", str(first.status), speaker, again, _meaning(same), _mend(first))
+    cells = (f"`{first.code}`", str(first.status), speaker, again, _meaning(same), _fix(first))
     return f"| {' | '.join(cells)} |"
 
 
 def _end(same: Kinds) -> str:
     first = same[0]
-    return f"| `{first.code}` | {first.exit_code} | {_meaning(same)} | {_mend(first)} |"
+    return f"| `{first.code}` | {first.exit_code} | {_meaning(same)} | {_fix(first)} |"
 
 
 def _meaning(same: Kinds) -> str:
@@ -183,8 +183,8 @@ def _meaning(same: Kinds) -> str:
     return " ".join(texts).replace("|", "\\|")
 
 
-def _mend(kind: type[OpslogError]) -> str:
+def _fix(kind: type[OpslogError]) -> str:
     try:
-        return MEND[kind.code]
+        return FIXES[kind.code]
     except KeyError:
-        raise KeyError(f"say in {__name__}.MEND what to do about {kind.code}") from None
+        raise KeyError(f"say in {__name__}.FIXES what to do about {kind.code}") from None

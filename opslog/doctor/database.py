@@ -51,7 +51,7 @@ async def _look(installation: Installation) -> list[Finding]:
                 f"the database does not answer ({type(error).__name__})",
                 "accepted records wait in the spool until it does",
                 "see database_url, the network, and the server's own log",
-                is_trouble=True,
+                is_problem=True,
             )
         ]
     try:
@@ -104,21 +104,21 @@ def _of_server(facts: asyncpg.Record) -> Iterator[Finding]:
             f"the oldest row is {facts['age']:,} transactions old",
             "at two billion PostgreSQL stops taking writes",
             "see that autovacuum runs; VACUUM FREEZE the tables that pg_class names",
-            is_trouble=True,
+            is_problem=True,
         )
     if facts["unsafe"]:
         yield Finding(
             f"switched off in PostgreSQL: {facts['unsafe']}",
             "a power cut may damage the database, and takes records that were acknowledged",
             "switch it on and reload PostgreSQL",
-            is_trouble=True,
+            is_problem=True,
         )
     if facts["letters"]:
         yield Finding(
             "the system orders letters otherwise than when the database was made",
             "its indexes of texts may not find what is there",
             "REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
-            is_trouble=True,
+            is_problem=True,
         )
 
 

@@ -58,7 +58,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
                 f"redis_url names a server on another machine without {' and '.join(missing)}",
                 "whoever reaches it decides when retention runs",
                 "rediss://:PASSWORD@HOST",
-                is_trouble=not settings.insecure_redis,
+                is_problem=not settings.insecure_redis,
             )
     if settings.database_url is None:
         return

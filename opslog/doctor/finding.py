@@ -9,11 +9,11 @@ class Finding:
 
     what: str
     why: str = ""
-    mend: str = ""
-    is_trouble: bool = False
+    fix: str = ""
+    is_problem: bool = False
     """opslog will not start or not keep its promises; otherwise it is advice."""
 
     @property
     def is_fine(self) -> bool:
-        """Nothing to mend."""
-        return not self.mend
+        """Nothing to fix."""
+        return not self.fix

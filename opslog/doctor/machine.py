@@ -1,4 +1,4 @@
-"""What may be wrong with this machine or this set-up: each finding says what, why, how to mend."""
+"""What may be wrong with this machine or this set-up: each finding says what, why, how to fix."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 from config.errors import SetupError
 from config.loading.load import Loaded
 from config.units import size_text
-from opslog import _rooms
+from opslog import _package_root
 from opslog.doctor import database, exposure
 from opslog.doctor.finding import Finding
 from opslog.embedded.homes import abandoned_homes
@@ -22,7 +22,7 @@ from opslog.embedded.programs import postgres_programs, valkey_program
 from opslog.installation.installation import Installation
 from opslog.system.lock import PortTaken, listener
 
-ROOMS = ("config", "storage", "retention", "otlp_receiver", "query")
+PACKAGES = ("config", "storage", "retention", "otlp_receiver", "query")
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "ceph", "glusterfs"}
 _TIME_ERROR = 5
 """adjtimex(2): the clock is not synchronised."""
@@ -44,7 +44,7 @@ def examine(loaded: Loaded) -> list[Finding]:
                     f"{look.__name__.strip('_').replace('_', ' ')}: cannot be looked at",
                     str(error),
                     "see the message; run as the account that runs opslog",
-                    is_trouble=True,
+                    is_problem=True,
                 )
             )
     return found
@@ -56,14 +56,14 @@ def _python(_: Installation) -> Iterator[Finding]:
 
 def _rooms_are_ours(_: Installation) -> Iterator[Finding]:
     """A foreign package named `config` must not have been loaded in place of ours."""
-    for room in ROOMS:
+    for room in PACKAGES:
         place = str(importlib.import_module(room).__file__)
-        if not place.startswith(_rooms + os.sep):
+        if not place.startswith(_package_root + os.sep):
             yield Finding(
                 f"the package {room} is not opslog's own: {place}",
                 "another package of that name comes first on the path, so opslog runs its code",
                 f"remove {Path(place).parent} from the path (PYTHONPATH?) of opslog",
-                is_trouble=True,
+                is_problem=True,
             )
             return
     yield Finding("all packages are opslog's own")
@@ -100,7 +100,7 @@ def _folders(installation: Installation) -> Iterator[Finding]:
             f"the data directory {folder} cannot be written by this account",
             "it belongs to another account, perhaps because opslog once ran as root",
             "run opslog as that account, or choose another directory with OPSLOG_DATA_DIR",
-            is_trouble=True,
+            is_problem=True,
         )
         return
     yield Finding(f"data directory {folder}")
@@ -111,7 +111,7 @@ def _folders(installation: Installation) -> Iterator[Finding]:
                 f"the key {path} can be read by other accounts",
                 "whoever has it can make tokens or open the database",
                 f"chmod 600 {path}",
-                is_trouble=True,
+                is_problem=True,
             )
 
 
@@ -124,14 +124,14 @@ def _disk(installation: Installation) -> Iterator[Finding]:
             f"the spool {installation.spool_root} lies on a network file system ({kind})",
             "a sync over a network does not prove that bytes are on a disk, so 200 proves less",
             "put spool.directory on a local disk",
-            is_trouble=True,
+            is_problem=True,
         )
     if free < 2 * floor:
         yield Finding(
             f"{size_text(free)} free for {installation.spool_root}",
             f"below {size_text(floor)} exports are refused with 503 (spool.min_free_bytes)",
             "free some space, or move the data directory",
-            is_trouble=free < floor,
+            is_problem=free < floor,
         )
     else:
         yield Finding(f"{size_text(free)} free for the spool")
@@ -151,8 +151,8 @@ def _ports(installation: Installation) -> Iterator[Finding]:
             listener(host, port, section).close()
             yield Finding(f"port {port} on {host} is free")
         except PortTaken as error:
-            words, _, mend = str(error).partition("; ")
-            yield Finding(words, "opslog cannot listen there", mend, is_trouble=True)
+            words, _, fix = str(error).partition("; ")
+            yield Finding(words, "opslog cannot listen there", fix, is_problem=True)
 
 
 def _clock(_: Installation) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from config.errors import SetupError
 from opslog.embedded.postgres_conf import HBA, LOCAL_CONF, conf_text, first_conf
 from opslog.embedded.programs import postgres_programs, reachable
-from opslog.embedded.server import Tell, make_folder, socket_folder, sync_folder
+from opslog.embedded.server import Progress, make_folder, socket_folder, sync_folder
 from opslog.system.processes import Account, Command, end_leftovers
 
 USER = "opslog"
@@ -69,17 +69,17 @@ class EmbeddedPostgres:
         """The Unix socket, there while the server runs."""
         return socket_folder(self.home, _SOCKET, self._account) / _SOCKET
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, report: Progress) -> None:
         """Makes the cluster when there is none, ends leftovers, writes the configuration.
 
         Raises SetupError when the data folder holds something else.
         """
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
-        self.end_leftovers(tell)
+        self.end_leftovers(report)
         self._forget_last_run()
         self._write_conf()
         if not self._has_cluster():
-            self._make_cluster(tell)
+            self._make_cluster(report)
         self._follow_password()
 
     def command(self) -> Command:
@@ -115,9 +115,9 @@ class EmbeddedPostgres:
             )
         return False
 
-    def _make_cluster(self, tell: Tell) -> None:
+    def _make_cluster(self, report: Progress) -> None:
         """`initdb` beside its final place, moved there when all is done and on disk."""
-        tell("making a new PostgreSQL cluster")
+        report("making a new PostgreSQL cluster")
         half = self.home / "data.half"
         if half.exists():  # an earlier attempt was killed, perhaps a moment ago
             for program in ("initdb", "postgres"):
@@ -171,11 +171,11 @@ class EmbeddedPostgres:
     def _password_mark(self) -> str:
         return hashlib.sha256(self._password.encode()).hexdigest()
 
-    def end_leftovers(self, tell: Tell) -> None:
+    def end_leftovers(self, report: Progress) -> None:
         """Backends can outlive a postmaster that was killed, for as long as they are busy."""
         ended = end_leftovers(self._data, "postgres", self.quick_signal, _QUIT_PATIENCE_S)
         if ended:
-            tell(f"ended {ended} PostgreSQL processes that had been left behind")
+            report(f"ended {ended} PostgreSQL processes that had been left behind")
 
     def _forget_last_run(self) -> None:
         """Nothing works in the data folder, so what the lock files say is no longer true.

@@ -16,13 +16,13 @@ from typing import IO, Protocol
 from config.errors import SetupError
 from opslog.system.processes import Account, Command, start
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 """Takes one line about progress, for people."""
 
 SOCKET_PATH_BYTES = 107
 """Room for a path in `sockaddr_un` on Linux, without the closing NUL."""
 _POLL_S = 0.02
-_TELL_EVERY_S = 5.0
+_REPORT_EVERY_S = 5.0
 _LAST_LINES = 8
 
 
@@ -35,10 +35,10 @@ class Server(Protocol):
     quick_signal: signal.Signals
     """Asks for an end at once; what was acknowledged is kept all the same."""
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, report: Progress) -> None:
         """Everything before the start, again and again without harm. Blocks, may take seconds."""
 
-    def end_leftovers(self, tell: Tell) -> None:
+    def end_leftovers(self, report: Progress) -> None:
         """Ends processes of an earlier run. Only for who holds the data directory's lock."""
 
     def command(self) -> Command:
@@ -99,32 +99,32 @@ def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
 
 
 @contextlib.contextmanager
-def running(server: Server, *, tell: Tell = silent) -> Iterator[subprocess.Popen[bytes]]:
+def running(server: Server, *, report: Progress = silent) -> Iterator[subprocess.Popen[bytes]]:
     """The server, prepared and ready, for as long as the block lasts; then ended in order.
 
     For one-off commands and tests. The calling thread must outlive the block.
     """
-    server.prepare(tell)
+    server.prepare(report)
     with tempfile.TemporaryFile() as log:
         process = start(server.command(), output=log)
         try:
-            _wait_until_ready(server, process, log, tell)
+            _wait_until_ready(server, process, log, report)
             yield process
         finally:
             _end(server, process)
 
 
 def _wait_until_ready(
-    server: Server, process: subprocess.Popen[bytes], log: IO[bytes], tell: Tell
+    server: Server, process: subprocess.Popen[bytes], log: IO[bytes], report: Progress
 ) -> None:
     """No limit in time: recovery after a crash takes as long as it takes, and says so."""
-    next_word = time.monotonic() + _TELL_EVERY_S
+    next_report_s = time.monotonic() + _REPORT_EVERY_S
     while not server.is_ready(process.pid):
         if process.poll() is not None:
             raise SetupError(f"{server.name} ended at its start:\n{_last_lines(log)}")
-        if time.monotonic() > next_word:
-            tell(f"{server.name} is still starting (recovery after a crash can take minutes)")
-            next_word += _TELL_EVERY_S
+        if time.monotonic() > next_report_s:
+            report(f"{server.name} is still starting (recovery after a crash can take minutes)")
+            next_report_s += _REPORT_EVERY_S
         time.sleep(_POLL_S)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from opslog.embedded.programs import reachable, valkey_program
-from opslog.embedded.server import Tell, make_folder, socket_folder
+from opslog.embedded.server import Progress, make_folder, socket_folder
 from opslog.system.processes import Account, Command, end_leftovers
 
 _SOCKET = "valkey.sock"
@@ -52,19 +52,19 @@ class EmbeddedValkey:
         """The Unix socket, there while the server runs."""
         return socket_folder(self.home, _SOCKET, self._account) / _SOCKET
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, report: Progress) -> None:
         """Makes the folders, ends leftovers, writes the configuration."""
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
         make_folder(self._data, owner=self._account)
-        self.end_leftovers(tell)
+        self.end_leftovers(report)
         self.socket.unlink(missing_ok=True)
         self._write_conf()
 
-    def end_leftovers(self, tell: Tell) -> None:
+    def end_leftovers(self, report: Progress) -> None:
         """The server itself, or the rewrite of its file that a killed one had begun."""
         ended = end_leftovers(self._data, "valkey", self.quick_signal, _STOP_PATIENCE_S)
         if ended:
-            tell(f"ended {ended} Valkey processes that had been left behind")
+            report(f"ended {ended} Valkey processes that had been left behind")
 
     def command(self) -> Command:
         """The server in the foreground, its log on standard output."""

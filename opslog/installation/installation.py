@@ -157,13 +157,13 @@ class Installation:
         )
 
     def database_dsn(self) -> str:
-        """Where the database answers, with its password."""
+        """Where the database is_listening, with its password."""
         if self.settings.database_url is not None:
             return self.settings.database_url.get_secret_value()
         return self.postgres.dsn
 
     def redis_url(self) -> str:
-        """Where Redis or Valkey answers, with its password."""
+        """Where Redis or Valkey is_listening, with its password."""
         if self.settings.redis_url is not None:
             return self.settings.redis_url.get_secret_value()
         return self.valkey.url
@@ -201,7 +201,7 @@ class Installation:
         fresh.replace(path)
 
 
-def answers(path: Path) -> bool:
+def is_listening(path: Path) -> bool:
     """Whether somebody listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:

@@ -19,7 +19,7 @@ def loaded(config: Path | None) -> "Loaded":
     return load_or_exit(config)
 
 
-def installation(config: Path | None) -> "Installation":
+def open_installation(config: Path | None) -> "Installation":
     """The installation that the settings describe, its folders made."""
     from opslog.installation.installation import Installation
 

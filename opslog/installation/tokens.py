@@ -15,7 +15,7 @@ _CLOCK_SLACK_S = 5
 
 
 @dataclass(frozen=True, slots=True)
-class TokenWish:
+class TokenRequest:
     """What a token shall say."""
 
     role: str
@@ -25,15 +25,15 @@ class TokenWish:
     """Who it stands for; the audit records name it."""
 
 
-def signed_token(installation: Installation, wish: TokenWish) -> str:
+def signed_token(installation: Installation, request: TokenRequest) -> str:
     """A JWT, RS256, with iss, aud, iat, nbf, exp, sub, jti, role. Raises BadInput."""
     import jwt  # noqa: PLC0415 - 150 ms, and only needed here
 
     auth = installation.settings.auth
-    hours = auth.token_hours if wish.hours is None else wish.hours
-    if wish.role not in set(Role):
+    hours = auth.token_hours if request.hours is None else request.hours
+    if request.role not in set(Role):
         known = ", ".join(Role)
-        raise BadInput(f"{wish.role!r} is no role; roles are {known}", where="role")
+        raise BadInput(f"{request.role!r} is no role; roles are {known}", where="role")
     if not math.isfinite(hours) or not 0 < hours <= MAX_HOURS:
         raise BadInput(f"a token lives more than 0 and at most {MAX_HOURS:g} hours", where="hours")
     now_s = now_ns() // NS_PER_S
@@ -43,9 +43,9 @@ def signed_token(installation: Installation, wish: TokenWish) -> str:
         "iat": now_s,
         "nbf": now_s - _CLOCK_SLACK_S,
         "exp": now_s + max(1, int(hours * 3600)),
-        "sub": wish.subject,
+        "sub": request.subject,
         "jti": secrets.token_urlsafe(16),
-        "role": wish.role,
+        "role": request.role,
     }
     keys = installation.secrets
     headers = {"kid": keys.jwt_key_id()}

@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
 """Who ran this long is started again without much delay."""
 _POLL_S = 0.05
-_TELL_EVERY_S = 5.0
+_REPORT_EVERY_S = 5.0
 _KILL_PATIENCE_S = 10.0
 _LINE_BYTES = 65536
 _NO_PROCESS = 71
@@ -58,9 +58,11 @@ class FirstStartFailed(Exception):
 class Child:
     """A role and the process that fills it at the moment."""
 
-    def __init__(self, role: Role, stream: LogStream, forks: ForkServer | None = None) -> None:
+    def __init__(
+        self, role: Role, stream: LogStream, fork_server: ForkServer | None = None
+    ) -> None:
         self.role = role
-        self._forks = forks
+        self._fork_server = fork_server
         self.name = role.name
         self.was_ready = asyncio.Event()
         """Set when it has been ready once; a step when it is done, or must be tried again later."""
@@ -68,7 +70,7 @@ class Child:
         self._process: Process | None = None
         self._ready_now = asyncio.Event()
         self._stop = asyncio.Event()
-        self._is_renewed = False
+        self._is_restarting = False
         self._pause_s = FIRST_PAUSE_S
 
     @property
@@ -80,7 +82,7 @@ class Child:
         """Keeps the role filled until `stop`. Raises FirstStartFailed; a step returns when done."""
         while not self._stop.is_set():
             began = monotonic_s()
-            await asyncio.to_thread(self.role.prepare, self._tell)
+            await asyncio.to_thread(self.role.prepare, self._log_progress)
             if self._stop.is_set():
                 return
             code = await self._run_once()
@@ -91,8 +93,8 @@ class Child:
                 self.was_ready.set()
             if not self.was_ready.is_set():
                 raise FirstStartFailed(self.name, code)
-            if self._is_renewed:
-                self._is_renewed = False
+            if self._is_restarting:
+                self._is_restarting = False
                 continue
             await self._pause(code, monotonic_s() - began)
 
@@ -101,11 +103,11 @@ class Child:
         self._stop.set()
         await self._end(patience_s)
 
-    async def renew(self, patience_s: float) -> None:
+    async def restart(self, patience_s: float) -> None:
         """Ends the process as `stop` does; returns when another one in its place is ready."""
         if self._stop.is_set() or self._process is None:  # it is being started anyway
             return
-        self._is_renewed = True
+        self._is_restarting = True
         self._ready_now.clear()
         await self._end(patience_s)
         await self._ready_now.wait()
@@ -126,7 +128,7 @@ class Child:
                 return
             _log.warning("%s did not end within %g s", self.name, wait_s)
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Turns an orderly end that was asked for into a quick one."""
         self._stop.set()
         if self._process is not None:
@@ -136,9 +138,9 @@ class Child:
     async def _run_once(self) -> int:
         """From start to end of one process; its exit code, negative for a signal."""
         output, writes = os.pipe()
-        ready, says_ready = os.pipe()
+        ready, ready_writer = os.pipe()
         try:
-            process = await self._start(writes, says_ready)
+            process = await self._start(writes, ready_writer)
         except OSError as error:
             _log.error("%s cannot be made: %s", self.name, error)
             os.close(output)
@@ -146,14 +148,14 @@ class Child:
             return _NO_PROCESS
         finally:
             os.close(writes)
-            os.close(says_ready)
+            os.close(ready_writer)
         self._process = process
         PROCESS_STARTS.labels(self.name).inc()
         if self._stop.is_set():  # asked for while it was being made
-            self.hurry()
+            self.stop_now()
         watch = asyncio.create_task(self._watch(process, ready))
         try:
-            await self._pass_on_lines(process, output)
+            await self._forward_lines(process, output)
             return await process.wait()
         finally:
             watch.cancel()
@@ -161,16 +163,16 @@ class Child:
             self._process = None
             self._ready_now.clear()
             PROCESS_READY.labels(self.name).set(0)
-            telemetry.forget_process(process.pid)
-            await self._end_what_it_left(process.pid)
+            telemetry.mark_process_dead(process.pid)
+            await self._end_leftovers(process.pid)
 
     async def _start(self, output: int, ready: int) -> Process:
         """By the fork server where it is one of ours, else as a program of its own."""
         role = self.role
         command = await asyncio.to_thread(role.command)
-        if self._forks is not None and role.arguments:
+        if self._fork_server is not None and role.arguments:
             handed = (output, ready, *role.descriptors)
-            return await self._forks.fork(role.arguments, command.environment, handed)
+            return await self._fork_server.fork(role.arguments, command.environment, handed)
         environment = {**command.environment, "OPSLOG_READY_FD": str(ready)}
         return await asyncio.create_subprocess_exec(
             *command.arguments(),
@@ -183,19 +185,19 @@ class Child:
 
     async def _watch(self, process: Process, reader: int) -> None:
         """Waits until it is ready, and says so when that takes long."""
-        next_word = monotonic_s() + _TELL_EVERY_S
+        next_report_s = monotonic_s() + _REPORT_EVERY_S
         os.set_blocking(reader, False)
-        while not self._says_ready(process.pid, reader):
+        while not self._is_ready(process.pid, reader):
             await asyncio.sleep(_POLL_S)
-            if monotonic_s() > next_word:
-                self._tell("still starting")
-                next_word += _TELL_EVERY_S
+            if monotonic_s() > next_report_s:
+                self._log_progress("still starting")
+                next_report_s += _REPORT_EVERY_S
         PROCESS_READY.labels(self.name).set(1)
         self._ready_now.set()
         self.was_ready.set()
         _log.info("%s is ready (process %d)", self.name, process.pid)
 
-    def _says_ready(self, pid: int, reader: int) -> bool:
+    def _is_ready(self, pid: int, reader: int) -> bool:
         if self.role.is_ready is not None:
             return self.role.is_ready(pid)
         try:
@@ -203,7 +205,7 @@ class Child:
         except BlockingIOError:
             return False
 
-    async def _pass_on_lines(self, process: Process, output: int) -> None:
+    async def _forward_lines(self, process: Process, output: int) -> None:
         """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
         exited = asyncio.create_task(process.wait())
         async with _lines(output) as lines:
@@ -211,16 +213,16 @@ class Child:
                 line = asyncio.create_task(_line(lines))
                 await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
                 if not line.done():  # it has ended, but somebody holds its output open
-                    await self._end_what_it_left(process.pid)
+                    await self._end_leftovers(process.pid)
                 text = await line
                 if not text:
                     exited.cancel()
                     return
                 self._stream.take(self.name, text.decode("utf-8", "backslashreplace").rstrip("\n"))
 
-    async def _end_what_it_left(self, pid: int) -> None:
+    async def _end_leftovers(self, pid: int) -> None:
         end_session(pid)
-        await asyncio.to_thread(self.role.clear, self._tell)
+        await asyncio.to_thread(self.role.clear, self._log_progress)
 
     async def _pause(self, code: int, ran_s: float) -> None:
         self._pause_s = FIRST_PAUSE_S if ran_s > STEADY_AFTER_S else self._pause_s
@@ -231,7 +233,7 @@ class Child:
             await asyncio.wait_for(self._stop.wait(), self._pause_s)
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
-    def _tell(self, line: str) -> None:
+    def _log_progress(self, line: str) -> None:
         _log.info("%s: %s", self.name, line)
 
 

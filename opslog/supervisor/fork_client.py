@@ -11,12 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, Wish
+from opslog.supervisor.fork_protocol import DEFERRED, PACKET_BYTES, ForkRequest
 from opslog.system.processes import Command, start
 
 _log = logging.getLogger("opslog.supervisor")
 _STDERR = 2
-_TELL_EVERY_S = 5.0
+_REPORT_EVERY_S = 5.0
 
 
 class Forked:
@@ -47,7 +47,7 @@ class Forked:
 
 
 class ForkServer:
-    """Makes processes of our own; started with the first wish, and again when it was killed."""
+    """Makes processes of our own; started with the first request, and again when it was killed."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         """`environment` is the server's, and with their differences that of its processes."""
@@ -55,8 +55,8 @@ class ForkServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._asked: list[asyncio.Future[Forked]] = []
-        self._living: dict[int, Forked] = {}
+        self._pending: list[asyncio.Future[Forked]] = []
+        self._running: dict[int, Forked] = {}
 
     def begin(self) -> None:
         """Start it, unless it runs: it loads modules while the database starts."""
@@ -91,11 +91,11 @@ class ForkServer:
             descriptors: its output; where it says that it is ready; a listening socket or none.
 
         Raises:
-            OSError: it could not be made; the next wish may succeed.
+            OSError: it could not be made; the next request may succeed.
         """
         self.begin()
         assert self._control is not None
-        wish = Wish(
+        request = ForkRequest(
             tuple(arguments),
             {
                 name: value
@@ -105,9 +105,9 @@ class ForkServer:
             str(self._folder),
         )
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
-        socket.send_fds(self._control, [wish.packet()], list(descriptors))
-        self._asked.append(answer)
-        while not (await asyncio.wait({answer}, timeout=_TELL_EVERY_S))[0]:
+        socket.send_fds(self._control, [request.packet()], list(descriptors))
+        self._pending.append(answer)
+        while not (await asyncio.wait({answer}, timeout=_REPORT_EVERY_S))[0]:
             _log.info("the fork server: still starting")
         return answer.result()
 
@@ -124,13 +124,13 @@ class ForkServer:
             return
         message = json.loads(packet)
         if "ended" in message:
-            forked = self._living.pop(message["ended"], None)
+            forked = self._running.pop(message["ended"], None)
             if forked is not None:
                 forked.note_end(message["code"])
             return
-        answer = self._asked.pop(0)
+        answer = self._pending.pop(0)
         if "pid" in message:
-            forked = self._living[message["pid"]] = Forked(message["pid"])
+            forked = self._running[message["pid"]] = Forked(message["pid"])
             answer.set_result(forked)
         else:
             answer.set_exception(OSError(f"a process could not be forked: {message['error']}"))
@@ -138,14 +138,14 @@ class ForkServer:
     def _on_end(self) -> None:
         """The server is gone, and the kernel kills what it forked (launch.py)."""
         self.close()
-        if self._living or self._asked:
+        if self._running or self._pending:
             _log.error("the fork server ended; what it forked ends with it and is started again")
-        for forked in self._living.values():
+        for forked in self._running.values():
             forked.note_end(-signal.SIGKILL)
-        self._living.clear()
-        for answer in self._asked:
+        self._running.clear()
+        for answer in self._pending:
             answer.set_exception(OSError("the fork server ended"))
-        self._asked.clear()
+        self._pending.clear()
 
     def close(self) -> None:
         """End it; its processes have ended before, or end with it."""

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 
 PACKET_BYTES = 65_536
 DEFERRED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""Blocked in the server, from its start on (forks.py): it ends with the supervisor.
+"""Blocked in the server, from its start on (fork_server.py): it ends with the supervisor.
 
 What comes for a process that was just forked waits until it is that process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ForkRequest:
     """A process to be made."""
 
     arguments: tuple[str, ...]

@@ -10,7 +10,7 @@ import threading
 from typing import TextIO
 
 from config.process.clock import now_ns, utc_text
-from config.process.logs import in_front, visible
+from config.process.logs import process_column, visible
 
 MAX_WAITING_LINES = 10_000
 _CLOSE_PATIENCE_S = 2.0
@@ -32,7 +32,7 @@ class LogStream:
         if self._as_json:
             self._put(line if line.startswith("{") else _as_json(process, line))
         else:
-            self._put(in_front(process) + visible(line))
+            self._put(process_column(process) + visible(line))
 
     def write(self, text: str) -> None:
         """Text of this process, formatted already."""
@@ -61,7 +61,7 @@ class LogStream:
 
     def _gap(self) -> str:
         text = f"{self._left_out} log lines left out: they could not be written in time"
-        return _as_json("opslog", text) if self._as_json else in_front("opslog") + text
+        return _as_json("opslog", text) if self._as_json else process_column("opslog") + text
 
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opslog.embedded.server import Server, Tell
+from opslog.embedded.server import Server, Progress
 from opslog.installation.installation import Installation
 from opslog.system.processes import Command
 
@@ -15,26 +15,26 @@ TRY_AGAIN = 75
 """Exit code of a step that cannot be done yet (sysexits.h, EX_TEMPFAIL)."""
 
 
-def nothing(tell: Tell) -> None:
+def nothing(report: Progress) -> None:
     """Nothing is to be done before or after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One process of the house."""
+    """One process of the process_groups."""
 
     name: str
     command: Callable[[], Command]
-    prepare: Callable[[Tell], None] = nothing
+    prepare: Callable[[Progress], None] = nothing
     """Before each start; may block."""
-    clear: Callable[[Tell], None] = nothing
+    clear: Callable[[Progress], None] = nothing
     """After each end: ends what outlived it; may block."""
     is_ready: Callable[[int], bool] | None = None
     """Asked again and again; None: the process says so itself on the pipe OPSLOG_READY_FD."""
     descriptors: tuple[int, ...] = ()
     """Handed on to it: listening sockets."""
     arguments: tuple[str, ...] = ()
-    """Of `opslog`, where it is a process of our own; the fork server can make it (forks.py)."""
+    """Of `opslog`, where it is a process of our own; the fork server can make it (fork_server.py)."""
     stop_signal: signal.Signals = signal.SIGTERM
     quick_signal: signal.Signals = signal.SIGKILL
     is_step: bool = False
@@ -75,7 +75,7 @@ def own_role(
     )
 
 
-def house(
+def process_groups(
     installation: Installation, environment: Mapping[str, str], *, otlp_fd: int, api_fd: int
 ) -> list[list[Role]]:
     """All roles, in groups: those of a group start together when the group before is ready."""

@@ -2,7 +2,7 @@
 
     start   group by group, each when the one before is ready     opslog/supervisor/roles.py
     keep    a process that ends is started again, with a back-off  opslog/supervisor/child.py
-    renew   our own processes one after the other, with new settings  opslog/supervisor/reload.py
+    restart   our own processes one after the other, with new settings  opslog/supervisor/reload.py
     end     receivers first, so that nothing comes in; then who reads; then the servers
 
 SIGTERM and SIGINT end in order; a second one ends at once. SIGHUP renews; from a terminal that is
@@ -41,7 +41,7 @@ class Supervisor:
         stop_timeout_s: float,
         listeners: Sequence[socket.socket] = (),
         check: Callable[[], Sequence[str]] | None = None,
-        forks: ForkServer | None = None,
+        fork_server: ForkServer | None = None,
     ) -> None:
         """Of roles in groups.
 
@@ -52,14 +52,14 @@ class Supervisor:
             listeners: closed as soon as the end begins: what comes then is refused.
             check: names the settings that a SIGHUP changes, or raises what is wrong with them;
                 without it SIGHUP ends.
-            forks: makes our own processes; without it each is started as a program.
+            fork_server: makes our own processes; without it each is started as a program.
         """
-        self.groups = [[Child(role, stream, forks) for role in group] for group in groups]
-        self._forks = forks
+        self.groups = [[Child(role, stream, fork_server) for role in group] for group in groups]
+        self._fork_server = fork_server
         self._stop_timeout_s = stop_timeout_s
         self._listeners = listeners
         self._check = check
-        self._renewing: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._end = asyncio.Event()
         self._code = 0
@@ -69,16 +69,16 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in ENDINGS:
             loop.add_signal_handler(number, self._on_signal, number)
-        if self._forks is not None:
+        if self._fork_server is not None:
             with contextlib.suppress(OSError):  # tried again, and told of, with the first process
-                self._forks.begin()
+                self._fork_server.begin()
         try:
             await self._start_all(on_ready)
             await self._end.wait()
         finally:
             await self._stop_all()
-            if self._forks is not None:
-                self._forks.close()
+            if self._fork_server is not None:
+                self._fork_server.close()
             for number in ENDINGS:
                 loop.remove_signal_handler(number)
         return self._code
@@ -119,19 +119,19 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number is signal.SIGHUP and self._check is not None and not self._end.is_set():
-            if self._renewing is None or self._renewing.done():
-                self._renewing = asyncio.create_task(self._renew(self._check))
+            if self._reloading is None or self._reloading.done():
+                self._reloading = asyncio.create_task(self._reload(self._check))
             return
         if self._end.is_set():
             _log.warning("%s again: ending at once", number.name)
             for child in self._children():
-                child.hurry()
+                child.stop_now()
             return
         self._code = ENDINGS[number]
         _log.info("%s: ending in order; the same again ends at once", number.name)
         self._end.set()
 
-    async def _renew(self, check: Callable[[], Sequence[str]]) -> None:
+    async def _reload(self, check: Callable[[], Sequence[str]]) -> None:
         """New settings for our own processes, which go one at a time; the servers stay."""
         try:
             changed = await asyncio.to_thread(check)
@@ -141,12 +141,12 @@ class Supervisor:
         _log.info("SIGHUP: %s; processes start again one by one", ", ".join(changed) or "no change")
         for child in self._children():
             if child.name not in _SERVERS and not child.role.is_step:
-                await child.renew(self._stop_timeout_s)
+                await child.restart(self._stop_timeout_s)
         _log.info("SIGHUP: the new settings are in force")
 
     async def _stop_all(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self._reloading is not None:
+            self._reloading.cancel()
         for listener in self._listeners:
             listener.close()
         for wave in stop_order(self._children()):

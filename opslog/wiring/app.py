@@ -8,7 +8,7 @@ scheduler  rq-scheduler with retention's times                                wo
 """
 
 from config.settings import Settings
-from opslog.wiring.running import run, say_ready
+from opslog.wiring.running import run, notify_ready
 
 
 def run_receiver(
@@ -35,11 +35,11 @@ def run_worker(settings: Settings, *, health_port: int | None = None) -> None:
     """The RQ worker, until it is told to end."""
     from opslog.wiring import worker as working
 
-    working.run_worker(settings, health_port, say_ready)
+    working.run_worker(settings, health_port, notify_ready)
 
 
 def run_scheduler(settings: Settings, *, health_port: int | None = None) -> None:
     """The scheduler, until it is told to end."""
     from opslog.wiring import worker as working
 
-    working.run_scheduler(settings, health_port, say_ready)
+    working.run_scheduler(settings, health_port, notify_ready)

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from config.errors import SetupError
-from opslog.embedded.server import Tell, running
-from opslog.installation.installation import Installation, answers
+from opslog.embedded.server import Progress, running
+from opslog.installation.installation import Installation, is_listening
 from opslog.system.lock import DataDirBusy, data_dir_lock
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ _START_PATIENCE_S = 60.0
 _POLL_S = 0.1
 
 
-class DatabaseAway(SetupError):
+class DatabaseUnavailable(SetupError):
     """The database of this installation does not answer."""
 
-    code = "database_away"
+    code = "database_unavailable"
     title = "The database does not answer"
     exit_code = 75
 
 
 @contextmanager
-def database(installation: Installation, tell: Tell) -> "Iterator[str]":
-    """A DSN that answers for as long as the block lasts.
+def database(installation: Installation, report: Progress) -> "Iterator[str]":
+    """A DSN that is_listening for as long as the block lasts.
 
     A bundled PostgreSQL that does not run is started, and ended after the block.
     """
@@ -40,7 +40,7 @@ def database(installation: Installation, tell: Tell) -> "Iterator[str]":
     try:
         with (
             data_dir_lock(installation.data_dir, installation.run_dir),
-            running(installation.postgres, tell=tell),
+            running(installation.postgres, report=report),
         ):
             yield installation.database_dsn()
     except DataDirBusy:  # somebody else runs it, or just starts it
@@ -50,15 +50,17 @@ def database(installation: Installation, tell: Tell) -> "Iterator[str]":
 
 @asynccontextmanager
 async def connection(dsn: str) -> "AsyncIterator[Connection]":
-    """One connection as the DSN's login. Raises DatabaseAway."""
+    """One connection as the DSN's login. Raises DatabaseUnavailable."""
     import asyncpg  # noqa: PLC0415 - only commands that need it pay for it
 
     try:
         conn = await asyncpg.connect(dsn, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
-        raise DatabaseAway(f"the database does not answer: {type(error).__name__}") from error
+        raise DatabaseUnavailable(
+            f"the database does not answer: {type(error).__name__}"
+        ) from error
     except asyncpg.CannotConnectNowError as error:
-        raise DatabaseAway(f"the database cannot take connections now: {error}") from error
+        raise DatabaseUnavailable(f"the database cannot take connections now: {error}") from error
     except asyncpg.PostgresError as error:
         raise SetupError(f"the database refuses us ({error.sqlstate}): {error}") from error
     except ValueError as error:
@@ -71,9 +73,9 @@ async def connection(dsn: str) -> "AsyncIterator[Connection]":
 
 def _wait_for_socket(installation: Installation) -> None:
     deadline = time.monotonic() + _START_PATIENCE_S
-    while not answers(installation.postgres.socket):
+    while not is_listening(installation.postgres.socket):
         if time.monotonic() > deadline:
-            raise DatabaseAway(
+            raise DatabaseUnavailable(
                 "another opslog holds the data directory, but its PostgreSQL does not answer; "
                 "look at its log"
             )

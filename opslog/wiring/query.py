@@ -16,8 +16,8 @@ from opslog import __version__
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
 from opslog.wiring.health import ask
-from opslog.wiring.running import beside, say_ready
-from opslog.wiring.stored_form import redactor_of
+from opslog.wiring.running import background, notify_ready
+from opslog.wiring.redaction import redactor_of
 from opslog.wiring.storing import Storing
 from query.api.app import Parts, build_app
 from query.api.http.server import ApiServer
@@ -33,7 +33,7 @@ from storage.spool.spool import Spool
 from storage.writing.batches import Batches
 
 _FIRST_CONTACT_S = 10.0
-_LOOK_EVERY_S = 0.02
+_POLL_S = 0.02
 
 
 async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
@@ -62,13 +62,13 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
             )
         ]
         canaries = Canaries(redactor)
-        await stack.enter_async_context(beside(canaries.run()))
+        await stack.enter_async_context(background(canaries.run()))
         catalogue = Catalogue(installation.database_dsn())
-        await stack.enter_async_context(beside(catalogue.run()))
+        await stack.enter_async_context(background(catalogue.run()))
         batches = Batches(installation.database_dsn())
-        await stack.enter_async_context(beside(batches.run()))
+        await stack.enter_async_context(background(batches.run()))
         session_ends = SessionEnds(installation.database_dsn())
-        await stack.enter_async_context(beside(session_ends.run()))
+        await stack.enter_async_context(background(session_ends.run()))
         changes = await stack.enter_async_context(
             await open_pool(
                 installation.database_dsn(), DatabaseRole.OWNER, size=2, name="opslog-changes"
@@ -92,7 +92,7 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 changes=changes,
                 spools=installation.spool_root,
                 trial=redactor.test,
-                checks={**_house_checks(installation, storing), "redaction": canaries.check},
+                checks={**_process_checks(installation, storing), "redaction": canaries.check},
                 version=__version__,
             ),
         )
@@ -105,7 +105,7 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
             await asyncio.wait_for(session_ends.is_known.wait(), _FIRST_CONTACT_S)
         listener.start()
         await _first_contact(storing.spool)
-        say_ready()
+        notify_ready()
         await stop.wait()
         await listener.close()
 
@@ -115,7 +115,7 @@ async def _first_contact(spool: Spool) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_CONTACT_S):
             while spool.identity.spool_id is None:  # noqa: ASYNC110 - at the start only
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_POLL_S)
 
 
 def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
@@ -134,7 +134,7 @@ def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
     return keep
 
 
-def _house_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
+def _process_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
     """Our own spool, and what the other processes of this house say of themselves."""
     checks = {f"audit {name}": check for name, check in storing.checks().items()}
     if os.environ.get("OPSLOG_PROCESS"):

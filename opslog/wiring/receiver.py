@@ -10,11 +10,11 @@ from config.settings import Settings
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
 from opslog.wiring.health import serving
-from opslog.wiring.running import beside, say_ready
-from opslog.wiring.stored_form import redactor_of
+from opslog.wiring.redaction import redactor_of
+from opslog.wiring.running import background, notify_ready
 from opslog.wiring.storing import Storing
 from otlp_receiver.admission.keys import KeyRing
-from otlp_receiver.audit import AuditIngest, ByKind
+from otlp_receiver.audit import AuditIngest, AuditRouter
 from otlp_receiver.codec import Codec
 from otlp_receiver.explain import Explainer
 from otlp_receiver.http.listener import Listener
@@ -40,23 +40,23 @@ async def receive(
             Storing.open(installation, name, classes=classes_of(settings.retention))
         )
         keys = KeyRing(
-            required=settings.otlp.asks_for_keys,
+            required=settings.otlp.requires_keys,
             snapshot=installation.spool_dir(name) / "ingest-keys.json",
         )
         keys.load_snapshot()
-        await stack.enter_async_context(beside(keys.run(storing.pool)))
+        await stack.enter_async_context(background(keys.run(storing.pool)))
         framing = Framing(storing.spool, class_of)
         audit = AuditIngest(codec.twin(), AuditRecords(storing.pool, storing.spool, framing))
-        sink = ByKind(Ingest(codec, storing.spool, framing), audit)
+        sink = AuditRouter(Ingest(codec, storing.spool, framing), audit)
         explainer = Explainer(codec.twin(), class_of, now_ns)
         server = build_app(settings.otlp, sink, keys, explainer)
-        await stack.enter_async_context(beside(canaries.run()))
+        await stack.enter_async_context(background(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}
         await stack.enter_async_context(serving(installation, name, checks, health_port))
         _settle_garbage()
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()
-        say_ready()
+        notify_ready()
         await stop.wait()
         await listener.close()
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from config.process import logs
-from config.process.machine import keep_memory_to_ourselves
+from config.process.machine import disable_memory_dumps
 from config.settings import Settings
 from opslog.wiring.watchdog import Watchdog
 from storage import failpoints
@@ -22,16 +22,16 @@ Work = Callable[[asyncio.Event], Awaitable[None]]
 
 def run(settings: Settings, work: Work) -> None:
     """Run `work` in an event loop until SIGTERM or SIGINT; a second signal ends at once."""
-    keep_memory_to_ourselves()
+    disable_memory_dumps()
     logs.set_up(settings.log)
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
     # A thread that finishes a sync waits for the interpreter at most this long.
     sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_until_told(work))
+        runner.run(_until_signal(work))
 
 
-async def _until_told(work: Work) -> None:
+async def _until_signal(work: Work) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -52,8 +52,8 @@ async def _until_told(work: Work) -> None:
 
 
 @asynccontextmanager
-async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Runs something beside the rest, and ends it."""
+async def background(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Runs something background the rest, and ends it."""
     task = asyncio.ensure_future(work)
     try:
         yield
@@ -62,8 +62,8 @@ async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def say_ready() -> None:
-    """Tell the supervisor, when there is one, that this process does its work now."""
+def notify_ready() -> None:
+    """Progress the supervisor, when there is one, that this process does its work now."""
     descriptor = os.environ.pop("OPSLOG_READY_FD", "")
     if descriptor:
         os.write(int(descriptor), b"READY=1\n")

@@ -23,9 +23,9 @@ from storage.database.pool import DatabaseRole, open_pool
 from storage.errors import SpoolBusy
 from storage.ledger.sequencer import Sequencer
 from storage.ledger.tree.heads import Heads
-from storage.metrics import StorageFigures
+from storage.metrics import StorageMetrics
 from storage.segments.rollover import SegmentKeeper
-from storage.spool.files import other_spools, set_aside
+from storage.spool.files import other_spools, quarantined_in
 from storage.spool.spool import Spool
 from storage.writing.writer import Writer
 
@@ -86,7 +86,7 @@ class Storing:
                 for what, work in storing._works(installation).items()
             ]
             for task in tasks:
-                task.add_done_callback(_tell_failure)
+                task.add_done_callback(_log_failure)
             stack.push_async_callback(storing._end, tasks)
             yield storing
 
@@ -95,7 +95,7 @@ class Storing:
             "writer": self.writer.run(),
             "segments": self.keeper.run(),
             "ledger": self.sequencer.run(),
-            "figures": self._note_figures(),
+            "figures": self._update_metrics(),
             "adoption": self._adopt(installation),
         }
 
@@ -108,14 +108,14 @@ class Storing:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _note_figures(self) -> None:
-        figures = StorageFigures(self.spool.state, self.writer.state)
+    async def _update_metrics(self) -> None:
+        figures = StorageMetrics(self.spool.state, self.writer.state)
         while True:
             figures.note()
             await asyncio.sleep(_FIGURES_EVERY_S)
 
     async def _adopt(self, installation: Installation) -> None:
-        """Drain spools beside ours that nobody owns: those of a process that is no longer run."""
+        """Drain spools background ours that nobody owns: those of a process that is no longer run."""
         while True:
             for folder in other_spools(self.spool.folder):
                 try:
@@ -148,15 +148,15 @@ class Storing:
         spool = self.spool
         if spool.identity.spool_id is None:
             return Finding(State.FAILED, "waits for its first contact with the database")
-        if not spool.has_room():
+        if not spool.has_space():
             reason = spool.state.failure or (
-                f"{spool.state.used_bytes} of {spool.room_bytes} bytes used, or the disk is nearly"
+                f"{spool.state.used_bytes} of {spool.limit_bytes} bytes used, or the disk is nearly"
                 " full; exports get 503"
             )
             return Finding(State.FAILED, reason)
         if spool.state.untouched_files:
             return Finding(State.DEGRADED, "; ".join(spool.state.untouched_files))
-        if aside := await asyncio.to_thread(set_aside, spool.folder):
+        if aside := await asyncio.to_thread(quarantined_in, spool.folder):
             rows = sum(each.rows for each in aside)
             return Finding(
                 State.DEGRADED,
@@ -221,7 +221,7 @@ async def _drain(spool: Spool, writer: Writer) -> None:
         await asyncio.gather(writing, return_exceptions=True)
 
 
-def _tell_failure(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     """A task that ends by itself is a bug; without it the process is only half alive."""
     if not task.cancelled() and task.exception() is not None:
         _log.critical("%s has stopped", task.get_name(), exc_info=task.exception())

@@ -15,11 +15,11 @@ from contextlib import suppress
 
 _log = logging.getLogger(__name__)
 
-TELL_AFTER = 5
+REPORT_AFTER = 5
 """Looks, about seconds. Nothing in a loop of ours takes a tenth of that."""
-END_AFTER = 60
+EXIT_AFTER = 60
 EXIT_CODE = 70
-_LOOK_EVERY_S = 1.0
+_POLL_S = 1.0
 
 
 class Watchdog:
@@ -32,35 +32,35 @@ class Watchdog:
         self._loop = loop
         self._thread_id = threading.get_ident()
         self._stop = threading.Event()
-        self._came_round = threading.Event()
+        self._responded = threading.Event()
         self._missed = 0
 
     def start(self) -> None:
         """Begin to look; call it from the loop's own thread."""
-        self._ask()
+        self._ping()
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """Look no more."""
         self._stop.set()
 
-    def _ask(self) -> None:
-        self._came_round.clear()
+    def _ping(self) -> None:
+        self._responded.clear()
         with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._came_round.set)
+            self._loop.call_soon_threadsafe(self._responded.set)
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY_S):
-            if self._came_round.is_set():
-                if self._missed >= TELL_AFTER:
+        while not self._stop.wait(_POLL_S):
+            if self._responded.is_set():
+                if self._missed >= REPORT_AFTER:
                     _log.warning("the event loop goes on after about %d s", self._missed)
                 self._missed = 0
-                self._ask()
+                self._ping()
                 continue
             self._missed += 1
-            if self._missed == TELL_AFTER:
-                _log.error("the event loop is stuck since %d s: %s", TELL_AFTER, self._place())
-            elif self._missed >= END_AFTER:
+            if self._missed == REPORT_AFTER:
+                _log.error("the event loop is stuck since %d s: %s", REPORT_AFTER, self._place())
+            elif self._missed >= EXIT_AFTER:
                 _log.critical("the event loop is stuck; this process ends for another one")
                 logging.shutdown()
                 os._exit(EXIT_CODE)

@@ -1,4 +1,4 @@
-"""The worker's and the scheduler's process: rq has the main thread, a second one looks around.
+"""The worker's and the scheduler's process: rq has the main thread, a second one looks monitor.
 
 rq wants the main thread for its signals and forks a process per job, so health, metrics and the
 listening for orders live in a thread with an event loop of its own. That thread also keeps
@@ -19,7 +19,7 @@ import redis.asyncio
 
 from config.process import logs
 from config.process.health import OK, Check, Finding, State
-from config.process.machine import keep_memory_to_ourselves
+from config.process.machine import disable_memory_dumps
 from config.settings import Settings
 from opslog.installation.installation import Installation
 from opslog.installation.redis_address import check_redis
@@ -29,15 +29,15 @@ from retention.jobs.queue import TASKS, put
 from retention.reporting import metrics
 from retention.reporting.status import status_of
 from storage import failpoints
-from storage.database.listening import Standing, pause
+from storage.database.dedicated import DedicatedConnection, pause
 from storage.database.pool import DatabaseRole
 from storage.ledger.accounting.checks import check_when_due, newest_check
 from storage.ledger.metrics import note_check
 
 _log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 10.0
-ALONE_AFTER_S = 300.0
+POLL_S = 10.0
+FALLBACK_AFTER_S = 300.0
 """Redis has been away this long: what has to be done is done without the queue."""
 CHANNEL = "opslog_retention"
 _START_PATIENCE_S = 20.0
@@ -45,7 +45,7 @@ _END_PATIENCE_S = 10.0
 _REDIS_POLL_S = 0.5
 
 
-class Around:
+class Monitor:
     """What the second thread of the worker knows and does."""
 
     def __init__(self, settings: Settings, installation: Installation, redis_url: str) -> None:
@@ -54,7 +54,7 @@ class Around:
         self._spools = installation.spool_root
         self._redis = redis.asyncio.Redis.from_url(redis_url)
         self._redis_url = redis_url
-        self._standing = Standing(
+        self._dedicated = DedicatedConnection(
             self._dsn, DatabaseRole.READER, name="opslog-worker", task="watching retention"
         )
         self._problems: list[str] = []
@@ -68,32 +68,32 @@ class Around:
             "database": self._check_database,
             "queue": self._check_queue,
             "retention": self._check_retention,
-            "figures": self._check_figures,
+            "figures": self._check_balance,
         }
 
     async def run(self) -> None:
         """Look, again and again, until cancelled."""
-        await asyncio.gather(self._standing.run(self._watch), self._keep_going())
+        await asyncio.gather(self._dedicated.run(self._watch), self._watch_redis())
 
     async def _watch(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        await connection.add_listener(CHANNEL, self._on_order)
+        await connection.add_listener(CHANNEL, self._on_notification)
         connection.add_termination_listener(lambda _: self._wake.set())
         while True:
             self._wake.clear()
             found = await status_of(connection, self._settings, datetime.now(UTC))
             self._problems = found.problems
             metrics.note(found)
-            await self._look_at_figures(connection)
-            self._standing.well()
-            await pause(self._wake, LOOK_EVERY_S)
+            await self._report_balance(connection)
+            self._dedicated.succeeded()
+            await pause(self._wake, POLL_S)
 
-    async def _look_at_figures(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async def _report_balance(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         last = await newest_check(connection)
         if last is not None:
             note_check(last.began_at.timestamp(), len(last.differences))
             self._ledger_problem = last.problem(datetime.now(UTC))
 
-    def _on_order(self, *_: object) -> None:
+    def _on_notification(self, *_: object) -> None:
         """Somebody has confirmed a purge: it should not wait for the next round."""
         mark = f"order-{time.time_ns()}"
         asyncio.get_running_loop().run_in_executor(None, self._put, mark)
@@ -105,7 +105,7 @@ class Around:
         ):
             put(line, TASKS["tend"], mark)
 
-    async def _keep_going(self) -> None:
+    async def _watch_redis(self) -> None:
         """Notice when Redis is away, and do without it when that lasts."""
         while True:
             try:
@@ -113,11 +113,11 @@ class Around:
                 self._redis_away_since = None
             except (redis.RedisError, OSError):
                 self._redis_away_since = self._redis_away_since or time.monotonic()
-                if time.monotonic() - self._redis_away_since > ALONE_AFTER_S:
-                    await self._tend_alone()
-            await asyncio.sleep(LOOK_EVERY_S)
+                if time.monotonic() - self._redis_away_since > FALLBACK_AFTER_S:
+                    await self._maintain_without_redis()
+            await asyncio.sleep(POLL_S)
 
-    async def _tend_alone(self) -> None:
+    async def _maintain_without_redis(self) -> None:
         try:
             await tend(self._dsn, self._settings)
             await check_when_due(self._dsn, self._spools)
@@ -130,7 +130,7 @@ class Around:
             _log.warning("retention cannot go on: %s: %s", type(error).__name__, error)
 
     async def _check_database(self) -> Finding:
-        problem = self._standing.problem
+        problem = self._dedicated.problem
         return Finding(State.DEGRADED, problem) if problem else OK
 
     async def _check_queue(self) -> Finding:
@@ -139,56 +139,58 @@ class Around:
         away_s = time.monotonic() - self._redis_away_since
         return Finding(
             State.DEGRADED,
-            f"Redis is away since {away_s:.0f} s; after {ALONE_AFTER_S:.0f} s retention goes on"
+            f"Redis is away since {away_s:.0f} s; after {FALLBACK_AFTER_S:.0f} s retention goes on"
             " without it",
         )
 
     async def _check_retention(self) -> Finding:
         return Finding(State.DEGRADED, "; ".join(self._problems)) if self._problems else OK
 
-    async def _check_figures(self) -> Finding:
+    async def _check_balance(self) -> Finding:
         problem = self._ledger_problem
         return Finding(State.DEGRADED, problem) if problem else OK
 
 
-def run_worker(settings: Settings, health_port: int | None, say_ready: Callable[[], None]) -> None:
+def run_worker(
+    settings: Settings, health_port: int | None, notify_ready: Callable[[], None]
+) -> None:
     """The RQ worker, until it is told to end."""
     from retention.jobs.worker import work  # noqa: PLC0415 - rq is slow to import, receivers do without
 
     installation = _begin(settings)
     url = installation.redis_url()
 
-    def around() -> tuple[Mapping[str, Check], Awaitable[None]]:
-        found = Around(settings, installation, url)
+    def monitor() -> tuple[Mapping[str, Check], Awaitable[None]]:
+        found = Monitor(settings, installation, url)
         return found.checks(), found.run()
 
-    with _beside(installation, "worker", health_port, around):
-        _await_redis(url, say_ready)
-        work(url, say_ready)
+    with _background(installation, "worker", health_port, monitor):
+        _await_redis(url, notify_ready)
+        work(url, notify_ready)
 
 
 def run_scheduler(
-    settings: Settings, health_port: int | None, say_ready: Callable[[], None]
+    settings: Settings, health_port: int | None, notify_ready: Callable[[], None]
 ) -> None:
     """The scheduler, until it is told to end."""
     from retention.jobs.schedule import schedule  # noqa: PLC0415 - as above
 
     installation = _begin(settings)
 
-    def around() -> tuple[Mapping[str, Check], Awaitable[None]]:
+    def monitor() -> tuple[Mapping[str, Check], Awaitable[None]]:
         return {}, asyncio.sleep(float("inf"))
 
-    with _beside(installation, "scheduler", health_port, around):
-        _await_redis(installation.redis_url(), say_ready)
-        schedule(installation.redis_url(), settings.retention, say_ready)
+    with _background(installation, "scheduler", health_port, monitor):
+        _await_redis(installation.redis_url(), notify_ready)
+        schedule(installation.redis_url(), settings.retention, notify_ready)
 
 
-def _await_redis(url: str, say_ready: Callable[[], None]) -> None:
+def _await_redis(url: str, notify_ready: Callable[[], None]) -> None:
     """Return when Redis answers. While it does not, this process is ready and waits.
 
     The house must not fail to start, or start a process again and again, for want of a queue.
     """
-    is_told = False
+    is_reported = False
     while True:
         try:
             with redis.Redis.from_url(url) as line:
@@ -198,17 +200,17 @@ def _await_redis(url: str, say_ready: Callable[[], None]) -> None:
         except redis.ConnectionError as error:
             if isinstance(error, redis.AuthenticationError):
                 raise
-            if not is_told:
+            if not is_reported:
                 _log.warning("Redis does not answer; this process waits for it: %s", error)
-                say_ready()
-                is_told = True
+                notify_ready()
+                is_reported = True
         else:
             return
         time.sleep(_REDIS_POLL_S)
 
 
 def _begin(settings: Settings) -> Installation:
-    keep_memory_to_ourselves()
+    disable_memory_dumps()
     check_redis(settings)
     logs.set_up(settings.log)
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
@@ -218,19 +220,19 @@ def _begin(settings: Settings) -> Installation:
 
 
 @contextmanager
-def _beside(
+def _background(
     installation: Installation,
     name: str,
     port: int | None,
-    around: Callable[[], tuple[Mapping[str, Check], Awaitable[None]]],
+    monitor: Callable[[], tuple[Mapping[str, Check], Awaitable[None]]],
 ) -> Iterator[None]:
-    """Health and what `around` makes, in a thread of their own for as long as the block lasts."""
+    """Health and what `monitor` makes, in a thread of their own for as long as the block lasts."""
     loop = asyncio.new_event_loop()
     listening = threading.Event()
     stop = asyncio.Event()
 
     async def run() -> None:
-        checks, work = around()
+        checks, work = monitor()
         async with serving(installation, name, checks, port):
             listening.set()
             task = asyncio.ensure_future(work)
@@ -239,7 +241,7 @@ def _beside(
             await asyncio.gather(task, return_exceptions=True)
 
     thread = threading.Thread(
-        target=lambda: loop.run_until_complete(run()), name="around", daemon=True
+        target=lambda: loop.run_until_complete(run()), name="monitor", daemon=True
     )
     thread.start()
     listening.wait(_START_PATIENCE_S)

@@ -19,7 +19,7 @@ from retention.policy.plan import FINAL_STATES, Action, Step, Stored
 from retention.policy.rules import Policy
 from retention.safety.clock import observe
 from retention.safety.locks import held
-from retention.segments.retire import go_on
+from retention.segments.retire import drop_retiring
 from retention.segments.rewrite import carry_over
 from retention.segments.runs import Report, Run
 from storage.database.connection import Connection
@@ -27,7 +27,7 @@ from storage.database.locks import RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
 from storage.record.classes import CLASS_BY_LEVEL
-from storage.segments.dropping import InTheWay
+from storage.segments.dropping import TablesBusy
 
 _log = logging.getLogger(__name__)
 RULE = "storage.max_bytes"
@@ -35,7 +35,7 @@ _USUAL_PART = 10
 """Of the limit: beyond it by more than this part, something keeps it there."""
 
 
-async def keep_within(dsn: str, settings: Settings) -> Report | None:
+async def enforce_size_limit(dsn: str, settings: Settings) -> Report | None:
     """Drop what is beyond storage.max_bytes; None: there is no limit, or it is not reached."""
     most = settings.storage.max_bytes
     if not most:
@@ -74,8 +74,8 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
         for step in steps:
             if step.action is Action.CARRY:
                 await carry_over(connection, settings, run, step, deadline_s=deadline_s)
-        await go_on(connection, run, found, deadline_s=deadline_s, rule=RULE)
-    except InTheWay as error:
+        await drop_retiring(connection, run, found, deadline_s=deadline_s, rule=RULE)
+    except TablesBusy as error:
         if run is None:
             return None
         await run.end("stopped", str(error))

@@ -19,7 +19,7 @@ from retention.policy.plan import Action, Plan, due_segments, make_plan
 from retention.policy.rules import Policy, longest_keep
 from retention.safety.clock import Now, observe
 from retention.safety.locks import held
-from retention.segments.retire import go_on
+from retention.segments.retire import drop_retiring
 from retention.segments.rewrite import carry_over
 from retention.segments.runs import Report, Run
 from storage import failpoints
@@ -27,7 +27,7 @@ from storage.database.connection import Connection
 from storage.database.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
-from storage.segments.dropping import InTheWay
+from storage.segments.dropping import TablesBusy
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ async def expire(
     dsn: str,
     settings: Settings,
     *,
-    asked_by: str,
+    trigger: str,
     patience_s: float = PATIENCE_S,
     trust_clock: bool = False,
     clock: Callable[[Connection], Awaitable[Now]] | None = None,
 ) -> Report:
-    """Drop what has expired. `asked_by` is who started it; `clock` is for tests."""
+    """Drop what has expired. `trigger` is who started it; `clock` is for tests."""
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
     try:
         async with held(connection, RETENTION_SPACE) as is_ours:
@@ -58,7 +58,7 @@ async def expire(
             second = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
             try:
                 return await _expire(
-                    connection, second, settings, now, asked_by, patience_s=patience_s
+                    connection, second, settings, now, trigger, patience_s=patience_s
                 )
             finally:
                 await second.close()
@@ -71,28 +71,28 @@ async def _expire(
     second: Connection,
     settings: Settings,
     now: Now,
-    asked_by: str,
+    trigger: str,
     *,
     patience_s: float,
 ) -> Report:
     segments = await stored_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
-    await record_policies(connection, found, asked_by=asked_by)
-    run = await Run.begin(connection, "expire", asked_by, found)
+    await record_policies(connection, found, trigger=trigger)
+    run = await Run.begin(connection, "expire", trigger, found)
     notes = [now.doubt] if now.doubt else []
     outcome = "done"
     try:
         deadline_s = time.monotonic() + patience_s
-        await go_on(connection, run, found, deadline_s=deadline_s, second=second)
+        await drop_retiring(connection, run, found, deadline_s=deadline_s, second=second)
         plan = await decide(connection, found, now.at)
         for step in plan.steps:
             if step.action is Action.CARRY:
                 await carry_over(connection, settings, run, step, deadline_s=deadline_s)
-        await go_on(connection, run, found, deadline_s=deadline_s, second=second)
+        await drop_retiring(connection, run, found, deadline_s=deadline_s, second=second)
         await _forget(connection, found, now.at)
         if plan.without_policy:
             notes.append(f"no rule speaks of {', '.join(plan.without_policy)}: nothing goes")
-    except InTheWay as error:
+    except TablesBusy as error:
         outcome = "stopped"
         notes.append(str(error))
     await run.end(outcome, "; ".join(notes))
@@ -119,7 +119,7 @@ async def mark(
 ) -> list[int]:
     """Mark the segments that `choose` says under the holds in force; none is overlooked.
 
-    Raises InTheWay when holds are made faster than segments can be looked at.
+    Raises TablesBusy when holds are made faster than segments can be looked at.
     """
     for _ in range(_MARK_TRIES):
         holds = await Holds.active(connection, now)
@@ -132,7 +132,7 @@ async def mark(
             await connection.execute(statement("mark_retiring"), going)
         failpoints.reach("retire.after_mark")
         return going
-    raise InTheWay("holds are made faster than segments can be looked at")
+    raise TablesBusy("holds are made faster than segments can be looked at")
 
 
 async def plan_with(

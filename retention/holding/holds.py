@@ -44,7 +44,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class HoldRequest:
     """A hold that somebody wants."""
 
     name: str
@@ -55,30 +55,35 @@ class Wish:
     ends_at: datetime | None = None
 
 
-async def add(connection: Connection, wish: Wish) -> Hold:
+async def add(connection: Connection, request: HoldRequest) -> Hold:
     """Make a hold, as opslog_writer or owner; it is in force when this returns.
 
     Raises:
         NothingSelected: the filter is empty.
         BadInput: it would have ended before it begins.
     """
-    if wish.filter in {EVERYTHING, NOTHING}:
+    if request.filter in {EVERYTHING, NOTHING}:
         raise NothingSelected("a hold needs a filter; everything or nothing is none", where="q")
-    if wish.ends_at is not None and wish.ends_at <= datetime.now(UTC):
+    if request.ends_at is not None and request.ends_at <= datetime.now(UTC):
         raise BadInput(
-            f"until {wish.ends_at.isoformat()} is past: it would hold nothing", where="until"
+            f"until {request.ends_at.isoformat()} is past: it would hold nothing", where="until"
         )
     async with connection.transaction():
         hold_id: int = await connection.fetchval(
             statement("add_hold"),
-            wish.name,
-            dump(wish.filter),
-            wish.shown,
-            wish.why,
-            wish.made_by,
-            wish.ends_at,
+            request.name,
+            dump(request.filter),
+            request.shown,
+            request.why,
+            request.made_by,
+            request.ends_at,
         )
-        body = {"hold": hold_id, "by": wish.made_by, "reason": wish.why, "filter": wish.shown}
+        body = {
+            "hold": hold_id,
+            "by": request.made_by,
+            "reason": request.why,
+            "filter": request.shown,
+        }
         await enter(connection, "hold", body)
     return await get(connection, hold_id)
 

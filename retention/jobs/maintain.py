@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from config.settings import Settings
-from retention.expiry.limit import keep_within
+from retention.expiry.limit import enforce_size_limit
 from retention.expiry.run import expire
 from retention.purging.execution import carry_out_confirmed
 from retention.safety.clock import observe
@@ -27,22 +27,22 @@ UNFINISHED_AFTER = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
-class Tended:
+class MaintenanceResult:
     """What was done."""
 
     sealed: Sealed = field(default_factory=Sealed)
     runs: list[Report] = field(default_factory=list)
 
 
-async def tend(dsn: str, settings: Settings) -> Tended:
+async def tend(dsn: str, settings: Settings) -> MaintenanceResult:
     """One round."""
-    done = Tended()
+    done = MaintenanceResult()
     for purge in await carry_out_confirmed(dsn, settings):
         done.runs.append(purge)
     reason = await _expiry_is_wanted(dsn)
     if reason:
-        done.runs.append(await expire(dsn, settings, asked_by=reason))
-    limited = await keep_within(dsn, settings)
+        done.runs.append(await expire(dsn, settings, trigger=reason))
+    limited = await enforce_size_limit(dsn, settings)
     if limited is not None:
         done.runs.append(limited)
     done.sealed = await seal_all(dsn, settings.storage)

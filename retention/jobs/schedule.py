@@ -105,12 +105,12 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
 def schedule(
     redis_url: str,
     settings: RetentionSettings,
-    say_ready: Callable[[], None],
+    notify_ready: Callable[[], None],
     *,
     round_s: int = ROUND_S,
 ) -> None:
     """Put tasks into the queue when their time comes, until SIGTERM."""
     scheduler = TaskScheduler(redis.Redis.from_url(redis_url), settings, round_s)
     scheduler.register()
-    say_ready()
+    notify_ready()
     scheduler.run()

@@ -24,7 +24,7 @@ class TaskWorker(Worker):
         """Keep the name that the process has (opslog/fork_server.py), for those who look for it."""
 
 
-def work(redis_url: str, say_ready: Callable[[], None]) -> None:
+def work(redis_url: str, notify_ready: Callable[[], None]) -> None:
     """Carry out jobs until SIGTERM."""
     connection = redis.Redis.from_url(redis_url)
     worker = TaskWorker(
@@ -33,5 +33,5 @@ def work(redis_url: str, say_ready: Callable[[], None]) -> None:
         job_class=TaskJob,
         serializer=JSONSerializer,
     )
-    say_ready()
+    notify_ready()
     worker.work(logging_level="WARNING")

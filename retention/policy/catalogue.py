@@ -18,7 +18,7 @@ async def stored_segments(connection: Connection) -> list[Stored]:
     return [Stored(**row) for row in rows]
 
 
-async def going_segments(connection: Connection) -> list[Stored]:
+async def retiring_segments(connection: Connection) -> list[Stored]:
     """Those that a run has marked and not dropped yet: their records are still there."""
     rows = await connection.fetch(statement("retiring_segments"))
     names = tuple(Stored.__slots__)
@@ -42,7 +42,7 @@ async def policies_in_force(
 
 
 async def record_policies(
-    connection: Connection, found: Mapping[str, Policy], *, asked_by: str
+    connection: Connection, found: Mapping[str, Policy], *, trigger: str
 ) -> list[str]:
     """Remember what is in force, and tell the ledger what has changed; the classes that have."""
     changed = []
@@ -56,7 +56,7 @@ async def record_policies(
                 policy.floor,
             )
         if changed:
-            body = {"policy": policies_as_json(found), "by": asked_by}
+            body = {"policy": policies_as_json(found), "by": trigger}
             await enter(connection, "policy", body)
     return [row["class"] for row in changed]
 

@@ -17,7 +17,7 @@ from retention.policy.catalogue import policies_in_force
 from retention.policy.plan import Stored
 from retention.purging.scope import Scope
 from retention.safety.locks import held
-from retention.segments.rewrite import drop_replaced, made_ready
+from retention.segments.rewrite import drop_replaced, prepare_copy
 from retention.segments.runs import Done, Report, Run
 from retention.segments.spare import newest_hold, refuse_newer
 from storage.database.connection import Connection
@@ -27,8 +27,8 @@ from storage.database.statements import statement
 from storage.filtering.filter_json import load
 from storage.filtering.filters import Filter
 from storage.ledger.entries import enter
-from storage.segments.dropping import InTheWay
-from storage.segments.rewriting import Copy, NotTheSame, switch
+from storage.segments.dropping import TablesBusy
+from storage.segments.rewriting import Copy, ContentMismatch, switch
 from storage.segments.rollover import open_segment
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Order:
     purge_id: int
     condition: Filter
     why: str
-    asked_at: datetime
+    requested_at: datetime
     confirmed_by: str
 
 
@@ -68,7 +68,7 @@ async def carry_out_confirmed(dsn: str, settings: Settings) -> list[Report]:
 
 def _order(row: "asyncpg.Record") -> Order:
     return Order(
-        row["purge_id"], load(row["filter"]), row["why"], row["asked_at"], row["confirmed_by"]
+        row["purge_id"], load(row["filter"]), row["why"], row["requested_at"], row["confirmed_by"]
     )
 
 
@@ -94,7 +94,7 @@ class _Purging:
         for stored in scope.segments:
             try:
                 await self._purge(run, scope, stored, deadline_s, known)
-            except (NotTheSame, InTheWay) as error:
+            except (ContentMismatch, TablesBusy) as error:
                 notes.append(f"segment {stored.segment}: {error}")
                 _log.error("purge %d: %s", order.purge_id, notes[-1])
         if not notes:
@@ -105,7 +105,9 @@ class _Purging:
 
     async def _scope(self) -> Scope:
         order = self._order
-        return await Scope.read(self._connection, self._settings, order.condition, order.asked_at)
+        return await Scope.read(
+            self._connection, self._settings, order.condition, order.requested_at
+        )
 
     async def _close_open(self) -> None:
         """Roll over what is still filled and has such records: closed leaves are written anew."""
@@ -123,18 +125,18 @@ class _Purging:
         connection = self._connection
         if not (await scope.count(connection, stored))["going"]:
             return
-        made, is_finished = await made_ready(
+        made, is_finished = await prepare_copy(
             connection, self._settings, [stored], scope.keeping(stored)
         )
 
-        async def saying() -> None:
+        async def record_change() -> None:
             await refuse_newer(connection, known)
             await self._say(run, stored, made)
 
         await switch(
             connection,
             made,
-            saying,
+            record_change,
             is_hold=stored.is_hold,
             is_finished=is_finished,
             deadline_s=deadline_s,

@@ -41,7 +41,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PurgePreview:
     """A purge that waits for its confirmation."""
 
     purge_id: int
@@ -51,17 +51,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeWish:
+class PurgeRequest:
     """What somebody wants gone."""
 
     filter: Filter
     shown: str
     why: str
-    asked_by: str
+    requested_by: str
 
 
 async def estimate(
-    connection: Connection, settings: Settings, condition: Filter, asked_at: datetime
+    connection: Connection, settings: Settings, condition: Filter, requested_at: datetime
 ) -> Estimate:
     """Count what would go. Any role; reads every segment that the catalogue cannot rule out.
 
@@ -70,7 +70,7 @@ async def estimate(
     """
     if condition in {EVERYTHING, NOTHING}:
         raise NothingSelected("a purge needs a filter; everything or nothing is none", where="q")
-    scope = await Scope.read(connection, settings, condition, asked_at)
+    scope = await Scope.read(connection, settings, condition, requested_at)
     rows = size = segments = on_hold = protected = 0
     for stored in scope.segments:
         counts = await scope.count(connection, stored)
@@ -82,24 +82,26 @@ async def estimate(
     return Estimate(rows, size, segments, on_hold, protected)
 
 
-async def ask(reader: Connection, writer: Connection, settings: Settings, wish: PurgeWish) -> Asked:
+async def request_purge(
+    reader: Connection, writer: Connection, settings: Settings, request: PurgeRequest
+) -> PurgePreview:
     """The first step: what would go, and the token that does it. Raises NothingSelected."""
-    asked_at = datetime.now(UTC)
-    found = await estimate(reader, settings, wish.filter, asked_at)
+    requested_at = datetime.now(UTC)
+    found = await estimate(reader, settings, request.filter, requested_at)
     token = secrets.token_urlsafe(32)
     row = await writer.fetchrow(
-        statement("ask_purge"),
+        statement("request_purge"),
         _hash(token),
-        dump(wish.filter),
-        wish.shown,
-        wish.why,
-        wish.asked_by,
-        asked_at,
-        asked_at + TOKEN_LIFE,
+        dump(request.filter),
+        request.shown,
+        request.why,
+        request.requested_by,
+        requested_at,
+        requested_at + TOKEN_LIFE,
         json.dumps(asdict(found)),
     )
     assert row is not None
-    return Asked(row["purge_id"], token, row["expires_at"], found)
+    return PurgePreview(row["purge_id"], token, row["expires_at"], found)
 
 
 async def confirm(writer: Connection, condition: Filter, token: str, *, by: str) -> int:
@@ -129,8 +131,8 @@ class PurgeState:
     purge_id: int
     shown: str
     why: str
-    asked_by: str
-    asked_at: datetime
+    requested_by: str
+    requested_at: datetime
     confirmed_at: datetime | None
     done_at: datetime | None
     rows: int

@@ -27,18 +27,18 @@ class Scope:
         holds: Holds,
         policies: dict[str, Policy],
         catalogued: Catalogued,
-        asked_at: datetime,
+        requested_at: datetime,
     ) -> None:
         self.holds = holds
         self._condition = condition
         self._policies = policies
         self._catalogued = catalogued
-        self._asked_at = asked_at
+        self._asked_at = requested_at
         self.segments: list[Stored] = []
 
     @classmethod
     async def read(
-        cls, connection: Connection, settings: Settings, condition: Filter, asked_at: datetime
+        cls, connection: Connection, settings: Settings, condition: Filter, requested_at: datetime
     ) -> "Scope":
         """As it is now; segments without such records are left out as far as can be told."""
         segments = await stored_segments(connection)
@@ -48,7 +48,7 @@ class Scope:
             Holds(holds.ids, await resolved(connection, holds.condition)),
             await policies_in_force(connection, settings.retention, segments),
             await Catalogued.read(connection),
-            asked_at,
+            requested_at,
         )
         scope.segments = [stored for stored in segments if scope._may_have(stored)]
         return scope
@@ -63,11 +63,11 @@ class Scope:
 
     def matching(self, stored: Stored, arguments: Arguments) -> str:
         """The records that were meant."""
-        asked_at = arguments.add(self._asked_at, "timestamptz")
+        requested_at = arguments.add(self._asked_at, "timestamptz")
         # Audit records lie in a class of their own; should one lie elsewhere, it stays as well.
         return (
             f"({condition_of(self._narrowed(stored), arguments)})"
-            f" AND received_at <= {asked_at} AND kind <> 'a'"
+            f" AND received_at <= {requested_at} AND kind <> 'a'"
         )
 
     def going(self, stored: Stored, arguments: Arguments) -> str:

@@ -34,7 +34,7 @@ class PastRun:
     run_id: int
     kind: str
     """expire, limit, merge or purge."""
-    asked_by: str
+    trigger: str
     began_at: datetime
     ended_at: datetime | None
     outcome: str

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from config.settings import Settings
 from retention.expiry.limit import excess_problem
-from retention.policy.catalogue import going_segments, policies_in_force, stored_segments
+from retention.policy.catalogue import retiring_segments, policies_in_force, stored_segments
 from retention.policy.plan import Stored
 from retention.policy.rules import Policy
 from storage.database.connection import Connection
@@ -89,7 +89,7 @@ class Status:
 
 async def status_of(connection: Connection, settings: Settings, now: datetime) -> Status:
     """How it stands; any role."""
-    segments = await stored_segments(connection) + await going_segments(connection)
+    segments = await stored_segments(connection) + await retiring_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
     late = timedelta(seconds=settings.storage.segment_age_s) + ONE_RUN
     last = await connection.fetchrow(statement("last_run"), "expire")

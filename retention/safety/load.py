@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.database.connection import Connection
 from storage.database.statements import statement
 
-LOOK_S = 1.0
+SAMPLE_S = 1.0
 """PostgreSQL's counters follow within a second."""
 LONGEST_WAIT_S = 900.0
 """A load that never ends must not keep sealing from ever going on."""
@@ -32,9 +32,9 @@ class Load:
         """
         if self._at_s is None:
             self._inserted, self._at_s = await self._count(), time.monotonic()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(SAMPLE_S)
         elapsed_s = time.monotonic() - self._at_s
-        if elapsed_s >= LOOK_S:
+        if elapsed_s >= SAMPLE_S:
             inserted = await self._count()
             self._rate = (inserted - self._inserted) / elapsed_s
             self._inserted, self._at_s = inserted, time.monotonic()
@@ -57,11 +57,11 @@ class Yielding:
     async def __call__(self) -> None:
         """Returns when ingest is quiet enough, or when this job has waited long enough in all."""
         while await self._load.rate() > self._limit and self._waited_s < LONGEST_WAIT_S:
-            await asyncio.sleep(LOOK_S)
-            self._waited_s += LOOK_S
+            await asyncio.sleep(SAMPLE_S)
+            self._waited_s += SAMPLE_S
 
 
-async def step_back(connection: Connection) -> bool:
+async def lower_priority(connection: Connection) -> bool:
     """Give the session's server process a low priority, where it is ours and on this machine."""
     pid: int = await connection.fetchval(
         "SELECT CASE WHEN inet_server_addr() IS NULL THEN pg_backend_pid() ELSE 0 END"

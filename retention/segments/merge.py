@@ -15,13 +15,13 @@ from retention.policy.plan import Stored
 from retention.policy.rules import Policy
 from retention.safety.load import Load, Yielding
 from retention.safety.locks import held
-from retention.segments.retire import go_on
+from retention.segments.retire import drop_retiring
 from retention.segments.rewrite import merge
 from retention.segments.runs import Report, Run
 from storage.database.locks import RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
-from storage.segments.dropping import InTheWay
-from storage.segments.rewriting import NotTheSame, drop_orphans
+from storage.segments.dropping import TablesBusy
+from storage.segments.rewriting import ContentMismatch, drop_orphans
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ SPAN = 10
 
 
 async def merge_all(
-    dsn: str, settings: Settings, *, asked_by: str, longest_s: float = 1800.0
+    dsn: str, settings: Settings, *, trigger: str, longest_s: float = 1800.0
 ) -> Report:
     """Merge what is worth it, group by group, for about `longest_s` at most."""
     until_s = time.monotonic() + longest_s
@@ -49,7 +49,7 @@ async def merge_all(
             planned = groups(segments, found, settings.storage.segment_rows)
             if not planned:
                 return Report("done", note="nothing is worth merging")
-            run = await Run.begin(connection, "merge", asked_by, found)
+            run = await Run.begin(connection, "merge", trigger, found)
             notes, load = [], Load(connection)
             for group in planned:
                 if time.monotonic() > until_s:
@@ -58,13 +58,13 @@ async def merge_all(
                 try:
                     rule = found[group[0].class_name].rule
                     await merge(connection, settings, run, group, rule)
-                except (NotTheSame, InTheWay) as error:
+                except (ContentMismatch, TablesBusy) as error:
                     notes.append(f"class {group[0].class_name}: {error}")
                     _log.warning("merging: %s", notes[-1])
-            await go_on(connection, run, found, deadline_s=until_s)
+            await drop_retiring(connection, run, found, deadline_s=until_s)
             await run.end("done", "; ".join(notes))
             return Report("done", run.run_id, run.segments, run.rows, run.size, "; ".join(notes))
-    except InTheWay as error:
+    except TablesBusy as error:
         return Report("stopped", note=str(error))
     finally:
         await connection.close()

@@ -18,7 +18,7 @@ from retention.policy.plan import Stored
 from retention.policy.rules import Policy
 from retention.segments.rewrite import drop_replaced
 from retention.segments.runs import Done, Run
-from retention.segments.spare import HoldMade, refuse_newer, spare_held
+from retention.segments.spare import HoldCreated, refuse_newer, spare_held
 from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.statements import statement
@@ -33,7 +33,7 @@ _LARGE_BYTES = 64 * 2**20
 _STORED = tuple(Stored.__slots__)
 
 
-async def go_on(
+async def drop_retiring(
     connection: Connection,
     run: Run,
     found: Mapping[str, Policy],
@@ -42,7 +42,7 @@ async def go_on(
     rule: str = "",
     second: "Connection | None" = None,
 ) -> None:
-    """Take away what is marked, by this run or by one that was interrupted. Raises InTheWay.
+    """Take away what is marked, by this run or by one that was interrupted. Raises TablesBusy.
 
     `rule`: what it goes by, where that is not the policy of its class. With a `second` connection
     some leaves leave system_logs while the files of others are deleted, which takes the longest
@@ -65,7 +65,7 @@ async def go_on(
         errors = [each for each in done if each is not None]
         if not errors:
             return
-        others = [error for error in errors if not isinstance(error, HoldMade)]
+        others = [error for error in errors if not isinstance(error, HoldCreated)]
         if others:
             raise others[0]
 
@@ -88,7 +88,7 @@ class _Work:
     """Only one leaf may be on its way out at a time."""
 
     async def carry_out(self, connection: Connection) -> None:
-        """All pieces that nobody else takes. Raises InTheWay, and HoldMade for a newer hold."""
+        """All pieces that nobody else takes. Raises TablesBusy, and HoldCreated for a newer hold."""
         try:
             while self.pieces:
                 await self._take_away(connection, self.pieces.popleft())
@@ -128,14 +128,14 @@ class _Work:
         segments = [each.segment for each in done]
         run_id = self.run.run_id
 
-        async def saying() -> None:
+        async def record_change() -> None:
             await refuse_newer(connection, self.known)
             await enter_all(connection, "retire", [_entry(each, run_id) for each in done])
             await self.run.add(*done, through=connection)
             await connection.execute(statement("mark_dropped"), segments)
             failpoints.reach("retire.before_commit")
 
-        await drop(connection, segments, saying, deadline_s=self.deadline_s)
+        await drop(connection, segments, record_change, deadline_s=self.deadline_s)
 
 
 def _entry(done: Done, run_id: int) -> dict[str, object]:

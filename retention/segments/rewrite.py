@@ -19,7 +19,7 @@ from storage.database.statements import statement
 from storage.ledger.entries import enter
 from storage.segments.dropping import drop
 from storage.segments.leaves import build_live_indexes, constrain, current_xid, facts_of, freeze
-from storage.segments.rewriting import ALL, Copy, NotTheSame, Selection, copy, switch
+from storage.segments.rewriting import ALL, Copy, ContentMismatch, Selection, copy, switch
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ MERGE_PATIENCE_S = 30.0
 """Merging can wait for another day."""
 
 
-async def made_ready(
+async def prepare_copy(
     connection: Connection,
     settings: Settings,
     sources: Sequence[Stored],
@@ -35,7 +35,7 @@ async def made_ready(
 ) -> tuple[Copy, bool]:
     """A copy with everything that a sealed segment has; whether it is frozen as well.
 
-    Raises NotTheSame; nothing was changed then.
+    Raises ContentMismatch; nothing was changed then.
     """
     class_name = sources[0].class_name
     made = await copy(connection, [stored.segment for stored in sources], class_name, chosen)
@@ -58,7 +58,7 @@ async def carry_over(
 ) -> None:
     """Put the held records of a segment that is due into one of their own, and let the rest go.
 
-    A segment that cannot be copied faithfully stays whole. Raises InTheWay.
+    A segment that cannot be copied faithfully stays whole. Raises TablesBusy.
     """
     stored = step.stored
     known = await newest_hold(connection)
@@ -67,12 +67,12 @@ async def carry_over(
     catalogued = await Catalogued.read(connection)
     chosen = selection(catalogued.narrowed(condition, stored.segment))
     try:
-        made, is_finished = await made_ready(connection, settings, [stored], chosen)
-    except NotTheSame as error:
+        made, is_finished = await prepare_copy(connection, settings, [stored], chosen)
+    except ContentMismatch as error:
         _log.critical("segment %d stays: %s", stored.segment, error)
         return
 
-    async def saying() -> None:
+    async def record_change() -> None:
         await refuse_newer(connection, known)
         root = made.root_before
         body = {
@@ -104,7 +104,7 @@ async def carry_over(
     await switch(
         connection,
         made,
-        saying,
+        record_change,
         is_hold=True,
         is_finished=is_finished,
         deadline_s=deadline_s,
@@ -115,19 +115,19 @@ async def carry_over(
 async def drop_replaced(connection: Connection, segment: int, *, deadline_s: float) -> None:
     """Drop a leaf whose rows are elsewhere by now; that is in the ledger since it happened."""
 
-    async def saying() -> None:
+    async def record_change() -> None:
         await connection.execute(statement("mark_dropped"), [segment])
 
-    await drop(connection, [segment], saying, deadline_s=deadline_s)
+    await drop(connection, [segment], record_change, deadline_s=deadline_s)
 
 
 async def merge(
     connection: Connection, settings: Settings, run: Run, sources: Sequence[Stored], rule: str
 ) -> Copy:
-    """Merge segments of one class, one after the other in time. Raises NotTheSame, InTheWay."""
-    made, is_finished = await made_ready(connection, settings, sources)
+    """Merge segments of one class, one after the other in time. Raises ContentMismatch, TablesBusy."""
+    made, is_finished = await prepare_copy(connection, settings, sources)
 
-    async def saying() -> None:
+    async def record_change() -> None:
         body = {
             "from": [stored.segment for stored in sources],
             "to": made.segment,
@@ -156,7 +156,7 @@ async def merge(
     await switch(
         connection,
         made,
-        saying,
+        record_change,
         is_hold=sources[0].is_hold,
         is_finished=is_finished,
         deadline_s=time.monotonic() + MERGE_PATIENCE_S,

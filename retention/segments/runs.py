@@ -52,12 +52,12 @@ class Run:
 
     @classmethod
     async def begin(
-        cls, connection: Connection, kind: str, asked_by: str, found: Mapping[str, Policy]
+        cls, connection: Connection, kind: str, trigger: str, found: Mapping[str, Policy]
     ) -> "Run":
         """The caller holds the lock of retention, so a run that seems to be on has broken off."""
         await connection.execute(statement("end_broken_runs"))
         run_id: int = await connection.fetchval(
-            statement("begin_run"), kind, asked_by, policies_text(found)
+            statement("begin_run"), kind, trigger, policies_text(found)
         )
         return cls(connection, run_id)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from config.settings import StorageSettings
-from retention.safety.load import Load, Yielding, step_back
+from retention.safety.load import Load, Yielding, lower_priority
 from retention.safety.locks import held
 from storage import failpoints
 from storage.database.connection import Connection
@@ -63,7 +63,7 @@ async def seal_all(
     try:
         await connection.execute(f"SET maintenance_work_mem = '{_MEMORY}'")
         await connection.execute("SET max_parallel_maintenance_workers = 0")
-        await step_back(connection)
+        await lower_priority(connection)
         done, load = Sealed(), Load(connection)
         for row in await connection.fetch(statement("segments_to_seal")):
             if time.monotonic() > deadline:

@@ -12,13 +12,13 @@ from storage.database.connection import Connection
 from storage.database.locks import HOLD_SPACE
 from storage.database.statements import statement
 from storage.filtering.filters import Filter
-from storage.segments.dropping import InTheWay, detach, put_back
+from storage.segments.dropping import TablesBusy, detach, put_back
 from storage.segments.leaves import LONG_S, leaf_statement
 
 _log = logging.getLogger(__name__)
 
 
-class HoldMade(InTheWay):
+class HoldCreated(TablesBusy):
     """A hold was made after it was decided what goes; nothing of this transaction was done."""
 
     def __init__(self) -> None:
@@ -32,16 +32,16 @@ async def newest_hold(connection: Connection) -> int:
 
 
 async def refuse_newer(connection: Connection, known: int) -> None:
-    """Keep holds from being made until the transaction ends. Raises HoldMade: one was made."""
+    """Keep holds from being made until the transaction ends. Raises HoldCreated: one was made."""
     await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", HOLD_SPACE)
     if await newest_hold(connection) > known:
-        raise HoldMade
+        raise HoldCreated
 
 
 async def spare_held(connection: Connection, *, deadline_s: float) -> int:
     """Put marked segments with held records back; the newest hold that was looked at.
 
-    Raises InTheWay.
+    Raises TablesBusy.
     """
     known = await newest_hold(connection)
     holds = await Holds.active(connection)

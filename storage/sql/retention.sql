@@ -128,7 +128,7 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'system_logs'::regclass AND i.inhdetachpending;
 
--- name: in_the_way
+-- name: blocking_transaction
 -- Who may be in the way: whoever has a lock on system_logs or a part of it, oldest first as far as
 -- we may see (other roles' times are shown to members of pg_read_all_stats only).
 -- Rows: pid, usename, application_name, age_s (NULL: not shown). Uses: storage/segments/dropping.py.
@@ -302,7 +302,7 @@ SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows,
 -- $1 most      integer
 -- $2 before    bigint    run_id of the last one shown; NULL: from the newest
 -- Rows: one a run, with the sums of its steps. Uses: retention/reporting/history.py.
-SELECT r.run_id, r.kind, r.asked_by, r.began_at, r.ended_at, r.outcome, r.note,
+SELECT r.run_id, r.kind, r.asked_by AS trigger, r.began_at, r.ended_at, r.outcome, r.note,
        count(s.segment) AS segments, coalesce(sum(s.rows), 0)::bigint AS rows,
        coalesce(sum(s.bytes), 0)::bigint AS size
   FROM retention_runs AS r LEFT JOIN retention_steps AS s USING (run_id)
@@ -349,7 +349,7 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'system_logs'::regclass;
 
--- name: ask_purge
+-- name: request_purge
 -- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 asked by text,
 -- $6 asked at timestamptz, $7 expires at timestamptz, $8 plan text (JSON)
 -- Rows: purge_id, expires_at. Uses: retention/purging/purge.py.
@@ -366,9 +366,9 @@ SELECT purge_id, $3 FROM purges
 RETURNING purge_id;
 
 -- name: confirmed_purges
--- Purges that are to be done. Rows: purge_id, filter, why, asked_at, confirmed_by.
+-- Purges that are to be done. Rows: purge_id, filter, why, requested_at, confirmed_by.
 -- Uses: retention/purging/purge.py.
-SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at, c.confirmed_by
+SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at AS requested_at, c.confirmed_by
   FROM purges AS p
   JOIN purge_confirmations AS c USING (purge_id)
   LEFT JOIN purge_results AS r USING (purge_id)
@@ -394,7 +394,8 @@ UPDATE purge_results SET done_at = clock_timestamp() WHERE purge_id = $1;
 -- name: purge_state
 -- $1 purge_id bigint
 -- Rows: as retention.purge.PurgeState. Uses: retention/purging/purge.py.
-SELECT p.purge_id, p.shown, p.why, p.asked_by, p.asked_at, c.confirmed_at, r.done_at,
+SELECT p.purge_id, p.shown, p.why, p.asked_by AS requested_by,
+       p.asked_at AS requested_at, c.confirmed_at, r.done_at,
        coalesce(r.rows, 0) AS rows, coalesce(r.bytes, 0) AS size,
        (SELECT count(*) FROM retention_steps AS s
          WHERE s.action = 'purge' AND s.rule = 'purge ' || p.purge_id) AS segments,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opslog.cli.evidence.ledger import ask
-from opslog.cli.options import ConfigOption, say
-from opslog.client.record_lines import harmless, readable_json
-from opslog.installation.opening import installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.client.record_lines import printable, readable_json
+from opslog.installation.opening import open_installation
 
 if TYPE_CHECKING:
     from storage.database.roles import Connection
@@ -33,13 +33,13 @@ def list_(
 
     if state not in _STATES:
         raise typer.BadParameter(f"{state!r} is none of {', '.join(_STATES)}", param_hint="--state")
-    found = ask(installation(config), lambda conn: letters(conn, state=state, limit=limit))
+    found = ask(open_installation(config), lambda conn: letters(conn, state=state, limit=limit))
     if not found:
-        say(f"no dead letters are {state}")
+        echo_err(f"no dead letters are {state}")
     for row in found:
         print(
             f"{row['dead_letter_id']:>8}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
-            f"{row['class']:<10} {row['sqlstate']}  {harmless(row['reason'])}"
+            f"{row['class']:<10} {row['sqlstate']}  {printable(row['reason'])}"
         )
 
 
@@ -48,7 +48,7 @@ def show(number: Number, config: ConfigOption = None) -> None:
     """Show one with its row (redacted, as it would have been stored), as JSON."""
     from storage.writing.replaying import contents
 
-    found = ask(installation(config), lambda conn: contents(conn, number))
+    found = ask(open_installation(config), lambda conn: contents(conn, number))
     print(readable_json(found))
 
 
@@ -71,11 +71,11 @@ def replay(
         by = getpass.getuser()
         return [(number, await replaying.replay(conn, number, by=by)) for number in wanted]
 
-    done = ask(installation(config), work, DatabaseRole.WRITER)
+    done = ask(open_installation(config), work, DatabaseRole.WRITER)
     if not done:
-        say("no dead letters are waiting")
+        echo_err("no dead letters are waiting")
     for number, outcome in done:
-        say(f"{number}: {'stored' if outcome.stored else 'refused again: ' + outcome.reason}")
+        echo_err(f"{number}: {'stored' if outcome.stored else 'refused again: ' + outcome.reason}")
     if not all(outcome.stored for _, outcome in done):
         raise typer.Exit(1)
 
@@ -92,7 +92,7 @@ def discard(
 
     by = getpass.getuser()
     ask(
-        installation(config),
+        open_installation(config),
         lambda conn: replaying.discard(conn, number, by=by, reason=reason),
         DatabaseRole.WRITER,
     )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opslog.cli.connecting import as_json, ask, table, when
-from opslog.cli.options import ConfigOption, say
+from opslog.cli.options import ConfigOption, echo_err
 
 if TYPE_CHECKING:
     from opslog.installation.installation import Installation
-    from retention.holding.holds import Hold, Wish
+    from retention.holding.holds import Hold, HoldRequest
     from storage.database.roles import Connection
 
 app = typer.Typer(help="Legal holds: add, list, release.", no_args_is_help=True)
@@ -41,12 +41,12 @@ def add(
     """Hold the records that match, also those that arrive later. Prints the hold's number."""
     from retention.holding import holds
 
-    async def question(conn: "Connection", found: "Installation") -> "Hold":
+    async def read(conn: "Connection", found: "Installation") -> "Hold":
         return await holds.add(conn, _wish(found, name, what, why, until))
 
-    made = ask(config, question)
+    made = ask(config, read)
     print(made.hold_id)
-    say(f"held from now on: {made.shown}")
+    echo_err(f"held from now on: {made.shown}")
 
 
 @app.command("list")
@@ -59,11 +59,11 @@ def list_(
     """Show the holds in force: number, name, what, why, who, since when, until when."""
     from retention.holding.holds import all_holds
 
-    async def question(conn: "Connection", _: "Installation") -> "list[Hold]":
+    async def read(conn: "Connection", _: "Installation") -> "list[Hold]":
         return await all_holds(conn)
 
     now = datetime.now(UTC)
-    found = [hold for hold in ask(config, question) if past or hold.is_active(now)]
+    found = [hold for hold in ask(config, read) if past or hold.is_active(now)]
     if json:
         print(as_json([_plain(hold) for hold in found]))
         return
@@ -92,19 +92,19 @@ def release(
     """End a hold; what is due by its rule goes with the next run."""
     from retention.holding.holds import release as end
 
-    async def question(conn: "Connection", _: "Installation") -> "Hold":
+    async def read(conn: "Connection", _: "Installation") -> "Hold":
         return await end(conn, hold, by=getpass.getuser(), why=why)
 
-    released = ask(config, question)
-    say(f"released {released.hold_id} ({released.name})")
+    released = ask(config, read)
+    echo_err(f"released {released.hold_id} ({released.name})")
 
 
 def _wish(
     found: "Installation", name: str, what: list[str], why: str, until: datetime | None
-) -> "Wish":
-    from opslog.wiring.stored_form import stored_as
+) -> "HoldRequest":
+    from opslog.wiring.redaction import stored_as
     from query.planning.search import HOLD, parse
-    from retention.holding.holds import Wish
+    from retention.holding.holds import HoldRequest
     from storage.filtering.filters import TimeRange, all_of
 
     pairs, words = [], []
@@ -119,7 +119,7 @@ def _wish(
     search = parse(pairs, HOLD, now_ns=time.time_ns(), stored_as=stored_as(found))
     times = TimeRange(search.start_ns, search.end_ns)
     is_open = times == TimeRange(None, None)
-    return Wish(
+    return HoldRequest(
         name=name,
         filter=search.where if is_open else all_of(times, search.where),
         shown=" ".join(what),

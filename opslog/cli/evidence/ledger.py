@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from config.errors import SetupError
-from opslog.cli.options import ConfigOption, say
-from opslog.client.record_lines import harmless
-from opslog.installation.opening import command_name, installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.client.record_lines import printable
+from opslog.installation.opening import command_name, open_installation
 
 if TYPE_CHECKING:
     from opslog.installation.installation import Installation
@@ -28,11 +28,11 @@ app = typer.Typer(
 
 
 def ask(
-    house: "Installation",
-    question: "Callable[[Connection], Awaitable[T]]",
+    installation: "Installation",
+    read: "Callable[[Connection], Awaitable[T]]",
     role: "DatabaseRole | None" = None,
 ) -> T:
-    """Runs the question in this installation's database, as a reader unless another role is named.
+    """Runs the read in this installation's database, as a reader unless another role is named.
 
     Raises:
         SchemaBehind: the database has to be migrated first.
@@ -45,13 +45,13 @@ def ask(
         async with connection(dsn) as conn:
             await migrate.require_current(conn)
             await take_role(conn, role or DatabaseRole.READER)
-            return await question(conn)
+            return await read(conn)
 
-    with database(house, say) as dsn:
+    with database(installation, echo_err) as dsn:
         return asyncio.run(work(dsn))
 
 
-async def trusted_key(conn: "Connection", house: "Installation") -> str:
+async def trusted_key(conn: "Connection", installation: "Installation") -> str:
     """The public key of evidence.pem under the name of this ledger.
 
     Raises:
@@ -62,7 +62,7 @@ async def trusted_key(conn: "Connection", house: "Installation") -> str:
     origin = await conn.fetchval("SELECT body::jsonb ->> 'origin' FROM ledger WHERE seq = 0")
     if origin is None:
         raise SetupError("the ledger is empty: it begins when opslog runs for the first time")
-    return verifier_key(origin, public_bytes(house.evidence_keys().current()))
+    return verifier_key(origin, public_bytes(installation.evidence_keys().current()))
 
 
 @app.command()
@@ -74,9 +74,9 @@ def check(
     """Compare what came with what is there: counts every row. Exit code 1 and the differences."""
     from storage.ledger.accounting.balance import balance
 
-    house = installation(config)
-    found = ask(house, lambda conn: balance(conn, house.spool_root))
-    print(json.dumps(_as_json(found)) if as_json else "\n".join(map(harmless, _in_words(found))))
+    installation = open_installation(config)
+    found = ask(installation, lambda conn: balance(conn, installation.spool_root))
+    print(json.dumps(_as_json(found)) if as_json else "\n".join(map(printable, _in_words(found))))
     if found.differences:
         raise typer.Exit(1)
 
@@ -84,8 +84,8 @@ def check(
 @app.command()
 def key(config: ConfigOption = None) -> None:
     """Print the public key that verifies the ledger: keep a copy where opslog cannot reach it."""
-    house = installation(config)
-    print(ask(house, lambda conn: trusted_key(conn, house)))
+    installation = open_installation(config)
+    print(ask(installation, lambda conn: trusted_key(conn, installation)))
 
 
 @app.command()
@@ -100,7 +100,7 @@ def export(
     from storage.ledger.export import encoded
     from storage.ledger.export import export as write
 
-    house = installation(config)
+    installation = open_installation(config)
     try:
         target = out.open("w", encoding="utf-8")
     except OSError as error:
@@ -112,15 +112,15 @@ def export(
         async def work(conn: "Connection") -> str:
             await write(
                 conn,
-                house.heads_dir,
+                installation.heads_dir,
                 lambda line: print(json.dumps(encoded(line)), file=file),
                 segments=segment,
             )
-            return await trusted_key(conn, house)
+            return await trusted_key(conn, installation)
 
-        shown = ask(house, work)
-    say(f"check it anywhere: {command_name()} ledger verifier > verify.py")
-    say(f"                   python verify.py {out} --key {shown}")
+        shown = ask(installation, work)
+    echo_err(f"check it anywhere: {command_name()} ledger verifier > verify.py")
+    echo_err(f"                   python verify.py {out} --key {shown}")
 
 
 @app.command()
@@ -136,9 +136,9 @@ def proof(
         wanted = UUID(record)
     except ValueError:
         raise typer.BadParameter(f"{record!r} is no id", param_hint="RECORD") from None
-    found = ask(installation(config), lambda conn: proof_of(conn, wanted))
+    found = ask(open_installation(config), lambda conn: proof_of(conn, wanted))
     if found is None:
-        say("there is no record with this id")
+        echo_err("there is no record with this id")
         raise typer.Exit(1)
     print(json.dumps({"proof": [found]}))
 
@@ -157,15 +157,15 @@ def rotate(config: ConfigOption = None) -> None:
     from storage.database.roles import DatabaseRole
     from storage.ledger.entries import enter
 
-    house = installation(config)
+    installation = open_installation(config)
 
     async def work(conn: "Connection") -> str:
-        shown = await trusted_key(conn, house)
-        body = house.evidence_keys().make_next(shown.partition("+")[0])
+        shown = await trusted_key(conn, installation)
+        body = installation.evidence_keys().make_next(shown.partition("+")[0])
         await enter(conn, "key_rotate", body)
         return str(body["new"])
 
-    print(ask(house, work, DatabaseRole.WRITER))
+    print(ask(installation, work, DatabaseRole.WRITER))
 
 
 @app.command()
@@ -178,8 +178,8 @@ def restored(
     from storage.ledger.entries import enter
     from storage.ledger.tree.heads import Heads
 
-    house = installation(config)
-    published = Heads(house.heads_dir).newest()
+    installation = open_installation(config)
+    published = Heads(installation.heads_dir).newest()
 
     async def work(conn: "Connection") -> bool:
         size = await conn.fetchval("SELECT count(*) FROM ledger")
@@ -189,8 +189,8 @@ def restored(
         await enter(conn, "restore", body)
         return True
 
-    if not ask(house, work, DatabaseRole.WRITER):
-        say("nothing to say: no head was published that the database does not have")
+    if not ask(installation, work, DatabaseRole.WRITER):
+        echo_err("nothing to echo_err: no head was published that the database does not have")
         raise typer.Exit(1)
 
 

@@ -10,7 +10,7 @@ import typer
 from config.units import duration_s, size_text
 from opslog.cli.connecting import as_json, ask, do, table, when
 from opslog.cli.options import ConfigOption, amount
-from opslog.client.record_lines import harmless_lines
+from opslog.client.record_lines import printable_lines
 
 if TYPE_CHECKING:
     from opslog.installation.installation import Installation
@@ -44,10 +44,10 @@ def plan(
     now = datetime.now(UTC)
     until = now + timedelta(seconds=amount(duration_s, within, "--within") or 0)
 
-    async def question(conn: "Connection", found: "Installation") -> "Forecast":
+    async def read(conn: "Connection", found: "Installation") -> "Forecast":
         return await forecast(conn, found.settings, now)
 
-    seen = ask(config, question)
+    seen = ask(config, read)
     print(_plan_json(seen, until) if json else _plan_text(seen, until))
 
 
@@ -64,7 +64,7 @@ def run(
 
     async def work(dsn: str, found: "Installation") -> "Report":
         return await expire(
-            dsn, found.settings, asked_by=f"{getpass.getuser()} (cli)", trust_clock=trust_clock
+            dsn, found.settings, trigger=f"{getpass.getuser()} (cli)", trust_clock=trust_clock
         )
 
     report = do(config, work)
@@ -86,11 +86,11 @@ def history(
     """Show what went, newest run first: rule, segments, rows, bytes, root hash of each."""
     from retention.reporting.history import runs
 
-    async def question(conn: "Connection", _: "Installation") -> "list[PastRun]":
+    async def read(conn: "Connection", _: "Installation") -> "list[PastRun]":
         return await runs(conn, most=most)
 
-    found = ask(config, question)
-    print(_history_json(found) if json else harmless_lines(_history_text(found)))
+    found = ask(config, read)
+    print(_history_json(found) if json else printable_lines(_history_text(found)))
 
 
 @app.command()
@@ -98,10 +98,10 @@ def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     """Show each class against its rule, and what waits to be sealed. 1: something is wrong."""
     from retention.reporting.status import status_of
 
-    async def question(conn: "Connection", found: "Installation") -> "Status":
+    async def read(conn: "Connection", found: "Installation") -> "Status":
         return await status_of(conn, found.settings, datetime.now(UTC))
 
-    found = ask(config, question)
+    found = ask(config, read)
     print(_status_json(found) if json else _status_text(found))
     if found.problems:
         raise typer.Exit(1)
@@ -165,7 +165,7 @@ def _history_text(found: "list[PastRun]") -> str:
     for past in found:
         lines.append(
             f"{past.run_id}  {when(past.began_at)}  {past.kind}, {past.outcome}, by "
-            f"{past.asked_by}: {past.segments:,} segments, {past.rows:,} rows, "
+            f"{past.trigger}: {past.segments:,} segments, {past.rows:,} rows, "
             f"{size_text(past.size)}" + (f" ({past.note})" if past.note else "")
         )
         for step in past.steps:
@@ -184,7 +184,7 @@ def _history_json(found: "list[PastRun]") -> str:
             {
                 "id": past.run_id,
                 "kind": past.kind,
-                "asked_by": past.asked_by,
+                "trigger": past.trigger,
                 "began_at": past.began_at.isoformat(),
                 "outcome": past.outcome,
                 "note": past.note,

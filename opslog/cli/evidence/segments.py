@@ -24,10 +24,10 @@ def segments(
     """Show the segments: class, state, rows, sizes, when their records arrived."""
     from retention.policy.catalogue import stored_segments
 
-    async def question(conn: "Connection", _: "Installation") -> "list[Stored]":
+    async def read(conn: "Connection", _: "Installation") -> "list[Stored]":
         return await stored_segments(conn)
 
-    found = [stored for stored in ask(config, question) if class_name in {"", stored.class_name}]
+    found = [stored for stored in ask(config, read) if class_name in {"", stored.class_name}]
     print(_as_json(found) if json else _as_text(found))
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opslog.cli.evidence.ledger import ask, trusted_key
-from opslog.cli.options import ConfigOption, say
-from opslog.installation.opening import installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.installation.opening import open_installation
 
 if TYPE_CHECKING:
     from storage.database.roles import Connection
@@ -36,20 +36,20 @@ def verify(
     """
     from storage.ledger.export import verify as check
 
-    house = installation(config)
+    installation = open_installation(config)
     if key and not _is_key(key):
-        say("cannot be verified: --key is not what `opslog ledger key` prints")
+        echo_err("cannot be verified: --key is not what `opslog ledger key` prints")
         raise typer.Exit(UNVERIFIABLE)
 
     async def work(conn: "Connection") -> "Verifier":
-        trusted = key or await trusted_key(conn, house)
-        return await check(conn, heads or house.heads_dir, trusted, segments=segment)
+        trusted = key or await trusted_key(conn, installation)
+        return await check(conn, heads or installation.heads_dir, trusted, segments=segment)
 
     try:
-        verifier = ask(house, work)
+        verifier = ask(installation, work)
         print("\n".join(verifier.told()))
     except (ValueError, LookupError) as error:
-        say(f"cannot be verified: {error}")
+        echo_err(f"cannot be verified: {error}")
         raise typer.Exit(UNVERIFIABLE) from None
     raise typer.Exit(1 if verifier.findings else 2 if verifier.gaps else 0)
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog export`: everything that a question finds, to standard output or a file."""
+"""`opslog export`: everything that a query finds, to standard output or a file."""
 
 import shutil
 import sys
@@ -9,23 +9,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from opslog.cli.options import ConfigOption, say
+from opslog.cli.options import ConfigOption, echo_err
 from opslog.cli.reading.output import (
     ExcludeOption,
     LevelOption,
     ProfileOption,
-    QuestionArgument,
+    QueryArgument,
     SinceOption,
     TokenOption,
     UntilOption,
     UrlOption,
     pairs_of,
-    question_of,
+    query_of,
 )
 
 
 def export(  # noqa: PLR0917 - options of a command line
-    question: QuestionArgument = None,
+    query: QueryArgument = None,
     since: SinceOption = "",
     until: UntilOption = "",
     level: LevelOption = "",
@@ -39,13 +39,13 @@ def export(  # noqa: PLR0917 - options of a command line
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Write every record that a question finds; no limit, and no more memory for many.
+    """Write every record that a query finds; no limit, and no more memory for many.
 
     opslog export --since 7d -o csv --to week.csv level:ERROR
     """
     from opslog.client.api_client import NoApi, api
 
-    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    pairs = pairs_of(query_of(query, exclude), since=since, until=until, level=level)
     with api(url, token, config, profile).open(
         "/logs/export", [*pairs, ("format", form)]
     ) as answer:
@@ -60,4 +60,4 @@ def export(  # noqa: PLR0917 - options of a command line
         except (OSError, HTTPException) as error:
             raise NoApi(f"the export broke off: {error}") from None
     if file is not None:
-        say(f"wrote {file}")
+        echo_err(f"wrote {file}")

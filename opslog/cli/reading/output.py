@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from opslog.cli.options import say
+from opslog.cli.options import echo_err
 
 if TYPE_CHECKING:
     from opslog.client.record_lines import Record
@@ -28,7 +28,7 @@ ProfileOption = Annotated[
         "--profile", envvar="OPSLOG_PROFILE", help="Address and token kept in profiles.toml."
     ),
 ]
-QuestionArgument = Annotated[
+QueryArgument = Annotated[
     list[str] | None, typer.Argument(help="The search language, see docs/query-language.md.")
 ]
 SinceOption = Annotated[str, typer.Option("--since", help="Not before: 1h, 7d, or RFC 3339.")]
@@ -47,8 +47,8 @@ ColourOption = Annotated[
 ]
 
 
-def question_of(words: list[str] | None, exclude: list[str] | None) -> str:
-    """One question out of the words of a command line."""
+def query_of(words: list[str] | None, exclude: list[str] | None) -> str:
+    """One query out of the words of a command line."""
     parts = [" ".join(words or [])]
     if exclude and parts[0]:
         parts = [f"({parts[0]})"]
@@ -56,10 +56,10 @@ def question_of(words: list[str] | None, exclude: list[str] | None) -> str:
 
 
 def pairs_of(
-    question: str, *, since: str = "", until: str = "", level: str = ""
+    query: str, *, since: str = "", until: str = "", level: str = ""
 ) -> list[tuple[str, str]]:
-    """The parameters of a question."""
-    given = {"q": question, "start": _time(since), "end": _time(until), "minLevel": level.upper()}
+    """The parameters of a query."""
+    given = {"q": query, "start": _time(since), "end": _time(until), "minLevel": level.upper()}
     return [(name, value) for name, value in given.items() if value]
 
 
@@ -77,9 +77,9 @@ def has_colour(*, wanted: bool | None = None) -> bool:
 
 def writer(output: str, *, colour: bool) -> "Callable[[Record], None]":
     """What writes a record to standard output."""
-    from opslog.client.record_lines import CSV_HEAD, FORMS, default_line
+    from opslog.client.record_lines import CSV_HEAD, FORMATS, default_line
 
-    form = FORMS.get(output)
+    form = FORMATS.get(output)
     if output == "csv":
         print(CSV_HEAD)
 
@@ -89,9 +89,9 @@ def writer(output: str, *, colour: bool) -> "Callable[[Record], None]":
     return write
 
 
-def tell(page: dict[str, Any]) -> None:
-    """What an answer has to say besides its records, on standard error."""
+def print_notes(page: dict[str, Any]) -> None:
+    """What an answer has to echo_err besides its records, on standard error."""
     if page.get("notice"):
-        say(f"note: {page['notice']}")
+        echo_err(f"note: {page['notice']}")
     if page.get("partial"):
-        say(f"note: {page['partial']['detail']}")
+        echo_err(f"note: {page['partial']['detail']}")

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog search`: records that a question finds, as lines."""
+"""`opslog search`: records that a query finds, as lines."""
 
 from typing import Annotated
 
@@ -13,21 +13,21 @@ from opslog.cli.reading.output import (
     LevelOption,
     OutputOption,
     ProfileOption,
-    QuestionArgument,
+    QueryArgument,
     SinceOption,
     TokenOption,
     UntilOption,
     UrlOption,
     has_colour,
     pairs_of,
-    question_of,
-    tell,
+    query_of,
+    print_notes,
     writer,
 )
 
 
 def search(  # noqa: PLR0917 - options of a command line
-    question: QuestionArgument = None,
+    query: QueryArgument = None,
     since: SinceOption = "",
     until: UntilOption = "",
     level: LevelOption = "",
@@ -43,18 +43,18 @@ def search(  # noqa: PLR0917 - options of a command line
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print the newest records that a question finds, the newest last.
+    """Print the newest records that a query finds, the newest last.
 
     opslog search --since 1h 'timeout -retry level:>=WARN'
     """
     from opslog.client.api_client import api
 
-    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    pairs = pairs_of(query_of(query, exclude), since=since, until=until, level=level)
     write = writer(output, colour=has_colour(wanted=color))
     found = []
     for place, page in enumerate(api(url, token, config, profile).pages("/logs", pairs, number)):
         if place == 0:
-            tell(page)
+            print_notes(page)
         found += page["data"]
     for record in found[:number] if reverse else reversed(found[:number]):
         write(record)

@@ -11,21 +11,21 @@ from opslog.cli.reading.output import (
     ExcludeOption,
     LevelOption,
     ProfileOption,
-    QuestionArgument,
+    QueryArgument,
     SinceOption,
     TokenOption,
     UntilOption,
     UrlOption,
     pairs_of,
-    question_of,
-    tell,
+    query_of,
+    print_notes,
 )
 
 _BAR = 40
 
 
 def stats(  # noqa: PLR0917 - options of a command line
-    question: QuestionArgument = None,
+    query: QueryArgument = None,
     since: SinceOption = "24h",
     until: UntilOption = "",
     level: LevelOption = "",
@@ -39,21 +39,21 @@ def stats(  # noqa: PLR0917 - options of a command line
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print how many records a question finds, by level, service, action or kind.
+    """Print how many records a query finds, by level, service, action or kind.
 
     opslog stats --since 7d --by sourceModule 'level:>=ERROR'
     """
     from opslog.client.api_client import api
-    from opslog.client.record_lines import harmless
+    from opslog.client.record_lines import printable
 
-    pairs = pairs_of(question_of(question, exclude), since=since, until=until, level=level)
+    pairs = pairs_of(query_of(query, exclude), since=since, until=until, level=level)
     found = api(url, token, config, profile).get("/logs/stats", [*pairs, ("by", by)])
     if output == "json":
         print(json.dumps(found, indent=2))
         return
-    tell(found)
+    print_notes(found)
     most = max((item["count"] for item in found["totals"]), default=1)
     for item in found["totals"]:
         bar = "#" * -(-item["count"] * _BAR // most)
-        print(f"{harmless(item['value']):<24} {item['count']:>14,}  {bar}")
+        print(f"{printable(item['value']):<24} {item['count']:>14,}  {bar}")
     print(f"{'total':<24} {found['total']:>14,}")

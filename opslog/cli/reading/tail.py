@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption, say
+from opslog.cli.options import ConfigOption, echo_err
 from opslog.cli.reading.output import (
     ColourOption,
     ExcludeOption,
     LevelOption,
     OutputOption,
     ProfileOption,
-    QuestionArgument,
+    QueryArgument,
     SinceOption,
     TokenOption,
     UntilOption,
     UrlOption,
     has_colour,
     pairs_of,
-    question_of,
+    query_of,
     writer,
 )
 
@@ -35,7 +35,7 @@ _REMEMBERED = 5_000
 
 
 def tail(  # noqa: PLR0917 - options of a command line
-    question: QuestionArgument = None,
+    query: QueryArgument = None,
     number: Annotated[int, typer.Option("-n", "--tail", min=0, help="Last records first.")] = 10,
     since: SinceOption = "",
     until: UntilOption = "",
@@ -50,63 +50,63 @@ def tail(  # noqa: PLR0917 - options of a command line
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print the last records that a question finds, and with -f every new one until Ctrl-C.
+    """Print the last records that a query finds, and with -f every new one until Ctrl-C.
 
     opslog tail -f level:ERROR
     """
     from opslog.client.api_client import api
 
-    asked = api(url, token, config, profile)
+    client = api(url, token, config, profile)
     if follow and until:
         raise typer.BadParameter("what is to come has no end", param_hint="--until")
-    pairs = pairs_of(question_of(question, exclude), level=level)
+    pairs = pairs_of(query_of(query, exclude), level=level)
     past = pairs_of("", since=since, until=until)
     write = writer(output, colour=has_colour(wanted=color))
     seen: dict[str, None] = {}
     last = [
-        record for page in asked.pages("/logs", [*pairs, *past], number) for record in page["data"]
+        record for page in client.pages("/logs", [*pairs, *past], number) for record in page["data"]
     ]
     for record in reversed(last):
         seen[record["id"]] = None
         write(record)
     if follow:
-        _follow(asked, pairs, write, seen)
+        _follow(client, pairs, write, seen)
 
 
 def _follow(
-    asked: "Api",
+    client: "Api",
     pairs: list[tuple[str, str]],
     write: "Callable[[Record], None]",
     seen: dict[str, None],
 ) -> None:
     """Prints what comes; a connection that breaks is made anew where it stood."""
-    from opslog.client.api_client import NoApi, Refused
+    from opslog.client.api_client import NoApi, ApiRefused
 
     place = ""
     while True:
         try:
-            for kind, place_now, data in _events(asked, pairs, place):
+            for kind, place_now, data in _events(client, pairs, place):
                 place = place_now or place
                 if kind == "missed":
-                    say(f"note: {data['count']} records came faster than they could be shown")
+                    echo_err(f"note: {data['count']} records came faster than they could be shown")
                 elif data["id"] not in seen:
                     seen[data["id"]] = None
                     write(data)
                     if len(seen) > _REMEMBERED:
                         del seen[next(iter(seen))]
-        except Refused as error:
+        except ApiRefused as error:
             if error.answered not in {429, 503}:
                 raise
         except (NoApi, OSError):
-            say("note: the connection is lost; trying again")
+            echo_err("note: the connection is lost; trying again")
         time.sleep(_AGAIN_S)
 
 
 def _events(
-    asked: "Api", pairs: list[tuple[str, str]], place: str
+    client: "Api", pairs: list[tuple[str, str]], place: str
 ) -> "Iterator[tuple[str, str, Record]]":
     headers = {"Last-Event-ID": place} if place else {}
-    with asked.open("/logs/tail", pairs, headers=headers) as answer:
+    with client.open("/logs/tail", pairs, headers=headers) as answer:
         fields: dict[str, str] = {}
         for raw in answer:
             line = raw.decode().rstrip("\r\n")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opslog.cli.options import ConfigOption, say
+from opslog.cli.options import ConfigOption, echo_err
 from opslog.cli.reading.output import (
     ColourOption,
     ExitCodeOption,
@@ -14,7 +14,7 @@ from opslog.cli.reading.output import (
     TokenOption,
     UrlOption,
     has_colour,
-    tell,
+    print_notes,
     writer,
 )
 
@@ -43,9 +43,9 @@ def trace(
 
     pages = list(api(url, token, config, profile).pages(f"/logs/trace/{trace_id}", [], _MOST))
     records = [record for page in pages for record in page["data"]]
-    tell(pages[0])
+    print_notes(pages[0])
     if not records:
-        say(f"note: no record belongs to trace {trace_id}")
+        echo_err(f"note: no record belongs to trace {trace_id}")
         raise typer.Exit(1 if exit_code else 0)
     if output != "default":
         write = writer(output, colour=has_colour(wanted=color))
@@ -57,14 +57,14 @@ def trace(
 
 
 def _lines(summary: dict[str, Any], records: "list[Record]") -> list[str]:
-    from opslog.client.record_lines import default_line, harmless
+    from opslog.client.record_lines import default_line, printable
 
     critical = {step["spanId"] for step in summary["criticalPath"]}
     lines = [
         f"trace {summary['traceId']}: {_ms(summary['durationNs'])}",
         f"{summary['spans']} spans, {summary['logs']} logs, {summary['errors']} errors",
         *(
-            f"  {harmless(item['service']):<24} {_ms(item['selfNs']):>12} {item['spans']:>6} spans"
+            f"  {printable(item['service']):<24} {_ms(item['selfNs']):>12} {item['spans']:>6} spans"
             for item in summary["services"]
         ),
         "",
@@ -72,7 +72,7 @@ def _lines(summary: dict[str, Any], records: "list[Record]") -> list[str]:
     for node in summary["tree"]:
         marks = ("*" if node["spanId"] in critical else " ") + ("!" if node["isError"] else " ")
         orphan = "  (its parent is missing)" if node["isOrphan"] else ""
-        name = f"{'  ' * node['depth']}{harmless(node['service'])}: {harmless(node['operation'])}"
+        name = f"{'  ' * node['depth']}{printable(node['service'])}: {printable(node['operation'])}"
         lines.append(f"{marks} {_ms(node['durationNs']):>12}  {name}{orphan}")
     logs = [record for record in records if record["kind"] != "span"]
     return [*lines, *([""] if logs else []), *(default_line(item, colour=False) for item in logs)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.errors import SetupError
-from opslog.cli.options import ConfigOption, say
-from opslog.installation.opening import command_name, installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.installation.opening import command_name, open_installation
 
 if TYPE_CHECKING:
     from opslog.client.demo import Sales
@@ -39,13 +39,13 @@ def demo(
     config: ConfigOption = None,
 ) -> None:
     """Run a small shop of three services for some seconds with the real OpenTelemetry SDK."""
-    found = installation(config)
+    found = open_installation(config)
     running = found.running()
     target = (endpoint or (running.otlp_url if running else "")).rstrip("/")
     if not target:
         raise DemoCannotSend(
             f"opslog does not run on {found.data_dir}: start it with `{command_name()} up` in "
-            "another terminal, or say where to send with --endpoint"
+            "another terminal, or echo_err where to send with --endpoint"
         )
     try:
         from opslog.client import demo as shop
@@ -55,7 +55,7 @@ def demo(
             "pip install 'opslog[demo]'"
         ) from error
     _probe(target, key)
-    say(f"the shop is open for {seconds:g} s and sends to {target}")
+    echo_err(f"the shop is open for {seconds:g} s and sends to {target}")
     sales = shop.run(target, key, seconds, seed)
     if sales.problems:
         raise DemoCannotSend(f"{target} did not take everything: {sales.problems[0]}")
@@ -86,9 +86,9 @@ def _report(sales: "Sales", found: "Installation", api: str) -> str:
     lines = [f"sent {sales.records} log records of {sales.orders} orders, and their spans"]
     if not api:
         return lines[0]
-    from opslog.installation.tokens import TokenWish, signed_token
+    from opslog.installation.tokens import TokenRequest, signed_token
 
-    token = signed_token(found, TokenWish(_ROLE, subject="demo"))
+    token = signed_token(found, TokenRequest(_ROLE, subject="demo"))
     ask = f"curl -s -H 'Authorization: Bearer {token}'"
     lines += [
         "",

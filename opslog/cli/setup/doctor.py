@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog doctor`: what may be wrong, why, and how to mend it."""
+"""`opslog doctor`: what may be wrong, why, and how to fix it."""
 
 import typer
 
@@ -13,9 +13,9 @@ def doctor(config: ConfigOption = None) -> None:
 
     findings = examine(loaded(config))
     for finding in findings:
-        mark = "ok    " if finding.is_fine else "WRONG " if finding.is_trouble else "advice"
+        mark = "ok    " if finding.is_fine else "WRONG " if finding.is_problem else "advice"
         print(f"{mark}  {finding.what}")
         if not finding.is_fine:
-            print(f"        why:  {finding.why}\n        mend: {finding.mend}")
-    if any(finding.is_trouble for finding in findings):
+            print(f"        why:  {finding.why}\n        fix: {finding.fix}")
+    if any(finding.is_problem for finding in findings):
         raise typer.Exit(1)

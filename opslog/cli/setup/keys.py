@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from config.units import duration_s, size_bytes, size_text
-from opslog.cli.options import ConfigOption, amount, say
-from opslog.client.record_lines import harmless
-from opslog.installation.opening import installation
+from opslog.cli.options import ConfigOption, amount, echo_err
+from opslog.client.record_lines import printable
+from opslog.installation.opening import open_installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +82,9 @@ def list_(
 
     keys = _ask(config, lambda conn: list_keys(conn, with_revoked=revoked))
     for key in keys:
-        print(harmless(_row(key)))
+        print(printable(_row(key)))
     if not keys:
-        say("there are no ingest keys; `opslog keys create NAME` makes one")
+        echo_err("there are no ingest keys; `opslog keys create NAME` makes one")
 
 
 @app.command()
@@ -108,11 +108,11 @@ def revoke(name: Name, config: ConfigOption = None) -> None:
     from storage.access.ingest_keys import revoke as end
 
     count = _ask(config, lambda conn: end(conn, name))
-    say(f"revoked {name}" + (f" ({count} keys, one in its grace)" if count > 1 else ""))
+    echo_err(f"revoked {name}" + (f" ({count} keys, one in its grace)" if count > 1 else ""))
 
 
-def _ask(config: "Path | None", question: "Callable[[Connection], Awaitable[T]]") -> T:
-    """Runs the question in this installation's database, migrated, started when it must be."""
+def _ask(config: "Path | None", read: "Callable[[Connection], Awaitable[T]]") -> T:
+    """Runs the read in this installation's database, migrated, started when it must be."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
     from storage.database.roles import DatabaseRole, take_role
@@ -122,9 +122,9 @@ def _ask(config: "Path | None", question: "Callable[[Connection], Awaitable[T]]"
             if not (await migrate.status(conn)).is_current:
                 await migrate.up(conn)
             await take_role(conn, DatabaseRole.OWNER)
-            return await question(conn)
+            return await read(conn)
 
-    with database(installation(config), say) as dsn:
+    with database(open_installation(config), echo_err) as dsn:
         return asyncio.run(ask(dsn))
 
 
@@ -166,7 +166,7 @@ def _end(key: "IngestKey") -> list[str]:
 
 
 def _terms(terms: "KeyTerms") -> list[str]:
-    """What else the key says, as the options of `create` say it."""
+    """What else the key says, as the options of `create` echo_err it."""
     said = [] if terms.min_level is None else [f"min-level={terms.min_level.name}"]
     if terms.records_per_s is not None:
         said.append(f"records-per-s={terms.records_per_s}")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption, say
-from opslog.installation.opening import installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.installation.opening import open_installation
 
 app = typer.Typer(help="The schema of the database: status, up.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def status(config: ConfigOption = None) -> None:
         async with connection(dsn) as conn:
             return await migrate.status(conn)
 
-    with database(installation(config), say) as dsn:
+    with database(open_installation(config), echo_err) as dsn:
         found = asyncio.run(ask(dsn))
     for applied in found.applied:
         print(f"applied  {applied.name:<32} {applied.applied_at:%Y-%m-%d %H:%M:%SZ}")
@@ -36,7 +36,7 @@ def status(config: ConfigOption = None) -> None:
 def up(
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Only echo_err what would be done.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -48,11 +48,11 @@ def up(
         async with connection(dsn) as conn:
             return await migrate.up(conn, dry_run=dry_run)
 
-    with database(installation(config), say) as dsn:
+    with database(open_installation(config), echo_err) as dsn:
         report = asyncio.run(apply(dsn))
     for migration in report.migrations:
-        say(f"{'would apply' if dry_run else 'applied'} {migration.name}")
+        echo_err(f"{'would apply' if dry_run else 'applied'} {migration.name}")
     for finding in report.findings:
-        say(f"{finding.what}\n  why:  {finding.why}\n  mend: {finding.mend}")
+        echo_err(f"{finding.what}\n  why:  {finding.why}\n  fix: {finding.fix}")
     if not report.migrations:
-        say("the schema is up to date")
+        echo_err("the schema is up to date")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption, say
-from opslog.installation.opening import installation
+from opslog.cli.options import ConfigOption, echo_err
+from opslog.installation.opening import open_installation
 
 _BLOCK_BEGINS, _BLOCK_ENDS = "-----BEGIN ", "-----END "
 _LONGEST_BLOCK_LINES = 400
@@ -29,11 +29,11 @@ def redact(
 
         journalctl -u checkout | opslog redact > shareable.txt
     """
-    from opslog.wiring.stored_form import redactor_of
+    from opslog.wiring.redaction import redactor_of
 
-    redactor = redactor_of(installation(config))
+    redactor = redactor_of(open_installation(config))
     if sys.stdin.isatty():
-        say("paste the text here; Ctrl-D ends it")
+        echo_err("paste the text here; Ctrl-D ends it")
     counts: Counter[str] = Counter()
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for piece in pieces(sys.stdin):

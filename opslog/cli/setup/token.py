@@ -7,7 +7,7 @@ import typer
 
 from config.access import Role
 from opslog.cli.options import ConfigOption
-from opslog.installation.opening import installation
+from opslog.installation.opening import open_installation
 
 
 def token(
@@ -26,7 +26,7 @@ def token(
 
         curl -H "Authorization: Bearer $(opslog token --role NOC)" http://127.0.0.1:8080/api/v1/logs
     """
-    from opslog.installation.tokens import TokenWish, signed_token
+    from opslog.installation.tokens import TokenRequest, signed_token
 
-    wish = TokenWish(role=role, hours=hours, subject=subject)
-    print(signed_token(installation(config), wish))
+    request = TokenRequest(role=role, hours=hours, subject=subject)
+    print(signed_token(open_installation(config), request))

@@ -8,9 +8,9 @@ import pytest
 
 from config.settings import Settings, StorageSettings
 from retention.expiry.run import expire
-from retention.holding.holds import Wish, add
+from retention.holding.holds import HoldRequest, add
 from retention.purging.execution import carry_out_confirmed
-from retention.purging.purge import PurgeWish, ask, confirm
+from retention.purging.purge import PurgeRequest, confirm, request_purge
 from retention.segments.merge import merge_all
 from retention.segments.seal import seal_all
 from storage.filtering.filters import AttrEquals, FieldEquals
@@ -62,12 +62,12 @@ async def store(tmp_path, database, writer_pool, reader_pool):
         await seal_all(database.dsn, StorageSettings(), pause=no_pause)
         async with writer_pool.acquire() as conn:
             held = FieldEquals(ACTOR_ID, "u-held")
-            await add(conn, Wish(filter=held, name="case", shown="x", why="y", made_by="counsel"))
-        await merge_all(database.dsn, SMALL, asked_by="test")
-        await expire(database.dsn, Settings(), asked_by="test")
+            await add(conn, HoldRequest(filter=held, name="case", shown="x", why="y", made_by="counsel"))
+        await merge_all(database.dsn, SMALL, trigger="test")
+        await expire(database.dsn, Settings(), trigger="test")
         async with reader_pool.acquire() as reading, writer_pool.acquire() as conn:
-            wish = PurgeWish(LEAK, "attr.leak=yes", "a leak", "root")
-            asked = await ask(reading, conn, Settings(), wish)
+            wish = PurgeRequest(LEAK, "attr.leak=yes", "a leak", "root")
+            asked = await request_purge(reading, conn, Settings(), wish)
             await confirm(conn, LEAK, asked.token, by="root")
         await carry_out_confirmed(database.dsn, Settings())
         await running.sequenced()

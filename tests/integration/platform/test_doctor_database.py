@@ -18,7 +18,7 @@ async def facts(database):
 
 
 def troubles(facts):
-    return [finding.what for finding in _of_server(facts) if finding.is_trouble]
+    return [finding.what for finding in _of_server(facts) if finding.is_problem]
 
 
 async def test_a_server_without_fsync_is_trouble(facts):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.fork_server import Wish, serve
+from opslog.fork_server import ForkRequest, serve
 from opslog.supervisor.fork_client import Forked, ForkServer
 from opslog.system.processes import is_alive
 from tests.integration.platform.waiting import until
@@ -225,7 +225,7 @@ def test_a_machine_without_room_for_a_process_says_so(monkeypatch, kept_signals)
     monkeypatch.setattr(os, "fork", no_room)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        ours.send(Wish(("version",), {}, "/").packet())
+        ours.send(ForkRequest(("version",), {}, "/").packet())
         ours.shutdown(socket.SHUT_WR)
 
         assert serve(theirs) is None

@@ -134,7 +134,7 @@ def test_a_half_made_cluster_is_made_again(make):
 def test_initdb_killed_at_any_time_leaves_nothing_that_matters(make):
     """The maker is killed while it makes; the next start succeeds."""
     for delay_s in (0.1, 0.3, 0.6):
-        script = "import tests.integration.platform.maker as m; m.prepare()"
+        script = "import tests.integration.platform.bundled_postgres as m; m.prepare()"
         maker = subprocess.Popen(
             [sys.executable, "-c", script, str(make().home)], cwd=Path(__file__).parents[3]
         )
@@ -215,7 +215,7 @@ def test_killed_postmaster_leaves_a_busy_backend_which_the_next_start_ends(make)
 def test_nothing_outlives_a_starter_that_was_killed(make):
     """Kill -9 of the parent: postmaster and busy backends are gone within seconds."""
     server = make()
-    script = "import tests.integration.platform.maker as m; m.serve()"
+    script = "import tests.integration.platform.bundled_postgres as m; m.serve()"
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(server.home)],
         cwd=Path(__file__).parents[3],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from opslog.client.record_lines import FORMS, default_line, harmless
+from opslog.client.record_lines import FORMATS, default_line, printable
 from tests.support.product import Product
 from tests.support.senders import numbered_body
 
@@ -30,9 +30,9 @@ RECORD = {
 }
 
 
-@pytest.mark.parametrize("form", [*FORMS, "default"])
+@pytest.mark.parametrize("form", [*FORMATS, "default"])
 def test_records_cannot_steer_a_terminal(form):
-    line = FORMS[form](RECORD) if form in FORMS else default_line(RECORD, colour=False)
+    line = FORMATS[form](RECORD) if form in FORMATS else default_line(RECORD, colour=False)
 
     assert "\x1b" not in line
     assert "\u202e" not in line
@@ -40,7 +40,7 @@ def test_records_cannot_steer_a_terminal(form):
         assert "\n" not in line
     else:
         assert next(csv.reader(io.StringIO(line)))[6].startswith("'=")
-    assert harmless("ü☃") == "ü☃"
+    assert printable("ü☃") == "ü☃"
 
 
 OURS = "sourceModule:cli"

@@ -35,7 +35,7 @@ def ago(**period) -> datetime:
 async def run(database, chosen=None, *, at=None, **more):
     """One run, at another time when one is given."""
     clock = None if at is None else (lambda _: _at(at))
-    return await expire(database.dsn, chosen or settings(), asked_by="test", clock=clock, **more)
+    return await expire(database.dsn, chosen or settings(), trigger="test", clock=clock, **more)
 
 
 async def _at(moment: datetime) -> Now:
@@ -128,7 +128,7 @@ async def test_a_run_leaves_a_record_of_what_went(database, owner_pool, writer_p
     async with owner_pool.acquire() as conn:
         (past,) = await runs(conn)
     (step,) = past.steps
-    assert (past.kind, past.asked_by, past.outcome) == ("expire", "test", "done")
+    assert (past.kind, past.trigger, past.outcome) == ("expire", "test", "done")
     assert (past.segments, past.rows, past.run_id) == (1, 120, report.run_id)
     assert (step.segment, step.rule, step.rows) == (segment, "default", 120)
     assert step.root == root is not None
@@ -224,7 +224,7 @@ async def test_two_runs_at_once_are_one(database, owner_pool, writer_pool):
         await go_on.wait()
         return await _at(datetime.now(UTC))
 
-    first = asyncio.create_task(expire(database.dsn, settings(), asked_by="test", clock=clock))
+    first = asyncio.create_task(expire(database.dsn, settings(), trigger="test", clock=clock))
     await asyncio.wait_for(at_work.wait(), 30)
     others = await asyncio.gather(run(database), run(database))
     go_on.set()

@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 
 from config.settings import StorageSettings
-from retention.holding.holds import Wish, add
+from retention.holding.holds import HoldRequest, add
 from retention.jobs.maintain import tend
-from retention.purging.purge import PurgeWish, ask, confirm
+from retention.purging.purge import PurgeRequest, confirm, request_purge
 from retention.segments.merge import merge_all
 from retention.segments.seal import seal_all
 from storage.database.pool import DatabaseRole, open_pool
@@ -35,8 +35,8 @@ ACTOR = FieldEquals(ACTOR_ID, "u-1")
 
 WORK = {
     "seal": "seal_all(dsn, Settings().storage, pause=no_pause)",
-    "expire": "expire(dsn, Settings(), asked_by='test')",
-    "merge": "merge_all(dsn, SMALL, asked_by='test')",
+    "expire": "expire(dsn, Settings(), trigger='test')",
+    "merge": "merge_all(dsn, SMALL, trigger='test')",
     "purge": "carry_out_confirmed(dsn, Settings())",
 }
 PROGRAM = """
@@ -156,7 +156,7 @@ async def test_killed_while_carrying_held_records_over(database, owner_pool, wri
         records = [make_record(level=0, actor_id=f"u-{n % 3}") for n in range(30)]
         await keep(conn, *records, at=ago(days=8))
         await close(conn, "debug")
-        await add(conn, Wish("case", ACTOR, "actorId=u-1", "why", "me"))
+        await add(conn, HoldRequest("case", ACTOR, "actorId=u-1", "why", "me"))
 
     await killed_at(database, "expire", place)
     assert await count(owner_pool) == ((10, 10) if place == "rewrite.after_switch" else (30, 30))
@@ -178,7 +178,7 @@ async def test_killed_while_merging(database, owner_pool, writer_pool, place):
 
     await killed_at(database, "merge", place)
     assert await count(owner_pool) == (40, 40)
-    await merge_all(database.dsn, SMALL, asked_by="test")
+    await merge_all(database.dsn, SMALL, trigger="test")
     await owner_pool.execute("UPDATE segments SET sealed_at = sealed_at - interval '2 hours'")
     await run(database)
 
@@ -194,7 +194,9 @@ async def test_killed_while_purging(database, owner_pool, reader_pool, writer_po
     async with writer_pool.acquire() as conn, reader_pool.acquire() as reading:
         for level in (1, 3):
             await keep(conn, *[make_record(level=level, actor_id=f"u-{n % 3}") for n in range(30)])
-        asked = await ask(reading, conn, settings(), PurgeWish(ACTOR, "actorId=u-1", "why", "me"))
+        asked = await request_purge(
+            reading, conn, settings(), PurgeRequest(ACTOR, "actorId=u-1", "why", "me")
+        )
         await confirm(conn, ACTOR, asked.token, by="me")
 
     await killed_at(database, "purge", place)
@@ -235,8 +237,8 @@ async def test_postgresql_is_killed_in_the_middle(durable_postgres, work):
                 await keep(conn, *records, at=ago(days=8 if work == "expire" else 1))
                 await close(conn, "debug")
                 if work == "purge":
-                    wish = PurgeWish(ACTOR, "actorId=u-1", "why", "me")
-                    asked = await ask(conn, conn, settings(), wish)
+                    wish = PurgeRequest(ACTOR, "actorId=u-1", "why", "me")
+                    asked = await request_purge(conn, conn, settings(), wish)
                     await confirm(conn, ACTOR, asked.token, by="me")
     process = begin(database, work, f"{place}=sleep:3")
     await until(lambda: _is_in_the_middle(database))
@@ -246,7 +248,7 @@ async def test_postgresql_is_killed_in_the_middle(durable_postgres, work):
 
     await run(database)
     await tend(database.dsn, SMALL)
-    await merge_all(database.dsn, SMALL, asked_by="test")
+    await merge_all(database.dsn, SMALL, trigger="test")
 
     async with await open_pool(database.dsn, DatabaseRole.OWNER, size=1) as pool:
         expected = {"seal": 30, "expire": 0, "merge": 40, "purge": 20}[work]

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import StorageSettings
 from retention.errors import NoSuchHold, NothingSelected
-from retention.holding.holds import Wish, add, all_holds, get, release
+from retention.holding.holds import HoldRequest, add, all_holds, get, release
 from retention.reporting.history import runs
 from retention.segments.seal import seal_all
 from storage.database.locks import HOLD_SPACE
@@ -37,10 +37,10 @@ from tests.support.waiting import until
 ACTOR = FieldEquals(ACTOR_ID, "u-1")
 
 
-def wish(condition: Filter = ACTOR, **more) -> Wish:
+def wish(condition: Filter = ACTOR, **more) -> HoldRequest:
     """A hold that somebody wants."""
     values = {"name": "case 7", "shown": "actorId=u-1", "why": "subpoena", "made_by": "counsel"}
-    return Wish(filter=condition, **(values | more))
+    return HoldRequest(filter=condition, **(values | more))
 
 
 @pytest.fixture

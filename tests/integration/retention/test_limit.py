@@ -6,8 +6,8 @@ import pytest
 
 from config.retention import RetentionRule
 from config.settings import RetentionSettings, Settings, StorageSettings
-from retention.expiry.limit import RULE, candidates, enough, keep_within
-from retention.holding.holds import Wish, add
+from retention.expiry.limit import RULE, candidates, enough, enforce_size_limit
+from retention.holding.holds import HoldRequest, add
 from retention.policy.plan import Stored
 from retention.policy.rules import policies
 from retention.reporting.history import runs
@@ -73,15 +73,15 @@ async def total(pool) -> int:
 async def test_without_a_limit_or_below_it_nothing_happens(database, owner_pool, writer_pool):
     await closed(writer_pool, level=0, at=ago(days=1))
 
-    assert await keep_within(database.dsn, limited(0)) is None
-    assert await keep_within(database.dsn, limited(2**40)) is None
+    assert await enforce_size_limit(database.dsn, limited(0)) is None
+    assert await enforce_size_limit(database.dsn, limited(2**40)) is None
 
 
 async def test_what_is_beyond_goes_and_is_said(database, owner_pool, writer_pool, caplog):
     debug = await closed(writer_pool, level=0, at=ago(days=1), rows=100)
     error = await closed(writer_pool, level=3, at=ago(days=9), rows=100)
 
-    report = await keep_within(database.dsn, limited(await total(owner_pool) - 1000))
+    report = await enforce_size_limit(database.dsn, limited(await total(owner_pool) - 1000))
 
     now = await states(owner_pool)
     assert (report.outcome, report.rows) == ("done", 100)
@@ -101,10 +101,14 @@ async def test_held_records_and_floors_are_respected(
         await keep(conn, make_record(level=0, actor_id="u-1"), at=ago(days=1))
         segment = await close(conn, "debug")
         if reason == "held":
-            await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+            await add(
+                conn, HoldRequest("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me")
+            )
     rules = [RetentionRule(name="floor", keep="7d", floor="2d", level="DEBUG")]
 
-    report = await keep_within(database.dsn, limited(1, *(rules if reason == "floor" else [])))
+    report = await enforce_size_limit(
+        database.dsn, limited(1, *(rules if reason == "floor" else []))
+    )
 
     assert report is None
     assert (await states(owner_pool))[segment] == "closed"
@@ -120,9 +124,11 @@ async def test_held_records_are_carried_over_and_the_rest_makes_room(
             records = [make_record(level=0, actor_id=f"u-{n}") for n in range(20)]
             await keep(conn, *records, at=ago(days=1))
             await close(conn, "debug")
-        await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+        await add(
+            conn, HoldRequest("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me")
+        )
 
-    report = await keep_within(database.dsn, limited(1))
+    report = await enforce_size_limit(database.dsn, limited(1))
 
     assert (report.outcome, report.segments, report.rows) == ("done", 2, 38)
     assert await owner_pool.fetchval("SELECT array_agg(actor_id) FROM system_logs") == ["u-1"] * 2

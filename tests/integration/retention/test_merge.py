@@ -25,7 +25,7 @@ async def sealed(database, pool, ages: list[float], *, level: int = 4, rows: int
 
 async def merge(database, chosen=None):
     """One pass."""
-    return await merge_all(database.dsn, chosen or SMALL, asked_by="test")
+    return await merge_all(database.dsn, chosen or SMALL, trigger="test")
 
 
 async def test_small_neighbours_become_one_segment(database, owner_pool, writer_pool):

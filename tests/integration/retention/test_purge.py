@@ -7,9 +7,9 @@ import pytest
 
 from config.retention import RetentionRule
 from retention.errors import NothingSelected, PurgeTokenInvalid
-from retention.holding.holds import Wish, add
+from retention.holding.holds import HoldRequest, add
 from retention.purging.execution import carry_out_confirmed
-from retention.purging.purge import PurgeWish, ask, confirm, estimate, state_of
+from retention.purging.purge import PurgeRequest, confirm, estimate, request_purge, state_of
 from retention.segments.seal import compare
 from storage.filtering.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
 from storage.record.fields import ACTOR_ID, KIND, Kind
@@ -21,16 +21,16 @@ from tests.support.records import make_record
 LEAK = AttrEquals("leak", "yes")
 
 
-def wish(condition: Filter = LEAK) -> PurgeWish:
+def wish(condition: Filter = LEAK) -> PurgeRequest:
     """What somebody wants gone."""
-    return PurgeWish(condition, "attr.leak=yes", "a password in the message", "root@example")
+    return PurgeRequest(condition, "attr.leak=yes", "a password in the message", "root@example")
 
 
 async def ask_for(database_pools, condition: Filter = LEAK, chosen=None):
     """The first step."""
     reader, writer = database_pools
     async with reader.acquire() as reading, writer.acquire() as writing:
-        return await ask(reading, writing, chosen or settings(), wish(condition))
+        return await request_purge(reading, writing, chosen or settings(), wish(condition))
 
 
 async def purge(database, pools, condition: Filter = LEAK, chosen=None):
@@ -136,7 +136,9 @@ async def test_held_and_audit_records_and_those_under_a_floor_stay(
             at=ago(days=1),
             rules=rules.retention,
         )
-        await add(conn, Wish("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me"))
+        await add(
+            conn, HoldRequest("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me")
+        )
 
     asked, report = await purge(database, pools, chosen=rules)
 

@@ -16,7 +16,7 @@ from config.settings import RetentionSettings
 from retention.jobs.queue import TASKS, JobRefused, TaskJob, put, queue_of
 from retention.jobs.schedule import TaskScheduler
 from retention.jobs.worker import TaskWorker
-from tests.integration.retention.house import process
+from tests.integration.retention.processes import process
 from tests.integration.retention.test_expiry import ago, closed, states
 from tests.support.waiting import until
 

@@ -23,7 +23,7 @@ def built(tmp_path):
     (folder / compiled.MANIFEST).write_text(
         json.dumps(
             {
-                "made_by": compiled.made_by(),
+                "built_with": compiled.built_with(),
                 "files": {"room.stage": "room.stage.so"},
                 "sources": {"room.stage": compiled.sum_of(source)},
             }
@@ -59,10 +59,12 @@ def test_what_was_made_of_others_is_not(built, change):
         (built / "room/stage.py").unlink()
     elif change == "other python":
         told = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**told, "made_by": ["cpython-1", told["made_by"][1]]}))
+        manifest.write_text(
+            json.dumps({**told, "built_with": ["cpython-1", told["built_with"][1]]})
+        )
     elif change == "other librt":
         told = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**told, "made_by": [compiled.tag(), "0" * 64]}))
+        manifest.write_text(json.dumps({**told, "built_with": [compiled.tag(), "0" * 64]}))
     elif change == "no file":
         (folder / "room.stage.so").unlink()
     else:

@@ -93,9 +93,9 @@ def test_no_core_file_is_written():
     """T54: keys and records are in the memory of these processes."""
     code = (
         "import resource, ctypes, subprocess, sys\n"
-        "from config.process.machine import keep_memory_to_ourselves\n"
+        "from config.process.machine import disable_memory_dumps\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (2**20, resource.getrlimit(resource.RLIMIT_CORE)[1]))\n"
-        "keep_memory_to_ourselves()\n"
+        "disable_memory_dumps()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
         "subprocess.run([sys.executable, '-c', 'import resource;"
         "print(resource.getrlimit(resource.RLIMIT_CORE))'], check=True)\n"

@@ -16,7 +16,7 @@ from config.settings import Settings
 from opslog.embedded.postgres_conf import conf_text, memory_settings
 from opslog.installation.installation import Installation
 from opslog.supervisor.log_stream import LogStream
-from opslog.supervisor.roles import child_environment, house
+from opslog.supervisor.roles import child_environment, process_groups
 from opslog.system import launch
 from opslog.system.processes import Command, is_alive, start
 
@@ -59,7 +59,7 @@ def test_the_house_leaves_out_what_the_user_brings(tmp_path):
         otlp={"receivers": 2},
     )
 
-    groups = house(Installation(settings), {}, otlp_fd=7, api_fd=8)
+    groups = process_groups(Installation(settings), {}, otlp_fd=7, api_fd=8)
 
     assert [[role.name for role in group] for group in groups] == [
         [],
@@ -175,7 +175,7 @@ def test_metrics_of_all_processes_are_added_up(tmp_path):
         "    PROCESS_STARTS.labels('query').inc()\n"
         "    PROCESS_READY.labels(sys.argv[1]).set(1)\n"
         "    if sys.argv[1] == 'gone':\n"
-        "        telemetry.forget_process(os.getpid())\n"
+        "        telemetry.mark_process_dead(os.getpid())\n"
     )
 
     def run(word: str, environment: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opslog.cli.connecting import as_json, table
-from opslog.client.record_lines import harmless, harmless_lines, readable_json
+from opslog.client.record_lines import printable, printable_lines, readable_json
 
 CLI = Path(__file__).parents[4] / "opslog" / "cli"
 HOSTILE = (
@@ -34,8 +34,8 @@ def test_texts_of_others_are_shown_and_not_obeyed(text):
     for document in (as_json({"why": text}), readable_json({"why": text})):
         assert set(obeyed(document)) == {"\n"}
         assert json.loads(document) == {"why": text}
-    assert obeyed(harmless(text)) == []
-    assert set(obeyed(harmless_lines(f"a\n{text}"))) == {"\n"}
+    assert obeyed(printable(text)) == []
+    assert set(obeyed(printable_lines(f"a\n{text}"))) == {"\n"}
 
 
 def test_other_letters_stay_as_they_are():

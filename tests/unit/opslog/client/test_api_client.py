@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from opslog.client.api_client import Api, NoApi, Refused, api
+from opslog.client.api_client import Api, NoApi, ApiRefused, api
 
 
 class Server:
@@ -40,7 +40,7 @@ def test_a_redirect_does_not_get_the_token():
     thief = Server()
     asked = Server(f"{thief.url}/stolen")
     try:
-        with pytest.raises(Refused):
+        with pytest.raises(ApiRefused):
             Api(asked.url, "canary").get("/logs")
     finally:
         asked.close()
@@ -66,5 +66,5 @@ def test_only_the_opslog_that_runs_here_gets_a_token_unasked(tmp_path, monkeypat
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "nonsense"])
 def test_only_the_web_is_asked(url):
-    with pytest.raises((NoApi, Refused)):
+    with pytest.raises((NoApi, ApiRefused)):
         Api(url, "canary").get("/logs")

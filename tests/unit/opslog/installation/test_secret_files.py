@@ -11,7 +11,7 @@ from config.errors import BadInput, SetupError
 from config.settings import Settings
 from opslog.installation.installation import Installation
 from opslog.installation.secret_files import SecretFiles, key_id
-from opslog.installation.tokens import TokenWish, signed_token
+from opslog.installation.tokens import TokenRequest, signed_token
 
 
 def ask_cursor_key(folder: Path) -> bytes:
@@ -94,7 +94,7 @@ def test_tokens_say_what_they_should(tmp_path):
     """RS256 with the installation's key, every claim, the key's id in the header."""
     installation = Installation(Settings(data_dir=tmp_path))
 
-    token = signed_token(installation, TokenWish("NOC", hours=1, subject="dana"))
+    token = signed_token(installation, TokenRequest("NOC", hours=1, subject="dana"))
 
     public = installation.secrets.jwt_public_key()
     claims = jwt.decode(token, public, algorithms=["RS256"], audience="opslog", issuer="opslog")
@@ -108,11 +108,11 @@ def test_tokens_say_what_they_should(tmp_path):
 @pytest.mark.parametrize(
     "wish",
     [
-        TokenWish("ROOT"),
-        TokenWish("noc"),
-        TokenWish("NOC", hours=25),
-        TokenWish("NOC", hours=0),
-        TokenWish("NOC", hours=float("nan")),
+        TokenRequest("ROOT"),
+        TokenRequest("noc"),
+        TokenRequest("NOC", hours=25),
+        TokenRequest("NOC", hours=0),
+        TokenRequest("NOC", hours=float("nan")),
     ],
 )
 def test_tokens_that_must_not_be_are_refused(tmp_path, wish):

@@ -10,7 +10,7 @@ import pytest
 
 from config.errors import SetupError
 from config.settings import Settings
-from opslog.installation.installation import Installation, Running, answers
+from opslog.installation.installation import Installation, Running, is_listening
 from opslog.system.lock import DataDirBusy, PortTaken, data_dir_lock, listener, url_of
 
 
@@ -94,7 +94,7 @@ def test_addresses_are_shown_as_people_type_them(host, shown):
 
 
 def test_a_running_opslog_is_found_and_a_dead_one_is_not(tmp_path):
-    """run/opslog.json says where it answers."""
+    """run/opslog.json says where it is_listening."""
     installation = Installation(Settings(data_dir=tmp_path / "d"))
     installation.make_folders()
     me = Running(os.getpid(), "http://127.0.0.1:1", "http://127.0.0.1:2")
@@ -138,9 +138,9 @@ def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
 
 def test_a_socket_without_a_server_does_not_answer(tmp_path):
     """Neither does a path without a socket."""
-    assert not answers(tmp_path / "s")
+    assert not is_listening(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "s"))
-        assert not answers(tmp_path / "s")
+        assert not is_listening(tmp_path / "s")
         sock.listen()
-        assert answers(tmp_path / "s")
+        assert is_listening(tmp_path / "s")

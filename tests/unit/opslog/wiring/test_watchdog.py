@@ -8,8 +8,8 @@ SCRIPT = """
 import asyncio, logging, sys, time
 from opslog.wiring import watchdog
 
-watchdog._LOOK_EVERY_S = 0.05
-watchdog.TELL_AFTER, watchdog.END_AFTER = 4, int(sys.argv[2])
+watchdog._POLL_S = 0.05
+watchdog.REPORT_AFTER, watchdog.EXIT_AFTER = 4, int(sys.argv[2])
 logging.basicConfig(stream=sys.stderr)
 
 def defect():

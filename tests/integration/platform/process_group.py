@@ -1,6 +1,6 @@
-"""A house of small real programs under the real supervisor. Run as a process of its own.
+"""A group of small real programs under the real supervisor. Run as a process of its own.
 
-    python -m tests.integration.platform.house FOLDER 'a b,c' [json]
+    python -m tests.integration.platform.process_group FOLDER 'a b,c' [json]
 
 Groups are separated by commas, roles by blanks. What a role does is in its name: `receiver-0`,
 `query`, `valkey`, `postgres` write down their start and end; `stubborn` does not end when told;
@@ -55,7 +55,7 @@ while True:
 
 
 async def main(folder: Path, plan: str, *, as_json: bool) -> int:
-    """Runs the house; writes `ready` to the events when all are."""
+    """Run the group; write `ready` to the events when all are."""
     from opslog.supervisor.roles import Role
     from opslog.supervisor.supervisor import Supervisor
 
