@@ -92,8 +92,8 @@ def test_the_severity_texts_are_those_of_the_rule():
 
 
 def test_the_reasons_are_the_closed_list():
-    """Of records that are not taken."""
-    rows = table("Records that are not taken", "reason")
+    """Of rejected records."""
+    rows = table("Rejected records", "reason")
 
     assert {name.strip("`") for name in rows} == set(REASONS)
 
@@ -122,7 +122,7 @@ def test_the_limits_are_the_defaults():
     assert (limits.message_bytes, limits.value_bytes) == (2**20, 2**20)
     assert (limits.key_bytes, limits.attributes, limits.depth) == (1024, 1024, 64)
     assert f"{MAX_NODES:,}" in SECTIONS["Limits"]
-    assert f"{limits.request_rows:,} records" in SECTIONS["Records that are not taken"]
+    assert f"{limits.request_rows:,} records" in SECTIONS["Rejected records"]
     assert (PAST_NS, FUTURE_NS) == (400 * 86_400 * 10**9, 86_400 * 10**9)
     assert all(f"`{key}`" in SECTIONS["message"] for key in BODY_KEYS)
     assert all(f"`{name}`" in SECTIONS["resourceType, resourceId"] for name in resource.OPTIONAL)
