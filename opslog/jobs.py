@@ -14,7 +14,7 @@ from typing import Any
 from config.loading.load import load
 from opslog.installation.installation import Installation
 from retention.expiry.run import expire
-from retention.jobs.maintain import tend as tend_once
+from retention.jobs.maintain import maintain
 from retention.segments.merge import merge_all
 from storage.ledger.accounting import checks
 from storage.ledger.accounting.balance import Balance
@@ -34,7 +34,7 @@ def prune() -> str:
 def tend() -> str:
     """Seal, finish what was begun, catch up: every half minute."""
     installation = _installation()
-    return _run(tend_once(installation.database_dsn(), installation.settings))
+    return _run(maintain(installation.database_dsn(), installation.settings))
 
 
 def merge() -> str:

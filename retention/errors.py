@@ -1,36 +1,36 @@
-"""Errors of the room that decides what goes."""
+"""Errors of retention."""
 
 from config.errors import BadInput, OpslogError
 
 
 class NoSuchHold(BadInput):
-    """There is no hold of this number, or it was released already."""
+    """There is no hold with this number, or it was already released."""
 
     code = "no_such_hold"
-    title = "There is no such hold"
+    title = "No such hold"
     status = 404
 
 
 class NothingSelected(BadInput):
-    """A purge or a hold needs a filter that leaves something out."""
+    """A purge or a hold needs a filter that excludes some records."""
 
     code = "filter_required"
     title = "A filter is required"
 
 
 class PurgeTokenInvalid(BadInput):
-    """The token is not one of a purge of this filter, was used, or is older than ten minutes."""
+    """The token belongs to another filter, was already used, or is older than ten minutes."""
 
     code = "purge_token_invalid"
-    title = "The confirmation token does not hold"
+    title = "Invalid confirmation token"
     status = 409
 
 
 class RetentionBusy(OpslogError):
-    """Another job of retention is at work; try again when it has ended."""
+    """Another retention job is running; try again when it has finished."""
 
     code = "retention_busy"
-    title = "Retention is at work"
+    title = "Retention is busy"
     status = 503
     retryable = True
     retry_after_s = 3

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opslog.embedded.server import Server, Progress
+from opslog.embedded.server import Progress, Server
 from opslog.installation.installation import Installation
 from opslog.system.processes import Command
 

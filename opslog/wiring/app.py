@@ -8,7 +8,7 @@ scheduler  rq-scheduler with retention's times                                wo
 """
 
 from config.settings import Settings
-from opslog.wiring.running import run, notify_ready
+from opslog.wiring.running import notify_ready, run
 
 
 def run_receiver(

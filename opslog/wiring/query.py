@@ -16,8 +16,8 @@ from opslog import __version__
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
 from opslog.wiring.health import ask
-from opslog.wiring.running import background, notify_ready
 from opslog.wiring.redaction import redactor_of
+from opslog.wiring.running import background, notify_ready
 from opslog.wiring.storing import Storing
 from query.api.app import Parts, build_app
 from query.api.http.server import ApiServer
@@ -91,7 +91,7 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 news=batches,
                 changes=changes,
                 spools=installation.spool_root,
-                trial=redactor.test,
+                preview_redaction=redactor.test,
                 checks={**_process_checks(installation, storing), "redaction": canaries.check},
                 version=__version__,
             ),

@@ -24,7 +24,7 @@ from config.settings import Settings
 from opslog.installation.installation import Installation
 from opslog.installation.redis_address import check_redis
 from opslog.wiring.health import serving
-from retention.jobs.maintain import tend
+from retention.jobs.maintain import maintain
 from retention.jobs.queue import TASKS, put
 from retention.reporting import metrics
 from retention.reporting.status import status_of
@@ -82,7 +82,7 @@ class Monitor:
             self._wake.clear()
             found = await status_of(connection, self._settings, datetime.now(UTC))
             self._problems = found.problems
-            metrics.note(found)
+            metrics.update(found)
             await self._report_balance(connection)
             self._dedicated.succeeded()
             await pause(self._wake, POLL_S)
@@ -119,7 +119,7 @@ class Monitor:
 
     async def _maintain_without_redis(self) -> None:
         try:
-            await tend(self._dsn, self._settings)
+            await maintain(self._dsn, self._settings)
             await check_when_due(self._dsn, self._spools)
         except (
             OSError,

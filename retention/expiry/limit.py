@@ -1,7 +1,7 @@
-"""The size limit: the oldest segments of the lowest level go before their time, and it is said.
+"""The size limit: drops the oldest segments of the lowest level early, and logs it.
 
-Floors and holds are respected, audit records go last and never before their year. A store that
-cannot be brought below its limit so says that, too.
+Minimum ages and holds are respected; audit records come last and are kept for at least a year. A
+store that stays above the limit is reported as a problem.
 """
 
 import logging
@@ -31,12 +31,12 @@ from storage.segments.dropping import TablesBusy
 
 _log = logging.getLogger(__name__)
 RULE = "storage.max_bytes"
-_USUAL_PART = 10
-"""Of the limit: beyond it by more than this part, something keeps it there."""
+_TOLERATED_PART = 10
+"""An excess above one tenth of the limit is a problem even while segments can be dropped."""
 
 
 async def enforce_size_limit(dsn: str, settings: Settings) -> Report | None:
-    """Drop what is beyond storage.max_bytes; None: there is no limit, or it is not reached."""
+    """Drop the excess over storage.max_bytes; None without a limit, or below it."""
     most = settings.storage.max_bytes
     if not most:
         return None
@@ -46,12 +46,12 @@ async def enforce_size_limit(dsn: str, settings: Settings) -> Report | None:
         if excess <= 0:
             return None
         async with held(connection, RETENTION_SPACE) as is_ours:
-            return await _make_room(connection, settings, excess) if is_ours else None
+            return await _drop_excess(connection, settings, excess) if is_ours else None
     finally:
         await connection.close()
 
 
-async def _make_room(connection: Connection, settings: Settings, excess: int) -> Report | None:
+async def _drop_excess(connection: Connection, settings: Settings, excess: int) -> Report | None:
     now = (await observe(connection)).at
     segments = await stored_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
@@ -67,7 +67,9 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
     try:
         await mark(connection, now, choose)
         if not steps:
-            _log.error("the store is %s beyond %s, and nothing may go", size_text(excess), RULE)
+            _log.error(
+                "the store is %s over %s, and nothing may be dropped", size_text(excess), RULE
+            )
             return None
         run = await Run.begin(connection, "limit", RULE, found)
         deadline_s = time.monotonic() + PATIENCE_S
@@ -81,7 +83,7 @@ async def _make_room(connection: Connection, settings: Settings, excess: int) ->
         await run.end("stopped", str(error))
         return Report("stopped", run.run_id, run.segments, run.rows, run.size, str(error))
     await run.count()
-    note = f"{size_text(excess)} beyond {RULE}: {run.rows} rows went before their time"
+    note = f"{size_text(excess)} over {RULE}: {run.rows} rows removed early"
     await run.end("done", note)
     _log.error("size limit: %s", note)
     return Report("done", run.run_id, run.segments, run.rows, run.size, note)
@@ -94,7 +96,7 @@ async def _steps(
     sizes: Mapping[int, int],
     excess: int,
 ) -> list[Step]:
-    """What goes of `order`, held records apart; holds are asked about no more than has to be."""
+    """Steps that free the excess, in `order`. Held rows are counted only where needed."""
     found: list[Step] = []
     left, missing = list(order), excess
     while left and missing > 0:
@@ -117,9 +119,9 @@ def candidates(
     settings: RetentionSettings,
     now: datetime,
 ) -> list[Stored]:
-    """What may go for want of room, in that order: by level, then by age. Pure."""
+    """Segments that may be dropped to free space, by level, then by age. Pure."""
     rank = ranks(settings)
-    may_go = [
+    droppable = [
         stored
         for stored in segments
         if stored.state in FINAL_STATES
@@ -128,7 +130,7 @@ def candidates(
         and (stored.newest is None or now - stored.newest >= policies[stored.class_name].floor)
     ]
     return sorted(
-        may_go,
+        droppable,
         key=lambda each: (
             rank.get(each.class_name, len(CLASS_BY_LEVEL)),
             each.newest or now,
@@ -138,8 +140,8 @@ def candidates(
 
 
 def ranks(settings: RetentionSettings) -> dict[str, int]:
-    """Class to the place at which it goes: its level, that of its rule; others and audit last."""
-    found = {name: place for place, name in enumerate(CLASS_BY_LEVEL)}
+    """Class to its rank: its level, or the lowest level of its rule; others, then audit, last."""
+    found = {name: rank for rank, name in enumerate(CLASS_BY_LEVEL)}
     for rule in settings.rules:
         if not rule.is_by_level:
             levels = [found[level.lower()] for level in rule.level]
@@ -148,7 +150,7 @@ def ranks(settings: RetentionSettings) -> dict[str, int]:
 
 
 def enough(order: Iterable[int], sizes: Mapping[int, int], excess: int) -> list[int]:
-    """The first segments of `order` that together make so much room."""
+    """The shortest prefix of `order` that frees `excess` bytes."""
     chosen = []
     for segment in order:
         if excess <= 0:
@@ -165,17 +167,20 @@ async def excess_problem(
     policies: Mapping[str, Policy],
     now: datetime,
 ) -> str:
-    """What is to be said about the size of the store; empty when it is as it should be.
+    """The problem with the store's size; empty if there is none.
 
-    A little above the limit is usual, until the next round takes something away.
+    A small excess is normal until the next run drops something.
     """
     most = settings.storage.max_bytes
     excess = await _size(connection) - most if most else 0
     if excess <= 0:
         return ""
-    if candidates(segments, policies, settings.retention, now) and excess <= most // _USUAL_PART:
+    if (
+        candidates(segments, policies, settings.retention, now)
+        and excess <= most // _TOLERATED_PART
+    ):
         return ""
-    return f"the store is {size_text(excess)} beyond {RULE}"
+    return f"the store is {size_text(excess)} over {RULE}"
 
 
 async def _size(connection: Connection) -> int:

@@ -1,10 +1,10 @@
-"""Carries a plan out: expired segments go, without a reader or a writer noticing.
+"""Executes a plan: drops expired segments without blocking readers or writers.
 
-    mark     one transaction: no question goes there any more
-    go on    leaves leave system_logs and are dropped (retire.py)
+    mark      one transaction: queries no longer use the segments
+    retire    leaves are detached from system_logs and dropped (segments/retire.py)
 
-Killed anywhere, the next run goes on where this one stopped: what is marked goes, what is not is
-planned anew.
+An interrupted run is resumed by the next one: marked segments are dropped, the rest is planned
+again.
 """
 
 import logging
@@ -32,11 +32,11 @@ from storage.segments.dropping import TablesBusy
 _log = logging.getLogger(__name__)
 
 PATIENCE_S = 600.0
-"""Longest that a run waits for old transactions of others; the next one goes on."""
+"""How long a run waits for older transactions; the next run continues."""
 _MARK_TRIES = 10
-_BATCHES_A_PIECE = 20_000
-_FORGET_AFTER = timedelta(days=30)
-"""Batches are kept this much longer than the longest class: spools may still hold their frames."""
+_BATCHES_PER_DELETE = 20_000
+_BATCH_MARGIN = timedelta(days=30)
+"""Batch ids outlive the longest class by this much: spools may still hold their frames."""
 
 
 async def expire(
@@ -48,12 +48,12 @@ async def expire(
     trust_clock: bool = False,
     clock: Callable[[Connection], Awaitable[Now]] | None = None,
 ) -> Report:
-    """Drop what has expired. `trigger` is who started it; `clock` is for tests."""
+    """Drop expired segments. `trigger` names what started the run; `clock` is for tests."""
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
     try:
         async with held(connection, RETENTION_SPACE) as is_ours:
             if not is_ours:
-                return Report("skipped", note="another job of retention is at work")
+                return Report("skipped", note="another retention job is running")
             now = await (clock(connection) if clock else observe(connection, trust=trust_clock))
             second = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
             try:
@@ -89,9 +89,9 @@ async def _expire(
             if step.action is Action.CARRY:
                 await carry_over(connection, settings, run, step, deadline_s=deadline_s)
         await drop_retiring(connection, run, found, deadline_s=deadline_s, second=second)
-        await _forget(connection, found, now.at)
+        await _delete_old_batches(connection, found, now.at)
         if plan.without_policy:
-            notes.append(f"no rule speaks of {', '.join(plan.without_policy)}: nothing goes")
+            notes.append(f"no rule covers {', '.join(plan.without_policy)}: kept for ever")
     except TablesBusy as error:
         outcome = "stopped"
         notes.append(str(error))
@@ -101,7 +101,7 @@ async def _expire(
 
 
 async def decide(connection: Connection, found: Mapping[str, Policy], now: datetime) -> Plan:
-    """Plan, and mark what goes as a whole."""
+    """Make the plan, and mark the segments to drop."""
     plan: Plan | None = None
 
     async def choose(holds: Holds) -> list[int]:
@@ -117,42 +117,44 @@ async def decide(connection: Connection, found: Mapping[str, Policy], now: datet
 async def mark(
     connection: Connection, now: datetime, choose: Callable[[Holds], Awaitable[list[int]]]
 ) -> list[int]:
-    """Mark the segments that `choose` says under the holds in force; none is overlooked.
+    """Mark the segments that `choose` returns for the active holds; no new hold is missed.
 
-    Raises TablesBusy when holds are made faster than segments can be looked at.
+    Raises TablesBusy when holds are created faster than segments can be checked.
     """
     for _ in range(_MARK_TRIES):
         holds = await Holds.active(connection, now)
-        going = await choose(holds)
+        segments = await choose(holds)
         async with connection.transaction():
-            # New holds wait here until the marks are committed, or were there before we looked.
+            # New holds wait for this lock until the marks are committed, or are visible below.
             await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", HOLD_SPACE)
             if (await Holds.active(connection, now)).ids != holds.ids:
                 continue
-            await connection.execute(statement("mark_retiring"), going)
+            await connection.execute(statement("mark_retiring"), segments)
         failpoints.reach("retire.after_mark")
-        return going
-    raise TablesBusy("holds are made faster than segments can be looked at")
+        return segments
+    raise TablesBusy("holds are created faster than segments can be checked")
 
 
 async def plan_with(
     connection: Connection, found: Mapping[str, Policy], holds: Holds, now: datetime
 ) -> Plan:
-    """What goes at `now`, held records counted in every segment that is due."""
+    """The plan at `now`, with held records counted in every segment that is due."""
     segments = await stored_segments(connection)
     due = due_segments(found, segments, now)
     return make_plan(found, segments, await holds.count(connection, due), now)
 
 
-async def _forget(connection: Connection, found: Mapping[str, Policy], now: datetime) -> None:
-    """Batches and refused rows whose time has come as well."""
+async def _delete_old_batches(
+    connection: Connection, found: Mapping[str, Policy], now: datetime
+) -> None:
+    """Delete expired batches and dead letters."""
     for policy in found.values():
         await connection.execute(
             statement("forget_dead_letters"), policy.class_name, now - policy.keep
         )
     arrivals = [stored.oldest for stored in await stored_segments(connection) if stored.oldest]
-    before = min([*arrivals, now - longest_keep(found) - _FORGET_AFTER])
+    before = min([*arrivals, now - longest_keep(found) - _BATCH_MARGIN])
     while True:
-        answer = await connection.execute(statement("forget_batches"), before, _BATCHES_A_PIECE)
-        if answer == "DELETE 0":
+        result = await connection.execute(statement("forget_batches"), before, _BATCHES_PER_DELETE)
+        if result == "DELETE 0":
             return

@@ -1,4 +1,4 @@
 """Legal holds and what they match.
 
-In: filters. Out: segments and rows that must stay. Imports `policy` and below.
+In: filters. Out: segments and rows that must be kept. Imports `policy` and below.
 """

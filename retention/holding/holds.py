@@ -1,7 +1,7 @@
-"""Legal holds: records that a filter selects do not go, whatever their rule says.
+"""Legal holds: records that match the filter are exempt from retention.
 
-A hold names records, not segments: those that arrive while it is in force are held as well. It
-ends when it is released or at its date. Nothing about it is ever changed or removed.
+A hold selects records, not segments, so it also covers records that arrive while it is active. It
+ends when it is released or at its end date. Holds are never modified or deleted.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ from storage.ledger.entries import enter
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One hold, in force or past."""
+    """One hold, active or past."""
 
     hold_id: int
     name: str
     shown: str
-    """The filter as it was asked for."""
+    """The filter as it was entered."""
     why: str
     made_by: str
     made_at: datetime
@@ -39,13 +39,13 @@ class Hold:
     filter: Filter
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it holds anything at `now`."""
+        """Whether it is active at `now`."""
         return self.released_at is None and (self.ends_at is None or self.ends_at > now)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """A hold that somebody wants."""
+    """A hold to create."""
 
     name: str
     filter: Filter
@@ -56,18 +56,18 @@ class HoldRequest:
 
 
 async def add(connection: Connection, request: HoldRequest) -> Hold:
-    """Make a hold, as opslog_writer or owner; it is in force when this returns.
+    """Create a hold, as opslog_writer or owner; it is active when this returns.
 
     Raises:
         NothingSelected: the filter is empty.
-        BadInput: it would have ended before it begins.
+        BadInput: the end is in the past.
     """
     if request.filter in {EVERYTHING, NOTHING}:
-        raise NothingSelected("a hold needs a filter; everything or nothing is none", where="q")
-    if request.ends_at is not None and request.ends_at <= datetime.now(UTC):
-        raise BadInput(
-            f"until {request.ends_at.isoformat()} is past: it would hold nothing", where="until"
+        raise NothingSelected(
+            "a hold needs a filter that matches some records, not all or none", where="q"
         )
+    if request.ends_at is not None and request.ends_at <= datetime.now(UTC):
+        raise BadInput(f"until {request.ends_at.isoformat()} is in the past", where="until")
     async with connection.transaction():
         hold_id: int = await connection.fetchval(
             statement("add_hold"),
@@ -89,13 +89,13 @@ async def add(connection: Connection, request: HoldRequest) -> Hold:
 
 
 async def release(connection: Connection, hold_id: int, *, by: str, why: str) -> Hold:
-    """End a hold. Raises NoSuchHold."""
+    """Release a hold. Raises NoSuchHold."""
     try:
         async with connection.transaction():
             await connection.execute(statement("release_hold"), hold_id, why, by)
             await enter(connection, "release", {"hold": hold_id, "by": by, "reason": why})
     except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError) as error:
-        raise NoSuchHold(f"there is no hold {hold_id} that could be released") from error
+        raise NoSuchHold(f"there is no active hold {hold_id}") from error
     return await get(connection, hold_id)
 
 
@@ -108,22 +108,22 @@ async def get(connection: Connection, hold_id: int) -> Hold:
 
 
 async def all_holds(connection: Connection) -> list[Hold]:
-    """All that were ever made, newest first."""
+    """All holds ever created, newest first."""
     rows = await connection.fetch(statement("holds"))
     return [Hold(**{**row, "filter": load(row["filter"])}) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The holds in force, as one filter."""
+    """The active holds, as one filter."""
 
     ids: frozenset[int]
     condition: Filter
-    """What any of them selects."""
+    """Matches every record that any of them selects."""
 
     @classmethod
     async def active(cls, connection: Connection, now: datetime | None = None) -> "Holds":
-        """Those in force now; a date of ending counts by the earlier of clock and `now`."""
+        """The active ones; end dates are compared with the earlier of the clock and `now`."""
         at = min(now or datetime.now(UTC), datetime.now(UTC))
         active = [hold for hold in await all_holds(connection) if hold.is_active(at)]
         return cls(
@@ -131,7 +131,7 @@ class Holds:
         )
 
     async def count(self, connection: Connection, segments: Iterable[Stored]) -> dict[int, int]:
-        """Held rows by segment; segments without any are left out."""
+        """Held rows by segment; segments without held rows are omitted."""
         if not self.ids:
             return {}
         condition = await resolved(connection, self.condition)

@@ -1,4 +1,4 @@
-"""Filters against stored segments: conditions for a leaf, and counting what matches."""
+"""Filters against stored segments: conditions for one leaf, and counts of matching rows."""
 
 from dataclasses import dataclass
 
@@ -17,23 +17,23 @@ from storage.segments.zone_maps import leaf_of
 
 @dataclass(frozen=True, slots=True)
 class Catalogued:
-    """The catalogue's rows of now, by number; filters are narrowed by them."""
+    """The current catalogue rows by number; they narrow filters."""
 
     by_number: dict[int, Segment]
 
     @classmethod
     async def read(cls, connection: Connection) -> "Catalogued":
-        """As of now."""
+        """Read the catalogue."""
         rows = await connection.fetch(statement("catalogue"))
         return cls({row["number"]: Segment(**row) for row in rows})
 
     def narrowed(self, condition: Filter, segment: int) -> Filter:
-        """What is left of the filter in a segment."""
+        """The filter reduced to what can match in a segment."""
         return narrow(condition, leaf_of(self.by_number[segment]))
 
 
 async def resolved(connection: Connection, condition: Filter) -> Filter:
-    """The filter with the streams of today in place of resources."""
+    """The filter with resources replaced by their current streams."""
     return await resolve(Session(connection, LONG_S), condition)
 
 
@@ -46,7 +46,7 @@ def selection(condition: Filter) -> Selection:
 async def count_in(
     connection: Connection, catalogued: Catalogued, condition: Filter, segment: int
 ) -> int:
-    """Rows of a segment that a resolved filter selects."""
+    """Number of rows in a segment that match a resolved filter."""
     left = catalogued.narrowed(condition, segment)
     if left == NOTHING:
         return 0

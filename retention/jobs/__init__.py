@@ -1,4 +1,4 @@
 """RQ: the queue, the schedule, the worker, and the maintenance job.
 
-In: names of jobs from Redis. Out: one run at a time. Imports everything in retention.
+In: job names from Redis. Out: one run at a time. May import all of retention.
 """

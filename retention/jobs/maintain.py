@@ -1,7 +1,6 @@
-"""What is done every half minute: finish what was begun or asked for, seal, and catch up.
+"""Maintenance, every 30 s: confirmed purges, missed or stopped expiry, size limit, sealing.
 
-Each part is short when there is nothing to do, takes its own lock, and a failure of one does not
-keep the others from their work.
+Each part takes its own lock and returns quickly when there is nothing to do.
 """
 
 import logging
@@ -11,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from config.settings import Settings
 from retention.expiry.limit import enforce_size_limit
 from retention.expiry.run import expire
-from retention.purging.execution import carry_out_confirmed
+from retention.purging.execution import run_confirmed_purges
 from retention.safety.clock import observe
-from retention.segments.runs import Report
+from retention.segments.runs import CATCH_UP, RETRY, Report
 from retention.segments.seal import Sealed, seal_all
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
@@ -21,25 +20,25 @@ from storage.database.statements import statement
 _log = logging.getLogger(__name__)
 
 MISSED_AFTER = timedelta(hours=25)
-"""An expiry that is this late was missed: the machine was off at its time, or the queue was."""
+"""An expiry this late was missed, for instance because the machine or the queue was down."""
 UNFINISHED_AFTER = timedelta(minutes=10)
-"""A run that stopped because somebody was in the way is tried again after this."""
+"""A run that stopped because of a conflicting transaction is retried after this."""
 
 
 @dataclass(slots=True)
 class MaintenanceResult:
-    """What was done."""
+    """What one maintenance run did."""
 
     sealed: Sealed = field(default_factory=Sealed)
     runs: list[Report] = field(default_factory=list)
 
 
-async def tend(dsn: str, settings: Settings) -> MaintenanceResult:
-    """One round."""
+async def maintain(dsn: str, settings: Settings) -> MaintenanceResult:
+    """Run maintenance once."""
     done = MaintenanceResult()
-    for purge in await carry_out_confirmed(dsn, settings):
+    for purge in await run_confirmed_purges(dsn, settings):
         done.runs.append(purge)
-    reason = await _expiry_is_wanted(dsn)
+    reason = await _expiry_trigger(dsn)
     if reason:
         done.runs.append(await expire(dsn, settings, trigger=reason))
     limited = await enforce_size_limit(dsn, settings)
@@ -49,8 +48,8 @@ async def tend(dsn: str, settings: Settings) -> MaintenanceResult:
     return done
 
 
-async def _expiry_is_wanted(dsn: str) -> str:
-    """Why an expiry is run besides its time of day; empty: it is not. Looks at the clock, too."""
+async def _expiry_trigger(dsn: str) -> str:
+    """Why to run an extra expiry; empty: no need. Also records a clock observation."""
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
     try:
         await observe(connection)
@@ -59,7 +58,7 @@ async def _expiry_is_wanted(dsn: str) -> str:
         await connection.close()
     now = datetime.now(UTC)
     if row is None or now - row["began_at"] > MISSED_AFTER:
-        return "catching up"
+        return CATCH_UP
     if row["outcome"] == "stopped" and now - row["began_at"] > UNFINISHED_AFTER:
-        return "going on"
+        return RETRY
     return ""

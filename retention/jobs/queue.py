@@ -1,8 +1,8 @@
 """The queue between scheduler and worker: JSON instead of pickle, and a closed list of jobs.
 
-Whoever can write to Redis puts jobs into the queue, so a job may only name one of TASKS: no
-arguments, no callbacks, no webhooks, nothing that would be imported by a name from Redis. Redis
-itself is on a private socket or behind a password besides.
+Anyone who can write to Redis can enqueue jobs, so a job may only name one of TASKS: no arguments,
+no callbacks, no webhooks, no imports by a name read from Redis. In addition, Redis is on a private
+socket or behind a password.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ DAY_S = 86400
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something that is done again and again."""
+    """A recurring job."""
 
     name: str
     function: str
-    """Where a worker finds it; the names live in Redis, so they are those of the installed box."""
+    """Import path for the worker; stored in Redis, so it must stay the same across releases."""
     every_s: int | None
     """Interval; None: once a day at retention.at."""
     timeout_s: int
@@ -43,22 +43,22 @@ _FUNCTIONS = frozenset(task.function for task in TASKS.values())
 
 
 class JobRefused(Exception):
-    """A job in the queue is not one of ours."""
+    """A job in the queue is not on the list of tasks."""
 
 
 class TaskJob(Job):
-    """A job of the closed list, as JSON, whatever a library passes along."""
+    """A job of the closed list; always JSON, whatever serializer a library passes."""
 
     def __init__(
         self,
         id: str | None = None,  # noqa: A002 - the library's name
         connection: Any = None,
-        serializer: object = None,  # noqa: ARG002 - rq-scheduler knows of none: it means pickle
+        serializer: object = None,  # noqa: ARG002 - rq-scheduler passes none, which means pickle
     ) -> None:
         super().__init__(id, connection=connection, serializer=JSONSerializer)
 
     def restore(self, raw_data: Any) -> None:
-        """Read it from Redis; what it would call back is not even looked at."""
+        """Load it from Redis, ignoring callbacks and webhooks."""
         forbidden = ("success_callback_name", "failure_callback_name", "stopped_callback_name")
         allowed = {
             name: value
@@ -71,20 +71,20 @@ class TaskJob(Job):
     def func(self) -> Callable[[], object]:
         """The function of the task. Raises JobRefused for anything else."""
         if self.func_name not in _FUNCTIONS or self.instance or self.args or self.kwargs:
-            raise JobRefused(f"job {self.id} is none of {', '.join(sorted(_FUNCTIONS))}")
+            raise JobRefused(f"job {self.id} is not one of {', '.join(sorted(_FUNCTIONS))}")
         function: Callable[[], object] = super().func
         return function
 
 
 def queue_of(connection: "redis.Redis") -> Queue:
-    """The queue as both sides see it."""
+    """The queue, for scheduler and worker alike."""
     return Queue(QUEUE, connection=connection, job_class=TaskJob, serializer=JSONSerializer)
 
 
 def put(connection: "redis.Redis", task: Task, mark: str) -> bool:
-    """Queue a task for the occasion `mark`, once, whoever asks how often; whether it was put.
+    """Queue a task once per `mark`; False if it was already queued for it.
 
-    Nothing is put while the same task waits already: what it would do is done by that one.
+    A task is not queued while the same task is already waiting.
     """
     job_id = f"{task.name}-{mark}"
     queue = queue_of(connection)

@@ -1,10 +1,10 @@
-"""When each task is due: rq-scheduler with its habits tamed.
+"""When each task is due: rq-scheduler with fixed entries and UTC times.
 
-Entries have fixed ids and are there again at every start and every round, so a lost one (a crash
-between its removal and its return, a flushed Redis) is back within one interval. What is put into
-the queue is a job of its own, named after its time, so that two schedulers put it once and an
-entry never dies with the result of a job. Its cron strings, which it reads in the process's time
-zone whatever it is told, are not used: times of day are ours, in UTC.
+Entries have fixed ids and are restored at every start and in every round, so a lost one (a crash
+between removal and re-insertion, a flushed Redis) is back within one interval. Each queued job has
+its own id, derived from its due time, so two schedulers queue it only once and an entry never
+expires with a job's result. rq-scheduler's cron strings are not used, because it always reads them
+in the process's time zone; times of day are computed here, in UTC.
 """
 
 import logging
@@ -19,13 +19,13 @@ from config.settings import RetentionSettings
 from retention.jobs.queue import QUEUE, TASKS, Task, TaskJob, put, queue_of
 
 ROUND_S = 10
-"""Pause between looks; a scheduler that died is followed by another one after this and 10 s."""
+"""Interval between rounds; a standby takes over a dead scheduler after this plus 10 s."""
 
 _log = logging.getLogger(__name__)
 
 
 def next_time(task: Task, at: str, now: datetime) -> datetime:
-    """When a task is due after `now`; `at` is the time of day (UTC) of those that are daily.
+    """When a task is next due after `now`; `at` is the time of day (UTC) of daily tasks.
 
     >>> next_time(TASKS["prune"], "03:00", datetime(2026, 1, 1, 3, tzinfo=UTC)).isoformat()
     '2026-01-02T03:00:00+00:00'
@@ -38,7 +38,7 @@ def next_time(task: Task, at: str, now: datetime) -> datetime:
 
 
 class TaskScheduler(Scheduler):  # type: ignore[misc]
-    """Knows the closed list of tasks and nothing else; its keys are not those of other people's."""
+    """Schedules the closed list of tasks only, under Redis keys of its own."""
 
     scheduler_key = "opslog:scheduler"
     scheduler_lock_key = "opslog:scheduler:lock"
@@ -54,7 +54,7 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
         self._at = settings.at
 
     def register(self) -> None:
-        """Put every task's entry where it belongs, in the place of what was there."""
+        """Write every task's entry, and remove entries of unknown tasks."""
         for task in TASKS.values():
             self._enter(task)
         for entry in self._entries():
@@ -62,7 +62,7 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
                 self.connection.zrem(self.scheduled_jobs_key, entry)
 
     def enqueue_jobs(self) -> object:
-        """One round: bring back what is missing, then queue what is due."""
+        """One round: restore missing entries, then queue due tasks."""
         known = self._entries()
         for name, task in TASKS.items():
             if name not in known or not TaskJob.exists(name, connection=self.connection):
@@ -70,7 +70,7 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
         return super().enqueue_jobs()
 
     def enqueue_job(self, job: Job) -> None:
-        """Queue a due task, and set its next time."""
+        """Queue a due task, and schedule its next run."""
         task = TASKS.get(job.id)
         if task is None:
             self.connection.zrem(self.scheduled_jobs_key, job.id)
@@ -83,7 +83,7 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
         self.connection.zadd(self.scheduled_jobs_key, {job.id: following.timestamp()})
 
     def get_queue_for_job(self, job: Job) -> object:  # noqa: ARG002 - the library's signature
-        """Ours: the library would import a class by a name that stands in Redis."""
+        """Our queue; the library would import a class by a name read from Redis."""
         return queue_of(self.connection)
 
     def _entries(self) -> set[str]:
@@ -92,7 +92,7 @@ class TaskScheduler(Scheduler):  # type: ignore[misc]
     def _enter(self, task: Task) -> None:
         now = datetime.now(UTC)
         first = now if task.every_s is not None else next_time(task, self._at, now)
-        # -1: an entry is no job that runs; it must not expire like one.
+        # -1: an entry never runs as a job, so it must not expire like one.
         self.schedule(
             first.replace(tzinfo=None),
             task.function,
@@ -109,7 +109,7 @@ def schedule(
     *,
     round_s: int = ROUND_S,
 ) -> None:
-    """Put tasks into the queue when their time comes, until SIGTERM."""
+    """Queue tasks when they are due, until SIGTERM."""
     scheduler = TaskScheduler(redis.Redis.from_url(redis_url), settings, round_s)
     scheduler.register()
     notify_ready()

@@ -1,4 +1,4 @@
-"""The RQ worker: carries out tasks in a process of their own, one at a time."""
+"""The RQ worker: runs tasks one at a time, each in its own process."""
 
 import signal
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from retention.jobs.queue import TaskJob, queue_of
 
 
 class TaskWorker(Worker):
-    """A worker whose jobs may be interrupted anywhere: on SIGTERM it does not wait for them."""
+    """A worker whose jobs can be interrupted at any point: SIGTERM does not wait for them."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """End the running job first: it cancels its statement, and the next run goes on there."""
+        """Stop the running job first: it cancels its statement, and the next run resumes."""
         if self.horse_pid:
             self.kill_horse(signal.Signals(signum))
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def procline(self, message: str) -> None:
-        """Keep the name that the process has (opslog/fork_server.py), for those who look for it."""
+        """Keep the process title set by opslog/fork_server.py, so that tools find the process."""
 
 
 def work(redis_url: str, notify_ready: Callable[[], None]) -> None:
-    """Carry out jobs until SIGTERM."""
+    """Run jobs until SIGTERM."""
     connection = redis.Redis.from_url(redis_url)
     worker = TaskWorker(
         [queue_of(connection)],

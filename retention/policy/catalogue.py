@@ -1,4 +1,4 @@
-"""What retention reads before it decides: segments, and the policies of their classes."""
+"""Inputs of a retention decision: segments, and the policies of their classes."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ async def stored_segments(connection: Connection) -> list[Stored]:
 
 
 async def retiring_segments(connection: Connection) -> list[Stored]:
-    """Those that a run has marked and not dropped yet: their records are still there."""
+    """Segments marked for removal but not dropped yet: their records still exist."""
     rows = await connection.fetch(statement("retiring_segments"))
     names = tuple(Stored.__slots__)
     return [
@@ -28,7 +28,7 @@ async def retiring_segments(connection: Connection) -> list[Stored]:
 
 
 async def recorded_policies(connection: Connection) -> list[Policy]:
-    """The rules that were in force when a run last looked."""
+    """The policies recorded by the last run."""
     rows = await connection.fetch(statement("recorded_policies"))
     return [Policy(row["class"], row["rule"], row["keep"], row["floor"]) for row in rows]
 
@@ -36,7 +36,7 @@ async def recorded_policies(connection: Connection) -> list[Policy]:
 async def policies_in_force(
     connection: Connection, settings: RetentionSettings, segments: list[Stored]
 ) -> dict[str, Policy]:
-    """The settings' policies, and the last ones of classes whose rule was removed."""
+    """The policies of the settings, plus the last known ones of classes whose rule was removed."""
     classes = {stored.class_name for stored in segments}
     return with_former(policies(settings), await recorded_policies(connection), classes)
 
@@ -44,7 +44,7 @@ async def policies_in_force(
 async def record_policies(
     connection: Connection, found: Mapping[str, Policy], *, trigger: str
 ) -> list[str]:
-    """Remember what is in force, and tell the ledger what has changed; the classes that have."""
+    """Store the policies in force, and enter changes in the ledger; returns changed classes."""
     changed = []
     async with connection.transaction():
         for policy in found.values():
@@ -62,7 +62,7 @@ async def record_policies(
 
 
 def policies_as_json(found: Mapping[str, Policy]) -> dict[str, dict[str, str]]:
-    """Class to rule, keep and floor, in words."""
+    """Class to rule, keep and floor, as text."""
     return {
         name: {
             "rule": policy.rule,

@@ -1,7 +1,7 @@
-"""Policies, segments and holds -> what goes now, what later, and what holds keep. Pure.
+"""Policies, segments and holds -> what expires now, what later, and what holds keep. Pure.
 
-Retention counts from arrival: a segment goes when the newest of its records is older than its
-class is kept. A segment with held records goes as well, after those were carried over.
+Age counts from arrival: a segment is due when its newest record is older than its class's
+retention period. Held records of a due segment are carried over before it is dropped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ FINAL_STATES = ("closed", "sealed", "cold")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a decision needs to know of one segment."""
+    """The facts about one segment that a decision needs."""
 
     segment: int
     class_name: str
@@ -25,30 +25,30 @@ class Stored:
     size: int
     """COPY bytes."""
     disk_bytes: int | None
-    """With indexes; known of sealed ones."""
+    """Including indexes; known for sealed segments only."""
     oldest: datetime | None
     """First arrival."""
     newest: datetime | None
-    """Last arrival; None: it never had a record."""
+    """Last arrival; None: no records."""
     closed_at: datetime | None
     digest: bytes | None = None
     is_hold: bool = False
-    """It has only records that were due, and that holds kept."""
+    """It contains only expired records that are under a hold."""
 
 
 class Action(StrEnum):
-    """What becomes of a segment that is due."""
+    """What happens to a due segment."""
 
     DROP = "drop"
     CARRY = "carry"
-    """Held records go to a segment of their own, then it is dropped."""
+    """Held records are copied to a new segment, then it is dropped."""
     KEEP = "keep"
     """All of its records are held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One segment and its end."""
+    """The action for one segment."""
 
     stored: Stored
     rule: str
@@ -59,30 +59,30 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run at `now` does, and what comes after it."""
+    """What a run at `now` does, and what becomes due later."""
 
     now: datetime
     steps: tuple[Step, ...]
-    """Due, those longest due first."""
+    """Due, longest overdue first."""
     later: tuple[Step, ...]
-    """Not due yet, in order of their time."""
+    """Not due yet, by due date."""
     without_policy: tuple[str, ...]
-    """Classes with records that no rule speaks of; nothing of them goes."""
+    """Classes with records that no rule covers; they are kept for ever."""
 
     @property
-    def going(self) -> tuple[Step, ...]:
-        """The steps that take something away."""
+    def removals(self) -> tuple[Step, ...]:
+        """The steps that remove records."""
         return tuple(step for step in self.steps if step.action is not Action.KEEP)
 
     @property
     def rows(self) -> int:
-        """Records that go."""
-        return sum(step.stored.rows - step.held_rows for step in self.going)
+        """Records to remove."""
+        return sum(step.stored.rows - step.held_rows for step in self.removals)
 
     @property
     def size(self) -> int:
-        """COPY bytes of the segments that go."""
-        return sum(step.stored.size for step in self.going)
+        """COPY bytes of the segments to remove."""
+        return sum(step.stored.size for step in self.removals)
 
 
 def make_plan(
@@ -91,7 +91,7 @@ def make_plan(
     held: Mapping[int, int],
     now: datetime,
 ) -> Plan:
-    """What is to be done. `held` says how many records of a due segment holds keep."""
+    """Make the plan. `held` is the number of held records per due segment."""
     due: list[Step] = []
     later: list[Step] = []
     unknown: set[str] = set()
@@ -109,7 +109,7 @@ def make_plan(
 
 def _step(stored: Stored, policy: Policy, held_rows: int) -> Step:
     end = stored.newest or stored.closed_at
-    assert end is not None, "a closed segment has a time of closing"
+    assert end is not None, "a closed segment has a closing time"
     due_at = policy.due_at(end) if stored.newest else end
     if held_rows == 0:
         action = Action.DROP
@@ -127,5 +127,5 @@ def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
 def due_segments(
     policies: Mapping[str, Policy], segments: Iterable[Stored], now: datetime
 ) -> list[Stored]:
-    """The segments that go at `now` where no hold keeps them: those to ask holds about."""
+    """The segments due at `now`, before holds are considered."""
     return [step.stored for step in make_plan(policies, segments, {}, now).steps]

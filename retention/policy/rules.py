@@ -1,4 +1,4 @@
-"""Settings -> how long each class is kept, and from when on its segments may go. Pure."""
+"""Settings -> how long each class is kept, and its minimum age. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ NO_FLOOR = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for one retention class."""
+    """The policy of one retention class."""
 
     class_name: str
     rule: str
-    """The rule's name; `default` where no rule says anything."""
+    """The rule's name; `default` without a rule."""
     keep: timedelta
     floor: timedelta = NO_FLOOR
     is_former: bool = False
-    """Its rule is not in the settings any more; what was last in force holds on."""
+    """Its rule was removed from the settings; the last policy in force still applies."""
 
     def due_at(self, newest: datetime) -> datetime:
-        """When a segment whose newest record arrived then may go."""
+        """When a segment expires whose newest record arrived at `newest`."""
         return newest + self.keep
 
 
 def policies(settings: RetentionSettings) -> dict[str, Policy]:
-    """Class to policy, for every class that these settings know."""
+    """Class to policy, for every class in these settings."""
     found = {
         name: Policy(name, DEFAULT_RULE, keep, _least(name)) for name, keep in DEFAULT_KEEP.items()
     }
-    for rule in reversed(settings.rules):  # the first rule decides, so it comes last
+    for rule in reversed(settings.rules):  # the first rule wins, so it is applied last
         for name in rule.classes:
             found[name] = Policy(name, rule.name, rule.keep, max(rule.floor, _least(name)))
     return found
@@ -46,9 +46,9 @@ def _least(class_name: str) -> timedelta:
 def with_former(
     current: Mapping[str, Policy], recorded: Iterable[Policy], classes: Iterable[str]
 ) -> dict[str, Policy]:
-    """The policies of all `classes` that have records: a removed rule holds on for its own.
+    """The policies of all `classes` that have records, including those of removed rules.
 
-    A class that nobody remembers is left out, and nothing of it ever goes.
+    A class without any known policy is omitted, and its records are kept for ever.
     """
     known = {policy.class_name: policy for policy in recorded}
     found = dict(current)
@@ -60,5 +60,5 @@ def with_former(
 
 
 def longest_keep(found: Mapping[str, Policy]) -> timedelta:
-    """Of all classes."""
+    """The longest retention period of all classes."""
     return max(policy.keep for policy in found.values())

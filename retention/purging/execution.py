@@ -1,7 +1,7 @@
-"""Carries out a purge that was confirmed: every segment with such records is written anew.
+"""Executes confirmed purges: every segment with matching records is rewritten without them.
 
-Killed anywhere, the next round goes on: a segment that was written anew has none of them left, and
-one that was not is looked through again.
+An interrupted purge is resumed by the next run: rewritten segments have no matching records left,
+the others are scanned again.
 """
 
 import logging
@@ -28,18 +28,18 @@ from storage.filtering.filter_json import load
 from storage.filtering.filters import Filter
 from storage.ledger.entries import enter
 from storage.segments.dropping import TablesBusy
-from storage.segments.rewriting import Copy, ContentMismatch, switch
+from storage.segments.rewriting import ContentMismatch, Copy, switch
 from storage.segments.rollover import open_segment
 
 _log = logging.getLogger(__name__)
 
 _LONGEST_REMOVED = 20_000
-"""Removed rows that the ledger names one by one; beyond it, it names what is kept."""
+"""Up to this many removed rows are listed in the ledger; above it, the kept ones are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A purge that was confirmed."""
+class ConfirmedPurge:
+    """A confirmed purge."""
 
     purge_id: int
     condition: Filter
@@ -48,8 +48,8 @@ class Order:
     confirmed_by: str
 
 
-async def carry_out_confirmed(dsn: str, settings: Settings) -> list[Report]:
-    """Do every purge that was confirmed and is not done yet."""
+async def run_confirmed_purges(dsn: str, settings: Settings) -> list[Report]:
+    """Run every confirmed purge that is not finished yet."""
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-retention")
     try:
         waiting = await connection.fetch(statement("confirmed_purges"))
@@ -59,29 +59,27 @@ async def carry_out_confirmed(dsn: str, settings: Settings) -> list[Report]:
             if not is_ours:
                 return []
             waiting = await connection.fetch(statement("confirmed_purges"))
-            return [
-                await _Purging(connection, settings, _order(row)).carry_out() for row in waiting
-            ]
+            return [await _PurgeRun(connection, settings, _confirmed(row)).run() for row in waiting]
     finally:
         await connection.close()
 
 
-def _order(row: "asyncpg.Record") -> Order:
-    return Order(
+def _confirmed(row: "asyncpg.Record") -> ConfirmedPurge:
+    return ConfirmedPurge(
         row["purge_id"], load(row["filter"]), row["why"], row["requested_at"], row["confirmed_by"]
     )
 
 
-class _Purging:
-    """One purge on its way."""
+class _PurgeRun:
+    """One purge being executed."""
 
-    def __init__(self, connection: Connection, settings: Settings, order: Order) -> None:
+    def __init__(self, connection: Connection, settings: Settings, order: ConfirmedPurge) -> None:
         self._connection = connection
         self._settings = settings
         self._order = order
 
-    async def carry_out(self) -> Report:
-        """All of it, or what others do not stand in the way of."""
+    async def run(self) -> Report:
+        """Purge all segments; those that are busy are left for the next run."""
         connection, order = self._connection, self._order
         await self._close_open()
         known = await newest_hold(connection)
@@ -110,10 +108,10 @@ class _Purging:
         )
 
     async def _close_open(self) -> None:
-        """Roll over what is still filled and has such records: closed leaves are written anew."""
+        """Roll over open segments with matching records: only closed ones can be rewritten."""
         connection, scope = self._connection, await self._scope()
         for stored in scope.segments:
-            if stored.state == "open" and (await scope.count(connection, stored))["going"]:
+            if stored.state == "open" and (await scope.count(connection, stored))["purgeable"]:
                 number = await open_segment(connection, stored.class_name)
                 if number == stored.segment:
                     await connection.execute(statement("roll_segment"), stored.class_name, number)
@@ -123,7 +121,7 @@ class _Purging:
         self, run: Run, scope: Scope, stored: Stored, deadline_s: float, known: int
     ) -> None:
         connection = self._connection
-        if not (await scope.count(connection, stored))["going"]:
+        if not (await scope.count(connection, stored))["purgeable"]:
             return
         made, is_finished = await prepare_copy(
             connection, self._settings, [stored], scope.keeping(stored)
@@ -131,7 +129,7 @@ class _Purging:
 
         async def record_change() -> None:
             await refuse_newer(connection, known)
-            await self._say(run, stored, made)
+            await self._record(run, stored, made)
 
         await switch(
             connection,
@@ -143,8 +141,8 @@ class _Purging:
         )
         await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
 
-    async def _say(self, run: Run, stored: Stored, made: Copy) -> None:
-        """In the transaction of the switch."""
+    async def _record(self, run: Run, stored: Stored, made: Copy) -> None:
+        """Enter the result in the ledger and the run, in the transaction of the switch."""
         connection, order = self._connection, self._order
         gone = sum(part.rows for part in made.before.values()) - made.rows
         size = sum(part.size for part in made.before.values()) - made.size

@@ -1,10 +1,10 @@
-"""Purge: records that a filter selects are removed before their time, in two steps.
+"""Purge: removes the records that match a filter early, in two steps.
 
-    ask       counts what would go and gives a token good for ten minutes; nothing is touched
-    confirm   with the token; from then on it is done, whatever is killed in between (purging.py)
+    request   counts the records and issues a token valid for ten minutes; changes nothing
+    confirm   with the token; from then on it is executed, even after a crash (execution.py)
 
-Held and audit records never go, nor those within the floor of their class, nor any that arrived
-after it was asked for. Whose it was, why, and the hashes of what went are in the ledger.
+Never purged: held records, audit records, records younger than the minimum age of their class, and
+records that arrived after the request. The ledger has who, why, and the hashes of removed rows.
 """
 
 import hashlib
@@ -28,21 +28,21 @@ TOKEN_LIFE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a purge would do."""
+    """The effect of a purge."""
 
     rows: int
     size: int
-    """COPY bytes, by the mean of each segment."""
+    """COPY bytes, estimated from the mean of each segment."""
     segments: int
     held_rows: int
-    """Selected, and kept by a legal hold."""
+    """Matching, and kept by a legal hold."""
     protected_rows: int
-    """Selected, and younger than the floor of their class."""
+    """Matching, and younger than the minimum age of their class."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgePreview:
-    """A purge that waits for its confirmation."""
+    """A purge that awaits confirmation."""
 
     purge_id: int
     token: str
@@ -52,7 +52,7 @@ class PurgePreview:
 
 @dataclass(frozen=True, slots=True)
 class PurgeRequest:
-    """What somebody wants gone."""
+    """The records to purge, and why."""
 
     filter: Filter
     shown: str
@@ -63,29 +63,31 @@ class PurgeRequest:
 async def estimate(
     connection: Connection, settings: Settings, condition: Filter, requested_at: datetime
 ) -> Estimate:
-    """Count what would go. Any role; reads every segment that the catalogue cannot rule out.
+    """Count the effect. Any role; reads every segment that the catalogue cannot rule out.
 
     Raises:
         NothingSelected: the filter is empty.
     """
     if condition in {EVERYTHING, NOTHING}:
-        raise NothingSelected("a purge needs a filter; everything or nothing is none", where="q")
+        raise NothingSelected(
+            "a purge needs a filter that matches some records, not all or none", where="q"
+        )
     scope = await Scope.read(connection, settings, condition, requested_at)
     rows = size = segments = on_hold = protected = 0
     for stored in scope.segments:
         counts = await scope.count(connection, stored)
-        rows += counts["going"]
-        size += round(stored.size / stored.rows * counts["going"]) if stored.rows else 0
-        segments += counts["going"] > 0
+        rows += counts["purgeable"]
+        size += round(stored.size / stored.rows * counts["purgeable"]) if stored.rows else 0
+        segments += counts["purgeable"] > 0
         on_hold += counts["held"]
-        protected += counts["matching"] - counts["held"] - counts["going"]
+        protected += counts["matching"] - counts["held"] - counts["purgeable"]
     return Estimate(rows, size, segments, on_hold, protected)
 
 
 async def request_purge(
     reader: Connection, writer: Connection, settings: Settings, request: PurgeRequest
 ) -> PurgePreview:
-    """The first step: what would go, and the token that does it. Raises NothingSelected."""
+    """First step: count the effect and issue the token. Raises NothingSelected."""
     requested_at = datetime.now(UTC)
     found = await estimate(reader, settings, request.filter, requested_at)
     token = secrets.token_urlsafe(32)
@@ -105,20 +107,20 @@ async def request_purge(
 
 
 async def confirm(writer: Connection, condition: Filter, token: str, *, by: str) -> int:
-    """The second step: the number of the purge, which is done from now on.
+    """Second step: confirm the purge; returns its number.
 
     Raises:
-        PurgeTokenInvalid: unknown, used, too old, or given for another filter.
+        PurgeTokenInvalid: unknown, used, expired, or issued for another filter.
     """
     try:
         purge_id: int | None = await writer.fetchval(
             statement("confirm_purge"), _hash(token), dump(condition), by
         )
     except asyncpg.UniqueViolationError as error:
-        raise PurgeTokenInvalid("this purge was confirmed before", where="token") from error
+        raise PurgeTokenInvalid("this purge was already confirmed", where="token") from error
     if purge_id is None:
         raise PurgeTokenInvalid(
-            "the token is unknown, older than ten minutes, or was given for another filter",
+            "the token is unknown, older than ten minutes, or was issued for another filter",
             where="token",
         )
     return purge_id
@@ -126,7 +128,7 @@ async def confirm(writer: Connection, condition: Filter, token: str, *, by: str)
 
 @dataclass(frozen=True, slots=True)
 class PurgeState:
-    """How far a purge has come."""
+    """Progress of a purge."""
 
     purge_id: int
     shown: str
@@ -140,15 +142,15 @@ class PurgeState:
     size: int
     """Their COPY bytes."""
     segments: int
-    """Written anew so far."""
+    """Rewritten so far."""
     held_rows: int
-    """As the first step counted them."""
+    """As counted by the first step."""
     protected_rows: int
-    """Likewise."""
+    """As counted by the first step."""
 
 
 async def state_of(connection: Connection, purge_id: int) -> PurgeState | None:
-    """How far it has come; None: there is none of this number."""
+    """Progress of a purge; None: no purge has this number."""
     row = await connection.fetchrow(statement("purge_state"), purge_id)
     return PurgeState(**row) if row else None
 

@@ -1,4 +1,4 @@
-"""What a purge means in the segments of now: which rows go, which are held or too young."""
+"""The scope of a purge in the stored segments: rows to remove, held rows, protected rows."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from storage.segments.rewriting import Selection
 
 
 class Scope:
-    """A purge against the segments of now."""
+    """A purge applied to the current segments."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Scope:
     async def read(
         cls, connection: Connection, settings: Settings, condition: Filter, requested_at: datetime
     ) -> "Scope":
-        """As it is now; segments without such records are left out as far as can be told."""
+        """Read the current state; segments that cannot have matching records are omitted."""
         segments = await stored_segments(connection)
         holds = await Holds.active(connection)
         scope = cls(
@@ -62,16 +62,16 @@ class Scope:
         return self._catalogued.narrowed(self._condition, stored.segment)
 
     def matching(self, stored: Stored, arguments: Arguments) -> str:
-        """The records that were meant."""
+        """Condition: matching records."""
         requested_at = arguments.add(self._asked_at, "timestamptz")
-        # Audit records lie in a class of their own; should one lie elsewhere, it stays as well.
+        # Audit records have their own class; one stored elsewhere is kept as well.
         return (
             f"({condition_of(self._narrowed(stored), arguments)})"
             f" AND received_at <= {requested_at} AND kind <> 'a'"
         )
 
-    def going(self, stored: Stored, arguments: Arguments) -> str:
-        """… that are neither held nor within the floor."""
+    def purgeable(self, stored: Stored, arguments: Arguments) -> str:
+        """Condition: matching records that are neither held nor below the minimum age."""
         policy = self._policies.get(stored.class_name)
         oldest = self._asked_at - (policy.floor if policy else NO_FLOOR)
         return (
@@ -81,20 +81,20 @@ class Scope:
         )
 
     async def count(self, connection: Connection, stored: Stored) -> "asyncpg.Record":
-        """Rows: matching, held, going."""
+        """Rows: matching, held, purgeable."""
         arguments = Arguments()
         text = leaf_statement(
             "count_purge",
             stored.segment,
             MATCHING=self.matching(stored, arguments),
             ONHOLD=condition_of(self.holds.condition, arguments),
-            GOING=self.going(stored, arguments),
+            PURGEABLE=self.purgeable(stored, arguments),
         )
         row = await connection.fetchrow(text, *arguments.values(), timeout=LONG_S)
         assert row is not None
         return row
 
     def keeping(self, stored: Stored) -> Selection:
-        """The rows of a segment that stay."""
+        """The rows of a segment to keep."""
         arguments = Arguments()
-        return Selection(f"({self.going(stored, arguments)}) IS NOT TRUE", arguments.values())
+        return Selection(f"({self.purgeable(stored, arguments)}) IS NOT TRUE", arguments.values())

@@ -1,4 +1,4 @@
-"""Retention for people: forecast, history, status, metrics. Only reads.
+"""Reports on retention: forecast, history, status, metrics. Read-only.
 
-In: the catalogue and the record of runs. Out: what is due, what was done, what is late.
+In: the catalogue and the record of runs. Out: what is due, what was done, what is overdue.
 """

@@ -1,4 +1,4 @@
-"""What goes, and when: the plan as people ask for it, before anything happens."""
+"""Forecast: what the next run would remove, and which policies have changed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from storage.database.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A class whose policy differs from the one of the last run."""
+    """A class whose policy has changed since the last run."""
 
     now: Policy
     before: Policy
@@ -22,14 +22,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A plan by the settings at hand, and what about them is new."""
+    """The plan under the current settings, and the changed policies."""
 
     plan: Plan
     changes: tuple[Change, ...]
 
 
 async def forecast(connection: Connection, settings: Settings, now: datetime) -> Forecast:
-    """What a run at `now` would do by these settings; any role, changes nothing."""
+    """What a run at `now` would do with these settings; any role, changes nothing."""
     found = await policies_in_force(
         connection, settings.retention, await stored_segments(connection)
     )

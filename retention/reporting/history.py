@@ -1,11 +1,15 @@
-"""What retention did: runs, newest first, and what each did to which segment."""
+"""History of retention: runs, newest first, with their steps per segment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from retention.segments.runs import CATCH_UP, RETRY
 from storage.database.connection import Connection
 from storage.database.statements import statement
+
+_TRIGGERS = {CATCH_UP: "catch-up", RETRY: "retry"}
+"""Stored value to the one that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class RunStep:
     rows: int
     size: int
     root: bytes | None
-    """Merkle root over the segment as it was; None: it had no rows, or could not be read."""
+    """Merkle root over the segment before the step; None: it had no rows or was unreadable."""
     to_segment: int | None
     kept_rows: int
     newest: datetime | None
@@ -35,6 +39,7 @@ class PastRun:
     kind: str
     """expire, limit, merge or purge."""
     trigger: str
+    """What started it: schedule, catch-up, retry, a rule, or a user."""
     began_at: datetime
     ended_at: datetime | None
     outcome: str
@@ -52,7 +57,13 @@ async def runs(
     """Runs, newest first, those with a number below `before`, with their steps."""
     rows = await connection.fetch(statement("runs"), most, before)
     steps = await _steps(connection, [row["run_id"] for row in rows])
-    return [PastRun(**row, steps=tuple(steps.get(row["run_id"], ()))) for row in rows]
+    return [
+        PastRun(
+            **{**row, "trigger": _TRIGGERS.get(row["trigger"], row["trigger"])},
+            steps=tuple(steps.get(row["run_id"], ())),
+        )
+        for row in rows
+    ]
 
 
 async def _steps(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[RunStep]]:

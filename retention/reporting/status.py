@@ -1,4 +1,4 @@
-"""How it stands: the oldest record of each class against its policy, and what is not sealed."""
+"""Status: the oldest record of each class against its policy, and the sealing backlog."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 
 from config.settings import Settings
 from retention.expiry.limit import excess_problem
-from retention.policy.catalogue import retiring_segments, policies_in_force, stored_segments
+from retention.policy.catalogue import policies_in_force, retiring_segments, stored_segments
 from retention.policy.plan import Stored
 from retention.policy.rules import Policy
 from storage.database.connection import Connection
 from storage.database.statements import statement
 
 ONE_RUN = timedelta(days=1, hours=1)
-"""From one run of the job to the end of the next."""
+"""Longest time from the start of one run to the end of the next."""
 _MS_PER_ROW = 0.04
-"""Until something was sealed here: 40 us a row, as measured on two shared cores."""
+"""Before the first sealing: 40 us a row, as measured on two shared cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,71 +24,71 @@ class ClassStatus:
 
     class_name: str
     policy: Policy | None
-    """None: no rule speaks of it, so nothing of it goes."""
+    """None: no rule covers it, so its records are kept for ever."""
     segments: int
     rows: int
     size: int
     """COPY bytes."""
     disk_bytes: int | None
-    """Of its sealed segments."""
+    """Disk space of its sealed segments."""
     held_segments: int
-    """Segments that have only records which were due and which holds keep."""
+    """Segments with only expired records that are under a hold."""
     oldest: datetime | None
-    """First arrival that is still there, held ones apart."""
+    """Oldest arrival still stored, without held records."""
     due_at: datetime | None
-    """When the oldest segment goes."""
+    """When the oldest segment expires."""
     overdue: timedelta
-    """How much later it is than a segment's age limit and one run allow; else 0."""
+    """Delay beyond the segment age limit and one run; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits to be sealed."""
+    """The sealing backlog."""
 
     segments: int
     rows: int
     seconds: float
-    """Until it is cleared, at the pace of late."""
+    """Estimated time to clear it, at the recent rate."""
     unfinished: int
     """Sealed, but not frozen or constrained yet."""
     damaged: int
-    """Segments whose rows are not what was received."""
+    """Segments whose rows differ from what was received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All of it."""
+    """Status of all classes."""
 
     now: datetime
     classes: tuple[ClassStatus, ...]
     backlog: Backlog
     last_run: datetime | None
-    """The last expiry that ended well."""
+    """Start of the last successful expiry."""
     size_problem: str = ""
-    """The store is too large and stays so; empty: it is not."""
+    """The store stays above its size limit; empty: it does not."""
 
     @property
     def problems(self) -> list[str]:
-        """What somebody should look into, for /readyz."""
+        """Problems that need attention, for /readyz."""
         found = [
             f"class {each.class_name}: records are {_hours(each.overdue)} overdue"
             for each in self.classes
             if each.overdue
         ]
         found += [
-            f"no retention rule speaks of class {each.class_name}: it grows for ever"
+            f"no retention rule covers class {each.class_name}: it grows without limit"
             for each in self.classes
             if each.policy is None
         ]
         if self.size_problem:
             found.append(self.size_problem)
         if self.backlog.damaged:
-            found.append(f"{self.backlog.damaged} segments are not what was received")
+            found.append(f"{self.backlog.damaged} segments differ from what was received")
         return found
 
 
 async def status_of(connection: Connection, settings: Settings, now: datetime) -> Status:
-    """How it stands; any role."""
+    """Read the status; any role."""
     segments = await stored_segments(connection) + await retiring_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
     late = timedelta(seconds=settings.storage.segment_age_s) + ONE_RUN
@@ -105,7 +105,7 @@ async def status_of(connection: Connection, settings: Settings, now: datetime) -
 def class_status(
     policies: Mapping[str, Policy], segments: Iterable[Stored], now: datetime, late: timedelta
 ) -> Iterable[ClassStatus]:
-    """One line a class that has a policy or records. Pure."""
+    """One status per class that has a policy or records. Pure."""
     by_class: dict[str, list[Stored]] = {name: [] for name in policies}
     for stored in segments:
         by_class.setdefault(stored.class_name, []).append(stored)
@@ -139,7 +139,7 @@ def _one(
 
 
 async def backlog_of(connection: Connection) -> Backlog:
-    """What waits to be sealed."""
+    """The sealing backlog."""
     row = await connection.fetchrow(statement("seal_backlog"))
     assert row is not None
     seconds = row["rows"] * (row["ms_per_row"] or _MS_PER_ROW) / 1000

@@ -1,4 +1,4 @@
-"""Whether a job may run at all: the clock, advisory locks, the load of ingest.
+"""Conditions for running a job: a trusted clock, advisory locks, the ingest load.
 
 Imports nothing of retention.
 """

@@ -1,4 +1,4 @@
-"""How busy ingest is, and standing back for it."""
+"""Ingest load, and yielding to it."""
 
 import asyncio
 import os
@@ -9,14 +9,14 @@ from storage.database.connection import Connection
 from storage.database.statements import statement
 
 SAMPLE_S = 1.0
-"""PostgreSQL's counters follow within a second."""
+"""PostgreSQL's counters lag by up to a second."""
 LONGEST_WAIT_S = 900.0
-"""A load that never ends must not keep sealing from ever going on."""
+"""Continuous load must not block sealing for ever."""
 _NICENESS = 10
 
 
 class Load:
-    """How many rows come in a second."""
+    """The ingest rate."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -25,10 +25,9 @@ class Load:
         self._rate = 0.0
 
     async def rate(self) -> float:
-        """Rows a second since the last look, which was a second ago at least.
+        """Rows per second since the last sample, which is at least a second old.
 
-        Who asks again sooner is told what the last look has found; only the very first one takes
-        the second that it needs.
+        A call within a second returns the last value; only the very first call waits a second.
         """
         if self._at_s is None:
             self._inserted, self._at_s = await self._count(), time.monotonic()
@@ -47,7 +46,7 @@ class Load:
 
 
 class Yielding:
-    """Waits between the steps of a long job while more rows than `rows_per_s` come in."""
+    """Pauses a long job between steps while ingest exceeds `rows_per_s`."""
 
     def __init__(self, load: Load, rows_per_s: int) -> None:
         self._load = load
@@ -55,14 +54,14 @@ class Yielding:
         self._waited_s = 0.0
 
     async def __call__(self) -> None:
-        """Returns when ingest is quiet enough, or when this job has waited long enough in all."""
+        """Return when the load is low enough, or this job has waited its maximum in total."""
         while await self._load.rate() > self._limit and self._waited_s < LONGEST_WAIT_S:
             await asyncio.sleep(SAMPLE_S)
             self._waited_s += SAMPLE_S
 
 
 async def lower_priority(connection: Connection) -> bool:
-    """Give the session's server process a low priority, where it is ours and on this machine."""
+    """Lower the priority of the session's server process, if it is ours and on this machine."""
     pid: int = await connection.fetchval(
         "SELECT CASE WHEN inet_server_addr() IS NULL THEN pg_backend_pid() ELSE 0 END"
     )
@@ -71,7 +70,7 @@ async def lower_priority(connection: Connection) -> bool:
 
 def _renice(pid: int) -> bool:
     try:
-        # A container's PostgreSQL may count its processes otherwise than we do.
+        # A PostgreSQL in a container may have another PID namespace.
         if Path(f"/proc/{pid}/comm").read_text().strip() != "postgres":
             return False
         os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)

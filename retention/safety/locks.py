@@ -1,4 +1,4 @@
-"""Advisory locks of retention: one job at a time, whoever starts it, on whichever machine."""
+"""Advisory locks of retention: one job at a time across processes and machines."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from storage.database.statements import statement
 
 @asynccontextmanager
 async def held(connection: Connection, space: int, key: int = 0) -> AsyncIterator[bool]:
-    """Whether the lock was free; it is ours for the block then, and gone with the connection."""
+    """Try to take the lock for the block; yields whether that succeeded."""
     taken: bool = await connection.fetchval(statement("try_lock"), space, key)
     try:
         yield taken

@@ -1,5 +1,5 @@
 """Work on whole segments: seal, merge, carry over, retire, and the record of each run.
 
-In: segments of the catalogue. Out: the same rows in another form, or none.
+In: segments of the catalogue. Out: rewritten, sealed or dropped segments.
 Imports `holding` and below.
 """

@@ -1,7 +1,7 @@
-"""Merging: a quiet class rolls a small segment over each day; some of them become one.
+"""Merging: combines the small daily segments of a quiet class.
 
-Reading hundreds of nearly empty leaves costs more than their rows do. What is merged lies within a
-tenth of the time that its class is kept, so that nothing goes much later for it.
+Reading hundreds of nearly empty leaves costs more than reading their rows. A merged segment spans
+at most a tenth of its class's retention period, so records expire little later.
 """
 
 import logging
@@ -26,29 +26,29 @@ from storage.segments.rewriting import ContentMismatch, drop_orphans
 _log = logging.getLogger(__name__)
 
 LEAST = 4
-"""Fewer are not worth writing their rows again."""
+"""Fewer are not worth rewriting."""
 MOST = 40
-"""More leaves are not taken out of system_logs in one moment."""
+"""Most leaves to detach from system_logs at once."""
 SPAN = 10
-"""A merged segment spans at most this part of the time that its class is kept."""
+"""A merged segment spans at most one part in this many of its class's retention period."""
 
 
 async def merge_all(
     dsn: str, settings: Settings, *, trigger: str, longest_s: float = 1800.0
 ) -> Report:
-    """Merge what is worth it, group by group, for about `longest_s` at most."""
+    """Merge small segments, group by group, for about `longest_s` at most."""
     until_s = time.monotonic() + longest_s
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-merger")
     try:
         async with held(connection, RETENTION_SPACE) as is_ours:
             if not is_ours:
-                return Report("skipped", note="another job of retention is at work")
+                return Report("skipped", note="another retention job is running")
             await drop_orphans(connection)
             segments = await stored_segments(connection)
             found = await policies_in_force(connection, settings.retention, segments)
             planned = groups(segments, found, settings.storage.segment_rows)
             if not planned:
-                return Report("done", note="nothing is worth merging")
+                return Report("done", note="nothing to merge")
             run = await Run.begin(connection, "merge", trigger, found)
             notes, load = [], Load(connection)
             for group in planned:
@@ -73,7 +73,7 @@ async def merge_all(
 def groups(
     segments: Iterable[Stored], policies: Mapping[str, Policy], segment_rows: int
 ) -> list[list[Stored]]:
-    """Neighbours in time that are to become one, by class. Pure."""
+    """Groups of adjacent segments to merge, by class. Pure."""
     by_class: dict[tuple[str, bool], list[Stored]] = {}
     for stored in segments:
         if stored.state == "sealed" and stored.oldest and stored.class_name in policies:
@@ -108,6 +108,6 @@ def _fits(group: list[Stored], stored: Stored, longest: timedelta, segment_rows:
 
 
 def _is_worth_it(group: list[Stored]) -> bool:
-    """Enough of them, and none so large that the others would have it written for little."""
+    """Enough segments, and none so large that rewriting it would gain little."""
     largest = max((each.rows for each in group), default=0)
     return len(group) >= LEAST and sum(each.rows for each in group) >= 2 * largest

@@ -1,9 +1,10 @@
-"""Takes away what is marked, some leaves at a time.
+"""Drops marked segments, several leaves at a time.
 
-    detach   they leave system_logs beside readers and writers
-    drop     one transaction: DROP, entries of the ledger, counts, parts, the run's steps
+    detach   from system_logs, concurrently with readers and writers
+    drop     one transaction: DROP, ledger entries, counts, parts, the run's steps
 
-Killed anywhere, the next run goes on: what is marked goes, unless a hold wants it by then.
+An interrupted run is resumed by the next one: marked segments are dropped, unless a new hold
+matches them.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from storage.segments.read_back import read_back, root_of
 _log = logging.getLogger(__name__)
 
 _LARGE_BYTES = 64 * 2**20
-"""Of a segment, on the average."""
+"""Average segment size from which a second connection pays off."""
 _STORED = tuple(Stored.__slots__)
 
 
@@ -42,11 +43,11 @@ async def drop_retiring(
     rule: str = "",
     second: "Connection | None" = None,
 ) -> None:
-    """Take away what is marked, by this run or by one that was interrupted. Raises TablesBusy.
+    """Drop what this run or an interrupted one has marked. Raises TablesBusy.
 
-    `rule`: what it goes by, where that is not the policy of its class. With a `second` connection
-    some leaves leave system_logs while the files of others are deleted, which takes the longest
-    where they are large; small ones are gone sooner, and readers wait less, with one.
+    `rule`: the reason, if it is not the policy of the class. With a `second` connection some
+    leaves are detached while the files of others are deleted, which takes the longest for large
+    ones; with small ones, a single connection is faster and readers wait less.
     """
 
     def rule_of(class_name: str) -> str:
@@ -59,9 +60,9 @@ async def drop_retiring(
         rows = await connection.fetch(statement("retiring_segments"))
         is_large = sum(row["size"] for row in rows) > _LARGE_BYTES * len(rows)
         workers = [connection, second] if second is not None and is_large else [connection]
-        pieces = deque(_pieces(rows))
-        work = _Work(run, rule_of, pieces, deadline_s=deadline_s, known=known)
-        done = await asyncio.gather(*map(work.carry_out, workers), return_exceptions=True)
+        chunks = deque(_chunks(rows))
+        work = _Work(run, rule_of, chunks, deadline_s=deadline_s, known=known)
+        done = await asyncio.gather(*map(work.process, workers), return_exceptions=True)
         errors = [each for each in done if each is not None]
         if not errors:
             return
@@ -70,35 +71,35 @@ async def drop_retiring(
             raise others[0]
 
 
-def _pieces(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
+def _chunks(rows: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
     return (rows[begin : begin + TOGETHER] for begin in range(0, len(rows), TOGETHER))
 
 
 @dataclass(slots=True)
 class _Work:
-    """What is to be taken away; whoever carries it out has a connection of its own."""
+    """The segments to drop, shared by workers with a connection each."""
 
     run: Run
     rule_of: Callable[[str], str]
-    pieces: deque[Sequence[asyncpg.Record]]
+    chunks: deque[Sequence[asyncpg.Record]]
     deadline_s: float
     known: int
-    """The newest hold that was looked at."""
-    leaving: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Only one leaf may be on its way out at a time."""
+    """The newest hold that was checked."""
+    detaching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """PostgreSQL allows only one pending detach at a time."""
 
-    async def carry_out(self, connection: Connection) -> None:
-        """All pieces that nobody else takes. Raises TablesBusy, and HoldCreated for a newer hold."""
+    async def process(self, connection: Connection) -> None:
+        """Drop chunks until none is left. Raises TablesBusy, and HoldCreated for a newer hold."""
         try:
-            while self.pieces:
-                await self._take_away(connection, self.pieces.popleft())
+            while self.chunks:
+                await self._remove(connection, self.chunks.popleft())
         except BaseException:
-            self.pieces.clear()
+            self.chunks.clear()
             raise
 
-    async def _take_away(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+    async def _remove(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
         segments = [row["segment"] for row in rows]
-        async with self.leaving:
+        async with self.detaching:
             await detach_together(connection, segments)
             for segment in await attached(connection, segments):
                 await detach(connection, segment, deadline_s=self.deadline_s)
@@ -150,11 +151,11 @@ def _entry(done: Done, run_id: int) -> dict[str, object]:
 
 
 async def _root(connection: Connection, stored: Stored) -> bytes | None:
-    """Merkle root over the rows that go; of a segment that was never sealed it is taken now."""
+    """Merkle root over the removed rows; computed now if the segment was never sealed."""
     if stored.digest is not None or not stored.rows:
         return stored.digest
     try:
         return root_of((await read_back(connection, stored.segment)).values())
-    except asyncpg.PostgresError as error:  # a broken page must not keep it for ever
-        _log.error("segment %d cannot be read before it goes: %s", stored.segment, error)
+    except asyncpg.PostgresError as error:  # a damaged page must not keep it for ever
+        _log.error("segment %d cannot be read before it is dropped: %s", stored.segment, error)
         return None

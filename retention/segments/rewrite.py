@@ -1,6 +1,6 @@
-"""Segments whose rows are moved: held records carried over, small segments merged.
+"""Rewrites of segments: carry held records over, merge small segments.
 
-Both are a rewriting (storage/segments/rewriting.py) with a reason; a purge is one, too (purge.py).
+Both use storage/segments/rewriting.py, as a purge does (purging/execution.py).
 """
 
 import logging
@@ -19,12 +19,12 @@ from storage.database.statements import statement
 from storage.ledger.entries import enter
 from storage.segments.dropping import drop
 from storage.segments.leaves import build_live_indexes, constrain, current_xid, facts_of, freeze
-from storage.segments.rewriting import ALL, Copy, ContentMismatch, Selection, copy, switch
+from storage.segments.rewriting import ALL, ContentMismatch, Copy, Selection, copy, switch
 
 _log = logging.getLogger(__name__)
 
 MERGE_PATIENCE_S = 30.0
-"""Merging can wait for another day."""
+"""Merging is not urgent."""
 
 
 async def prepare_copy(
@@ -33,7 +33,7 @@ async def prepare_copy(
     sources: Sequence[Stored],
     chosen: Selection = ALL,
 ) -> tuple[Copy, bool]:
-    """A copy with everything that a sealed segment has; whether it is frozen as well.
+    """Make a copy with all that a sealed segment has; also returns whether it is frozen.
 
     Raises ContentMismatch; nothing was changed then.
     """
@@ -50,15 +50,15 @@ async def prepare_copy(
 
 
 async def _no_pause() -> None:
-    """A rewriting is asked for, or small."""
+    """Rewrites are requested or small, so they do not yield to ingest."""
 
 
 async def carry_over(
     connection: Connection, settings: Settings, run: Run, step: Step, *, deadline_s: float
 ) -> None:
-    """Put the held records of a segment that is due into one of their own, and let the rest go.
+    """Copy the held records of a due segment to a new segment, and drop the rest.
 
-    A segment that cannot be copied faithfully stays whole. Raises TablesBusy.
+    A segment that cannot be copied faithfully is kept whole. Raises TablesBusy.
     """
     stored = step.stored
     known = await newest_hold(connection)
@@ -69,7 +69,7 @@ async def carry_over(
     try:
         made, is_finished = await prepare_copy(connection, settings, [stored], chosen)
     except ContentMismatch as error:
-        _log.critical("segment %d stays: %s", stored.segment, error)
+        _log.critical("segment %d is kept: %s", stored.segment, error)
         return
 
     async def record_change() -> None:
@@ -113,7 +113,7 @@ async def carry_over(
 
 
 async def drop_replaced(connection: Connection, segment: int, *, deadline_s: float) -> None:
-    """Drop a leaf whose rows are elsewhere by now; that is in the ledger since it happened."""
+    """Drop a leaf whose rows were moved; the ledger entry was made with the move."""
 
     async def record_change() -> None:
         await connection.execute(statement("mark_dropped"), [segment])
@@ -124,7 +124,7 @@ async def drop_replaced(connection: Connection, segment: int, *, deadline_s: flo
 async def merge(
     connection: Connection, settings: Settings, run: Run, sources: Sequence[Stored], rule: str
 ) -> Copy:
-    """Merge segments of one class, one after the other in time. Raises ContentMismatch, TablesBusy."""
+    """Merge adjacent segments of one class. Raises ContentMismatch, TablesBusy."""
     made, is_finished = await prepare_copy(connection, settings, sources)
 
     async def record_change() -> None:

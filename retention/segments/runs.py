@@ -1,4 +1,4 @@
-"""The record of runs: what a job took away or moved, by which rule, for `retention history`."""
+"""The record of runs: what a job removed or moved, by which rule, for `retention history`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,13 @@ from retention.policy.rules import Policy
 from storage.database.connection import Connection
 from storage.database.statements import statement
 
+CATCH_UP, RETRY = "catching up", "going on"
+"""Triggers of runs outside the schedule, as stored in retention_runs.asked_by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done to one segment."""
+    """One step: what was done to a segment."""
 
     segment: int
     class_name: str
@@ -29,10 +32,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did."""
+    """The result of a run."""
 
     outcome: str
-    """done; stopped: the rest follows with the next run; skipped: another one was at it."""
+    """done; stopped: the next run continues; skipped: another one was running."""
     run_id: int = 0
     segments: int = 0
     rows: int = 0
@@ -41,7 +44,7 @@ class Report:
 
 
 class Run:
-    """One run of a job, from its first row in retention_runs to its last word."""
+    """One run of a job, with its row in retention_runs."""
 
     def __init__(self, connection: Connection, run_id: int) -> None:
         self._connection = connection
@@ -54,7 +57,7 @@ class Run:
     async def begin(
         cls, connection: Connection, kind: str, trigger: str, found: Mapping[str, Policy]
     ) -> "Run":
-        """The caller holds the lock of retention, so a run that seems to be on has broken off."""
+        """Start a run. The caller holds the lock, so any run still marked running has crashed."""
         await connection.execute(statement("end_broken_runs"))
         run_id: int = await connection.fetchval(
             statement("begin_run"), kind, trigger, policies_text(found)
@@ -62,7 +65,7 @@ class Run:
         return cls(connection, run_id)
 
     async def add(self, *done: Done, through: "Connection | None" = None) -> None:
-        """Within the transaction of what it says, which may be that of another connection."""
+        """Add steps, in the transaction of the change, which may use another connection."""
         await (through or self._connection).executemany(
             statement("add_step"),
             [
@@ -84,12 +87,12 @@ class Run:
         )
 
     async def count(self) -> None:
-        """Bring `segments`, `rows` and `size` up to date: what was said and committed."""
+        """Update `segments`, `rows` and `size` from the committed steps."""
         row = await self._connection.fetchrow(statement("run_sums"), self.run_id)
         assert row is not None
         self.segments, self.rows, self.size = row["segments"], row["rows"], row["size"]
 
     async def end(self, outcome: str, note: str = "") -> None:
-        """`done`, or `stopped` with the reason."""
+        """End the run as `done`, or `stopped` with the reason."""
         await self._connection.execute(statement("end_run"), self.run_id, outcome, note)
         await self.count()

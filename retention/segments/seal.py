@@ -1,8 +1,8 @@
-"""Sealing: a closed segment gets its bulk indexes, is read back, frozen, and never changes again.
+"""Sealing: a closed segment gets its bulk indexes, is read back, frozen, and then never changes.
 
-Every step may be interrupted and done twice. Questions are right before, during and after; search
-by words is slow until the end. What an old snapshot or a busy leaf does not let happen (freezing,
-the CHECK) is made up for at a later pass.
+Every step can be interrupted and repeated. Queries are correct before, during and after; text
+search is slow until the end. Freezing and the CHECK, which an old snapshot or a busy leaf can
+prevent, are retried in a later pass.
 """
 
 import logging
@@ -38,12 +38,12 @@ _MEMORY = "256MB"
 """maintenance_work_mem: a GIN index of 250,000 rows in one pass (its default is 64MB)."""
 
 Pause = Callable[[], Awaitable[None]]
-"""Called between the steps; returns when the job may go on."""
+"""Called between the steps; returns when the job may continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What a pass has done."""
+    """The result of a pass."""
 
     segments: int = 0
     rows: int = 0
@@ -53,10 +53,10 @@ class Sealed:
 async def seal_all(
     dsn: str, settings: StorageSettings, *, pause: Pause | None = None, longest_s: float = 1800.0
 ) -> Sealed:
-    """Seal what is closed, one segment after the other, for about `longest_s` at most.
+    """Seal closed segments one by one, for about `longest_s` at most.
 
-    Several may run at once: each takes segments that no other one works on. A segment that cannot
-    be sealed (disk full) stays as it was, and the next one is tried.
+    Several passes may run at once, each on different segments. A segment that cannot be sealed
+    (disk full) is left unchanged, and the next one is tried.
     """
     deadline = time.monotonic() + longest_s
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-sealer")
@@ -87,7 +87,7 @@ async def _try(
             rows = await _seal(connection, settings, segment, pause) if is_ours else None
     except _NOT_NOW as error:
         _log.warning(
-            "segment %d stays as it was, sealing is tried again: %s (%s)",
+            "sealing segment %d failed and will be retried: %s (%s)",
             segment,
             error,
             error.sqlstate,
@@ -111,7 +111,7 @@ _NOT_NOW = (
 async def _seal(
     connection: Connection, settings: StorageSettings, segment: int, pause: Pause
 ) -> int | None:
-    """Seal or finish one segment; its rows when it was sealed just now."""
+    """Seal or finish one segment; returns its rows if it was sealed now."""
     row = await connection.fetchrow(statement("segment_to_seal"), segment)
     if row is None or row["state"] not in {"closed", "sealed"} or row["rows"] is None:
         return None
@@ -136,7 +136,7 @@ async def seal_segment(
     parts = await read_back(connection, segment) if settings.seal_read_back else None
     damage = await compare(connection, segment, class_name, parts) if parts is not None else None
     if damage:
-        _log.critical("segment %d is not what was received: %s", segment, damage)
+        _log.critical("segment %d differs from what was received: %s", segment, damage)
     root = None if parts is None else root_of(parts.values())
     failpoints.reach("seal.before_commit")
     async with connection.transaction():
@@ -171,7 +171,7 @@ async def index_all(
     *,
     pause: Pause,
 ) -> None:
-    """The bulk indexes of a class, one at a time; those that are there already cost nothing."""
+    """Build the bulk indexes of a class, one at a time; existing ones are skipped."""
     for name in BULK:
         await pause()
         await build_index(connection, segment, name)
@@ -181,7 +181,7 @@ async def index_all(
     opclass = await trigram_opclass(connection)
     if opclass is None:
         _log.warning(
-            "pg_trgm is not installed: words are searched by reading in segment %d", segment
+            "pg_trgm is not installed: text search scans segment %d without an index", segment
         )
         return
     await pause()
@@ -191,7 +191,7 @@ async def index_all(
 async def compare(
     connection: Connection, segment: int, class_name: str, parts: dict[int, ReadPart]
 ) -> str | None:
-    """What differs between the parts as received and as read back; None when nothing does."""
+    """Differences between the parts as received and as read back; None if there are none."""
     known = await connection.fetch(statement("received_parts"), segment)
     missing = [row["batch_id"] for row in known if row["batch_id"] not in parts]
     foreign = parts.keys() - {row["batch_id"] for row in known}
@@ -209,7 +209,7 @@ async def compare(
 
 
 async def finish(connection: Connection, segment: int, after: str) -> bool:
-    """Freeze and constrain a sealed segment; False when that has to wait for others.
+    """Freeze and constrain a sealed segment; False if that has to be retried later.
 
     `after`: see storage.leaves.freeze.
     """

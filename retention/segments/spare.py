@@ -1,7 +1,7 @@
-"""What is on its way out and is wanted by a hold after all is put back.
+"""Restores segments that were marked for removal when a new hold matches them.
 
-A run marks what goes by the holds of that moment. Until a leaf is dropped (a moment later, or days,
-when somebody's transaction is in the way) a hold may be made that wants its records.
+A run marks segments under the holds active at that moment. Before a leaf is dropped (moments later,
+or days, if an open transaction blocks it) a new hold may match its records.
 """
 
 import logging
@@ -19,27 +19,27 @@ _log = logging.getLogger(__name__)
 
 
 class HoldCreated(TablesBusy):
-    """A hold was made after it was decided what goes; nothing of this transaction was done."""
+    """A hold was created after the decision; the transaction was rolled back."""
 
     def __init__(self) -> None:
-        super().__init__("a hold was made meanwhile; what it wants is looked for anew")
+        super().__init__("a hold was created meanwhile; segments are checked again")
 
 
 async def newest_hold(connection: Connection) -> int:
-    """Its number; 0 when none was ever made. Later ones have higher numbers."""
+    """Number of the newest hold; 0: none. Later holds have higher numbers."""
     number: int = await connection.fetchval(statement("newest_hold"))
     return number
 
 
 async def refuse_newer(connection: Connection, known: int) -> None:
-    """Keep holds from being made until the transaction ends. Raises HoldCreated: one was made."""
+    """Block new holds until the transaction ends. Raises HoldCreated if there is a newer one."""
     await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", HOLD_SPACE)
     if await newest_hold(connection) > known:
         raise HoldCreated
 
 
 async def spare_held(connection: Connection, *, deadline_s: float) -> int:
-    """Put marked segments with held records back; the newest hold that was looked at.
+    """Restore marked segments with held records; returns the newest hold that was checked.
 
     Raises TablesBusy.
     """
@@ -59,7 +59,7 @@ async def spare_held(connection: Connection, *, deadline_s: float) -> int:
         if await connection.fetchval(statement("detaching"), f"system_logs_s{segment}"):
             await detach(connection, segment, deadline_s=deadline_s)
         await put_back(connection, segment, deadline_s=deadline_s)
-        _log.warning("segment %d was to go and stays: a hold was made that wants it", segment)
+        _log.warning("segment %d is kept: a new hold matches its records", segment)
     return known
 
 

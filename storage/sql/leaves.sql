@@ -143,9 +143,9 @@ SELECT SEGMENT, date_bin('1 hour', minute, 'epoch'), level, kind, source_module,
 SELECT count(*) FROM LEAF WHERE CONDITION;
 
 -- name: count_purge
--- What a purge means, what of it is held, and what goes. Uses: retention/purging/purge.py. MATCHING, ONHOLD
--- and GOING are compiled conditions.
+-- Rows that match a purge, those of them that are held, and those to remove. Uses:
+-- retention/purging/scope.py. MATCHING, ONHOLD and PURGEABLE are compiled conditions.
 SELECT count(*) AS matching,
        count(*) FILTER (WHERE ONHOLD) AS held,
-       count(*) FILTER (WHERE GOING) AS going
+       count(*) FILTER (WHERE PURGEABLE) AS purgeable
   FROM LEAF WHERE MATCHING;

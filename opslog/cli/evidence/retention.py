@@ -133,9 +133,11 @@ def _plan_text(seen: "Forecast", until: datetime) -> str:
     head = ["segment", "class", "rule", "goes", "action", "rows", "size", "held rows"]
     lines.append(table(head, rows) if rows else f"nothing goes until {when(until)}")
     lines.append(
-        f"next run: {len(found.going):,} segments, {found.rows:,} rows, {size_text(found.size)}"
+        f"next run: {len(found.removals):,} segments, {found.rows:,} rows, {size_text(found.size)}"
     )
-    lines += [f"no rule speaks of class {name}: it grows for ever" for name in found.without_policy]
+    lines += [
+        f"no rule covers class {name}: it grows without limit" for name in found.without_policy
+    ]
     return "\n".join(lines)
 
 

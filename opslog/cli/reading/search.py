@@ -20,8 +20,8 @@ from opslog.cli.reading.output import (
     UrlOption,
     has_colour,
     pairs_of,
-    query_of,
     print_notes,
+    query_of,
     writer,
 )
 

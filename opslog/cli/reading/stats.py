@@ -17,8 +17,8 @@ from opslog.cli.reading.output import (
     UntilOption,
     UrlOption,
     pairs_of,
-    query_of,
     print_notes,
+    query_of,
 )
 
 _BAR = 40

@@ -80,7 +80,7 @@ def _follow(
     seen: dict[str, None],
 ) -> None:
     """Prints what comes; a connection that breaks is made anew where it stood."""
-    from opslog.client.api_client import NoApi, ApiRefused
+    from opslog.client.api_client import ApiRefused, NoApi
 
     place = ""
     while True:

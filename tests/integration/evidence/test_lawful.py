@@ -9,7 +9,7 @@ import pytest
 from config.settings import Settings, StorageSettings
 from retention.expiry.run import expire
 from retention.holding.holds import HoldRequest, add
-from retention.purging.execution import carry_out_confirmed
+from retention.purging.execution import run_confirmed_purges
 from retention.purging.purge import PurgeRequest, confirm, request_purge
 from retention.segments.merge import merge_all
 from retention.segments.seal import seal_all
@@ -69,7 +69,7 @@ async def store(tmp_path, database, writer_pool, reader_pool):
             wish = PurgeRequest(LEAK, "attr.leak=yes", "a leak", "root")
             asked = await request_purge(reading, conn, Settings(), wish)
             await confirm(conn, LEAK, asked.token, by="root")
-        await carry_out_confirmed(database.dsn, Settings())
+        await run_confirmed_purges(database.dsn, Settings())
         await running.sequenced()
         key = await running.public()
     made = Store(tmp_path, database.dsn, key, [], {})

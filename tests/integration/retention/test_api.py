@@ -9,7 +9,7 @@ from config.settings import Settings
 from query.planning.compile import Order
 from query.planning.export import Export
 from query.planning.pages import Pages
-from retention.purging.execution import carry_out_confirmed
+from retention.purging.execution import run_confirmed_purges
 from storage.database.read import LeafGone, Reader, Streams
 from storage.filtering.filters import EVERYTHING
 from tests.integration.retention.test_expiry import ago, closed, run
@@ -169,7 +169,7 @@ async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 10
 
     async def work() -> None:
-        while not await carry_out_confirmed(database.dsn, Settings()):
+        while not await run_confirmed_purges(database.dsn, Settings()):
             await asyncio.sleep(0.05)
 
     working = asyncio.create_task(work())
@@ -188,7 +188,7 @@ async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
 async def test_a_purge_without_a_worker_answers_that_it_goes_on(
     server, owner_pool, writer_pool, monkeypatch
 ):
-    monkeypatch.setattr("query.api.operations.retention.WAIT_S", 0.1)
+    monkeypatch.setattr("query.api.operations.purge.WAIT_S", 0.1)
     async with writer_pool.acquire() as conn:
         await keep(conn, make_record(actor_id="u-1"))
     _, plan = await ask(server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1")

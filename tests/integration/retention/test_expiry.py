@@ -209,7 +209,7 @@ async def test_a_class_that_no_rule_ever_spoke_of_stays_and_is_told(
     report = await run(database, settings())
 
     assert (await states(owner_pool))[segment] == "closed"
-    assert "no rule speaks of payments" in report.note
+    assert "no rule covers payments" in report.note
     async with owner_pool.acquire() as conn:
         found = await status_of(conn, settings(), datetime.now(UTC))
     assert found.problems == ["no retention rule speaks of class payments: it grows for ever"]

@@ -15,7 +15,7 @@ import pytest
 
 from config.settings import StorageSettings
 from retention.holding.holds import HoldRequest, add
-from retention.jobs.maintain import tend
+from retention.jobs.maintain import maintain
 from retention.purging.purge import PurgeRequest, confirm, request_purge
 from retention.segments.merge import merge_all
 from retention.segments.seal import seal_all
@@ -37,7 +37,7 @@ WORK = {
     "seal": "seal_all(dsn, Settings().storage, pause=no_pause)",
     "expire": "expire(dsn, Settings(), trigger='test')",
     "merge": "merge_all(dsn, SMALL, trigger='test')",
-    "purge": "carry_out_confirmed(dsn, Settings())",
+    "purge": "run_confirmed_purges(dsn, Settings())",
 }
 PROGRAM = """
 import asyncio, os, sys
@@ -45,7 +45,7 @@ from config.settings import Settings
 from retention.segments.seal import seal_all
 from retention.expiry.run import expire
 from retention.segments.merge import merge_all
-from retention.purging.execution import carry_out_confirmed
+from retention.purging.execution import run_confirmed_purges
 from storage import failpoints
 from tests.integration.retention.test_merge import SMALL
 from tests.support.keeping import no_pause
@@ -202,7 +202,7 @@ async def test_killed_while_purging(database, owner_pool, reader_pool, writer_po
     await killed_at(database, "purge", place)
     left = 50 if place == "rewrite.after_switch" else 60
     assert await count(owner_pool) == (left, left)
-    await tend(database.dsn, settings())
+    await maintain(database.dsn, settings())
 
     assert await count(owner_pool) == (40, 40)
     assert (
@@ -247,7 +247,7 @@ async def test_postgresql_is_killed_in_the_middle(durable_postgres, work):
     durable_postgres.start()
 
     await run(database)
-    await tend(database.dsn, SMALL)
+    await maintain(database.dsn, SMALL)
     await merge_all(database.dsn, SMALL, trigger="test")
 
     async with await open_pool(database.dsn, DatabaseRole.OWNER, size=1) as pool:

@@ -6,7 +6,7 @@ import pytest
 
 from config.retention import RetentionRule
 from config.settings import RetentionSettings, Settings, StorageSettings
-from retention.expiry.limit import RULE, candidates, enough, enforce_size_limit
+from retention.expiry.limit import RULE, candidates, enforce_size_limit, enough
 from retention.holding.holds import HoldRequest, add
 from retention.policy.plan import Stored
 from retention.policy.rules import policies
@@ -146,5 +146,5 @@ async def test_a_store_that_stays_above_its_limit_says_so(database, owner_pool, 
         large = (await status_of(conn, limited(size // 2), now)).problems
 
     assert small == []
-    assert stuck == ["the store is 1 B beyond storage.max_bytes"]
-    assert large[0].endswith("beyond storage.max_bytes")
+    assert stuck == ["the store is 1 B over storage.max_bytes"]
+    assert large[0].endswith("over storage.max_bytes")

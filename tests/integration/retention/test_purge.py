@@ -8,7 +8,7 @@ import pytest
 from config.retention import RetentionRule
 from retention.errors import NothingSelected, PurgeTokenInvalid
 from retention.holding.holds import HoldRequest, add
-from retention.purging.execution import carry_out_confirmed
+from retention.purging.execution import run_confirmed_purges
 from retention.purging.purge import PurgeRequest, confirm, estimate, request_purge, state_of
 from retention.segments.seal import compare
 from storage.filtering.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
@@ -38,7 +38,7 @@ async def purge(database, pools, condition: Filter = LEAK, chosen=None):
     asked = await ask_for(pools, condition, chosen)
     async with pools[1].acquire() as conn:
         await confirm(conn, condition, asked.token, by="root@example")
-    (report,) = await carry_out_confirmed(database.dsn, chosen or settings())
+    (report,) = await run_confirmed_purges(database.dsn, chosen or settings())
     return asked, report
 
 
@@ -166,7 +166,7 @@ async def test_what_arrived_after_it_was_asked_for_stays(
             conn, make_record(metadata=b'{"attributes": {"leak": "yes"}}', message="hunter2 again")
         )
         await confirm(conn, LEAK, asked.token, by="root@example")
-    (report,) = await carry_out_confirmed(database.dsn, settings())
+    (report,) = await run_confirmed_purges(database.dsn, settings())
 
     assert report.rows == 4
     assert await messages(owner_pool) == 1
@@ -215,7 +215,7 @@ async def test_how_far_it_has_come_can_be_asked(database, pools, owner_pool, wri
         before = await state_of(conn, asked.purge_id)
     async with writer_pool.acquire() as conn:
         await confirm(conn, LEAK, asked.token, by="root@example")
-    await carry_out_confirmed(database.dsn, settings())
+    await run_confirmed_purges(database.dsn, settings())
     async with owner_pool.acquire() as conn:
         after = await state_of(conn, asked.purge_id)
         assert await state_of(conn, 99) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retention.safety.clock import CONFIRM_US, Known, Look, judge
+from retention.safety.clock import CONFIRM_US, Reading, Trusted, judge
 
 S = 1_000_000
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86400 * S
@@ -10,59 +10,59 @@ START = 1_780_000_000 * S
 
 
 class Machine:
-    """A machine whose clock can be set, with a look at it every half minute or when asked."""
+    """A machine with a settable clock, observed every half minute or on demand."""
 
     def __init__(self, boot: str = "a", wall_us: int = START) -> None:
         self.boot = boot
         self.wall_us = wall_us
         self.uptime_us = HOUR
-        self.known: Known | None = None
+        self.known: Trusted | None = None
 
     def passes(self, period_us: int, *, step_us: int = 30 * S) -> None:
-        """Time goes by, and somebody looks."""
+        """Advance the time, with observations."""
         for _ in range(period_us // step_us):
             self.wall_us += step_us
             self.uptime_us += step_us
-            self.look()
+            self.observe()
 
-    def look(self) -> int:
+    def observe(self) -> int:
         """What is certain now."""
-        self.known = judge(self.known, Look(self.boot, self.wall_us, self.uptime_us))
+        self.known = judge(self.known, Reading(self.boot, self.wall_us, self.uptime_us))
         return self.known.safe_us
 
 
 @pytest.fixture
 def machine() -> Machine:
-    """One that has been looked at for an hour."""
+    """A machine that has been observed for an hour."""
     made = Machine()
-    made.look()
+    made.observe()
     made.passes(HOUR)
     return made
 
 
 def test_a_clock_that_runs_is_believed(machine: Machine) -> None:
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
 
 
 @pytest.mark.parametrize("leap", [DAY, 2 * HOUR, 5 * MINUTE, 400 * DAY])
 def test_a_leap_forward_changes_nothing(machine: Machine, leap: int) -> None:
     true_us = machine.wall_us
     machine.wall_us += leap
-    machine.look()
+    machine.observe()
 
     machine.passes(CONFIRM_US - HOUR, step_us=10 * MINUTE)
 
-    assert machine.look() == true_us + CONFIRM_US - HOUR
+    assert machine.observe() == true_us + CONFIRM_US - HOUR
     assert machine.known.doubt is not None
 
 
 def test_a_leap_that_keeps_step_for_a_day_is_believed(machine: Machine) -> None:
     machine.wall_us += DAY
-    machine.look()
+    machine.observe()
 
     machine.passes(CONFIRM_US, step_us=10 * MINUTE)
 
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
     assert machine.known.doubt is None
 
 
@@ -74,14 +74,14 @@ def test_a_clock_that_leaps_again_has_to_keep_step_anew(machine: Machine) -> Non
 
     machine.passes(2 * HOUR, step_us=10 * MINUTE)
 
-    assert machine.look() == true_us + CONFIRM_US + HOUR
+    assert machine.observe() == true_us + CONFIRM_US + HOUR
 
 
 @pytest.mark.parametrize("leap", [DAY, HOUR])
 def test_a_clock_set_back_is_believed_at_once(machine: Machine, leap: int) -> None:
     machine.wall_us -= leap
 
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
 
 
 def test_a_leap_that_is_taken_back_ends_the_doubt(machine: Machine) -> None:
@@ -89,44 +89,44 @@ def test_a_leap_that_is_taken_back_ends_the_doubt(machine: Machine) -> None:
     machine.passes(HOUR)
     machine.wall_us -= DAY
 
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
     assert machine.known.doubt is None
 
 
 def test_steering_is_no_leap(machine: Machine) -> None:
     machine.wall_us += 30 * S
-    assert machine.look() == machine.wall_us
-    machine.uptime_us += 7 * DAY  # nobody looked for a week, and the clock gained 0.05 %
+    assert machine.observe() == machine.wall_us
+    machine.uptime_us += 7 * DAY  # no observation for a week, and the clock gained 0.05 %
     machine.wall_us += 7 * DAY + 7 * DAY // 2000
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
 
 
 def test_a_short_restart_is_no_leap_and_a_long_one_costs_a_day_at_most(machine: Machine) -> None:
     machine.boot, machine.uptime_us = "b", 10 * S
     machine.wall_us += 10 * MINUTE
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
 
     before = machine.wall_us
     machine.boot, machine.uptime_us = "c", 10 * S
     machine.wall_us += 7 * DAY
-    assert machine.look() == before
+    assert machine.observe() == before
     machine.passes(CONFIRM_US, step_us=10 * MINUTE)
-    assert machine.look() == machine.wall_us
+    assert machine.observe() == machine.wall_us
 
 
-def test_two_machines_that_agree_look_in_turn(machine: Machine) -> None:
+def test_two_machines_that_agree_observe_in_turn(machine: Machine) -> None:
     other = Machine("b", machine.wall_us)
     other.known = machine.known
     for _ in range(20):
         other.known = machine.known
         other.wall_us = machine.wall_us + 20 * S
         other.uptime_us += 30 * S
-        assert other.look() == other.wall_us
+        assert other.observe() == other.wall_us
         machine.known = other.known
         machine.wall_us += 30 * S
         machine.uptime_us += 30 * S
-        assert machine.look() == machine.wall_us
+        assert machine.observe() == machine.wall_us
 
 
-def test_the_first_look_has_nothing_to_compare_with() -> None:
-    assert Machine().look() == START
+def test_the_first_observation_has_nothing_to_compare_with() -> None:
+    assert Machine().observe() == START
