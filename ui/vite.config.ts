@@ -2,9 +2,9 @@ import tailwindcss from '@tailwindcss/vite'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
 
-// The build lands in the query server's package and is committed: people who install opslog need
-// no Node. Relative addresses let it work under any path prefix; nothing is inlined, because the
-// content security policy allows neither inline code nor data: addresses.
+// The build is committed in the query server's package, so that installing opslog needs no Node.
+// Relative URLs work under any path prefix; nothing is inlined, because the content security policy
+// allows neither inline code nor data: URLs.
 export default defineConfig({
   base: './',
   plugins: [react(), tailwindcss()],

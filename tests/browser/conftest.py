@@ -1,6 +1,6 @@
-"""Fixtures of the browser tests: Debian's Chromium, the product with the shop's records.
+"""Fixtures of the browser tests: Chromium, and the product with the records of a shop.
 
-They are skipped, with a notice, where there is no browser; scripts/browser says how to get one.
+The tests are skipped, with a notice, if there is no browser; scripts/browser installs one.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.browser.viewer import Viewer
 from tests.support.product import Product
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-"""Where a browser is looked for, as in scripts/browser."""
+"""Command names to look for, as in scripts/browser."""
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = [
     "--no-sandbox",
@@ -33,7 +33,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """For one module only: Playwright's loop would be in the way of asynchronous tests."""
+    """One per module: Playwright's event loop would block asynchronous tests."""
     if CHROMIUM is None:
         pytest.skip("no browser: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -44,13 +44,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def product() -> Iterator[Product]:
-    """The product with the shop's records in it."""
+    """The running product with the records of the shop."""
     if CHROMIUM is None:
         pytest.skip("no browser: apt-get install chromium")
     with Product.running() as product:
         for signal, body in bodies(time.time_ns()):
-            status, _, answer = product.export(body, signal)
-            assert status == 200, answer
+            status, _, response = product.export(body, signal)
+            assert status == 200, response
         product.wait(lambda: _stored(product) >= LINES)
         yield product
 
@@ -61,11 +61,11 @@ def _stored(product: Product) -> int:
 
 @pytest.fixture
 def viewer(browser: Browser, product: Product) -> Iterator[Callable[..., Viewer]]:
-    """Makes windows; all of them must be free of errors in the end."""
+    """Open windows; all of them must be free of errors at the end."""
     windows: list[Viewer] = []
 
-    def make(**wishes: Any) -> Viewer:
-        windows.append(Viewer(browser, product, **wishes))
+    def make(**options: Any) -> Viewer:
+        windows.append(Viewer(browser, product, **options))
         return windows[-1]
 
     yield make
@@ -75,5 +75,5 @@ def viewer(browser: Browser, product: Product) -> Iterator[Callable[..., Viewer]
 
 @pytest.fixture
 def page(viewer: Callable[..., Viewer]) -> Viewer:
-    """One window, not opened yet."""
+    """A window without a page."""
     return viewer()

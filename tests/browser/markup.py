@@ -1,6 +1,6 @@
-"""A hundred texts that have run scripts in other people's viewers (T42, T43, T46).
+"""A hundred texts that have run scripts in other viewers (T42, T43, T46).
 
-Each would set `window.hacked`, open a dialog, or ask another host, if anything took it for markup.
+Each would set `window.hacked`, open a dialog, or contact another host, if anything took it for markup.
 """
 
 _RUN = "window.hacked=1"

@@ -1,6 +1,6 @@
-"""What the browser tests send: a shop's logs, one trace with every oddity, hostile messages.
+"""Data of the browser tests: logs of a shop, a trace with special cases, hostile messages.
 
-Times lie in the last half hour, so that the viewer's own default range shows them.
+All times are in the last half hour, within the default range of the viewer.
 """
 
 import time
@@ -13,11 +13,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 LINES = 1500
-"""Ordinary lines: more than one page of the list."""
+"""Ordinary records: more than one page of the list."""
 SECOND_NS = 10**9
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 BIG_NUMBER = 9_007_199_254_740_993
-"""The first integer that JavaScript's own numbers cannot hold."""
+"""The first integer that a JavaScript number cannot represent."""
 SECRET = "correct-horse-battery"
 HOSTILE = (
     '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
@@ -149,6 +149,6 @@ def _trace_logs(now_ns: int) -> Iterator[LogRecord]:
 
 
 def fresh_lines(mark: str, count: int) -> bytes:
-    """Lines for the live tail; their own time is long ago, out of the way of the other tests."""
+    """Records for the live tail, with old timestamps to keep them out of the other tests."""
     now_ns = time.time_ns() - 3 * 3600 * SECOND_NS
     return export_of("live", [log(f"{mark} {n}", now_ns + n * 1000) for n in range(count)])

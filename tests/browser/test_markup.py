@@ -33,7 +33,7 @@ PLACES = (
 
 @pytest.fixture(scope="module")
 def hostile(product: Product) -> Product:
-    """A record for each text, and one that holds all of them as keys and values."""
+    """A record for each text, and one with all of them as keys and values."""
     now_ns = time.time_ns() - 120 * SECOND_NS
     records = list(_records(now_ns))
     assert product.export(export_of(SERVICE, records))[0] == 200
@@ -79,16 +79,16 @@ def _count(product: Product) -> int:
 
 @pytest.fixture
 def watched(page: Viewer) -> Iterator[Viewer]:
-    """Nothing runs, nothing asks, nobody is asked, in whatever the test looks at."""
-    asked: list[str] = []
+    """No script runs, no dialog opens and no other host is contacted."""
+    requested: list[str] = []
     dialogs: list[str] = []
-    page.page.on("request", lambda request: asked.append(request.url))
+    page.page.on("request", lambda request: requested.append(request.url))
     page.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     yield page
     assert page.page.evaluate("[window.hacked, ({}).hacked]") == [None, None]
     assert dialogs == []
     own = (page.product.api_url, "data:", "blob:")
-    assert [url for url in asked if not url.startswith(own)] == []
+    assert [url for url in requested if not url.startswith(own)] == []
     assert (
         page.page.locator(
             "main :is(script, iframe, object, embed, img, base, form[action])"
@@ -117,7 +117,7 @@ def test_nothing_runs_in_an_open_record(hostile: Product, watched: Viewer) -> No
     watched.rows.first.click()
 
     expect(watched.record).to_contain_text("</title><script>")
-    for tab in ("JSON", "Around it"):
+    for tab in ("JSON", "Context"):
         watched.record.get_by_role("tab", name=tab).click()
         expect(watched.record).to_contain_text(ALL_IN_ONE)
 

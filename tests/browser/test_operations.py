@@ -1,4 +1,4 @@
-"""The pages about opslog itself: what arrives, the ledger, keys, holds, dead letters, retention."""
+"""The operations pages: ingest, ledger, keys, holds, dead letters, retention."""
 
 import re
 import time
@@ -14,18 +14,18 @@ from tests.support.product import Product
 from tests.support.records import make_frame, make_record
 
 
-def figure(page: Viewer, of: str, name: str) -> Locator:
-    """The tile of a figure, by its list and its name."""
-    figures = page.page.locator(f"dl[aria-label='{of}'] > div")
-    return figures.filter(has=page.page.get_by_text(name, exact=True)).locator("dd")
+def stat(page: Viewer, of: str, name: str) -> Locator:
+    """The tile of a statistic, by its list and its name."""
+    tiles = page.page.locator(f"dl[aria-label='{of}'] > div")
+    return tiles.filter(has=page.page.get_by_text(name, exact=True)).locator("dd")
 
 
-def test_the_rate_of_ingest_and_who_sends_are_told(page: Viewer) -> None:
+def test_the_ingest_rate_and_the_senders_are_shown(page: Viewer) -> None:
     page.open("/operations/ingest")
 
-    expect(page.page.get_by_role("img", name=re.compile("^Records a minute"))).to_be_visible()
-    expect(figure(page, "What arrived", "Records a second")).to_contain_text("last whole minute")
-    stored = int(figure(page, "What arrived", "Stored").inner_text().replace(",", ""))
+    expect(page.page.get_by_role("img", name=re.compile("^Records per minute"))).to_be_visible()
+    expect(stat(page, "Ingested", "Records/s")).to_contain_text("last full minute")
+    stored = int(stat(page, "Ingested", "Stored").inner_text().replace(",", ""))
     assert stored >= LINES
     row = page.page.get_by_role("row").filter(has_text="checkout")
     expect(row.get_by_role("cell").first).to_have_text(f"{LINES // 4 + 1}")
@@ -33,7 +33,7 @@ def test_the_rate_of_ingest_and_who_sends_are_told(page: Viewer) -> None:
     expect(page.row("checkout")).to_be_visible()
 
 
-def test_what_is_rejected_stands_there_with_its_reason(page: Viewer, product: Product) -> None:
+def test_rejected_records_are_shown_with_their_reason(page: Viewer, product: Product) -> None:
     key = product.command("keys", "create", "picky", "--min-level", "ERROR").strip()
     status, _, _ = product.request(
         "/v1/logs",
@@ -48,7 +48,7 @@ def test_what_is_rejected_stands_there_with_its_reason(page: Viewer, product: Pr
     expect(row.get_by_role("cell").last).to_contain_text(re.compile("level.* 4"), timeout=20_000)
 
 
-def test_a_spool_that_waits_for_the_database_says_so(page: Viewer) -> None:
+def test_a_spool_that_waits_for_the_database_is_reported(page: Viewer) -> None:
     page.page.route(
         "**/metrics",
         lambda route: route.fulfill(
@@ -57,56 +57,58 @@ def test_a_spool_that_waits_for_the_database_says_so(page: Viewer) -> None:
     )
     page.open("/operations/ingest")
 
-    expect(page.page.get_by_role("alert")).to_contain_text("The database takes nothing just now")
-    expect(figure(page, "Spool", "Records waiting")).to_contain_text("1,234")
+    expect(page.page.get_by_role("alert")).to_contain_text("The database is unavailable")
+    expect(stat(page, "Spool", "Pending records")).to_contain_text("1,234")
 
 
 def test_the_ledger_balances_and_shows_its_signed_head(page: Viewer, product: Product) -> None:
     product.command("ledger", "check")
     page.open("/operations/ledger")
 
-    expect(figure(page, "Balance", "Difference")).to_contain_text("it balances")
-    expect(page.page.get_by_text(re.compile("Counted at .* no differences"))).to_be_visible()
+    expect(stat(page, "Balance", "Difference")).to_contain_text("balanced")
+    expect(page.page.get_by_text(re.compile("Checked at .* no differences"))).to_be_visible()
     expect(page.page.locator("pre")).to_contain_text("opslog/")
     page.page.get_by_label("Range").select_option("Last day")
     expect(page.page.get_by_role("row").filter(has_text="inventory").first).to_be_visible()
 
 
-def test_segments_and_what_is_kept_of_each_class(page: Viewer) -> None:
+def test_segments_and_the_policy_of_each_class(page: Viewer) -> None:
     page.open("/operations/segments")
     expect(page.page.get_by_role("row").filter(has_text="critical").first).to_contain_text("open")
     page.go("/operations/retention")
 
-    table = page.page.get_by_role("table", name="What is kept, by class")
+    table = page.page.get_by_role("table", name="Policy by class")
     expect(table.get_by_role("row").filter(has_text="warn")).to_contain_text("90d")
-    expect(figure(page, "Retention", "Overdue")).to_have_text("nothing")
-    expect(page.page.get_by_role("region", name="What goes next")).to_contain_text("Nothing is due")
+    expect(stat(page, "Retention", "Overdue")).to_have_text("none")
+    expect(page.page.get_by_role("region", name="Due next")).to_contain_text("Nothing is due")
 
 
-def test_a_key_is_made_shown_once_renewed_and_revoked(page: Viewer) -> None:
+def test_a_key_is_created_shown_once_rotated_and_revoked(page: Viewer) -> None:
     name = f"till-{time.time_ns()}"
     page.open("/operations/keys")
     page.button("New key").click()
     dialog = page.page.get_by_role("dialog")
-    dialog.get_by_label("Name of the sender").fill(name)
+    dialog.get_by_label("Name").fill(name)
     dialog.get_by_label("traces").uncheck()
-    dialog.get_by_label(re.compile("From level")).select_option("WARN")
+    dialog.get_by_label(re.compile("Minimum level")).select_option("WARN")
     dialog.get_by_role("button", name="Create").click()
-    secret = page.page.get_by_role("dialog", name="The new key").locator("code").inner_text()
+    secret = (
+        page.page.get_by_role("dialog", name="New ingest key created").locator("code").inner_text()
+    )
     assert len(secret) > 20
     page.press("Escape")
 
     row = page.page.get_by_role("row").filter(has_text=name)
     expect(row).to_contain_text("WARN")
     assert secret not in page.page.content()
-    row.get_by_role("button", name="Renew").click()
-    page.page.get_by_label("The old key ends").select_option("at once")
-    page.button("Renew it").click()
-    renewed = page.page.get_by_role("dialog", name="The new key").locator("code")
-    expect(renewed).not_to_have_text(secret)
+    row.get_by_role("button", name="Rotate").click()
+    page.page.get_by_label("Old key expires").select_option("immediately")
+    page.page.get_by_role("dialog").get_by_role("button", name="Rotate").click()
+    rotated = page.page.get_by_role("dialog", name="New ingest key created").locator("code")
+    expect(rotated).not_to_have_text(secret)
     page.press("Escape")
     row.get_by_role("button", name="Revoke").first.click()
-    page.button("Revoke it").click()
+    page.page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(row).to_have_count(0)
 
 
@@ -118,33 +120,33 @@ def test_held_records_are_not_purged_until_they_are_released(
     page.button("New hold").click()
     dialog = page.page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("case 7")
-    dialog.get_by_label("Question").fill("evidence")
-    dialog.get_by_label("Why").fill("a court asked")
-    dialog.get_by_role("button", name="Hold these records").click()
+    dialog.get_by_label("Query").fill("evidence")
+    dialog.get_by_label("Reason").fill("court order")
+    dialog.get_by_role("button", name="Create hold").click()
     row = page.page.get_by_role("row").filter(has_text="case 7")
-    expect(row).to_contain_text("a court asked")
+    expect(row).to_contain_text("court order")
 
     page.go("/search?q=evidence&start=-1d")
     expect(page.rows).to_have_count(2)
     page.button("More").click()
     page.page.get_by_role("menuitem", name="Purge these records …").click()
-    page.page.get_by_label("Why").fill("a test")
-    page.button("Show what would go").click()
+    page.page.get_by_label("Reason").fill("a test")
+    page.button("Preview").click()
     expect(page.page.get_by_role("dialog")).to_contain_text(
-        "Nothing would go. 2 records under legal hold would stay."
+        "No records would be purged. 2 records under legal hold will be kept."
     )
     page.press("Escape")
 
     page.go("/operations/holds")
     row.get_by_role("button", name="Release").click()
-    page.page.get_by_label("Why").fill("the case is closed")
-    page.button("Release it").click()
+    page.page.get_by_label("Reason").fill("the case is closed")
+    page.page.get_by_role("dialog").get_by_role("button", name="Release").click()
     expect(row.get_by_role("button", name="Release")).to_have_count(0)
 
 
 @pytest.fixture
 def letter(product: Product) -> str:
-    """A dead letter's reason: PostgreSQL refuses the length of this row's module."""
+    """The reason of a dead letter: PostgreSQL rejects the length of the module."""
     row = next(rows_of(make_frame([make_record(source_module="x" * 51)]).parts[0].copy_bytes))
     reason = f"too long, {time.time_ns()}"
     insert = (
@@ -152,34 +154,34 @@ def letter(product: Product) -> str:
         f" sqlstate, reason, received_at) VALUES (1, 0, 'info', {ENCODING_VERSION},"
         f" '\\x{row.hex()}', '\\x{leaf_of(row).hex()}', '22001', '{reason}', now())"
     )
-    # Playwright's loop runs in this thread.
+    # Playwright's event loop runs in this thread.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(product.sql, insert).result()
     return reason
 
 
-def test_a_dead_letter_is_read_sent_again_and_given_up(page: Viewer, letter: str) -> None:
+def test_a_dead_letter_is_shown_replayed_and_discarded(page: Viewer, letter: str) -> None:
     page.open("/operations/dead-letters")
     row = page.page.get_by_role("row").filter(has_text=letter)
     row.get_by_role("button", name="Show").click()
     expect(page.page.get_by_role("dialog")).to_contain_text("x" * 51)
     page.press("Escape")
     row.get_by_role("button", name="Replay").click()
-    expect(page.page.get_by_text(re.compile("Refused again: value too long"))).to_be_visible()
+    expect(page.page.get_by_text(re.compile("Rejected again: value too long"))).to_be_visible()
     row.get_by_role("button", name="Discard").click()
-    page.page.get_by_label("Why").fill("a sender that is gone")
+    page.page.get_by_label("Reason").fill("a sender that was removed")
     page.page.get_by_role("dialog").get_by_role("button", name="Discard").click()
 
     expect(row).to_have_count(0)
     page.button("Discarded").click()
-    expect(row).to_contain_text("a sender that is gone")
+    expect(row).to_contain_text("a sender that was removed")
 
 
-def test_redaction_can_be_tried(page: Viewer) -> None:
+def test_redaction_has_a_preview(page: Viewer) -> None:
     page.open("/operations/redaction")
     field = page.page.get_by_label(re.compile("A message, or attributes"))
     field.fill(f'{{"user": "ann", "password": "{SECRET}"}}')
-    page.button("Show what would be stored").click()
+    page.button("Preview").click()
     found = page.page.get_by_test_id("redacted")
 
     expect(found).to_contain_text("ann")
@@ -193,7 +195,7 @@ def test_redaction_can_be_tried(page: Viewer) -> None:
         ("AUDITOR", ["Ingest", "Health", "Ledger", "Segments", "Retention", "Holds"]),
     ],
 )
-def test_roles_see_the_pages_but_not_the_buttons_of_others(
+def test_roles_see_the_pages_but_not_the_actions_of_others(
     page: Viewer, role: str, sections: list[str], letter: str
 ) -> None:
     page.open("/operations/dead-letters", role=role)

@@ -1,4 +1,4 @@
-"""One record: everything in it, copies and links, its surroundings, its timelines."""
+"""One record: its fields, copies and links, context, timelines."""
 
 import json
 import re
@@ -11,13 +11,13 @@ from tests.browser.shop import BIG_NUMBER, SECRET
 from tests.browser.viewer import Viewer
 
 
-def open_first(page: Viewer, question: str) -> None:
-    page.open(f"/search?q={quote(question)}")
+def open_first(page: Viewer, query: str) -> None:
+    page.open(f"/search?q={quote(query)}")
     page.rows.first.click()
     expect(page.record).to_be_visible()
 
 
-def test_everything_of_a_record_is_shown(page: Viewer) -> None:
+def test_all_fields_of_a_record_are_shown(page: Viewer) -> None:
     open_first(page, "needle")
 
     for text in (
@@ -38,10 +38,10 @@ def test_a_large_integer_keeps_all_its_digits_on_screen_and_in_copies(page: View
     assert json.loads(page.clipboard())["metadata"]["attributes"]["big.number"] == BIG_NUMBER
 
 
-def test_what_was_hidden_is_told_and_never_shown(page: Viewer) -> None:
+def test_redaction_is_reported_without_the_secret(page: Viewer) -> None:
     open_first(page, "cart.updated")
 
-    expect(page.record.get_by_text("Hidden before it was stored")).to_be_visible()
+    expect(page.record.get_by_text("Redacted before storage")).to_be_visible()
     assert SECRET not in page.page.content()
 
 
@@ -53,18 +53,18 @@ def test_json_in_a_message_is_a_tree_that_can_be_switched_off(page: Viewer) -> N
     expect(page.record).to_contain_text('{"event":"cart.updated"')
 
 
-def test_written_out_line_breaks_become_real_ones(page: Viewer) -> None:
+def test_escaped_line_breaks_are_shown_as_line_breaks(page: Viewer) -> None:
     open_first(page, '"of the bank"')
 
     expect(page.record.get_by_text(re.compile(r"of the bank\nconnection reset"))).to_be_visible()
 
 
-def test_a_value_is_filtered_for_out_and_toggled_again(page: Viewer) -> None:
+def test_a_value_is_included_excluded_and_toggled(page: Viewer) -> None:
     open_first(page, '"order o-7 took"')
-    field = page.page.get_by_role("combobox", name="Question")
+    field = page.page.get_by_role("combobox", name="Query")
     page.record.get_by_role("button", name="Filter for Actor", exact=True).click()
     expect(field).to_have_value('"order o-7 took" actorId:u-0')
-    page.record.get_by_role("button", name="Filter out Actor", exact=True).click()
+    page.record.get_by_role("button", name="Exclude Actor", exact=True).click()
     expect(field).to_have_value('"order o-7 took" -actorId:u-0')
 
 
@@ -72,45 +72,45 @@ def test_an_attribute_can_be_filtered_for(page: Viewer) -> None:
     open_first(page, '"order o-7 took"')
     page.record.get_by_role("button", name="Filter for shard", exact=True).click()
 
-    expect(page.page.get_by_role("combobox", name="Question")).to_have_value(
+    expect(page.page.get_by_role("combobox", name="Query")).to_have_value(
         '"order o-7 took" attr.shard:3'
     )
     expect(page.rows).to_have_count(1)
 
 
-def test_a_link_leads_to_exactly_this_line(page: Viewer) -> None:
+def test_a_link_opens_exactly_this_record(page: Viewer) -> None:
     open_first(page, "needle")
     page.press("Shift+Y")
-    expect(page.page.get_by_text("Link to this record copied")).to_be_visible()
+    expect(page.page.get_by_text("Link copied")).to_be_visible()
     page.page.goto(page.clipboard())
 
     expect(page.page.get_by_role("heading", level=1)).to_contain_text("oddities")
     expect(page.page.get_by_text("needle in the hay")).to_be_visible()
 
 
-def test_lines_around_it_ignore_the_filters(page: Viewer) -> None:
+def test_context_ignores_the_filters(page: Viewer) -> None:
     open_first(page, '"order o-700 took"')
     page.press("c")
-    around = page.page.get_by_test_id("around")
+    context = page.page.get_by_test_id("context")
 
-    expect(around.locator("[aria-current]")).to_contain_text("order o-700 took")
-    expect(around.get_by_role("listitem")).to_have_count(41)
-    expect(around).to_contain_text("order o-704 took")
-    around.get_by_role("button", name="More before").click()
-    expect(around.get_by_role("listitem")).to_have_count(61)
+    expect(context.locator("[aria-current]")).to_contain_text("order o-700 took")
+    expect(context.get_by_role("listitem")).to_have_count(41)
+    expect(context).to_contain_text("order o-704 took")
+    context.get_by_role("button", name="Load earlier").click()
+    expect(context.get_by_role("listitem")).to_have_count(61)
 
 
 @pytest.mark.parametrize(
     ("entry", "title"),
     [
-        ("Timeline of its resource", "Resource o-7"),
-        ("Timeline of its actor", "Actor u-0"),
-        ("Timeline of its correlation", "Correlation c-7"),
+        ("Everything about order o-7", "Resource o-7"),
+        ("Everything by u-0", "Actor u-0"),
+        ("Everything with correlation ID c-7", "Correlation ID c-7"),
     ],
 )
 def test_timelines_start_at_a_record(page: Viewer, entry: str, title: str) -> None:
     open_first(page, '"order o-7 took"')
-    page.record.get_by_role("button", name="Timelines").click()
+    page.record.get_by_role("button", name="Related records").click()
     page.page.get_by_role("menuitem", name=entry).click()
 
     expect(page.page.get_by_role("heading", level=1)).to_have_text(title)

@@ -1,6 +1,6 @@
-// node scripts/compress.mjs [BUILD]: puts .br and .gz beside every built file, so that the server
-// never compresses at run time.
-// gzip comes from fflate, in plain JavaScript: zlib's output differs between processors.
+// node scripts/compress.mjs [BUILD]: write a .br and a .gz file for every built file, so that the
+// server never compresses static files.
+// gzip comes from fflate, in plain JavaScript: the output of zlib depends on the processor.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, constants } from 'node:zlib'

@@ -1,31 +1,31 @@
 import { describe, expect, it } from 'vitest'
-import { stack } from '@/components/figures/stack'
-import { addressOf, changed, readPlace, writePlace } from '@/lib/address'
-import { queryText } from '@/lib/api'
+import { stack } from '@/components/charts/stack'
+import { addressOf, changed, formatRoute, parseRoute } from '@/lib/address'
+import { queryString } from '@/lib/api'
 import { type LogRecord, RecordPages } from '@/lib/record'
-import { wordsOf } from '@/views/search/patternWords'
-import { readSearch } from '@/views/search/place'
+import { patternQuery } from '@/views/search/patternQuery'
+import { parseSearch } from '@/views/search/searchState'
 
-describe('the address', () => {
-  it('comes back as it was written', () => {
+describe('the route', () => {
+  it('survives a round trip', () => {
     const hash = addressOf(['timeline', 'resource', 'a/b ?#%'], {
       q: 'x:"y z" & ä',
       kind: ['log', 'span'],
       none: null,
       empty: '',
     })
-    const place = readPlace(hash)
+    const route = parseRoute(hash)
 
-    expect(place.path).toEqual(['timeline', 'resource', 'a/b ?#%'])
-    expect(place.params.get('q')).toBe('x:"y z" & ä')
-    expect(place.params.getAll('kind')).toEqual(['log', 'span'])
-    expect(place.params.has('none')).toBe(false)
-    expect(writePlace(place.path, place.params)).toBe(hash)
+    expect(route.path).toEqual(['timeline', 'resource', 'a/b ?#%'])
+    expect(route.params.get('q')).toBe('x:"y z" & ä')
+    expect(route.params.getAll('kind')).toEqual(['log', 'span'])
+    expect(route.params.has('none')).toBe(false)
+    expect(formatRoute(route.path, route.params)).toBe(hash)
   })
 
-  it('survives nonsense', () => {
-    expect(readPlace('#/trace/%E0%A4%A').path).toEqual(['trace', '%E0%A4%A'])
-    expect(readPlace('').path).toEqual([])
+  it('tolerates invalid input', () => {
+    expect(parseRoute('#/trace/%E0%A4%A').path).toEqual(['trace', '%E0%A4%A'])
+    expect(parseRoute('').path).toEqual([])
   })
 
   it('changes only what is named', () => {
@@ -35,9 +35,9 @@ describe('the address', () => {
   })
 
   it('holds the whole state of a search', () => {
-    const search = readSearch(
-      readPlace(
-        '#/search?q=x&start=-1d&order=asc&cols=action,attr.a&wrap=1&full=1&show=patterns&id=7&every=10&group=kind',
+    const search = parseSearch(
+      parseRoute(
+        '#/search?q=x&start=-1d&order=asc&cols=action,attr.a&wrap=1&full=1&show=patterns&id=7&refresh=10&group=kind',
       ),
     )
 
@@ -52,19 +52,19 @@ describe('the address', () => {
       show: 'patterns',
       group: 'kind',
       selected: '7',
-      every: 10,
+      refreshS: 10,
     })
   })
 })
 
-it('a query has no empty parameters', () => {
-  expect(queryText({ q: '', start: '-1h', kind: ['a', 'b'], cursor: undefined, limit: 5 })).toBe(
+it('a query string has no empty parameters', () => {
+  expect(queryString({ q: '', start: '-1h', kind: ['a', 'b'], cursor: undefined, limit: 5 })).toBe(
     '?start=-1h&kind=a&kind=b&limit=5',
   )
-  expect(queryText({})).toBe('')
+  expect(queryString({})).toBe('')
 })
 
-it('a record that came twice is shown once, and pages are joined as they come', () => {
+it('pages are joined incrementally without duplicates', () => {
   const page = (...ids: string[]) => ids.map((id) => ({ id }) as LogRecord)
   const first = page('a', 'b', 'a')
   const second = page('b', 'c')
@@ -78,7 +78,7 @@ it('a record that came twice is shown once, and pages are joined as they come', 
   expect(pages.join([])).toEqual([])
 })
 
-it('bars are stacked, with the gaps that the server left out', () => {
+it('bars are stacked, with the empty buckets that the server omits', () => {
   const points = [
     { start: '2026-01-01T00:00:00Z', values: { a: 1, b: 2 } },
     { start: '2026-01-01T00:02:00Z', values: { b: 3 } },
@@ -97,6 +97,6 @@ it('bars are stacked, with the gaps that the server left out', () => {
   expect(stack([], ['a'], 60).times).toEqual([])
 })
 
-it('a pattern becomes the phrases that find it', () => {
-  expect(wordsOf('order <num> for <*> failed: "x"')).toBe('"failed: \\"x\\"" "order" "for"')
+it('a pattern becomes a query with phrases', () => {
+  expect(patternQuery('order <num> for <*> failed: "x"')).toBe('"failed: \\"x\\"" "order" "for"')
 })

@@ -22,7 +22,7 @@ describe('numbers', () => {
     ['-12.5', -12.5],
     ['1.50', 1.5],
     ['1e3', 1000],
-  ])('makes a number of %s', (text, number) => {
+  ])('parses %s as a number', (text, number) => {
     expect(parseJson(`[${text}, 1234567890123456789]`)).toEqual([
       number,
       new ExactNumber('1234567890123456789'),
@@ -30,7 +30,7 @@ describe('numbers', () => {
   })
 })
 
-describe('everything else is as JSON.parse has it', () => {
+describe('everything else is parsed like JSON.parse', () => {
   it.each([
     '{}',
     '[]',
@@ -46,7 +46,7 @@ describe('everything else is as JSON.parse has it', () => {
   })
 
   it.each(['', '{', '[1,]', '{"a" 1}', '01', '"open', '[1] 2', 'nul', "{'a':1}"])(
-    'refuses %s',
+    'rejects %s',
     (text) => {
       expect(() => parseJson(text)).toThrow(SyntaxError)
       expect(() => parseJson(`[1234567890123456789,${text}`)).toThrow(SyntaxError)
@@ -61,7 +61,7 @@ describe('everything else is as JSON.parse has it', () => {
     expect(formatJson(value)).toContain('"__proto__":{"bad":1}')
   })
 
-  it('refuses a depth that would overflow the stack', () => {
+  it('rejects a depth that would overflow the stack', () => {
     expect(() => parseJson(`${'['.repeat(5000)}1234567890123456789`)).toThrow(SyntaxError)
   })
 })
@@ -71,7 +71,7 @@ it.each([
   '{"a":"[1234567890123456789]","n":[1234567890123456789]}',
   '{"a\\":1234567890123456789,\\"b":1,"n":1234567890123456789}',
   '{"a":"#abc:1","n":1234567890123456789}',
-])('tells numbers from digits inside strings: %s', (text) => {
+])('distinguishes numbers from digits inside strings: %s', (text) => {
   expect(formatJson(parseJson(text))).toBe(text)
 })
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
   canName,
+  caretTerm,
   filterState,
   hitPattern,
-  placeAt,
   quoted,
   toggleFilter,
   tokens,
@@ -11,7 +11,7 @@ import {
 } from '@/lib/language'
 
 describe('tokens', () => {
-  it('tell words, phrases, fields, operators and parentheses', () => {
+  it('distinguish words, phrases, fields, operators and parentheses', () => {
     const found = tokens(
       '(level:ERROR OR -"card refused") /o-\\d+/ http.route:"/x y" -retry durationNs:>10',
     )
@@ -30,7 +30,7 @@ describe('tokens', () => {
   })
 
   it.each(['', '"open', 'a:"open', '((', '-', ':', 'ü:ß', 'http://x/y', '"\\'])(
-    'lose nothing of %s',
+    'cover all of %s',
     (text) => {
       expect(
         tokens(text)
@@ -41,7 +41,7 @@ describe('tokens', () => {
   )
 })
 
-it('addresses and times of day are words, a regular expression may ignore case', () => {
+it('URLs and times of day are words; a regular expression may ignore case', () => {
   const found = tokens('https://shop.example 12:30 /x/i action:/y/i')
 
   expect(found.filter(({ type }) => type !== 'space').map(({ type }) => type)).toEqual([
@@ -63,27 +63,27 @@ it.each([
 })
 
 describe('a filter', () => {
-  it('is put in, turned round and taken out again', () => {
-    const withIt = toggleFilter('timeout', 'sourceModule', 'checkout', 'for')
+  it('is added, inverted and removed again', () => {
+    const filtered = toggleFilter('timeout', 'sourceModule', 'checkout', 'for')
 
-    expect(withIt).toBe('timeout sourceModule:checkout')
-    expect(filterState(withIt, 'sourceModule', 'checkout')).toBe('for')
-    expect(toggleFilter(withIt, 'sourceModule', 'checkout', 'for')).toBe('timeout')
-    expect(toggleFilter(withIt, 'sourceModule', 'checkout', 'out')).toBe(
+    expect(filtered).toBe('timeout sourceModule:checkout')
+    expect(filterState(filtered, 'sourceModule', 'checkout')).toBe('for')
+    expect(toggleFilter(filtered, 'sourceModule', 'checkout', 'for')).toBe('timeout')
+    expect(toggleFilter(filtered, 'sourceModule', 'checkout', 'out')).toBe(
       'timeout -sourceModule:checkout',
     )
   })
 
-  it('does not change what a bare OR means', () => {
+  it('keeps the meaning of a top-level OR', () => {
     expect(toggleFilter('a OR b', 'level', 'ERROR', 'for')).toBe('(a OR b) level:ERROR')
   })
 
-  it('inside parentheses is not ours to take out', () => {
+  it('inside parentheses is left alone', () => {
     expect(filterState('(level:ERROR OR x)', 'level', 'ERROR')).toBe('none')
   })
 
   it.each(['a b', 'say "hi"', 'back\\slash', '', '(x)', 'OR', 'a:b', '/path', 'ü', '{id}', '-x'])(
-    'finds the value %s again',
+    'round-trips the value %s',
     (value) => {
       const text = toggleFilter('', 'action', value, 'for')
 
@@ -97,13 +97,13 @@ describe('a filter', () => {
     expect(quoted('NOT')).toBe('"NOT"')
   })
 
-  it('all on a field can be taken out', () => {
+  it('can be removed for a whole field', () => {
     expect(withoutField('a level:WARN -level:INFO b', 'level')).toBe('a b')
   })
 })
 
 describe('hits', () => {
-  it('are words, phrases and message terms, but not what is excluded', () => {
+  it('are words, phrases and message terms, but not excluded terms', () => {
     const pattern = hitPattern('time* "card refused" -retry level:ERROR message:"a.b"')
 
     expect('Timeout card refused retry ERROR a.b axb'.match(pattern ?? /$^/g)).toEqual([
@@ -118,23 +118,23 @@ describe('hits', () => {
   })
 })
 
-describe('the place at the caret', () => {
+describe('the term at the caret', () => {
   it('is a name before the colon', () => {
-    expect(placeAt('a sour', 6)).toMatchObject({ from: 2, to: 6, field: null, typed: 'sour' })
+    expect(caretTerm('a sour', 6)).toMatchObject({ from: 2, to: 6, field: null, typed: 'sour' })
   })
 
-  it('is a value behind it', () => {
-    expect(placeAt('-level:ER x', 9)).toMatchObject({
+  it('is a value after the colon', () => {
+    expect(caretTerm('-level:ER x', 9)).toMatchObject({
       from: 7,
       to: 9,
       field: 'level',
       typed: 'ER',
       negated: true,
     })
-    expect(placeAt('level:', 6)).toMatchObject({ field: 'level', typed: '' })
+    expect(caretTerm('level:', 6)).toMatchObject({ field: 'level', typed: '' })
   })
 
   it('is empty between terms', () => {
-    expect(placeAt('a ', 2)).toMatchObject({ from: 2, to: 2, typed: '' })
+    expect(caretTerm('a ', 2)).toMatchObject({ from: 2, to: 2, typed: '' })
   })
 })

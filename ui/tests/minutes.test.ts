@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { IngestMinute } from '@/lib/api'
-import { barsOf, rateOf, sourcesOf } from '@/views/operations/minutes'
+import { barsOf, ingestRate, sourcesOf } from '@/views/operations/minutes'
 
 function row(minute: string, more: Partial<IngestMinute> = {}): IngestMinute {
   const none = { received: 0, derived: 0, stored: 0, duplicate: 0, dead: 0, rejected: 0 }
@@ -12,19 +12,19 @@ const NEWEST_FIRST = [
   row('2026-01-01T10:01:00Z', { received: 120, stored: 119, dead: 1 }),
 ]
 
-it('the rate is that of the last whole minute, and 0 where nothing came', () => {
-  expect(rateOf(NEWEST_FIRST, Date.parse('2026-01-01T10:02:30Z'))).toBe(2)
-  expect(rateOf(NEWEST_FIRST, Date.parse('2026-01-01T10:09:30Z'))).toBe(0)
+it('the rate is that of the last full minute, and 0 without records', () => {
+  expect(ingestRate(NEWEST_FIRST, Date.parse('2026-01-01T10:02:30Z'))).toBe(2)
+  expect(ingestRate(NEWEST_FIRST, Date.parse('2026-01-01T10:09:30Z'))).toBe(0)
 })
 
-it('bars stand in order of time and hold every outcome', () => {
+it('bars are in chronological order with every outcome', () => {
   const bars = barsOf(NEWEST_FIRST)
 
   expect(bars.map(({ start }) => start.slice(14, 16))).toEqual(['01', '02'])
   expect(bars[0]?.values).toEqual({ Stored: 119, Duplicate: 0, Rejected: 0, 'Dead letter': 1 })
 })
 
-it('sources are added up with their reasons, the most talkative first', () => {
+it('sources are totalled with their reasons, highest first', () => {
   const sources = sourcesOf([
     row('2026-01-01T10:01:00Z', { received: 2, stored: 2 }),
     row('2026-01-01T10:01:00Z', {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { EventParser, FinalError, follow, type ServerEvent, type StreamState } from '@/lib/sse'
 
 describe('the parser', () => {
-  it('takes any pieces and any line ends', () => {
+  it('accepts any chunks and line endings', () => {
     const text =
       ': hello\r\nid: 7\r\nevent: record\r\ndata: one\r\ndata: two\r\n\r\ndata: {"x":1}\n\nretry: 250\n\n'
     for (let size = 1; size < text.length; size += 1) {
@@ -19,7 +19,7 @@ describe('the parser', () => {
     }
   })
 
-  it('gives out nothing unfinished', () => {
+  it('returns no incomplete event', () => {
     expect(new EventParser().feed('data: half\n')).toEqual([])
   })
 })
@@ -39,7 +39,7 @@ interface Attempt {
 }
 
 async function run(attempts: Attempt[]) {
-  const asked: (string | null)[] = []
+  const lastIds: (string | null)[] = []
   const events: ServerEvent[] = []
   const states: StreamState[] = []
   const waits: number[] = []
@@ -47,7 +47,7 @@ async function run(attempts: Attempt[]) {
   await follow(
     {
       connect: async (lastEventId) => {
-        asked.push(lastEventId)
+        lastIds.push(lastEventId)
         const attempt = attempts.shift()
         if (attempt?.error) throw attempt.error
         return bodyOf(attempt?.body ?? '')
@@ -61,54 +61,54 @@ async function run(attempts: Attempt[]) {
     },
     ending.signal,
   )
-  return { asked, events, states, waits }
+  return { lastIds, events, states, waits }
 }
 
 describe('a lost connection', () => {
-  it('is opened again from the last event', async () => {
-    const { asked, events } = await run([
+  it('is reopened from the last event', async () => {
+    const { lastIds, events } = await run([
       { body: 'id: 1\ndata: a\n\nid: 2\ndata: b\n\n' },
       { body: 'id: 3\ndata: c\n\n' },
     ])
 
-    expect(asked).toEqual([null, '2'])
+    expect(lastIds).toEqual([null, '2'])
     expect(events.map((event) => event.data)).toEqual(['a', 'b', 'c'])
   })
 
-  it('keeps the last event over attempts that fail', async () => {
-    const { asked } = await run([
+  it('keeps the last event ID across failed attempts', async () => {
+    const { lastIds } = await run([
       { body: 'id: 9\ndata: a\n\n' },
-      { error: new Error('away') },
-      { error: new Error('away') },
+      { error: new Error('offline') },
+      { error: new Error('offline') },
       { body: '' },
     ])
 
-    expect(asked).toEqual([null, '9', '9', '9'])
+    expect(lastIds).toEqual([null, '9', '9', '9'])
   })
 
-  it('is tried ever more slowly, up to a limit', async () => {
-    const failures = Array.from({ length: 9 }, () => ({ error: new Error('away') }))
+  it('is retried with exponential back-off up to a limit', async () => {
+    const failures = Array.from({ length: 9 }, () => ({ error: new Error('offline') }))
     const { waits } = await run(failures)
 
     expect(waits.slice(0, 4)).toEqual([500, 1000, 2000, 4000])
     expect(Math.max(...waits)).toBe(15_000)
   })
 
-  it('waits as long as the server says', async () => {
+  it('waits for the retry time of the server', async () => {
     const { waits } = await run([{ body: 'retry: 120\n\n' }])
 
     expect(waits).toEqual([120])
   })
 })
 
-it('a refusal that will not change ends it', async () => {
-  const { states, asked } = await run([{ error: new FinalError('forbidden') }, { body: '' }])
+it('a final error ends it', async () => {
+  const { states, lastIds } = await run([{ error: new FinalError('forbidden') }, { body: '' }])
 
   expect(states).toEqual(['connecting', 'ended'])
-  expect(asked).toHaveLength(1)
+  expect(lastIds).toHaveLength(1)
 })
 
-it('a silent connection counts as lost', async () => {
+it('an idle connection counts as lost', async () => {
   const ending = new AbortController()
   const states: StreamState[] = []
   await follow(
@@ -117,7 +117,7 @@ it('a silent connection counts as lost', async () => {
       onEvents: () => undefined,
       onState: (state) => states.push(state),
       wait: async () => ending.abort(),
-      silenceMs: 20,
+      idleTimeoutMs: 20,
     },
     ending.signal,
   )

@@ -15,11 +15,11 @@ describe('special characters become marks', () => {
     expect(visible(text)[0]?.mark).toBe(mark)
   })
 
-  it('but line breaks and tabs stay in a multi-line view', () => {
+  it('but line breaks and tabs are kept in multi-line text', () => {
     expect(visible('a\n\tb', true)).toEqual([{ text: 'a\n\tb' }])
   })
 
-  it('and letters of any script stay as they are', () => {
+  it('and letters of any script are kept', () => {
     expect(visible('Grüße مرحبا 你好 🎉')).toEqual([{ text: 'Grüße مرحبا 你好 🎉' }])
   })
 
@@ -34,7 +34,7 @@ describe('special characters become marks', () => {
   })
 })
 
-it('hits are marked, also markup', () => {
+it('hits are marked, markup is plain text', () => {
   expect(highlighted(visible('a <b> a'), /a/gi)).toEqual([
     { text: 'a', hit: true },
     { text: ' <b> ' },
@@ -47,6 +47,6 @@ it('a cut never halves a character', () => {
   expect(cut('ab', 3)).toBe('ab')
 })
 
-it('written-out line breaks become real ones', () => {
+it('escaped line breaks are unescaped', () => {
   expect(unescaped('a\\r\\nb\\tc')).toBe('a\nb\tc')
 })

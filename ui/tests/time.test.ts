@@ -26,7 +26,7 @@ describe('typed times', () => {
     expect(parseMoment(text, NOW)).toBe(moment)
   })
 
-  it.each(['yesterday', '-1y', '1h', '2026-13-01T00:00:00Z'])('%s is none', (text) => {
+  it.each(['yesterday', '-1y', '1h', '2026-13-01T00:00:00Z'])('%s is invalid', (text) => {
     expect(parseMoment(text, NOW)).toBeNull()
   })
 
@@ -37,28 +37,28 @@ describe('typed times', () => {
     ['2026-11-23 09:30', '2026-11-23T09:30:00.000Z'],
     ['2026-11-23 09:30:15.5', '2026-11-23T09:30:15.500Z'],
     ['2026-11-23T09:30:00+01:00', '2026-11-23T08:30:00.000Z'],
-  ])('takes %s from the form', (typed, sent) => {
+  ])('accepts %s', (typed, sent) => {
     expect(fromTyped(typed, 'utc')).toBe(sent)
   })
 
-  it.each(['', 'noon', '23.11.2026', '2026-11-23 9:30'])('does not take %s', (typed) => {
+  it.each(['', 'noon', '23.11.2026', '2026-11-23 9:30'])('rejects %s', (typed) => {
     expect(fromTyped(typed, 'utc')).toBeNull()
   })
 })
 
 describe('ranges', () => {
-  it('that end before they start are none', () => {
+  it('that end before they start are invalid', () => {
     expect(spanOf({ start: 'now', end: '-1h' }, NOW)).toBeNull()
   })
 
-  it('become fixed for a link', () => {
+  it('become absolute for a link', () => {
     expect(fixedRange({ start: '-1h', end: 'now' }, NOW)).toEqual({
       start: '2026-11-23T08:00:00.000Z',
       end: '2026-11-23T09:00:00.000Z',
     })
   })
 
-  it('move by half and widen to the double', () => {
+  it('move by half their length and widen to twice their length', () => {
     const range = { start: '2026-11-20T08:00:00.000Z', end: '2026-11-20T10:00:00.000Z' }
 
     expect(moved(range, -1)).toEqual({
@@ -69,7 +69,7 @@ describe('ranges', () => {
     expect((wide?.toMs ?? 0) - (wide?.fromMs ?? 0)).toBe(4 * 3_600_000)
   })
 
-  it('have names', () => {
+  it('have labels', () => {
     expect(describeRange({ start: '-1h', end: 'now' }, 'utc')).toBe('Last hour')
     expect(describeRange({ start: '-2h', end: '2026-11-23T09:00:00Z' }, 'utc')).toBe(
       '-2h to 2026-11-23 09:00:00',
@@ -77,7 +77,7 @@ describe('ranges', () => {
   })
 })
 
-describe('shown times', () => {
+describe('displayed times', () => {
   it('keep the nanoseconds', () => {
     expect(formatTime('2026-11-23T09:00:00.123456789Z', 'utc', 9)).toBe(
       '2026-11-23 09:00:00.123456789',
@@ -104,7 +104,7 @@ describe('shown times', () => {
     expect(formatDuration(ns)).toBe(text)
   })
 
-  it('are lengths in two parts at most', () => {
+  it('are durations in two parts at most', () => {
     expect(formatLength(400)).toBe('400 ms')
     expect(formatLength(93_784_000)).toBe('1 d 2 h')
     expect(formatLength(3_600_000)).toBe('1 h')

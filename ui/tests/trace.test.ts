@@ -28,7 +28,7 @@ function log(id: string, spanId: string | null, atMs: number): LogRecord {
 }
 
 describe('the tree', () => {
-  it('has children under their parents in order of time', () => {
+  it('has children under their parents in chronological order', () => {
     const trace = buildTrace([
       span('a', null, 0, 100),
       span('c', 'a', 50, 10),
@@ -55,7 +55,7 @@ describe('the tree', () => {
     expect(trace.orphans).toBe(1)
   })
 
-  it('loses no span of a ring', () => {
+  it('loses no span of a cycle', () => {
     const trace = buildTrace([
       span('a', 'b', 0, 5),
       span('b', 'a', 1, 5),
@@ -74,7 +74,7 @@ describe('the tree', () => {
     expect(buildTrace(chain).spans).toHaveLength(20_000)
   })
 
-  it('hides what is below a collapsed span', () => {
+  it('hides the descendants of a collapsed span', () => {
     const trace = buildTrace([
       span('a', null, 0, 9),
       span('b', 'a', 1, 5),
@@ -100,7 +100,7 @@ it('logs are marks on their span, or loose', () => {
   expect(trace.loose.map((mark) => mark.record.id)).toEqual(['record-m', 'record-n'])
 })
 
-it('the critical path is what the end waited for', () => {
+it('the critical path determines the end of the trace', () => {
   const trace = buildTrace([
     span('root', null, 0, 100),
     span('early', 'root', 0, 30),
@@ -117,7 +117,7 @@ it('the critical path is what the end waited for', () => {
   ])
 })
 
-it('time is counted once for each service, without that of children', () => {
+it('self time excludes the time of children', () => {
   const trace = buildTrace([
     span('a', null, 0, 100),
     span('b', 'a', 10, 50, { sourceModule: 'bank' }),
@@ -130,7 +130,7 @@ it('time is counted once for each service, without that of children', () => {
   ])
 })
 
-it('services have different colours as long as there are enough', () => {
+it('services have distinct colours while there are enough', () => {
   const names = [
     'storefront',
     'checkout',

@@ -1,7 +1,7 @@
 import { Component, type ComponentType, lazy, type ReactNode, Suspense, useEffect } from 'react'
-import { Said } from '@/components/say'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { usePlace } from '@/lib/address'
+import { Toast } from '@/components/toast'
+import { useRoute } from '@/lib/address'
 import { useSession } from '@/lib/session'
 import { LoginView } from '@/views/login/LoginView'
 import { SearchView } from '@/views/search/SearchView'
@@ -14,7 +14,7 @@ interface Page {
   view: View
 }
 
-/** First step of the address → page. Only search comes with the first load. */
+/** First path segment → page. All pages but search are loaded on demand. */
 const PAGES: Record<string, Page> = {
   search: { title: 'Search', view: SearchView },
   record: { title: 'Record', view: lazy(() => import('@/views/record/RecordView')) },
@@ -34,15 +34,15 @@ export function App() {
   return (
     <>
       {state === 'unknown' && <Loading what="opslog" />}
-      {(state === 'out' || state === 'unreachable') && <LoginView />}
-      {state === 'in' && <Inside />}
-      <Said />
+      {(state === 'loggedOut' || state === 'unreachable') && <LoginView />}
+      {state === 'loggedIn' && <Pages />}
+      <Toast />
     </>
   )
 }
 
-function Inside() {
-  const { path } = usePlace()
+function Pages() {
+  const { path } = useRoute()
   const name = path[0] ?? 'search'
   const page = Object.hasOwn(PAGES, name) ? PAGES[name] : undefined
   useEffect(() => {
@@ -50,33 +50,33 @@ function Inside() {
   }, [page])
   return (
     <Shell current={name}>
-      <Boundary key={name}>
+      <ErrorBoundary key={name}>
         <Suspense fallback={<Loading what={page?.title ?? 'page'} />}>
-          {page ? <page.view path={path} /> : <NoSuchPage />}
+          {page ? <page.view path={path} /> : <NotFound />}
         </Suspense>
-      </Boundary>
+      </ErrorBoundary>
     </Shell>
   )
 }
 
-function NoSuchPage() {
+function NotFound() {
   return (
     <Notice
       isPage
-      title="There is no such page"
+      title="Page not found"
       action={
         <a className="text-accent underline" href="#/search">
           Go to search
         </a>
       }
     >
-      The address may be from another version of opslog.
+      The link may be from another version of opslog.
     </Notice>
   )
 }
 
-/** Shows what went wrong in a page, instead of an empty window. */
-class Boundary extends Component<{ children: ReactNode }, { error: unknown }> {
+/** Shows an error message when a page fails to render. */
+class ErrorBoundary extends Component<{ children: ReactNode }, { error: unknown }> {
   override state: { error: unknown } = { error: null }
 
   static getDerivedStateFromError(error: unknown) {

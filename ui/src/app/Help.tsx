@@ -2,21 +2,21 @@ import { Dialog } from '@/components/dialog'
 import { SHORTCUTS } from './shortcuts'
 
 const EXAMPLES: readonly (readonly [string, string])[] = [
-  ['timeout', 'the word in the message'],
-  ['"card refused"', 'these words next to each other'],
-  ['timeout -retry', 'the first without the second'],
-  ['level:ERROR OR level:CRITICAL', 'either of them'],
-  ['level:>=WARN', 'this level or a more severe one'],
-  ['sourceModule:checkout', 'a field of the record'],
-  ['http.route:"/orders/{id}"', 'an attribute, by its dotted name'],
-  ['durationNs:>1000000000', 'spans longer than a second'],
-  ['action:payment.*', 'a beginning'],
-  ['/order o-\\d+ failed/', 'a regular expression'],
+  ['timeout', 'word or part of a word in the message'],
+  ['"card refused"', 'exact phrase'],
+  ['timeout -retry', 'exclude a word'],
+  ['level:ERROR OR level:CRITICAL', 'either one'],
+  ['level:>=WARN', 'this level or higher'],
+  ['sourceModule:checkout', 'record field'],
+  ['http.route:"/orders/{id}"', 'attribute'],
+  ['durationNs:>1000000000', 'longer than one second'],
+  ['action:payment.*', 'prefix'],
+  ['/order o-\\d+ failed/', 'regular expression'],
 ]
 
 export default function Help({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title="Keys and questions" open onClose={onClose} wide>
+    <Dialog title="Keyboard shortcuts" open onClose={onClose} wide>
       <div className="grid gap-x-8 gap-y-4 sm:grid-cols-2">
         {SHORTCUTS.map((group) => (
           <section key={group.title}>
@@ -41,17 +41,17 @@ export default function Help({ onClose }: { onClose: () => void }) {
           </section>
         ))}
       </div>
-      <h3 className="mt-5 mb-1 font-semibold">How to ask</h3>
+      <h3 className="mt-5 mb-1 font-semibold">Query syntax</h3>
       <dl className="grid gap-x-4 gap-y-1 sm:grid-cols-[auto_1fr]">
-        {EXAMPLES.map(([question, meaning]) => (
-          <div key={question} className="contents">
+        {EXAMPLES.map(([query, meaning]) => (
+          <div key={query} className="contents">
             <dt>
               <a
                 className="font-mono text-xs text-accent hover:underline"
-                href={`#/search?q=${encodeURIComponent(question)}`}
+                href={`#/search?q=${encodeURIComponent(query)}`}
                 onClick={onClose}
               >
-                {question}
+                {query}
               </a>
             </dt>
             <dd className="text-ink-2">{meaning}</dd>

@@ -3,30 +3,30 @@ import { cx } from '@/components/class'
 import { Dialog } from '@/components/dialog'
 import { addressOf, go } from '@/lib/address'
 import { usePreferences } from '@/lib/preferences'
-import { useLinks } from './Shell'
+import { useLinks } from './links'
 
-interface Choice {
+interface Target {
   label: string
   hint: string
   address: string
 }
 
-/** Go anywhere by typing: a page, an id that was pasted, a question of before. */
+/** Command palette: pages, pasted IDs, recent queries. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const [typed, setTyped] = useState('')
   const [active, setActive] = useState(0)
   const listId = useId()
-  const choices = useChoices(typed)
-  const index = Math.min(active, choices.length - 1)
-  const choose = (choice: Choice | undefined) => {
-    if (!choice) return
+  const targets = useTargets(typed)
+  const index = Math.min(active, targets.length - 1)
+  const choose = (target: Target | undefined) => {
+    if (!target) return
     onClose()
-    go(choice.address)
+    go(target.address)
   }
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
-    if (step) setActive((index + step + choices.length) % Math.max(1, choices.length))
-    else if (event.key === 'Enter') choose(choices[index])
+    if (step) setActive((index + step + targets.length) % Math.max(1, targets.length))
+    else if (event.key === 'Enter') choose(targets[index])
     else return
     event.preventDefault()
   }
@@ -36,9 +36,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         role="combobox"
         aria-expanded="true"
         aria-controls={listId}
-        aria-activedescendant={choices.length ? `${listId}-${index}` : undefined}
-        aria-label="A page, a trace id, a record id or a question"
-        placeholder="A page, a trace id, a record id or a question"
+        aria-activedescendant={targets.length ? `${listId}-${index}` : undefined}
+        aria-label="Page, trace ID, record ID or query"
+        placeholder="Page, trace ID, record ID or query"
         className="mb-2 h-9 w-full rounded-md border border-line-strong bg-sheet px-3"
         value={typed}
         onChange={(event) => {
@@ -47,10 +47,10 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         }}
         onKeyDown={onKeyDown}
       />
-      <div id={listId} role="listbox" aria-label="Places">
-        {choices.map((choice, position) => (
+      <div id={listId} role="listbox" aria-label="Results">
+        {targets.map((target, position) => (
           <div
-            key={choice.address}
+            key={target.address}
             id={`${listId}-${position}`}
             role="option"
             aria-selected={position === index}
@@ -58,10 +58,10 @@ export default function Palette({ onClose }: { onClose: () => void }) {
               'flex cursor-pointer justify-between gap-4 rounded-md px-2 py-1.5',
               position === index && 'bg-accent-wash',
             )}
-            onClick={() => choose(choice)}
+            onClick={() => choose(target)}
           >
-            <span className="truncate">{choice.label}</span>
-            <span className="shrink-0 text-ink-3">{choice.hint}</span>
+            <span className="truncate">{target.label}</span>
+            <span className="shrink-0 text-ink-3">{target.hint}</span>
           </div>
         ))}
       </div>
@@ -69,9 +69,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   )
 }
 
-const MOST = 12
+const MAX_TARGETS = 12
 
-function useChoices(typed: string): Choice[] {
+function useTargets(typed: string): Target[] {
   const links = useLinks()
   const recent = usePreferences((state) => state.recent)
   return useMemo(() => {
@@ -81,23 +81,23 @@ function useChoices(typed: string): Choice[] {
       hint: 'page',
       address: `#/${link.name}`,
     }))
-    const asked = recent.map((question) => ({
-      label: question,
-      hint: 'asked before',
-      address: addressOf(['search'], { q: question }),
+    const queries = recent.map((query) => ({
+      label: query,
+      hint: 'recent query',
+      address: addressOf(['search'], { q: query }),
     }))
-    const fitting = [...pages, ...asked].filter((choice) =>
-      choice.label.toLowerCase().includes(text.toLowerCase()),
+    const matching = [...pages, ...queries].filter((target) =>
+      target.label.toLowerCase().includes(text.toLowerCase()),
     )
-    return [...meantBy(text), ...fitting].slice(0, MOST)
+    return [...directTargets(text), ...matching].slice(0, MAX_TARGETS)
   }, [typed, links, recent])
 }
 
-function meantBy(text: string): Choice[] {
+function directTargets(text: string): Target[] {
   if (!text) return []
   const digits = text.replaceAll('-', '').toLowerCase()
-  const question = { label: text, hint: 'search', address: addressOf(['search'], { q: text }) }
-  if (!/^[0-9a-f]{32}$/.test(digits)) return [question]
+  const query = { label: text, hint: 'search', address: addressOf(['search'], { q: text }) }
+  if (!/^[0-9a-f]{32}$/.test(digits)) return [query]
   return [
     { label: digits, hint: 'trace', address: addressOf(['trace', digits]) },
     { label: text, hint: 'record', address: addressOf(['record', text]) },

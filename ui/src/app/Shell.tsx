@@ -2,36 +2,16 @@ import { lazy, type ReactNode, Suspense, useEffect, useState, useSyncExternalSto
 import { buttonClass, IconButton } from '@/components/button'
 import { cx } from '@/components/class'
 import { Mark, MoonIcon, SunIcon, UserIcon } from '@/components/icons'
-import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine } from '@/components/menu'
+import { Menu, MenuItem, MenuLabel, MenuRadio, MenuSeparator } from '@/components/menu'
 import { go } from '@/lib/address'
-import type { Permission } from '@/lib/api'
-import { type Theme, usePreferences, useShownTheme } from '@/lib/preferences'
+import { type Theme, useActiveTheme, usePreferences } from '@/lib/preferences'
 import { useSession } from '@/lib/session'
 import { formatLength, zoneName } from '@/lib/time'
+import { useLinks } from './links'
 import { useShortcuts } from './shortcuts'
 
 const Help = lazy(() => import('./Help'))
 const Palette = lazy(() => import('./Palette'))
-
-interface Link {
-  name: string
-  label: string
-  needs: Permission[]
-}
-
-/** Pages in the bar; one of the rights is enough. */
-export const LINKS: readonly Link[] = [
-  { name: 'search', label: 'Search', needs: ['logs.read', 'audit.read'] },
-  { name: 'live', label: 'Live', needs: ['logs.read'] },
-  { name: 'traces', label: 'Traces', needs: ['logs.read'] },
-  { name: 'stats', label: 'Statistics', needs: ['logs.read'] },
-  { name: 'operations', label: 'Operations', needs: ['operations.read', 'keys.manage'] },
-]
-
-export function useLinks(): Link[] {
-  const permissions = useSession((state) => state.session?.permissions) ?? []
-  return LINKS.filter((link) => link.needs.some((need) => permissions.includes(need)))
-}
 
 export function Shell({ current, children }: { current: string; children: ReactNode }) {
   const [open, setOpen] = useState<'help' | 'palette' | null>(null)
@@ -54,7 +34,7 @@ export function Shell({ current, children }: { current: string; children: ReactN
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-raised focus:p-2"
         onClick={() => document.getElementById('main')?.focus()}
       >
-        Skip to the content
+        Skip to main content
       </button>
       <Bar current={current} onHelp={() => setOpen('help')} />
       <SessionEnd />
@@ -72,7 +52,7 @@ export function Shell({ current, children }: { current: string; children: ReactN
 
 function Bar({ current, onHelp }: { current: string; onHelp: () => void }) {
   const links = useLinks()
-  const near =
+  const section =
     current === 'trace'
       ? 'traces'
       : current === 'record' || current === 'timeline'
@@ -96,10 +76,10 @@ function Bar({ current, onHelp }: { current: string; onHelp: () => void }) {
           <a
             key={link.name}
             href={`#/${link.name}`}
-            aria-current={link.name === near ? 'page' : undefined}
+            aria-current={link.name === section ? 'page' : undefined}
             className={buttonClass(
               'plain',
-              cx('sm:text-sm max-sm:px-1.5', link.name === near && 'bg-accent-wash text-accent'),
+              cx('sm:text-sm max-sm:px-1.5', link.name === section && 'bg-accent-wash text-accent'),
             )}
           >
             {link.label}
@@ -109,7 +89,12 @@ function Bar({ current, onHelp }: { current: string; onHelp: () => void }) {
       <span className="flex-1 sm:hidden" />
       <ZoneButton />
       <ThemeMenu />
-      <IconButton label="Keys and help" shortcut="?" onClick={onHelp} className="max-sm:hidden">
+      <IconButton
+        label="Keyboard shortcuts"
+        shortcut="?"
+        onClick={onHelp}
+        className="max-sm:hidden"
+      >
         <span aria-hidden="true" className="font-semibold">
           ?
         </span>
@@ -125,7 +110,7 @@ function ZoneButton() {
     <button
       type="button"
       className={buttonClass('plain', 'max-w-40 max-sm:hidden')}
-      title="Times are shown in this zone (Shift Z)"
+      title="Time zone (Shift Z)"
       onClick={() => setZone(zone === 'utc' ? 'local' : 'utc')}
     >
       <span className="sr-only">Time zone: </span>
@@ -135,28 +120,28 @@ function ZoneButton() {
 }
 
 function toggleTheme(): void {
-  usePreferences.getState().setTheme(useShownTheme.getState().isDark ? 'light' : 'dark')
+  usePreferences.getState().setTheme(useActiveTheme.getState().isDark ? 'light' : 'dark')
 }
 
 const THEMES: readonly (readonly [Theme, string])[] = [
-  ['system', 'As the system'],
+  ['system', 'System'],
   ['light', 'Light'],
   ['dark', 'Dark'],
 ]
 
 function ThemeMenu() {
   const { theme, setTheme, zone, setZone } = usePreferences()
-  const isDark = useShownTheme((state) => state.isDark)
+  const isDark = useActiveTheme((state) => state.isDark)
   return (
     <Menu
       label="Appearance"
       trigger={<IconButton label="Appearance">{isDark ? <MoonIcon /> : <SunIcon />}</IconButton>}
     >
       <MenuLabel>Theme</MenuLabel>
-      <MenuChoice value={theme} options={THEMES} onChange={setTheme} />
-      <MenuLine />
-      <MenuLabel>Times in</MenuLabel>
-      <MenuChoice
+      <MenuRadio value={theme} options={THEMES} onChange={setTheme} />
+      <MenuSeparator />
+      <MenuLabel>Time zone</MenuLabel>
+      <MenuRadio
         value={zone}
         options={[
           ['local', zoneName('local')],
@@ -169,7 +154,7 @@ function ThemeMenu() {
 }
 
 function AccountMenu() {
-  const { session, leave } = useSession()
+  const { session, logOut } = useSession()
   if (!session) return null
   return (
     <Menu
@@ -184,35 +169,35 @@ function AccountMenu() {
         <div className="font-medium">{session.subject}</div>
         <div className="text-ink-2">{session.role}</div>
         <div className="mt-1 text-xs text-ink-3">
-          until {new Date(session.expiresAt).toLocaleString()}
+          Session expires {new Date(session.expiresAt).toLocaleString()}
         </div>
       </div>
-      <MenuLine />
-      <MenuItem onSelect={() => void leave()}>Log out</MenuItem>
+      <MenuSeparator />
+      <MenuItem onSelect={() => void logOut()}>Log out</MenuItem>
     </Menu>
   )
 }
 
 const WARN_BEFORE_MS = 10 * 60_000
 
-/** Tells ten minutes ahead that the session ends, and every half minute how long it still lasts. */
+/** Warns from ten minutes before the session ends, updated every 30 seconds. */
 function SessionEnd() {
   const expiresAt = useSession((state) => state.session?.expiresAt)
   const [leftMs, setLeftMs] = useState(Number.POSITIVE_INFINITY)
   useEffect(() => {
-    const look = () =>
+    const update = () =>
       setLeftMs(expiresAt ? Date.parse(expiresAt) - Date.now() : Number.POSITIVE_INFINITY)
-    look()
-    const timer = setInterval(look, 30_000)
+    update()
+    const timer = setInterval(update, 30_000)
     return () => clearInterval(timer)
   }, [expiresAt])
   if (!(leftMs < WARN_BEFORE_MS)) return null
   return (
-    <Line>
+    <Banner>
       {leftMs > 0
-        ? `Your session ends in ${formatLength(Math.max(leftMs, 1000))}. Log in again with a fresh token to go on without a break.`
-        : 'Your session has ended. Log in again with a fresh token.'}
-    </Line>
+        ? `Your session ends in ${formatLength(Math.max(leftMs, 1000))}. Log in with a new token to avoid an interruption.`
+        : 'Your session has expired. Log in with a new token.'}
+    </Banner>
   )
 }
 
@@ -228,11 +213,13 @@ function subscribeOnline(listener: () => void) {
 function OfflineLine() {
   const isOnline = useSyncExternalStore(subscribeOnline, () => navigator.onLine)
   return isOnline ? null : (
-    <Line>You are offline. What is loaded stays; new questions wait until you are back.</Line>
+    <Banner>
+      You are offline. Loaded records stay available; new requests wait for the connection.
+    </Banner>
   )
 }
 
-function Line({ children }: { children: ReactNode }) {
+function Banner({ children }: { children: ReactNode }) {
   return (
     <p
       role="status"

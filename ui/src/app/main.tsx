@@ -7,11 +7,11 @@ import { useSession } from '@/lib/session'
 import { App } from './App'
 import './styles.css'
 
-const MOST_TRIES = 2
+const MAX_RETRIES = 2
 
-/** A question that was refused is not asked again by itself; one that got no answer is. */
+/** Retry requests that failed in transit or were rejected for load, but no other errors. */
 function mayRetry(failures: number, error: unknown): boolean {
-  return failures < MOST_TRIES && error instanceof ApiError && [0, 429, 503].includes(error.status)
+  return failures < MAX_RETRIES && error instanceof ApiError && [0, 429, 503].includes(error.status)
 }
 
 const client = new QueryClient({
@@ -29,7 +29,7 @@ const client = new QueryClient({
 })
 
 followTheme()
-void useSession.getState().begin()
+void useSession.getState().start()
 const root = document.getElementById('root')
 if (root) {
   createRoot(root).render(

@@ -1,4 +1,4 @@
-/** Keys of the page. What is written here is what the help shows. */
+/** Keyboard shortcuts; the help dialog lists them. */
 
 import { useEffect, useRef } from 'react'
 
@@ -14,52 +14,52 @@ export interface ShortcutGroup {
 
 export const SHORTCUTS: readonly ShortcutGroup[] = [
   {
-    title: 'Everywhere',
+    title: 'Global',
     shortcuts: [
-      { keys: '?', text: 'this help' },
-      { keys: 'Ctrl K', text: 'go to a page, a trace or a record' },
+      { keys: '?', text: 'keyboard shortcuts' },
+      { keys: 'Ctrl K', text: 'go to page, trace or record' },
       { keys: 'g s', text: 'search' },
       { keys: 'g l', text: 'live tail' },
       { keys: 'g t', text: 'traces' },
       { keys: 'g f', text: 'statistics' },
       { keys: 'g o', text: 'operations' },
-      { keys: 'Shift T', text: 'light or dark' },
+      { keys: 'Shift T', text: 'light or dark theme' },
       { keys: 'Shift Z', text: 'local time or UTC' },
     ],
   },
   {
-    title: 'Lines',
+    title: 'Records',
     shortcuts: [
-      { keys: '/', text: 'write a question' },
-      { keys: 'j  ↓', text: 'next line' },
-      { keys: 'k  ↑', text: 'previous line' },
-      { keys: 'Home  End', text: 'first and last line that is loaded' },
-      { keys: 'Enter', text: 'open the line' },
-      { keys: 'Esc', text: 'close, or back' },
+      { keys: '/', text: 'focus the search field' },
+      { keys: 'j  ↓', text: 'next record' },
+      { keys: 'k  ↑', text: 'previous record' },
+      { keys: 'Home  End', text: 'first or last loaded record' },
+      { keys: 'Enter', text: 'open record' },
+      { keys: 'Esc', text: 'close or go back' },
       { keys: 'w', text: 'wrap long lines' },
-      { keys: 'f', text: 'lines on the full screen' },
-      { keys: 'o', text: 'newest or oldest first' },
-      { keys: 'r', text: 'ask again' },
-      { keys: '[  ]', text: 'earlier, later' },
+      { keys: 'f', text: 'full screen' },
+      { keys: 'o', text: 'reverse order' },
+      { keys: 'r', text: 'refresh' },
+      { keys: '[  ]', text: 'earlier or later range' },
       { keys: '-', text: 'zoom out' },
     ],
   },
   {
-    title: 'An open line',
+    title: 'Open record',
     shortcuts: [
-      { keys: 't', text: 'its trace' },
-      { keys: 'c', text: 'lines around it' },
+      { keys: 't', text: 'open trace' },
+      { keys: 'c', text: 'context' },
       { keys: 'y', text: 'copy as JSON' },
-      { keys: 'Shift Y', text: 'copy a link to it' },
+      { keys: 'Shift Y', text: 'copy link' },
     ],
   },
   {
     title: 'Live tail and trace',
     shortcuts: [
-      { keys: 'Space', text: 'pause or resume the tail' },
-      { keys: 'x', text: 'clear the tail' },
-      { keys: '←  →', text: 'collapse or open a span' },
-      { keys: 'p', text: 'show the critical path only' },
+      { keys: 'Space', text: 'pause or resume' },
+      { keys: 'x', text: 'clear' },
+      { keys: '←  →', text: 'collapse or expand span' },
+      { keys: 'p', text: 'critical path only' },
     ],
   },
 ]
@@ -68,7 +68,7 @@ export type Handlers = Record<string, (event: KeyboardEvent) => void>
 
 const SEQUENCE_MS = 900
 
-/** Listens while the component is shown; keys typed into fields, menus and dialogs are left alone. */
+/** Active while the component is mounted; ignores keys typed into fields, menus and dialogs. */
 export function useShortcuts(handlers: Handlers): void {
   const current = useRef(handlers)
   useEffect(() => {
@@ -78,7 +78,7 @@ export function useShortcuts(handlers: Handlers): void {
     let prefix = ''
     let at = 0
     const onKey = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || isElsewhere(event)) return
+      if (event.defaultPrevented || isIgnored(event)) return
       const name = keyName(event)
       const isLate = event.timeStamp - at > SEQUENCE_MS
       const sequence = prefix && !isLate ? `${prefix} ${name}` : name
@@ -100,7 +100,7 @@ function keyName(event: KeyboardEvent): string {
   return `${control}${key}`
 }
 
-function isElsewhere(event: KeyboardEvent): boolean {
+function isIgnored(event: KeyboardEvent): boolean {
   const target = event.target instanceof Element ? event.target : null
   if (event.altKey || ((event.ctrlKey || event.metaKey) && event.key !== 'k')) return true
   if (target?.closest('[role="dialog"], [role="menu"]')) return true

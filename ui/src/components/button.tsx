@@ -1,9 +1,9 @@
 import type { ComponentProps } from 'react'
 import { cx } from './class'
 
-type Look = 'plain' | 'outline' | 'solid' | 'danger'
+type Variant = 'plain' | 'outline' | 'solid' | 'danger'
 
-const LOOKS: Record<Look, string> = {
+const VARIANTS: Record<Variant, string> = {
   plain:
     'text-ink-2 hover:bg-wash hover:text-ink aria-pressed:bg-accent-wash aria-pressed:text-accent',
   outline: 'border border-line-strong bg-sheet text-ink hover:bg-wash',
@@ -14,32 +14,32 @@ const LOOKS: Record<Look, string> = {
 const SHAPE =
   'inline-flex h-7 shrink-0 items-center justify-center gap-1.5 rounded-md px-2 text-xs font-medium whitespace-nowrap select-none transition-colors disabled:opacity-50'
 
-export function buttonClass(look: Look = 'plain', more?: string): string {
-  return cx(SHAPE, LOOKS[look], more)
+export function buttonClass(variant: Variant = 'plain', more?: string): string {
+  return cx(SHAPE, VARIANTS[variant], more)
 }
 
 export function Button({
-  look = 'plain',
+  variant = 'plain',
   className,
   ...rest
-}: ComponentProps<'button'> & { look?: Look }) {
-  return <button type="button" className={buttonClass(look, className)} {...rest} />
+}: ComponentProps<'button'> & { variant?: Variant }) {
+  return <button type="button" className={buttonClass(variant, className)} {...rest} />
 }
 
-/** A button that shows an icon only; `label` is its name for everybody else. */
+/** An icon-only button; `label` is its accessible name and tooltip. */
 export function IconButton({
   label,
   shortcut,
-  look = 'plain',
+  variant = 'plain',
   className,
   ...rest
-}: ComponentProps<'button'> & { label: string; shortcut?: string; look?: Look }) {
+}: ComponentProps<'button'> & { label: string; shortcut?: string; variant?: Variant }) {
   return (
     <button
       type="button"
       aria-label={label}
       title={shortcut ? `${label} (${shortcut})` : label}
-      className={buttonClass(look, cx('w-7 px-0', className))}
+      className={buttonClass(variant, cx('w-7 px-0', className))}
       {...rest}
     />
   )

@@ -1,7 +1,6 @@
 /**
- * A dialog on Radix: focus is held inside, Escape closes, the rest is hidden from screen readers.
- * The backdrop is our own element: Radix's overlay locks scrolling with an injected style element,
- * which our content security policy forbids.
+ * A modal Radix dialog. The backdrop is a custom element: Radix's overlay locks scrolling with an
+ * injected style element, which our content security policy forbids.
  */
 
 import { Dialog as Parts } from 'radix-ui'

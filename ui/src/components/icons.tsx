@@ -1,4 +1,4 @@
-/** The page's own icons: 16 px, drawn with one pen. They are decoration; words say what they mean. */
+/** Custom 16 px icons. They are decorative: a label always gives the meaning. */
 
 import type { ReactNode } from 'react'
 

@@ -1,10 +1,10 @@
-/** Menus on Radix, not modal: the modal ones inject style elements, which our policy forbids. */
+/** Non-modal Radix menus: modal ones inject style elements, which our content security policy forbids. */
 
 import { DropdownMenu } from 'radix-ui'
 import type { ReactNode } from 'react'
 import { cx } from './class'
 
-const FLOAT =
+const CONTENT =
   'z-50 min-w-44 max-h-(--radix-dropdown-menu-content-available-height) overflow-y-auto rounded-lg border border-line bg-raised p-1 text-sm shadow-float'
 const ITEM =
   'flex w-full items-center gap-2 rounded-md px-2 py-1 outline-none select-none data-highlighted:bg-wash data-disabled:opacity-50'
@@ -24,7 +24,7 @@ export function Menu({
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
       <DropdownMenu.Portal container={document.getElementById('main')}>
-        <DropdownMenu.Content align={align} sideOffset={4} className={FLOAT} aria-label={label}>
+        <DropdownMenu.Content align={align} sideOffset={4} className={CONTENT} aria-label={label}>
           {children}
         </DropdownMenu.Content>
       </DropdownMenu.Portal>
@@ -78,7 +78,7 @@ export function MenuCheck({
   )
 }
 
-export function MenuChoice<T extends string>({
+export function MenuRadio<T extends string>({
   value,
   options,
   onChange,
@@ -114,6 +114,6 @@ export function MenuLabel({ children }: { children: ReactNode }) {
   )
 }
 
-export function MenuLine() {
+export function MenuSeparator() {
   return <DropdownMenu.Separator className="mx-1 my-1 h-px bg-line" />
 }

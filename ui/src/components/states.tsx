@@ -1,4 +1,4 @@
-/** What is shown where there is nothing to show: why, and what to do about it. */
+/** Placeholders for empty, loading and failed views. */
 
 import { type ReactNode, useEffect, useState } from 'react'
 import { ApiError } from '@/lib/api'
@@ -19,7 +19,7 @@ export function Notice({
   action?: ReactNode
   tone?: 'calm' | 'danger'
   className?: string
-  /** It stands for the whole page, so its title is the page's heading. */
+  /** Replaces the whole page, so its title is the page heading. */
   isPage?: boolean
 }) {
   const Title = isPage ? 'h1' : 'p'
@@ -43,7 +43,7 @@ export function Notice({
   )
 }
 
-/** What happened, in words that help; the server's own words come last. */
+/** An error with advice and the request ID. */
 export function ErrorNotice({
   error,
   onRetry,
@@ -64,14 +64,14 @@ export function ErrorNotice({
       isPage={isPage}
       action={
         onRetry && (
-          <Button look="outline" onClick={onRetry}>
+          <Button variant="outline" onClick={onRetry}>
             Try again
           </Button>
         )
       }
     >
       <p>{advice}</p>
-      {requestId && <p className="mt-1 font-mono text-2xs text-ink-3">request {requestId}</p>}
+      {requestId && <p className="mt-1 font-mono text-2xs text-ink-3">Request ID {requestId}</p>}
     </Notice>
   )
 }
@@ -79,54 +79,58 @@ export function ErrorNotice({
 function explain(error: unknown, what: string): { title: string; advice: string } {
   if (!(error instanceof ApiError)) {
     return {
-      title: `${what} cannot be shown`,
+      title: `Failed to load ${what}`,
       advice:
-        'The answer of the server could not be read. Reload the page; if it stays, tell whoever runs opslog.',
+        'Unexpected response from the server. Reload the page; if the error persists, contact your opslog administrator.',
     }
   }
   if (error.isOffline) {
     return {
-      title: 'The server does not answer',
+      title: 'Cannot reach the server',
       advice:
-        'Check your connection, or whether opslog is running. The page tries again by itself when you are back online.',
+        'Check your connection and whether opslog is running. The viewer retries when you are back online.',
     }
   }
   const found = ADVICE[error.status]
-  return found ? found(what, error) : { title: `${what} cannot be shown`, advice: error.message }
+  return found ? found(what, error) : { title: `Failed to load ${what}`, advice: error.message }
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 type Advice = (what: string, error: ApiError) => { title: string; advice: string }
 
 const ADVICE: Record<number, Advice> = {
   400: (_, error) => ({
-    title: 'The server does not understand the question',
+    title: 'Invalid request',
     advice: error.message,
   }),
   401: () => ({
-    title: 'You are not logged in any more',
-    advice: 'Log in again with a fresh token.',
+    title: 'Your session has expired',
+    advice: 'Log in with a new token.',
   }),
   403: (what) => ({
-    title: `Your role may not see this`,
-    advice: `${what} needs another role. Ask whoever gave you the token.`,
+    title: 'Permission denied',
+    advice: `Your role cannot access ${what}. Contact your opslog administrator.`,
   }),
-  404: (what, error) => ({ title: `${what} was not found`, advice: error.message }),
+  404: (what, error) => ({ title: `${capitalized(what)} not found`, advice: error.message }),
   429: (_, error) => ({
-    title: 'Too many questions at a time',
-    advice: `Wait ${error.retryAfterS ?? 'a few'} seconds and try again.`,
+    title: 'Too many concurrent queries',
+    advice: `Try again in ${error.retryAfterS ?? 'a few'} seconds.`,
   }),
   503: (_, error) => ({
-    title: 'The server cannot answer just now',
-    advice: `${error.message} Narrow the range or the words, or try again in a moment.`,
+    title: 'Server unavailable',
+    advice: `${error.message} Narrow the time range or add filters, or try again in a moment.`,
   }),
 }
 
-/** Appears only when the wait is long enough to be noticed. */
+/** Appears after a short delay, so that fast loads do not flicker. */
 export function Loading({ what }: { what: string }) {
-  const isLate = useLate(250)
+  const isVisible = useDelay(250)
   return (
     <div role="status" aria-live="polite" className="grid flex-1 place-items-center p-8 text-ink-3">
-      {isLate && (
+      {isVisible && (
         <span className="flex items-center gap-2">
           <span className="size-3 animate-spin rounded-full border-2 border-line-strong border-t-accent" />
           Loading {what} …
@@ -136,11 +140,11 @@ export function Loading({ what }: { what: string }) {
   )
 }
 
-function useLate(milliseconds: number): boolean {
-  const [isLate, setLate] = useState(false)
+function useDelay(milliseconds: number): boolean {
+  const [isVisible, setVisible] = useState(false)
   useEffect(() => {
-    const timer = setTimeout(() => setLate(true), milliseconds)
+    const timer = setTimeout(() => setVisible(true), milliseconds)
     return () => clearTimeout(timer)
   }, [milliseconds])
-  return isLate
+  return isVisible
 }

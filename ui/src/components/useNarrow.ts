@@ -15,17 +15,17 @@ const narrow = watch('(max-width: 639px)')
 const small = watch('(max-width: 767px)')
 const medium = watch('(max-width: 1023px)')
 
-/** A telephone's width: lines in two rows, panels over everything. */
+/** Phone width: records take two lines, panels cover the list. */
 export function useNarrow(): boolean {
   return useSyncExternalStore(narrow.subscribe, narrow.read)
 }
 
-/** No room for the values beside the lines. */
+/** Too narrow for the filter panel beside the list. */
 export function useSmall(): boolean {
   return useSyncExternalStore(small.subscribe, small.read)
 }
 
-/** Too narrow for a panel beside the lines. */
+/** Too narrow for the record panel beside the list. */
 export function useMedium(): boolean {
   return useSyncExternalStore(medium.subscribe, medium.read)
 }

@@ -1,19 +1,19 @@
 /**
- * The address bar as the one place of state: `#/search?q=…&start=-1h`. The fragment never reaches
- * a server or a proxy's log, needs no rewriting rules, and works under any path prefix.
+ * View state in the URL fragment: `#/search?q=…&start=-1h`. The fragment never reaches a server or
+ * a proxy's log, needs no rewrite rules, and works under any path prefix.
  */
 
 import { useMemo, useSyncExternalStore } from 'react'
 
-export interface Place {
-  /** Decoded steps of the path: ['trace', '4bf9…']. */
+export interface Route {
+  /** Decoded path segments: ['trace', '4bf9…']. */
   path: string[]
   params: URLSearchParams
 }
 
 export type Changes = Record<string, string | string[] | null | undefined>
 
-export function readPlace(hash: string): Place {
+export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = splitOnce(hash.replace(/^#\/?/, ''), '?')
   return {
     path: path.split('/').filter(Boolean).map(decoded),
@@ -21,14 +21,14 @@ export function readPlace(hash: string): Place {
   }
 }
 
-export function writePlace(path: readonly string[], params: URLSearchParams): string {
+export function formatRoute(path: readonly string[], params: URLSearchParams): string {
   const query = params.toString()
   return `#/${path.map(encodeURIComponent).join('/')}${query ? `?${query}` : ''}`
 }
 
-/** Address of a view; entries that are null, undefined or '' are left out. */
+/** URL fragment of a view; null, undefined and '' are left out. */
 export function addressOf(path: readonly string[], changes: Changes = {}): string {
-  return writePlace(path, changed(new URLSearchParams(), changes))
+  return formatRoute(path, changed(new URLSearchParams(), changes))
 }
 
 export function changed(params: URLSearchParams, changes: Changes): URLSearchParams {
@@ -47,47 +47,47 @@ function splitOnce(text: string, mark: string): [string, string] {
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
 }
 
-function decoded(step: string): string {
+function decoded(segment: string): string {
   try {
-    return decodeURIComponent(step)
+    return decodeURIComponent(segment)
   } catch {
-    return step
+    return segment
   }
 }
 
-const MOVED = 'opslog:moved'
+const NAVIGATED = 'opslog:navigated'
 
 function subscribe(listener: () => void): () => void {
   window.addEventListener('hashchange', listener)
   window.addEventListener('popstate', listener)
-  window.addEventListener(MOVED, listener)
+  window.addEventListener(NAVIGATED, listener)
   return () => {
     window.removeEventListener('hashchange', listener)
     window.removeEventListener('popstate', listener)
-    window.removeEventListener(MOVED, listener)
+    window.removeEventListener(NAVIGATED, listener)
   }
 }
 
-/** Goes to an address; `replace` where Back should not stop. */
+/** Navigate; `replace` adds no history entry. */
 export function go(hash: string, how: 'push' | 'replace' = 'push'): void {
   if (hash === window.location.hash) return
   if (how === 'push') window.history.pushState(null, '', hash)
   else window.history.replaceState(null, '', hash)
-  window.dispatchEvent(new Event(MOVED))
+  window.dispatchEvent(new Event(NAVIGATED))
 }
 
-/** Changes parameters of the present view. */
+/** Change parameters of the current view. */
 export function change(changes: Changes, how: 'push' | 'replace' = 'push'): void {
-  const { path, params } = readPlace(window.location.hash)
-  go(writePlace(path, changed(params, changes)), how)
+  const { path, params } = parseRoute(window.location.hash)
+  go(formatRoute(path, changed(params, changes)), how)
 }
 
-export function usePlace(): Place {
+export function useRoute(): Route {
   const hash = useSyncExternalStore(subscribe, () => window.location.hash)
-  return useMemo(() => readPlace(hash), [hash])
+  return useMemo(() => parseRoute(hash), [hash])
 }
 
-/** The present address in full, for the clipboard. */
+/** The full URL of a fragment, for the clipboard. */
 export function linkTo(hash: string): string {
   return `${window.location.href.split('#')[0]}${hash}`
 }

@@ -1,4 +1,4 @@
-/** Every call to the server, with its types. A change of the API is a change of this file. */
+/** All API calls with their types. */
 
 import { type Json, parseJson } from './json'
 import type { Level } from './levels'
@@ -7,7 +7,7 @@ import { FinalError } from './sse'
 
 const BASE = 'api/v1'
 
-/** Sent with every request: another site cannot send it without asking, so cookies are safe. */
+/** CSRF protection: other sites cannot send this header without a CORS preflight. */
 const OWN_HEADER = { 'X-Opslog-Viewer': '1' }
 
 export interface Problem {
@@ -19,56 +19,56 @@ export interface Problem {
   errors?: { parameter: string; detail: string; position?: number }[]
 }
 
-/** An answer that is not the one hoped for; status 0 when no answer came at all. */
+/** An error response; status 0 when there was no response at all. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly problem: Problem | null,
     readonly retryAfterS: number | null = null,
   ) {
-    super(problem?.detail || problem?.title || (status ? `answer ${status}` : 'no answer'))
+    super(problem?.detail || problem?.title || (status ? `HTTP ${status}` : 'no response'))
   }
 
   get isOffline(): boolean {
     return this.status === 0
   }
 
-  /** The fault in a parameter; the server counts its place in characters, from 0. */
-  about(parameter: string): { detail: string; position?: number } | null {
+  /** The error of a parameter; its position is in characters, from 0. */
+  errorOf(parameter: string): { detail: string; position?: number } | null {
     return this.problem?.errors?.find((error) => error.parameter === parameter) ?? null
   }
 }
 
-export type Query = Record<string, string | string[] | number | undefined>
+export type Params = Record<string, string | string[] | number | undefined>
 
-export function queryText(query: Query): string {
-  const params = new URLSearchParams()
-  for (const [name, value] of Object.entries(query)) {
+export function queryString(params: Params): string {
+  const encoded = new URLSearchParams()
+  for (const [name, value] of Object.entries(params)) {
     for (const item of Array.isArray(value) ? value : [value]) {
-      if (item !== undefined && item !== '') params.append(name, String(item))
+      if (item !== undefined && item !== '') encoded.append(name, String(item))
     }
   }
-  const text = params.toString()
+  const text = encoded.toString()
   return text ? `?${text}` : ''
 }
 
-interface Asked {
+interface RequestOptions {
   method?: string
-  query?: Query
+  params?: Params
   headers?: Record<string, string>
   body?: Json
   signal?: AbortSignal
 }
 
-/** Called once when the server says that nobody is logged in any more. */
-let onUnauthorized: () => void = () => undefined
+/** Called when a request fails because the session has ended. */
+let unauthorizedListener: () => void = () => undefined
 
-export function whenUnauthorized(listener: () => void): void {
-  onUnauthorized = listener
+export function onUnauthorized(listener: () => void): void {
+  unauthorizedListener = listener
 }
 
-async function send(path: string, asked: Asked = {}): Promise<Response> {
-  const { method = 'GET', query = {}, headers = {}, body, signal } = asked
+async function send(path: string, options: RequestOptions = {}): Promise<Response> {
+  const { method = 'GET', params = {}, headers = {}, body, signal } = options
   const init: RequestInit = {
     method,
     headers: {
@@ -81,31 +81,31 @@ async function send(path: string, asked: Asked = {}): Promise<Response> {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal ? { signal } : {}),
   }
-  let answer: Response
+  let response: Response
   try {
-    answer = await fetch(`${BASE}${path}${queryText(query)}`, init)
+    response = await fetch(`${BASE}${path}${queryString(params)}`, init)
   } catch (error) {
     if (signal?.aborted) throw error
     throw new ApiError(0, null)
   }
-  if (!answer.ok) throw await errorOf(answer)
-  return answer
+  if (!response.ok) throw await errorOf(response)
+  return response
 }
 
-async function errorOf(answer: Response): Promise<ApiError> {
-  if (answer.status === 401) onUnauthorized()
-  const seconds = Number(answer.headers.get('Retry-After'))
-  const isProblem = answer.headers.get('Content-Type')?.startsWith('application/problem+json')
-  const problem = isProblem ? await answer.json().catch(() => null) : null
-  return new ApiError(answer.status, problem as Problem | null, seconds || null)
+async function errorOf(response: Response): Promise<ApiError> {
+  if (response.status === 401) unauthorizedListener()
+  const seconds = Number(response.headers.get('Retry-After'))
+  const isProblem = response.headers.get('Content-Type')?.startsWith('application/problem+json')
+  const problem = isProblem ? await response.json().catch(() => null) : null
+  return new ApiError(response.status, problem as Problem | null, seconds || null)
 }
 
-async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
-  const answer = await send(path, asked)
-  return parseJson(await answer.text()) as T
+async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options)
+  return parseJson(await response.text()) as T
 }
 
-// ---- who is logged in ----
+// ---- session ----
 
 export type Permission =
   | 'logs.read'
@@ -127,11 +127,11 @@ export interface Session {
 }
 
 export function login(token: string): Promise<Session> {
-  return ask('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } })
+  return request('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } })
 }
 
 export function readSession(): Promise<Session> {
-  return ask('/session')
+  return request('/session')
 }
 
 export async function logout(): Promise<void> {
@@ -140,8 +140,8 @@ export async function logout(): Promise<void> {
 
 // ---- records ----
 
-/** What of the records is asked for; every view of records takes this. */
-export interface Question {
+/** Query, time range and kinds: the filter that all record views share. */
+export interface LogQuery {
   q: string
   start: string
   end: string
@@ -153,24 +153,24 @@ export type Order = 'desc' | 'asc'
 export interface RecordPage {
   data: LogRecord[]
   nextCursor: string | null
-  /** The part of the answer that is missing, where not everything could be searched in time. */
+  /** Set when the search ran out of time: which part of the range is missing. */
   partial?: { detail: string }
-  /** What the server did on its own, such as searching the last 7 days only. */
+  /** What the server limited by default, such as searching the last 7 days only. */
   notice?: string
 }
 
-export interface PageWish {
+export interface PageOptions {
   order?: Order
   limit?: number
   cursor?: string
 }
 
-export function search(question: Question, page: PageWish, signal: AbortSignal) {
-  return ask<RecordPage>('/logs', { query: { ...question, ...page }, signal })
+export function search(query: LogQuery, page: PageOptions, signal: AbortSignal) {
+  return request<RecordPage>('/logs', { params: { ...query, ...page }, signal })
 }
 
 export function readRecord(id: string, signal: AbortSignal) {
-  return ask<LogRecord>(`/logs/${encodeURIComponent(id)}`, { signal })
+  return request<LogRecord>(`/logs/${encodeURIComponent(id)}`, { signal })
 }
 
 export interface Context {
@@ -180,25 +180,28 @@ export interface Context {
 }
 
 export function readContext(id: string, before: number, after: number, signal: AbortSignal) {
-  const query = { before, after }
-  return ask<Context>(`/logs/${encodeURIComponent(id)}/context`, { query, signal })
+  const params = { before, after }
+  return request<Context>(`/logs/${encodeURIComponent(id)}/context`, { params, signal })
 }
 
 export type TimelineOf = 'resource' | 'correlation' | 'actor'
 
-export function readTimeline(of: TimelineOf, id: string, query: Query, signal: AbortSignal) {
-  return ask<RecordPage>(`/logs/${of}/${encodeURIComponent(id)}`, { query, signal })
+export function readTimeline(of: TimelineOf, id: string, params: Params, signal: AbortSignal) {
+  return request<RecordPage>(`/logs/${of}/${encodeURIComponent(id)}`, { params, signal })
 }
 
-const MOST_TRACE_PAGES = 20
+const MAX_TRACE_PAGES = 20
 
-/** All spans and logs of a trace, oldest first; `isCut` when it has more than a page can show. */
+/** All spans and logs of a trace, oldest first; `isCut` when it has more than the viewer loads. */
 export async function readTrace(id: string, signal: AbortSignal) {
   const records: LogRecord[] = []
   let cursor: string | undefined
-  for (let page = 0; page < MOST_TRACE_PAGES; page += 1) {
-    const query = { limit: 1000, cursor }
-    const found = await ask<RecordPage>(`/logs/trace/${encodeURIComponent(id)}`, { query, signal })
+  for (let page = 0; page < MAX_TRACE_PAGES; page += 1) {
+    const params = { limit: 1000, cursor }
+    const found = await request<RecordPage>(`/logs/trace/${encodeURIComponent(id)}`, {
+      params,
+      signal,
+    })
     records.push(...found.data)
     if (!found.nextCursor) return { records, isCut: false }
     cursor = found.nextCursor
@@ -222,11 +225,11 @@ export interface TracePage {
   nextCursor: string | null
 }
 
-export function searchTraces(query: Query, signal: AbortSignal) {
-  return ask<TracePage>('/traces', { query, signal })
+export function searchTraces(params: Params, signal: AbortSignal) {
+  return request<TracePage>('/traces', { params, signal })
 }
 
-// ---- figures ----
+// ---- statistics ----
 
 export interface ValueCount {
   value: string
@@ -236,18 +239,15 @@ export interface ValueCount {
 export interface Facet {
   field: string
   values: ValueCount[]
-  /** The counts are of a sample of the records. */
+  /** The counts are estimated from a sample of the records. */
   sample?: boolean
 }
 
-export function readFacets(
-  question: Question,
-  fields: string[],
-  limit: number,
-  signal: AbortSignal,
-) {
-  const query = { ...question, field: fields, limit }
-  return ask<{ data: Facet[] }>('/logs/facets', { query, signal }).then((answer) => answer.data)
+export function readFacets(query: LogQuery, fields: string[], limit: number, signal: AbortSignal) {
+  const params = { ...query, field: fields, limit }
+  return request<{ data: Facet[] }>('/logs/facets', { params, signal }).then(
+    (response) => response.data,
+  )
 }
 
 export type StatsBy = 'level' | 'sourceModule' | 'action' | 'kind'
@@ -266,8 +266,8 @@ export interface Stats {
   series: Bucket[]
 }
 
-export function readStats(question: Question, by: StatsBy, signal: AbortSignal) {
-  return ask<Stats>('/logs/stats', { query: { ...question, by, interval: 'auto' }, signal })
+export function readStats(query: LogQuery, by: StatsBy, signal: AbortSignal) {
+  return request<Stats>('/logs/stats', { params: { ...query, by, interval: 'auto' }, signal })
 }
 
 export interface Pattern {
@@ -277,26 +277,29 @@ export interface Pattern {
   sample?: LogRecord
 }
 
-export function readPatterns(question: Question, signal: AbortSignal) {
-  return ask<{ data: Pattern[]; sampled?: boolean }>('/logs/patterns', {
-    query: { ...question },
+export interface PatternPage {
+  data: Pattern[]
+  /** Only the newest `records` records were grouped. */
+  sampled: boolean
+  records: number
+}
+
+export function readPatterns(query: LogQuery, signal: AbortSignal) {
+  return request<PatternPage>('/logs/patterns', {
+    params: { ...query },
     signal,
   })
 }
 
 // ---- live ----
 
-export async function openTail(
-  question: { q: string },
-  lastEventId: string | null,
-  signal: AbortSignal,
-) {
+export async function openTail(q: string, lastEventId: string | null, signal: AbortSignal) {
   const headers: Record<string, string> = { Accept: 'text/event-stream' }
   if (lastEventId !== null) headers['Last-Event-ID'] = lastEventId
   try {
-    const answer = await send('/logs/tail', { query: question, headers, signal })
-    if (!answer.body) throw new ApiError(0, null)
-    return answer.body
+    const response = await send('/logs/tail', { params: { q }, headers, signal })
+    if (!response.body) throw new ApiError(0, null)
+    return response.body
   } catch (error) {
     if (error instanceof ApiError && [400, 401, 403, 404].includes(error.status)) {
       throw new FinalError(error.message, { cause: error })
@@ -309,53 +312,53 @@ export async function openTail(
 
 export type ExportFormat = 'ndjson' | 'json' | 'csv' | 'otlp'
 
-/** Address of a download; the browser saves it while it comes, whatever its size. */
-export function exportAddress(question: Question, format: ExportFormat, order: Order): string {
-  return `${BASE}/logs/export${queryText({ ...question, format, order })}`
+/** Download URL; the browser streams it to disk, whatever its size. */
+export function exportUrl(query: LogQuery, format: ExportFormat, order: Order): string {
+  return `${BASE}/logs/export${queryString({ ...query, format, order })}`
 }
 
-/** The first step's answer, with a token for the second; the second one's, without. */
+/** Response of both steps: the preview has a token, the purge itself has none. */
 export interface Purge {
   token: string | null
   rows: number
   bytes: number | null
   segments: number | null
   heldRows: number | null
-  /** Younger than the least time that their class is kept. */
+  /** Younger than the minimum retention of their class. */
   protectedRows: number | null
-  /** False in the second step where it takes long: it goes on by itself. */
+  /** False when a long purge continues in the background. */
   isDone: boolean
 }
 
-export function planPurge(question: Question, reason: string) {
-  return ask<Purge>('/logs/purge', { method: 'DELETE', query: { ...question, reason } })
+export function previewPurge(query: LogQuery, reason: string) {
+  return request<Purge>('/logs/purge', { method: 'DELETE', params: { ...query, reason } })
 }
 
-export function carryOutPurge(question: Question, reason: string, token: string) {
-  return ask<Purge>('/logs/purge', { method: 'DELETE', query: { ...question, reason, token } })
+export function executePurge(query: LogQuery, reason: string, token: string) {
+  return request<Purge>('/logs/purge', { method: 'DELETE', params: { ...query, reason, token } })
 }
 
 // ---- operations ----
 
-/** A list as the server keeps it; the operations page shows the members that it knows. */
+/** A row of an operations list; the viewer shows the members that it knows. */
 export type Row = Record<string, Json>
 
 export function readRows(path: string, signal: AbortSignal) {
-  return ask<{ data: Row[] }>(path, { signal })
+  return request<{ data: Row[] }>(path, { signal })
 }
 
 export function readObject(path: string, signal: AbortSignal) {
-  return ask<Row>(path, { signal })
+  return request<Row>(path, { signal })
 }
 
 export function change(
   method: 'POST' | 'DELETE',
   path: string,
-  { query, body }: { query?: Query | undefined; body?: Json | undefined },
+  { params, body }: { params?: Params | undefined; body?: Json | undefined },
 ) {
-  return ask<Row>(path, {
+  return request<Row>(path, {
     method,
-    ...(query ? { query } : {}),
+    ...(params ? { params } : {}),
     ...(body === undefined ? {} : { body }),
   })
 }
@@ -365,14 +368,14 @@ export interface Readiness {
   checks: Record<string, { state: string; reason: string }>
 }
 
-/** The checks of /readyz, also when they say 503. */
+/** The checks of /readyz; a 503 response has them too. */
 export async function readReadiness(signal: AbortSignal): Promise<Readiness> {
-  const answer = await fetch('readyz', { headers: OWN_HEADER, signal }).catch(() => null)
-  if (!answer) throw new ApiError(0, null)
-  return (await answer.json()) as Readiness
+  const response = await fetch('readyz', { headers: OWN_HEADER, signal }).catch(() => null)
+  if (!response) throw new ApiError(0, null)
+  return (await response.json()) as Readiness
 }
 
-/** What came in a minute of arrival, and what became of it. */
+/** Counts of the records received in one minute, by outcome. */
 export interface IngestMinute {
   minute: string
   ingestKeyId: number | null
@@ -389,16 +392,16 @@ export interface IngestMinute {
 export interface IngestLedger {
   data: IngestMinute[]
   totals: Record<'received' | 'derived' | 'stored' | 'duplicate' | 'dead' | 'rejected', number>
-  /** There are more rows than an answer holds. */
+  /** There are more rows than a response holds. */
   isCut: boolean
   lastCheck: { endedAt: string; rows: number; segments: number; differences: string[] } | null
 }
 
-export function readLedger(query: { start: string; by?: 'minute' }, signal: AbortSignal) {
-  return ask<IngestLedger>('/ingest/ledger', { query, signal })
+export function readLedger(params: { start: string; by?: 'minute' }, signal: AbortSignal) {
+  return request<IngestLedger>('/ingest/ledger', { params, signal })
 }
 
-/** The newest signed head of the ledger, as it is published; null before the first one. */
+/** The latest signed head of the ledger, as published; null before the first one. */
 export async function readCheckpoint(signal: AbortSignal): Promise<string | null> {
   try {
     return await (await send('/ledger/checkpoint', { signal })).text()
@@ -408,17 +411,17 @@ export async function readCheckpoint(signal: AbortSignal): Promise<string | null
   }
 }
 
-/** Prometheus text about the processes on the server's machine. */
+/** Prometheus metrics of the processes on the server's host. */
 export async function readMetrics(signal: AbortSignal): Promise<string> {
-  const answer = await fetch('metrics', { headers: OWN_HEADER, signal }).catch(() => null)
-  if (!answer?.ok) throw new ApiError(answer?.status ?? 0, null)
-  return answer.text()
+  const response = await fetch('metrics', { headers: OWN_HEADER, signal }).catch(() => null)
+  if (!response?.ok) throw new ApiError(response?.status ?? 0, null)
+  return response.text()
 }
 
-/** What redaction would make of a text or of attributes; the server keeps neither. */
-export function tryRedaction(payload: string | Record<string, Json>) {
+/** Redact a text or attributes without storing them. */
+export function previewRedaction(payload: string | Record<string, Json>) {
   const body = typeof payload === 'string' ? { text: payload } : { attributes: payload }
-  return ask<{ result: Json; hits: { rule: string; count: number }[] }>('/redaction/test', {
+  return request<{ result: Json; hits: { rule: string; count: number }[] }>('/redaction/test', {
     method: 'POST',
     body,
   })

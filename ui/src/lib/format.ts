@@ -1,4 +1,4 @@
-/** Numbers and sizes as people read them. */
+/** Human-readable numbers and sizes. */
 
 const NUMBER = new Intl.NumberFormat('en')
 const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 })

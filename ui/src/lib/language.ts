@@ -1,7 +1,7 @@
 /**
- * The search language as far as the page must read it: to colour it, to complete it, to mark hits
- * and to put filters in and take them out. The server alone decides what a question means; it reads
- * the same pieces in query/language/tokens.py: change both together.
+ * A tokenizer for the query language: highlighting, completion, marking hits, adding and removing
+ * filters. Only the server interprets queries; its tokenizer is query/language/tokens.py: change
+ * both together.
  */
 
 export type TokenType = 'space' | 'word' | 'phrase' | 'regex' | 'field' | 'operator' | 'parenthesis'
@@ -10,7 +10,7 @@ export interface Token {
   type: TokenType
   text: string
   from: number
-  /** Of a field term: the name before the colon, and the value behind it. */
+  /** Field terms only: the name before the colon and the value after it. */
   field?: string
   value?: string
   negated: boolean
@@ -63,21 +63,21 @@ export function unquoted(text: string): string {
 
 const FIELD_NAME = /^(?!\d+$)[\p{L}\p{N}_@][\p{L}\p{N}_.@/-]*$/u
 
-/** Whether the language can name this field; attributes may have any name. */
+/** Whether a query can name this field; attributes may have any name. */
 export function canName(field: string): boolean {
   return FIELD_NAME.test(field)
 }
 
 export type FilterState = 'for' | 'out' | 'none'
 
-/** Whether the question, at its top level, filters for this value or against it. */
+/** Whether the query includes or excludes this value at its top level. */
 export function filterState(text: string, field: string, value: string): FilterState {
   const term = topLevel(text).find((token) => token.field === field && token.value === value)
   if (!term) return 'none'
   return term.negated ? 'out' : 'for'
 }
 
-/** The question with the filter put in, turned round, or taken out when it was there already. */
+/** The query with the filter added, inverted, or removed when it was set already. */
 export function toggleFilter(text: string, field: string, value: string, wanted: 'for' | 'out') {
   const state = filterState(text, field, value)
   const rest = state === 'none' ? text.trim() : without(text, field, value)
@@ -86,16 +86,16 @@ export function toggleFilter(text: string, field: string, value: string, wanted:
   return joined(rest, term)
 }
 
-/** The question with every term on this field taken out. */
+/** The query without the terms on this field. */
 export function withoutField(text: string, field: string): string {
-  return kept(text, (token) => token.field !== field)
+  return filtered(text, (token) => token.field !== field)
 }
 
 function without(text: string, field: string, value: string): string {
-  return kept(text, (token) => token.field !== field || token.value !== value)
+  return filtered(text, (token) => token.field !== field || token.value !== value)
 }
 
-function kept(text: string, keep: (token: Token) => boolean): string {
+function filtered(text: string, keep: (token: Token) => boolean): string {
   const inner = new Set(topLevel(text).filter((token) => !keep(token)))
   const dropped = new Set([...inner].map((token) => token.from))
   return tokens(text)
@@ -106,7 +106,7 @@ function kept(text: string, keep: (token: Token) => boolean): string {
     .trim()
 }
 
-/** A term that is added to a question with a bare OR at its top needs parentheses around that. */
+/** AND binds tighter than OR, so a query with a top-level OR needs parentheses before a term is added. */
 function joined(rest: string, term: string): string {
   if (!rest) return term
   const hasOr = topLevel(rest).some((token) => token.type === 'operator' && token.text === 'OR')
@@ -122,14 +122,14 @@ function topLevel(text: string): Token[] {
   })
 }
 
-const MOST_TERMS = 40
+const MAX_TERMS = 40
 
-/** What of a message counts as a hit for this question; null when nothing does. */
+/** Matches the parts of a message to highlight; null when there are none. */
 export function hitPattern(text: string): RegExp | null {
   const sources = tokens(text)
     .filter((token) => !token.negated)
     .flatMap(hitSource)
-    .slice(0, MOST_TERMS)
+    .slice(0, MAX_TERMS)
   if (!sources.length) return null
   try {
     return new RegExp(sources.join('|'), 'giu')
@@ -149,8 +149,8 @@ function literal(text: string): string[] {
   return text ? [text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')] : []
 }
 
-/** What stands at the caret, for completion: a field's name, or a value of a field. */
-export interface Place {
+/** What is being typed at the caret, for completion: a field name or a field value. */
+export interface CaretTerm {
   from: number
   to: number
   field: string | null
@@ -158,7 +158,7 @@ export interface Place {
   negated: boolean
 }
 
-export function placeAt(text: string, caret: number): Place {
+export function caretTerm(text: string, caret: number): CaretTerm {
   const token = tokens(text).find(
     (item) => item.from < caret && caret <= item.from + item.text.length,
   )

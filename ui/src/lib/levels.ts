@@ -1,9 +1,9 @@
-/** The five levels: the order, the letter beside the colour, the colours of histogram and text. */
+/** The five levels: their order, letters and colours. */
 
 export const LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'] as const
 export type Level = (typeof LEVELS)[number]
 
-interface LevelLook {
+interface LevelStyle {
   letter: string
   /** Class of text in the level's colour (styles.css). */
   text: string
@@ -13,7 +13,7 @@ interface LevelLook {
   row: string
 }
 
-export const LEVEL_LOOK: Record<Level, LevelLook> = {
+export const LEVEL_STYLE: Record<Level, LevelStyle> = {
   DEBUG: { letter: 'D', text: 'text-level-debug', fill: 'bg-fill-debug', row: 'level-debug' },
   INFO: { letter: 'I', text: 'text-level-info', fill: 'bg-fill-info', row: 'level-info' },
   WARN: { letter: 'W', text: 'text-level-warn', fill: 'bg-fill-warn', row: 'level-warn' },

@@ -1,6 +1,6 @@
-/** Figures of the server in the text format of Prometheus, summed over labels. */
+/** Server metrics in the Prometheus text format, summed over labels. */
 
-/** Name → sum over its samples; what cannot be read is left out. */
+/** Metric name → sum of its samples; unreadable lines are skipped. */
 export function sumsOf(text: string): Map<string, number> {
   const sums = new Map<string, number>()
   for (const line of text.split('\n')) {

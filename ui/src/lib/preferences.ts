@@ -1,4 +1,4 @@
-/** What a person likes, kept in the browser: theme, time zone, size of the rows. */
+/** User preferences in local storage: theme, time zone, filter panel, recent queries. */
 
 import { create } from 'zustand'
 import { persist } from 'zustand/middleware'
@@ -14,10 +14,10 @@ interface Preferences {
   setTheme: (theme: Theme) => void
   setZone: (zone: Zone) => void
   setFacets: (facets: boolean) => void
-  remember: (question: string) => void
+  remember: (query: string) => void
 }
 
-const MOST_RECENT = 20
+const MAX_RECENT = 20
 
 export const usePreferences = create<Preferences>()(
   persist(
@@ -29,21 +29,21 @@ export const usePreferences = create<Preferences>()(
       setTheme: (theme) => set({ theme }),
       setZone: (zone) => set({ zone }),
       setFacets: (facets) => set({ facets }),
-      remember: (question) =>
+      remember: (query) =>
         set(({ recent }) => ({
-          recent: [question, ...recent.filter((item) => item !== question)].slice(0, MOST_RECENT),
+          recent: [query, ...recent.filter((item) => item !== query)].slice(0, MAX_RECENT),
         })),
     }),
     { name: 'opslog' },
   ),
 )
 
-/** What is on the page just now; follows the person and the system. */
-export const useShownTheme = create<{ isDark: boolean }>()(() => ({ isDark: false }))
+/** The theme in effect, from the preference and the system. */
+export const useActiveTheme = create<{ isDark: boolean }>()(() => ({ isDark: false }))
 
 const DARK = '(prefers-color-scheme: dark)'
 
-/** Puts the theme on the page, and again whenever the person or the system changes it. */
+/** Apply the theme, and reapply it when the preference or the system changes. */
 export function followTheme(): void {
   const system = window.matchMedia(DARK)
   const apply = () => {
@@ -51,8 +51,8 @@ export function followTheme(): void {
     const isDark = theme === 'dark' || (theme === 'system' && system.matches)
     document.documentElement.dataset.theme = isDark ? 'dark' : 'light'
     document.documentElement.style.colorScheme = isDark ? 'dark' : 'light'
-    // After the page itself: what draws on a canvas reads the colours from there.
-    if (useShownTheme.getState().isDark !== isDark) useShownTheme.setState({ isDark })
+    // After the document: charts read their colours from it.
+    if (useActiveTheme.getState().isDark !== isDark) useActiveTheme.setState({ isDark })
   }
   apply()
   system.addEventListener('change', apply)

@@ -1,4 +1,4 @@
-/** The record of the API, and how its parts are named and read. */
+/** The record of the API, its field names and labels. */
 
 import { ExactNumber, formatJson, type Json, type JsonObject } from './json'
 import type { Level } from './levels'
@@ -33,26 +33,26 @@ export interface LogRecord {
 }
 
 export interface FieldName {
-  /** As the search language and the API write it. */
+  /** Name in the query language and the API. */
   name: string
   label: string
   hint: string
 }
 
-/** Fields that a person can filter by, in the order in which a record shows them. */
+/** Fields to filter by, in display order. */
 export const FIELDS: readonly FieldName[] = [
   { name: 'level', label: 'Level', hint: 'DEBUG to CRITICAL; level:>=WARN' },
   { name: 'kind', label: 'Kind', hint: 'log, span or audit' },
-  { name: 'sourceModule', label: 'Service', hint: 'service that sent it' },
+  { name: 'sourceModule', label: 'Service', hint: 'sending service' },
   { name: 'action', label: 'Action', hint: 'event or span name' },
-  { name: 'resourceType', label: 'Resource type', hint: 'kind of the thing acted on' },
-  { name: 'resourceId', label: 'Resource', hint: 'thing acted on' },
-  { name: 'actorId', label: 'Actor', hint: 'who acted' },
-  { name: 'ipAddress', label: 'Address', hint: 'client address, or 203.0.113.0/24' },
-  { name: 'correlationId', label: 'Correlation', hint: 'ties records of one request' },
-  { name: 'traceId', label: 'Trace', hint: '32 hex digits' },
-  { name: 'spanId', label: 'Span', hint: '16 hex digits' },
-  { name: 'message', label: 'Message', hint: 'text of the record' },
+  { name: 'resourceType', label: 'Resource type', hint: 'type of the resource' },
+  { name: 'resourceId', label: 'Resource', hint: 'object of the action' },
+  { name: 'actorId', label: 'Actor', hint: 'user or system that acted' },
+  { name: 'ipAddress', label: 'IP address', hint: 'client address or range: 203.0.113.0/24' },
+  { name: 'correlationId', label: 'Correlation ID', hint: 'groups the records of one request' },
+  { name: 'traceId', label: 'Trace ID', hint: '32 hex digits' },
+  { name: 'spanId', label: 'Span ID', hint: '16 hex digits' },
+  { name: 'message', label: 'Message', hint: 'log message' },
   { name: 'durationNs', label: 'Duration', hint: 'nanoseconds; durationNs:>1000000000' },
 ]
 
@@ -81,8 +81,8 @@ export function textOf(value: Json | undefined): string | null {
 }
 
 /**
- * Pages of records as one list, in which a record that came in two batches is there once. It grows
- * with its pages, so that the hundredth page costs no more than the second.
+ * Joins pages of records into one list without duplicates. Appending a page costs the same whatever
+ * the number of pages before it.
  */
 export class RecordPages {
   private pages: readonly LogRecord[][] = []

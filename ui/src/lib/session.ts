@@ -1,67 +1,70 @@
-/** Who is logged in. The token itself is given to the server at once and never kept by the page. */
+/** The login session. The token is exchanged for a cookie at once and never stored by the viewer. */
 
 import { create } from 'zustand'
 import {
   ApiError,
   login,
   logout,
+  onUnauthorized,
   type Permission,
   readSession,
   type Session,
-  whenUnauthorized,
 } from './api'
 
 interface SessionState {
   session: Session | null
-  /** Until the first answer nobody knows. */
-  state: 'unknown' | 'in' | 'out' | 'unreachable'
-  /** Why the page asks for a token again. */
+  /** 'unknown' until the first response. */
+  state: 'unknown' | 'loggedIn' | 'loggedOut' | 'unreachable'
+  /** Why a new login is needed, or why the server is unreachable. */
   reason: string | null
-  begin: () => Promise<void>
-  enter: (token: string) => Promise<void>
-  leave: () => Promise<void>
+  start: () => Promise<void>
+  logIn: (token: string) => Promise<void>
+  logOut: () => Promise<void>
 }
 
 export const useSession = create<SessionState>()((set) => ({
   session: null,
   state: 'unknown',
   reason: null,
-  begin: async () => {
+  start: async () => {
     const token = takeTokenFromAddress()
     try {
       const session = token ? await login(token) : await readSession()
-      set({ session, state: 'in', reason: null })
+      set({ session, state: 'loggedIn', reason: null })
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0
       if (status === 401)
-        set({ state: 'out', reason: token ? 'The token in the link is not valid any more.' : null })
+        set({
+          state: 'loggedOut',
+          reason: token ? 'The token in the link is no longer valid.' : null,
+        })
       else set({ state: 'unreachable', reason: error instanceof Error ? error.message : null })
     }
   },
-  enter: async (token) => {
-    set({ session: await login(token), state: 'in', reason: null })
+  logIn: async (token) => {
+    set({ session: await login(token), state: 'loggedIn', reason: null })
   },
-  leave: async () => {
+  logOut: async () => {
     await logout().catch(() => undefined)
-    set({ session: null, state: 'out', reason: 'You are logged out.' })
+    set({ session: null, state: 'loggedOut', reason: 'You are logged out.' })
   },
 }))
 
-// A link with a token may also be opened where the page is open already.
+// A link with a token may be opened in a tab that already shows the viewer.
 window.addEventListener('hashchange', () => {
-  if (TOKEN_LINK.test(window.location.hash)) void useSession.getState().begin()
+  if (TOKEN_LINK.test(window.location.hash)) void useSession.getState().start()
 })
 
-whenUnauthorized(() => {
+onUnauthorized(() => {
   const { state } = useSession.getState()
-  if (state === 'in') {
-    useSession.setState({ session: null, state: 'out', reason: 'Your session has ended.' })
+  if (state === 'loggedIn') {
+    useSession.setState({ session: null, state: 'loggedOut', reason: 'Your session has ended.' })
   }
 })
 
 const TOKEN_LINK = /^#token=([^&]+)(?:&go=(.*))?$/
 
-/** The token of `#token=…`; it leaves the address before anything else happens. */
+/** The token of `#token=…`; it is removed from the URL before anything else happens. */
 function takeTokenFromAddress(): string | null {
   const found = TOKEN_LINK.exec(window.location.hash)
   if (!found) return null
@@ -70,6 +73,6 @@ function takeTokenFromAddress(): string | null {
   return decodeURIComponent(found[1] as string)
 }
 
-export function useMay(permission: Permission): boolean {
+export function usePermission(permission: Permission): boolean {
   return useSession((state) => state.session?.permissions.includes(permission) ?? false)
 }

@@ -1,6 +1,6 @@
 /**
- * Server-sent events over fetch: unlike EventSource it tells the status of a refusal, takes the
- * last event id at its first connection, and can be paused without losing it.
+ * Server-sent events over fetch: unlike EventSource it reports the HTTP status of an error, accepts
+ * a last event id for the first connection, and keeps it while paused.
  */
 
 export interface ServerEvent {
@@ -9,13 +9,13 @@ export interface ServerEvent {
   data: string
 }
 
-/** Takes the stream's text in any pieces and gives out whole events. */
+/** Parses the stream incrementally into events. */
 export class EventParser {
   private rest = ''
   private id: string | null = null
   private type = ''
   private data: string[] = []
-  /** Milliseconds that the server asks to wait before a reconnect. */
+  /** Reconnection time set by the server, in milliseconds. */
   retryMs: number | null = null
 
   feed(text: string): ServerEvent[] {
@@ -56,26 +56,26 @@ export class EventParser {
 export type StreamState = 'connecting' | 'open' | 'waiting' | 'ended'
 
 export interface StreamOptions {
-  /** Opens one connection; a refusal that will not change throws with `isFinal`. */
+  /** Opens one connection; throws `FinalError` for an error that a retry will not fix. */
   connect: (lastEventId: string | null, signal: AbortSignal) => Promise<ReadableStream<Uint8Array>>
   onEvents: (events: ServerEvent[]) => void
   onState: (state: StreamState, detail?: { waitMs?: number; error?: unknown }) => void
   /** Replaced by tests. */
   wait?: (milliseconds: number, signal: AbortSignal) => Promise<void>
-  /** Without any bytes for so long the connection counts as dead; heartbeats are more frequent. */
-  silenceMs?: number
+  /** Idle timeout of a connection; heartbeats are more frequent. */
+  idleTimeoutMs?: number
 }
 
-/** A refusal that a reconnect will not change, such as 400 or 403. */
+/** An error that a reconnect will not fix, such as 400 or 403. */
 export class FinalError extends Error {
   readonly isFinal = true
 }
 
-const FIRST_WAIT_MS = 500
-const LONGEST_WAIT_MS = 15_000
-const SILENCE_MS = 45_000
+const MIN_WAIT_MS = 500
+const MAX_WAIT_MS = 15_000
+const IDLE_TIMEOUT_MS = 45_000
 
-/** Reads until `signal` aborts, reconnecting with the last event id so that nothing is missed. */
+/** Read until `signal` aborts; reconnect with the last event id so that no event is lost. */
 export async function follow(options: StreamOptions, signal: AbortSignal): Promise<void> {
   const { onState, wait = sleep } = options
   let lastId: string | null = null
@@ -96,7 +96,7 @@ export async function follow(options: StreamOptions, signal: AbortSignal): Promi
     }
     failures = attempt.hadEvents ? 0 : failures + 1
     const waitMs =
-      attempt.retryMs ?? Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, failures - 1))
+      attempt.retryMs ?? Math.min(MAX_WAIT_MS, MIN_WAIT_MS * 2 ** Math.max(0, failures - 1))
     onState('waiting', { waitMs, error: attempt.error })
     await wait(waitMs, signal)
   }
@@ -114,13 +114,13 @@ async function readOnce(options: StreamOptions, from: string | null, outer: Abor
   const attempt = new AbortController()
   const stop = () => attempt.abort()
   outer.addEventListener('abort', stop)
-  const alarm = silenceAlarm(options.silenceMs ?? SILENCE_MS, stop)
+  const idle = idleTimer(options.idleTimeoutMs ?? IDLE_TIMEOUT_MS, stop)
   try {
     const body = await options.connect(from, attempt.signal)
     options.onState('open')
     const decoder = new TextDecoder()
     for await (const bytes of chunks(body, attempt.signal)) {
-      alarm.restart()
+      idle.restart()
       const events = parser.feed(decoder.decode(bytes, { stream: true }))
       if (!events.length) continue
       result.hadEvents = true
@@ -130,7 +130,7 @@ async function readOnce(options: StreamOptions, from: string | null, outer: Abor
   } catch (error) {
     result.error = error
   } finally {
-    alarm.stop()
+    idle.stop()
     outer.removeEventListener('abort', stop)
   }
   result.retryMs = parser.retryMs
@@ -153,12 +153,12 @@ async function* chunks(body: ReadableStream<Uint8Array>, signal: AbortSignal) {
   }
 }
 
-function silenceAlarm(milliseconds: number, onSilence: () => void) {
-  let timer = setTimeout(onSilence, milliseconds)
+function idleTimer(milliseconds: number, onTimeout: () => void) {
+  let timer = setTimeout(onTimeout, milliseconds)
   return {
     restart: () => {
       clearTimeout(timer)
-      timer = setTimeout(onSilence, milliseconds)
+      timer = setTimeout(onTimeout, milliseconds)
     },
     stop: () => clearTimeout(timer),
   }

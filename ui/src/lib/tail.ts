@@ -1,4 +1,4 @@
-/** The live tail: records as they come, in a ring that holds the newest of them. */
+/** The live tail: a bounded buffer of the newest records. */
 
 import { create } from 'zustand'
 import { openTail } from './api'
@@ -6,19 +6,19 @@ import { parseJson } from './json'
 import type { LogRecord } from './record'
 import { FinalError, follow, type ServerEvent, type StreamState } from './sse'
 
-/** More than anybody reads; few enough for any browser. */
-export const MOST_LINES = 20_000
-/** How often new lines are shown: often enough to look live, rarely enough to stay smooth. */
-const SHOW_EVERY_MS = 150
-/** While the reader has paused; beyond it the oldest waiting lines go, and are counted. */
-const MOST_WAITING = 20_000
+/** More than anyone reads; few enough for any browser. */
+export const MAX_RECORDS = 20_000
+/** Render interval: short enough to look live, long enough to stay smooth. */
+const RENDER_INTERVAL_MS = 150
+/** Buffer while paused; when it is full, the oldest records are dropped and counted. */
+const MAX_BUFFERED = 20_000
 
 export interface TailState {
-  lines: LogRecord[]
+  records: LogRecord[]
   waiting: number
   missed: number
   received: number
-  /** Lines in the last whole second. */
+  /** Records in the last full second. */
   rate: number
   state: StreamState
   error: string | null
@@ -26,7 +26,7 @@ export interface TailState {
 }
 
 const EMPTY: TailState = {
-  lines: [],
+  records: [],
   waiting: 0,
   missed: 0,
   received: 0,
@@ -38,9 +38,9 @@ const EMPTY: TailState = {
 
 export const useTail = create<TailState>()(() => EMPTY)
 
-/** One run of the tail; `stop` ends it. Lines that came stay until they are cleared. */
+/** One tail session; records stay on screen after `stop` until they are cleared. */
 export class Tail {
-  private readonly ending = new AbortController()
+  private readonly abort = new AbortController()
   private readonly seen = new Set<string>()
   private waiting: LogRecord[] = []
   private missed = 0
@@ -53,21 +53,21 @@ export class Tail {
   start(): void {
     useTail.setState({ ...EMPTY, state: 'connecting' })
     this.timers = [
-      setInterval(() => this.show(), SHOW_EVERY_MS),
+      setInterval(() => this.show(), RENDER_INTERVAL_MS),
       setInterval(() => this.measure(), 1000),
     ]
     void follow(
       {
-        connect: (lastEventId, signal) => openTail({ q: this.q }, lastEventId, signal),
+        connect: (lastEventId, signal) => openTail(this.q, lastEventId, signal),
         onEvents: (events) => this.take(events),
         onState: (state, detail) => useTail.setState({ state, error: errorText(detail?.error) }),
       },
-      this.ending.signal,
+      this.abort.signal,
     )
   }
 
   stop(): void {
-    this.ending.abort()
+    this.abort.abort()
     for (const timer of this.timers) clearInterval(timer)
     this.show()
     useTail.setState({ rate: 0 })
@@ -80,7 +80,7 @@ export class Tail {
 
   clear(): void {
     this.waiting = []
-    useTail.setState({ lines: [], waiting: 0, missed: 0 })
+    useTail.setState({ records: [], waiting: 0, missed: 0 })
     this.missed = 0
   }
 
@@ -93,21 +93,21 @@ export class Tail {
 
   private add(data: string): void {
     const record = parseJson(data) as unknown as LogRecord
-    // After a reconnect the server may send the last lines again.
+    // After a reconnect the server may send the last records again.
     if (this.seen.has(record.id)) return
     this.seen.add(record.id)
-    if (this.seen.size > 2 * MOST_LINES) forgetOldest(this.seen, MOST_LINES)
+    if (this.seen.size > 2 * MAX_RECORDS) forgetOldest(this.seen, MAX_RECORDS)
     this.received += 1
     this.second += 1
     this.waiting.push(record)
-    if (this.waiting.length > 2 * MOST_WAITING) {
-      this.missed += this.waiting.length - MOST_WAITING
-      this.waiting = this.waiting.slice(-MOST_WAITING)
+    if (this.waiting.length > 2 * MAX_BUFFERED) {
+      this.missed += this.waiting.length - MAX_BUFFERED
+      this.waiting = this.waiting.slice(-MAX_BUFFERED)
     }
   }
 
   private show(): void {
-    const { isPaused, lines, waiting } = useTail.getState()
+    const { isPaused, records, waiting } = useTail.getState()
     const counts = { missed: this.missed, received: this.received }
     if (isPaused) {
       if (waiting !== this.waiting.length)
@@ -115,12 +115,12 @@ export class Tail {
       return
     }
     if (!this.waiting.length) return
-    const next = lines.concat(this.waiting)
+    const next = records.concat(this.waiting)
     this.waiting = []
     useTail.setState({
       ...counts,
       waiting: 0,
-      lines: next.length > MOST_LINES ? next.slice(-MOST_LINES) : next,
+      records: next.length > MAX_RECORDS ? next.slice(-MAX_RECORDS) : next,
     })
   }
 

@@ -1,9 +1,9 @@
 /**
- * Text of strangers, made harmless to look at: control characters, marks that change the direction
- * of writing and invisible ones are shown as names, and very long texts are cut.
+ * Untrusted text, made safe to display: control, bidirectional and invisible characters are shown
+ * by name, and very long texts are truncated.
  */
 
-/** A piece of text: as it is, or a character that is shown by its name. */
+/** A piece of text: literal, or a character that is shown by its name. */
 export interface Piece {
   text: string
   mark?: string
@@ -43,16 +43,16 @@ const NAMES: Record<number, string> = {
 }
 
 const SPECIAL =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: this pattern matches control characters
   /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 
-/** Name of a special character, as its mark shows it. */
+/** Display name of a special character. */
 export function markOf(character: string): string {
   const code = character.codePointAt(0) ?? 0
   return NAMES[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, '0')}`
 }
 
-/** The text in pieces. Line breaks and tabs stay as they are when `multiline`. */
+/** The text split at special characters; `multiline` keeps line breaks and tabs. */
 export function visible(text: string, multiline = false): Piece[] {
   const pieces: Piece[] = []
   let from = 0
@@ -66,7 +66,7 @@ export function visible(text: string, multiline = false): Piece[] {
   return pieces
 }
 
-/** Pieces in which every occurrence of a term is marked as a hit. */
+/** The pieces with every match of a term marked as a hit. */
 export function highlighted(pieces: Piece[], terms: RegExp | null): Piece[] {
   return terms ? pieces.flatMap((piece) => (piece.mark ? piece : split(piece.text, terms))) : pieces
 }
@@ -91,12 +91,12 @@ export function cut(text: string, characters: number): string {
   return text.slice(0, code >= 0xd800 && code < 0xdc00 ? characters - 1 : characters)
 }
 
-/** The text with `\n` and `\t` that were sent as two characters each turned into what they mean. */
+/** The text with escaped `\n` and `\t` replaced by line breaks and tabs. */
 export function unescaped(text: string): string {
   return text.replace(/\\r\\n|\\n|\\r/g, '\n').replaceAll('\\t', '\t')
 }
 
-/** The JSON value that the text is, where it is an object or an array. */
+/** Whether the text looks like a JSON object or array. */
 export function looksLikeJson(text: string): boolean {
   const trimmed = text.trim()
   return /^\{[\s\S]*\}$|^\[[\s\S]*\]$/.test(trimmed) && trimmed.length < 200_000

@@ -1,8 +1,8 @@
-/** Times: nanosecond texts of the API, ranges as people type them, and how they are shown. */
+/** Times: nanosecond timestamps of the API, ranges as typed, and their display. */
 
 export type Zone = 'local' | 'utc'
 
-/** A range as it stands in the address: RFC 3339 or relative, as the API takes it. */
+/** A range as in the URL and the API: RFC 3339 or relative times. */
 export interface Range {
   start: string
   end: string
@@ -32,7 +32,7 @@ export const QUICK_RANGES: readonly { start: string; label: string }[] = [
   { start: '-90d', label: 'Last 90 days' },
 ]
 
-/** Milliseconds since 1970 of a typed time, or null. Relative times count from `nowMs`. */
+/** Milliseconds since 1970 of a typed time, or null. Relative times are relative to `nowMs`. */
 export function parseMoment(text: string, nowMs: number): number | null {
   if (text === 'now' || text === '') return nowMs
   const relative = RELATIVE.exec(text)
@@ -45,14 +45,14 @@ export function isRelative(text: string): boolean {
   return text === 'now' || text === '' || RELATIVE.test(text)
 }
 
-/** The range in milliseconds; null where it cannot be read or ends before it starts. */
+/** The range in milliseconds; null when it is invalid or ends before it starts. */
 export function spanOf(range: Range, nowMs: number): Span | null {
   const fromMs = parseMoment(range.start, nowMs)
   const toMs = parseMoment(range.end, nowMs)
   return fromMs === null || toMs === null || fromMs >= toMs ? null : { fromMs, toMs }
 }
 
-/** The same range as fixed times, for a link that shows tomorrow what is seen today. */
+/** The range with absolute times, for a link that shows the same data later. */
 export function fixedRange(range: Range, nowMs: number): Range {
   const span = spanOf(range, nowMs)
   return span ? rangeOf(span) : range
@@ -78,14 +78,14 @@ function shortMoment(text: string, zone: Zone): string {
   return Number.isNaN(moment) ? text : formatMs(moment, zone).slice(0, 19)
 }
 
-/** `2026-11-23 09:00:00.123`, in the zone that the reader chose. */
+/** `2026-11-23 09:00:00.123`, in the chosen time zone. */
 export function formatMs(moment: number, zone: Zone): string {
   const date = new Date(moment)
   const shifted = zone === 'utc' ? date : new Date(moment - date.getTimezoneOffset() * 60_000)
   return shifted.toISOString().replace('T', ' ').replace('Z', '')
 }
 
-/** A time of the API (nine digits) with `digits` of its fraction, in the reader's zone. */
+/** A time of the API (nine digits) with `digits` fractional digits, in the chosen time zone. */
 export function formatTime(text: string, zone: Zone, digits = 3): string {
   const moment = Date.parse(text)
   if (Number.isNaN(moment)) return text
@@ -143,7 +143,7 @@ function threeDigits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3).replace(/\.?0+$/, '')
 }
 
-/** What was typed, as the API takes it: relative, RFC 3339, or a date and time in the zone. */
+/** Convert typed text for the API: relative, RFC 3339, or a date and time in the zone. */
 export function fromTyped(typed: string, zone: Zone): string | null {
   const text = typed.trim()
   if (text !== '' && isRelative(text)) return text
@@ -164,7 +164,7 @@ export function moved(range: Range, direction: -1 | 1): Range {
   return rangeOf({ fromMs: span.fromMs + step, toMs: span.toMs + step })
 }
 
-/** Twice as much before it; after it too when it does not end now. */
+/** The range at twice its length; it does not extend past now. */
 export function widened(range: Range): Range {
   const span = spanOf(range, Date.now())
   if (!span) return range

@@ -1,6 +1,6 @@
 /**
- * A trace as a tree of spans with their logs. Missing parents and cycles make a span a root, so
- * that nothing that was recorded stays unseen.
+ * A trace as a tree of spans with their logs. Spans with missing parents and one span of each cycle
+ * become roots, so that every record is shown.
  */
 
 import type { LogRecord } from './record'
@@ -14,7 +14,7 @@ export interface SpanNode {
   children: SpanNode[]
   logs: LogMark[]
   depth: number
-  /** Its parent span is named but was never received. */
+  /** Its parent span was never received. */
   isOrphan: boolean
   isCritical: boolean
   hasError: boolean
@@ -28,7 +28,7 @@ export interface LogMark {
 export interface Trace {
   roots: SpanNode[]
   spans: SpanNode[]
-  /** Logs that name no span, or one that was never received. */
+  /** Logs without a span, or of a span that was never received. */
   loose: LogMark[]
   startNs: bigint
   lengthNs: number
@@ -42,7 +42,7 @@ export interface ServiceShare {
   name: string
   spans: number
   errors: number
-  /** Time in which no child of a span was running. */
+  /** Time in its spans while none of their children was running. */
   selfNs: number
 }
 
@@ -101,11 +101,11 @@ function nodeOf(record: LogRecord, traceStart: bigint): SpanNode {
 }
 
 function link(nodes: Map<string, SpanNode>): SpanNode[] {
-  const ringCuts = cutRings(nodes)
+  const breaks = breakCycles(nodes)
   const roots: SpanNode[] = []
   for (const node of nodes.values()) {
     const parent = parentOf(node, nodes)
-    if (parent && !ringCuts.has(node)) parent.children.push(node)
+    if (parent && !breaks.has(node)) parent.children.push(node)
     else roots.push(node)
     node.isOrphan = Boolean(node.record.parentSpanId) && !parent
   }
@@ -118,8 +118,8 @@ function parentOf(node: SpanNode, nodes: Map<string, SpanNode>): SpanNode | unde
   return node.record.parentSpanId ? nodes.get(node.record.parentSpanId) : undefined
 }
 
-/** One span of each ring of spans that are their own ancestors: there the ring is cut. */
-function cutRings(nodes: Map<string, SpanNode>): Set<SpanNode> {
+/** One span of each parent cycle: the cycle is broken there. */
+function breakCycles(nodes: Map<string, SpanNode>): Set<SpanNode> {
   const cuts = new Set<SpanNode>()
   const walked = new Set<SpanNode>()
   for (const start of nodes.values()) {
@@ -146,7 +146,7 @@ function putLogs(records: LogRecord[], nodes: Map<string, SpanNode>, start: bigi
   return loose
 }
 
-/** Depth first, without recursion: a chain of 10,000 spans must not overflow the stack. */
+/** Depth first, iterative: a chain of 10,000 spans must not overflow the stack. */
 function flatten(roots: SpanNode[]): SpanNode[] {
   const found: SpanNode[] = []
   const todo = [...roots].reverse()
@@ -172,8 +172,8 @@ export function unfolded(roots: SpanNode[], collapsed: ReadonlySet<string>): Spa
 }
 
 /**
- * The chain of spans that the trace's end had to wait for: from a root backwards in time, always
- * into the child that ended last before the point reached so far.
+ * Mark the spans that determine the end of the trace: walk back in time from the root that ends
+ * last, always into the child that ended last before the current point.
  */
 function markCriticalPath(roots: SpanNode[]): void {
   const last = roots.reduce<SpanNode | null>(
@@ -223,8 +223,8 @@ function selfTime(span: SpanNode): number {
 const HUES = 10
 
 /**
- * One of ten colours per service (`--service-0` … in styles.css): by its name, so that it is the
- * same in the next trace, and the next free one where two names fall on the same.
+ * One of ten colours per service (`--service-0` … in styles.css): a hash of the name, so that it is
+ * stable across traces; collisions take the next free colour.
  */
 export function serviceColours(names: Iterable<string>): Map<string, string> {
   const colours = new Map<string, string>()

@@ -1,13 +1,13 @@
-/** JSON with colours, sorted keys, and parts that fold. Numbers are shown with all their digits. */
+/** Highlighted, collapsible JSON with sorted keys and lossless numbers. */
 
 import { useState } from 'react'
 import { Button } from '@/components/button'
-import { LongText } from '@/components/strange'
+import { LongText } from '@/components/untrusted'
 import { plural } from '@/lib/format'
 import { ExactNumber, isObject, type Json, sortedEntries } from '@/lib/json'
 
 const OPEN_DEPTH = 3
-const MOST_MEMBERS = 200
+const MAX_MEMBERS = 200
 
 export function JsonTree({
   value,
@@ -51,7 +51,7 @@ interface BranchProps {
 
 function Branch({ entries, open, close, terms, depth }: BranchProps) {
   const [isOpen, setOpen] = useState(depth < OPEN_DEPTH)
-  const [shown, setShown] = useState(MOST_MEMBERS)
+  const [shown, setShown] = useState(MAX_MEMBERS)
   if (!entries.length) return <span className="text-ink-3">{open + close}</span>
   const what = plural(entries.length, open === '{' ? 'member' : 'item')
   return (
@@ -59,7 +59,7 @@ function Branch({ entries, open, close, terms, depth }: BranchProps) {
       <button
         type="button"
         aria-expanded={isOpen}
-        aria-label={`${what}, ${isOpen ? 'fold' : 'unfold'}`}
+        aria-label={`${isOpen ? 'Collapse' : 'Expand'} ${what}`}
         className="rounded px-0.5 text-ink-3 hover:bg-wash hover:text-ink"
         onClick={() => setOpen(!isOpen)}
       >
@@ -70,13 +70,13 @@ function Branch({ entries, open, close, terms, depth }: BranchProps) {
           <div className="border-l border-line pl-3">
             {entries.slice(0, shown).map(([key, item]) => (
               <div key={key}>
-                <span className="strange text-json-key">{key}</span>
+                <span className="untrusted text-json-key">{key}</span>
                 <span className="text-ink-3">: </span>
                 <JsonTree value={item} terms={terms} depth={depth + 1} />
               </div>
             ))}
             {entries.length > shown && (
-              <Button look="outline" onClick={() => setShown(entries.length)}>
+              <Button variant="outline" onClick={() => setShown(entries.length)}>
                 Show all {what}
               </Button>
             )}

@@ -1,6 +1,6 @@
 /**
- * Records as a virtual grid: some dozens of rows in the document, whatever the number behind them.
- * The grid has the focus, and names its active row to screen readers.
+ * Records as a virtual grid: only some dozens of rows are in the DOM. The grid keeps the focus and
+ * reports its active row to screen readers.
  */
 
 import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual'
@@ -15,17 +15,17 @@ import {
 import { cx } from '@/components/class'
 import type { LogRecord } from '@/lib/record'
 import { labelOf } from '@/lib/record'
-import { RecordRow, type RowLook } from './RecordRow'
+import { RecordRow, type RowOptions } from './RecordRow'
 
 const ROW_PX = 26
 const NARROW_ROW_PX = 46
 const OVERSCAN = 8
-/** More rows than a screen shows: elements are used again for the rows that come into view. */
+/** More rows than a screen shows: row elements are recycled as the list scrolls. */
 const POOL_ROWS = 256
-/** Rows left below when the next page is asked for. */
+/** The next page is requested when this many rows are left. */
 const LOAD_AHEAD = 400
 
-export interface RecordListProps extends RowLook {
+export interface RecordListProps extends RowOptions {
   records: LogRecord[]
   label: string
   hasMore: boolean
@@ -33,9 +33,10 @@ export interface RecordListProps extends RowLook {
   onSelect: (record: LogRecord) => void
   onNearEnd: () => void
   footer?: ReactNode
-  /** Keeps the newest line in view (live tail); told when the reader scrolls away from it. */
+  /** Keep the newest record in view (live tail). */
   follow?: boolean
-  onScrolledBy?: (isAtEnd: boolean) => void
+  /** Called when the user scrolls. */
+  onUserScroll?: (isAtEnd: boolean) => void
 }
 
 export function RecordList(props: RecordListProps) {
@@ -52,7 +53,7 @@ export function RecordList(props: RecordListProps) {
   useEffect(() => {
     if (hasMore && last >= records.length - LOAD_AHEAD) onNearEnd()
   }, [hasMore, last, records.length, onNearEnd])
-  // biome-ignore lint/correctness/useExhaustiveDependencies: sizes are wrong after these change
+  // biome-ignore lint/correctness/useExhaustiveDependencies: row sizes depend on these
   useEffect(() => virtualizer.measure(), [isWrapped, isNarrow])
   useSelectedInView(props, virtualizer.scrollToIndex)
   useFollow(props, scroller)
@@ -89,7 +90,11 @@ export function RecordList(props: RecordListProps) {
               style={{ transform: `translateY(${row.start}px)` }}
               onClick={(event) => onRowClick(event, record, props.onSelect)}
             >
-              <RecordRow {...lookOf(props)} record={record} isSelected={record.id === selected} />
+              <RecordRow
+                {...rowOptions(props)}
+                record={record}
+                isSelected={record.id === selected}
+              />
             </div>
           )
         })}
@@ -99,11 +104,18 @@ export function RecordList(props: RecordListProps) {
   )
 }
 
-function lookOf({ columns, isWrapped, isNarrow, zone, terms, onFilter }: RecordListProps): RowLook {
+function rowOptions({
+  columns,
+  isWrapped,
+  isNarrow,
+  zone,
+  terms,
+  onFilter,
+}: RecordListProps): RowOptions {
   return { columns, isWrapped, isNarrow, zone, terms, onFilter }
 }
 
-/** The selected row's element, where it is in the document. */
+/** The element ID of the selected row, if it is rendered. */
 function activeRow(rows: VirtualItem[], records: LogRecord[], selected: string | null) {
   const isShown = selected && rows.some(({ index }) => records[index]?.id === selected)
   return isShown ? rowId(selected) : undefined
@@ -138,7 +150,7 @@ function ColumnHeads({ columns, isNarrow }: { columns: string[]; isNarrow: boole
   )
 }
 
-/** A click selects, unless it ends the selection of some text. */
+/** A click selects the record, unless it ends a text selection. */
 function onRowClick(event: MouseEvent, record: LogRecord, onSelect: (record: LogRecord) => void) {
   if (event.detail > 1 || !window.getSelection()?.isCollapsed) return
   onSelect(record)
@@ -161,15 +173,15 @@ function onGridKey(event: KeyboardEvent, props: RecordListProps) {
   if (record) props.onSelect(record)
 }
 
-/** The record that a step from the selected one leads to, the first one when none is selected. */
+/** The record a step away from the selected one; the first one when none is selected. */
 export function neighbour(
   records: LogRecord[],
   selected: string | null,
   step: (index: number, count: number) => number,
 ): LogRecord | undefined {
   const index = records.findIndex((record) => record.id === selected)
-  const wanted = index < 0 && step(0, records.length) === 1 ? 0 : step(index, records.length)
-  return records[Math.min(Math.max(wanted, 0), records.length - 1)]
+  const target = index < 0 && step(0, records.length) === 1 ? 0 : step(index, records.length)
+  return records[Math.min(Math.max(target, 0), records.length - 1)]
 }
 
 function useSelectedInView(
@@ -184,39 +196,39 @@ function useSelectedInView(
 }
 
 const NEAR_END_PX = 40
-/** A scroll that ends so soon after what the reader did is the reader's. */
+/** A scroll that ends within this time after user input counts as a user scroll. */
 const SETTLED_MS = 1000
 
 function useFollow(
-  { follow, records, onScrolledBy }: RecordListProps,
+  { follow, records, onUserScroll }: RecordListProps,
   scroller: { current: HTMLDivElement | null },
 ) {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new line moves the list
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new record scrolls the list
   useEffect(() => {
     const element = scroller.current
     if (follow && element) element.scrollTop = element.scrollHeight
   }, [follow, records])
   useEffect(() => {
     const element = scroller.current
-    if (!element || !onScrolledBy) return
-    // Only what the reader does counts: wheel, touch, keys, the scroll bar.
+    if (!element || !onUserScroll) return
+    // Only user input counts: wheel, touch, keys, the scroll bar.
     const isAtEnd = () =>
       element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX
-    let acted = Number.NEGATIVE_INFINITY
-    const later = () => {
-      acted = performance.now()
-      requestAnimationFrame(() => onScrolledBy(isAtEnd()))
+    let lastInput = Number.NEGATIVE_INFINITY
+    const onInput = () => {
+      lastInput = performance.now()
+      requestAnimationFrame(() => onUserScroll(isAtEnd()))
     }
-    // A wheel is told of before the list has moved, and a busy page moves it late.
-    const settled = () => {
-      if (isAtEnd() || performance.now() - acted < SETTLED_MS) onScrolledBy(isAtEnd())
+    // The wheel event precedes the scrolling, which a busy page delays.
+    const onScrollEnd = () => {
+      if (isAtEnd() || performance.now() - lastInput < SETTLED_MS) onUserScroll(isAtEnd())
     }
     const names = ['wheel', 'touchmove', 'pointerup', 'keyup'] as const
-    for (const name of names) element.addEventListener(name, later, { passive: true })
-    element.addEventListener('scrollend', settled)
+    for (const name of names) element.addEventListener(name, onInput, { passive: true })
+    element.addEventListener('scrollend', onScrollEnd)
     return () => {
-      element.removeEventListener('scrollend', settled)
-      for (const name of names) element.removeEventListener(name, later)
+      element.removeEventListener('scrollend', onScrollEnd)
+      for (const name of names) element.removeEventListener(name, onInput)
     }
-  }, [onScrolledBy, scroller])
+  }, [onUserScroll, scroller])
 }

@@ -1,15 +1,15 @@
 import { type MouseEvent, memo } from 'react'
 import { cx } from '@/components/class'
-import { strangeParts } from '@/components/strange'
-import { LEVEL_LOOK } from '@/lib/levels'
+import { untrustedParts } from '@/components/untrusted'
+import { LEVEL_STYLE } from '@/lib/levels'
 import { fieldText, type LogRecord, labelOf } from '@/lib/record'
 import { cut, ROW_CHARACTERS } from '@/lib/text'
 import { formatDuration, formatTime, type Zone } from '@/lib/time'
 
-/** Of a wrapped line; more is in the record itself. */
+/** Limit of a wrapped row; the record panel shows the full message. */
 const WRAPPED_CHARACTERS = 8000
 
-export interface RowLook {
+export interface RowOptions {
   columns: string[]
   isWrapped: boolean
   isNarrow: boolean
@@ -18,12 +18,12 @@ export interface RowLook {
   onFilter?: ((field: string, value: string, wanted: 'for' | 'out') => void) | undefined
 }
 
-export interface RecordRowProps extends RowLook {
+export interface RecordRowProps extends RowOptions {
   record: LogRecord
   isSelected: boolean
 }
 
-/** One line: when, how bad, the chosen columns, what. Few elements: it is drawn while scrolling. */
+/** One row: time, level, selected columns, message. Few elements, because it renders while scrolling. */
 export const RecordRow = memo(function RecordRow(props: RecordRowProps) {
   const { record, columns, zone, isNarrow, isWrapped } = props
   const wrap = isWrapped ? 'whitespace-pre-wrap' : 'truncate'
@@ -35,12 +35,12 @@ export const RecordRow = memo(function RecordRow(props: RecordRowProps) {
       <span
         role="gridcell"
         aria-label={record.level}
-        className={cx('row-level', LEVEL_LOOK[record.level].row)}
+        className={cx('row-level', LEVEL_STYLE[record.level].row)}
       >
-        {LEVEL_LOOK[record.level].letter}
+        {LEVEL_STYLE[record.level].letter}
       </span>
       {columns.map((name) => value(name, props))}
-      <span role="gridcell" className={cx('row-message strange', wrap)}>
+      <span role="gridcell" className={cx('row-message untrusted', wrap)}>
         {message(props)}
       </span>
     </>
@@ -56,7 +56,7 @@ const BADGE = 'mr-2 rounded px-1 font-sans text-2xs'
 
 function message({ record, terms, isWrapped }: RecordRowProps) {
   const text = cut(record.message || record.action, isWrapped ? WRAPPED_CHARACTERS : ROW_CHARACTERS)
-  const parts = strangeParts(text, terms, isWrapped)
+  const parts = untrustedParts(text, terms, isWrapped)
   if (record.kind === 'log') return parts
   return (
     <>
@@ -72,13 +72,13 @@ function message({ record, terms, isWrapped }: RecordRowProps) {
   )
 }
 
-/** A column's value; a click filters for it, with Shift against it. The record's page has buttons. */
+/** A column value; click to filter for it, Shift-click to exclude it. The record panel has buttons too. */
 function value(name: string, { record, onFilter }: RecordRowProps) {
   const text = cut(fieldText(record, name) ?? '', 200)
   if (!text || !onFilter) {
     return (
-      <span key={name} role="gridcell" className="strange truncate">
-        {text ? strangeParts(text) : '–'}
+      <span key={name} role="gridcell" className="untrusted truncate">
+        {text ? untrustedParts(text) : '–'}
       </span>
     )
   }
@@ -91,11 +91,11 @@ function value(name: string, { record, onFilter }: RecordRowProps) {
       <button
         type="button"
         tabIndex={-1}
-        className="row-value strange truncate"
-        title={`${labelOf(name)}: click to filter for it, with Shift to filter it out`}
+        className="row-value untrusted truncate"
+        title={`${labelOf(name)}: click to filter, Shift-click to exclude`}
         onClick={onClick}
       >
-        {strangeParts(text)}
+        {untrustedParts(text)}
       </button>
     </span>
   )

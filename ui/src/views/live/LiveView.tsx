@@ -5,34 +5,34 @@ import { PauseIcon, PlayIcon } from '@/components/icons'
 import { neighbour, RecordList } from '@/components/records/RecordList'
 import { Notice } from '@/components/states'
 import { useMedium, useNarrow } from '@/components/useNarrow'
-import { change, usePlace } from '@/lib/address'
+import { change, useRoute } from '@/lib/address'
 import { formatCount, plural } from '@/lib/format'
 import { hitPattern } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
-import { saveLines } from '@/lib/save'
+import { saveRecords } from '@/lib/save'
 import type { StreamState } from '@/lib/sse'
 import { Tail, type TailState, useTail } from '@/lib/tail'
 import { RecordPanel } from '@/views/record/RecordPanel'
 import { useLearnAttributes } from '@/views/search/knownAttributes'
-import { filterBy, toggleFlag, useSearchPlace } from '@/views/search/place'
-import { QuestionField } from '@/views/search/QuestionField'
+import { QueryField } from '@/views/search/QueryField'
+import { filterBy, toggleFlag, useSearchState } from '@/views/search/searchState'
 
 const LAST_MINUTES = { start: '-15m', end: 'now' }
 
 export default function LiveView() {
-  const search = useSearchPlace()
-  const { params } = usePlace()
+  const search = useSearchState()
+  const { params } = useRoute()
   const isRunning = params.get('run') !== '0'
   const tail = useRunningTail(search.q, isRunning)
   const state = useTail()
-  useLearnAttributes(state.lines)
+  useLearnAttributes(state.records)
   const pause = (isPaused: boolean) => tail.current?.pause(isPaused)
   const clear = () => tail.current?.clear()
   const run = (isOn: boolean) => change({ run: isOn ? null : '0' }, 'replace')
   const step = (by: number) => () => {
     const record = neighbour(
-      state.lines,
-      search.selected ?? state.lines.at(-1)?.id ?? null,
+      state.records,
+      search.selected ?? state.records.at(-1)?.id ?? null,
       (index) => index + by,
     )
     if (record) open(record.id)
@@ -42,7 +42,7 @@ export default function LiveView() {
     change({ id, tab: null }, 'replace')
   }
   useShortcuts({
-    '/': () => document.getElementById('question')?.focus(),
+    '/': () => document.getElementById('query')?.focus(),
     Space: () => pause(!state.isPaused),
     x: clear,
     w: () => toggleFlag('wrap', search.isWrapped),
@@ -54,21 +54,21 @@ export default function LiveView() {
     <div className="flex min-h-0 flex-1 flex-col">
       <h1 className="sr-only">Live tail</h1>
       <div className="flex flex-wrap items-center gap-2 border-b border-line bg-paper px-2 py-1.5 sm:px-3">
-        <QuestionField
+        <QueryField
           value={search.q}
-          fault={null}
+          error={null}
           scope={LAST_MINUTES}
-          onAsk={(q) => change({ q, id: null })}
+          onSearch={(q) => change({ q, id: null })}
         />
         <Controls state={state} isRunning={isRunning} onRun={run} onPause={pause} onClear={clear} />
       </div>
-      <StateLine state={state} isRunning={isRunning} onResume={() => pause(false)} />
-      <Lines state={state} search={search} onOpen={open} onPause={pause} />
+      <StatusLine state={state} isRunning={isRunning} onResume={() => pause(false)} />
+      <Records state={state} search={search} onOpen={open} onPause={pause} />
     </div>
   )
 }
 
-/** The tail for this question, started and ended with the page and the switch. */
+/** Runs the tail for this query while the page is open and the tail is on. */
 function useRunningTail(q: string, isRunning: boolean) {
   const tail = useRef<Tail | null>(null)
   useEffect(() => {
@@ -91,9 +91,9 @@ interface ControlsProps {
 
 function Controls({ state, isRunning, onRun, onPause, onClear }: ControlsProps) {
   return (
-    <div role="toolbar" aria-label="Tail" className="flex flex-wrap gap-1">
+    <div role="toolbar" aria-label="Live tail" className="flex flex-wrap gap-1">
       <Button
-        look="outline"
+        variant="outline"
         disabled={!isRunning}
         aria-pressed={state.isPaused}
         title="Space"
@@ -102,16 +102,16 @@ function Controls({ state, isRunning, onRun, onPause, onClear }: ControlsProps) 
         {state.isPaused ? <PlayIcon size={14} /> : <PauseIcon size={14} />}
         {state.isPaused ? 'Resume' : 'Pause'}
       </Button>
-      <Button look="outline" title="x" onClick={onClear}>
+      <Button variant="outline" title="x" onClick={onClear}>
         Clear
       </Button>
-      <Button look="outline" onClick={() => onRun(!isRunning)}>
+      <Button variant="outline" onClick={() => onRun(!isRunning)}>
         {isRunning ? 'Stop' : 'Start'}
       </Button>
       <Button
-        look="outline"
-        disabled={!state.lines.length}
-        onClick={() => saveLines(state.lines, 'txt')}
+        variant="outline"
+        disabled={!state.records.length}
+        onClick={() => saveRecords(state.records, 'txt')}
       >
         Save
       </Button>
@@ -122,11 +122,11 @@ function Controls({ state, isRunning, onRun, onPause, onClear }: ControlsProps) 
 const STATES: Record<StreamState, string> = {
   connecting: 'connecting …',
   open: 'live',
-  waiting: 'connection lost, trying again …',
+  waiting: 'connection lost, reconnecting …',
   ended: 'stopped',
 }
 
-function StateLine({
+function StatusLine({
   state,
   isRunning,
   onResume,
@@ -148,11 +148,11 @@ function StateLine({
         />
         {isRunning ? STATES[state.state] : 'stopped'}
       </span>
-      <span className="text-ink-2">{plural(state.rate, 'line')} a second</span>
+      <span className="text-ink-2">{formatCount(state.rate)} lines/s</span>
       <span className="text-ink-2">{formatCount(state.received)} received</span>
       {state.missed > 0 && (
         <span className="text-level-warn">
-          {plural(state.missed, 'line')} missed: too many to show
+          {plural(state.missed, 'record')} dropped: rate too high
         </span>
       )}
       {state.error && <span className="text-danger">{state.error}</span>}
@@ -162,42 +162,41 @@ function StateLine({
           className="ml-auto font-semibold text-accent underline"
           onClick={onResume}
         >
-          Paused, {plural(state.waiting, 'new line')}: resume
+          Paused, {plural(state.waiting, 'new record')}: resume
         </button>
       )}
     </p>
   )
 }
 
-interface LinesProps {
+interface RecordsProps {
   state: TailState
-  search: ReturnType<typeof useSearchPlace>
+  search: ReturnType<typeof useSearchState>
   onOpen: (id: string | null) => void
   onPause: (isPaused: boolean) => void
 }
 
-function Lines({ state, search, onOpen, onPause }: LinesProps) {
+function Records({ state, search, onOpen, onPause }: RecordsProps) {
   const zone = usePreferences((preferences) => preferences.zone)
   const isNarrow = useNarrow()
   const isMedium = useMedium()
   const terms = useMemo(() => hitPattern(search.q), [search.q])
-  const onScrolledBy = usePauseOnScroll(state.isPaused, onPause)
-  const chosen = state.lines.find((record) => record.id === search.selected)
-  if (!state.lines.length) {
+  const onUserScroll = usePauseOnScroll(state.isPaused, onPause)
+  const chosen = state.records.find((record) => record.id === search.selected)
+  if (!state.records.length) {
     return (
-      <Notice title="Waiting for lines">
-        New records appear here as they arrive. Nothing comes? The question may be too narrow, or
-        nobody is sending.
+      <Notice title="No data yet">
+        New records appear here as they arrive. Check the filter, or whether anything is sending.
       </Notice>
     )
   }
   return (
     <div className="flex min-h-0 flex-1">
       {!(isMedium && chosen) && (
-        <section aria-label="Lines" className="flex min-w-0 flex-1 flex-col">
+        <section aria-label="Records" className="flex min-w-0 flex-1 flex-col">
           <RecordList
-            records={state.lines}
-            label="Lines"
+            records={state.records}
+            label="Records"
             hasMore={false}
             selected={search.selected}
             onSelect={(record) => onOpen(record.id)}
@@ -209,7 +208,7 @@ function Lines({ state, search, onOpen, onPause }: LinesProps) {
             terms={terms}
             onFilter={(field, value, wanted) => filterBy(search.q, field, value, wanted)}
             follow={!state.isPaused}
-            onScrolledBy={onScrolledBy}
+            onUserScroll={onUserScroll}
           />
         </section>
       )}
@@ -226,22 +225,22 @@ function Lines({ state, search, onOpen, onPause }: LinesProps) {
   )
 }
 
-/** Scrolling up pauses; scrolling back down to the end resumes what a scroll had paused. */
+/** Scrolling up pauses; scrolling back to the end resumes, if scrolling had paused the tail. */
 function usePauseOnScroll(isPaused: boolean, onPause: (isPaused: boolean) => void) {
-  const [byScroll, setByScroll] = useState(false)
-  const current = useRef({ isPaused, byScroll, onPause })
+  const [pausedByScroll, setPausedByScroll] = useState(false)
+  const current = useRef({ isPaused, pausedByScroll, onPause })
   useEffect(() => {
-    current.current = { isPaused, byScroll, onPause }
+    current.current = { isPaused, pausedByScroll, onPause }
   })
   return useCallback((isAtEnd: boolean) => {
     const now = current.current
-    const turnTo = (isPaused: boolean) => {
-      // At once: the next event of the same scroll may come before the page is drawn again.
-      current.current = { ...now, isPaused, byScroll: isPaused }
-      setByScroll(isPaused)
+    const setPaused = (isPaused: boolean) => {
+      // Immediately: the next event of the same scroll may precede the next render.
+      current.current = { ...now, isPaused, pausedByScroll: isPaused }
+      setPausedByScroll(isPaused)
       now.onPause(isPaused)
     }
-    if (!isAtEnd && !now.isPaused) turnTo(true)
-    else if (isAtEnd && now.isPaused && now.byScroll) turnTo(false)
+    if (!isAtEnd && !now.isPaused) setPaused(true)
+    else if (isAtEnd && now.isPaused && now.pausedByScroll) setPaused(false)
   }, [])
 }

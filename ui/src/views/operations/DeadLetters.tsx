@@ -5,52 +5,52 @@ import { JsonTree } from '@/components/records/JsonTree'
 import { ErrorNotice, Loading } from '@/components/states'
 import type { Row } from '@/lib/api'
 import { textOf } from '@/lib/record'
-import { useMay } from '@/lib/session'
+import { usePermission } from '@/lib/session'
+import { FormError, TextField } from './fields'
 import { ActionButton, Rows, useObject } from './rows'
-import { TextField } from './TextField'
-import { useDeed } from './useDeed'
+import { useAction } from './useAction'
 
 const COLUMNS = [
-  ['id', 'Letter'],
+  ['id', 'ID'],
   ['receivedAt', 'Received'],
   ['class', 'Class'],
-  ['reason', 'Why'],
-  ['sqlstate', 'Code'],
+  ['reason', 'Reason'],
+  ['sqlstate', 'SQLSTATE'],
   ['note', 'Note'],
 ] as const
 const STATES = [
-  ['waiting', 'Waiting'],
-  ['replayed', 'Sent again'],
+  ['waiting', 'Pending'],
+  ['replayed', 'Replayed'],
   ['discarded', 'Discarded'],
 ] as const
-const NONE: Record<string, string> = {
-  waiting: 'None: the database has taken everything.',
-  replayed: 'None has been sent again.',
-  discarded: 'None has been discarded.',
+const EMPTY: Record<string, string> = {
+  waiting: 'No dead letters.',
+  replayed: 'No replayed dead letters.',
+  discarded: 'No discarded dead letters.',
 }
 
-/** Records that the database refused, redacted, with the reason; they can be sent again. */
+/** Redacted rows rejected by the database, to replay or discard. */
 export function DeadLetters() {
-  const mayManage = useMay('operations.manage')
+  const canManage = usePermission('operations.manage')
   const [state, setState] = useState('waiting')
   const [shown, setShown] = useState<string | null>(null)
   const [discarding, setDiscarding] = useState<string | null>(null)
-  const deed = useDeed(() => setDiscarding(null))
+  const change = useAction(() => setDiscarding(null))
   const actions = (row: Row) => {
     const id = textOf(row.id) ?? ''
     return (
       <>
         <ActionButton label="Show" onClick={() => setShown(id)} />
-        {mayManage && state === 'waiting' && (
+        {canManage && state === 'waiting' && (
           <>
             <ActionButton
               label="Replay"
               onClick={() =>
-                deed.mutate({
+                change.mutate({
                   method: 'POST',
                   path: `/dead-letters/${id}/replay`,
-                  done: (answer) =>
-                    answer.isStored ? 'It is stored now' : `Refused again: ${answer.reason}`,
+                  success: (response) =>
+                    response.isStored ? 'Stored' : `Rejected again: ${response.reason}`,
                 })
               }
             />
@@ -63,8 +63,8 @@ export function DeadLetters() {
   return (
     <>
       <p className="mb-3 max-w-prose text-ink-2">
-        Rows that the database refused, redacted like all others. After a remedy they can be sent
-        again; given up, they stay in the ledger with your reason.
+        Rows rejected by the database, redacted like all others. Replay them after fixing the cause.
+        Discarded rows remain in the ledger with your reason.
       </p>
       <fieldset className="mb-3 flex gap-1">
         <legend className="sr-only">State</legend>
@@ -76,23 +76,23 @@ export function DeadLetters() {
       </fieldset>
       <Rows
         path={`/dead-letters?state=${state}`}
-        what="Dead letters"
+        what="dead letters"
         caption="Dead letters"
         columns={COLUMNS}
-        empty={NONE[state]}
+        empty={EMPTY[state]}
         actions={actions}
       />
       {shown && <Letter id={shown} onClose={() => setShown(null)} />}
       {discarding && (
         <Discard
-          error={deed.error}
+          error={change.error}
           onClose={() => setDiscarding(null)}
           onDiscard={(reason) =>
-            deed.mutate({
+            change.mutate({
               method: 'POST',
               path: `/dead-letters/${discarding}/discard`,
               body: { reason },
-              done: 'Discarded',
+              success: 'Discarded',
             })
           }
         />
@@ -104,9 +104,9 @@ export function DeadLetters() {
 function Letter({ id, onClose }: { id: string; onClose: () => void }) {
   const { data, error, isPending } = useObject(`/dead-letters/${id}`)
   return (
-    <Dialog title={`Letter ${id}`} open wide onClose={onClose}>
-      {isPending && <Loading what="the letter" />}
-      {error && <ErrorNotice error={error} what="The letter" />}
+    <Dialog title={`Dead letter ${id}`} open wide onClose={onClose}>
+      {isPending && <Loading what="the dead letter" />}
+      {error && <ErrorNotice error={error} what="the dead letter" />}
       {data && (
         <div className="font-mono text-xs">
           <JsonTree value={data} />
@@ -129,19 +129,15 @@ function Discard({ error, onClose, onDiscard }: DiscardProps) {
   }
   return (
     <Dialog
-      title="Discard this letter?"
-      description="It stays in the ledger as discarded, with your reason."
+      title="Discard this dead letter?"
+      description="It remains in the ledger as discarded, with your reason."
       open
       onClose={onClose}
     >
       <form onSubmit={onSubmit} className="flex flex-col gap-2">
-        <TextField name="reason" label="Why" required />
-        {error && (
-          <p role="alert" className="text-danger">
-            {error.message}
-          </p>
-        )}
-        <Button type="submit" look="danger">
+        <TextField name="reason" label="Reason" required />
+        <FormError error={error} />
+        <Button type="submit" variant="danger">
           Discard
         </Button>
       </form>

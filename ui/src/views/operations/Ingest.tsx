@@ -1,24 +1,24 @@
-/** What arrives: how much a second, what became of it, who sends it, and what still waits. */
+/** Ingest rate, outcomes, sending services, and the spool backlog. */
 
 import { useQuery } from '@tanstack/react-query'
 import { lazy, Suspense } from 'react'
-import type { BarSeries } from '@/components/figures/BarChart'
+import type { BarSeries } from '@/components/charts/BarChart'
 import { ErrorNotice, Loading } from '@/components/states'
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 import { addressOf } from '@/lib/address'
 import { type IngestLedger, readLedger, readMetrics } from '@/lib/api'
 import { formatBytes, formatCount, plural } from '@/lib/format'
 import { quoted } from '@/lib/language'
 import { sumsOf } from '@/lib/metrics'
-import { FigureList, Part } from './FigureList'
-import { barsOf, OUTCOMES, rateOf, type Source, sourcesOf } from './minutes'
+import { barsOf, ingestRate, OUTCOMES, type Source, sourcesOf } from './minutes'
+import { Section, StatList } from './StatList'
 
-const BarChart = lazy(() => import('@/components/figures/BarChart'))
+const BarChart = lazy(() => import('@/components/charts/BarChart'))
 
 const REFRESH_MS = 10_000
 const HOUR_MS = 3_600_000
 const HEIGHT_PX = 160
-const MOST_SOURCES = 30
+const MAX_SOURCES = 30
 const COLOURS = ['--accent', '--fill-debug', '--fill-warn', '--fill-error']
 const SERIES: BarSeries[] = OUTCOMES.map((name, at) => ({ name, colour: COLOURS[at] ?? '' }))
 
@@ -30,12 +30,12 @@ export function Ingest() {
     staleTime: 0,
     retry: false,
   })
-  if (minutes.isPending) return <Loading what="what arrives" />
+  if (minutes.isPending) return <Loading what="ingest statistics" />
   if (minutes.error)
     return (
       <ErrorNotice
         error={minutes.error}
-        what="What arrives"
+        what="ingest statistics"
         onRetry={() => void minutes.refetch()}
       />
     )
@@ -50,34 +50,34 @@ export function Ingest() {
 
 function Rate({ ledger, readAtMs }: { ledger: IngestLedger; readAtMs: number }) {
   const { totals } = ledger
-  const rate = rateOf(ledger.data, readAtMs)
+  const rate = ingestRate(ledger.data, readAtMs)
   return (
-    <Part title="The last hour">
-      <FigureList
-        label="What arrived"
-        figures={[
+    <Section title="Last hour">
+      <StatList
+        label="Ingested"
+        stats={[
           {
-            name: 'Records a second',
+            name: 'Records/s',
             value: rate > 0 && rate < 10 ? rate.toFixed(1) : formatCount(Math.round(rate)),
-            note: 'in the last whole minute',
+            note: 'in the last full minute',
           },
           { name: 'Received', value: formatCount(totals.received) },
           { name: 'Stored', value: formatCount(totals.stored) },
           {
-            name: 'Sent twice',
+            name: 'Duplicates',
             value: formatCount(totals.duplicate),
             note: totals.duplicate ? 'stored once' : undefined,
           },
           {
             name: 'Rejected',
             value: formatCount(totals.rejected),
-            note: totals.rejected ? 'the reasons stand below' : undefined,
+            note: totals.rejected ? 'reasons below' : undefined,
             tone: totals.rejected ? 'warning' : 'calm',
           },
           {
             name: 'Dead letters',
             value: formatCount(totals.dead),
-            note: totals.dead ? 'refused by the database' : undefined,
+            note: totals.dead ? 'rejected by the database' : undefined,
             tone: totals.dead ? 'danger' : 'calm',
           },
         ]}
@@ -88,7 +88,7 @@ function Rate({ ledger, readAtMs }: { ledger: IngestLedger; readAtMs: number }) 
       >
         {ledger.data.length === 0 ? (
           <p className="text-ink-2">
-            Nothing arrived. Is anybody sending? The line to try stands where opslog was started.
+            No records received. See the output of opslog up for an example request.
           </p>
         ) : (
           <Suspense>
@@ -98,16 +98,16 @@ function Rate({ ledger, readAtMs }: { ledger: IngestLedger; readAtMs: number }) 
               intervalS={60}
               span={{ fromMs: readAtMs - HOUR_MS, toMs: readAtMs }}
               height={HEIGHT_PX}
-              label={`Records a minute: ${plural(totals.received, 'record')} in the last hour; the figures stand above.`}
+              label={`Records per minute: ${plural(totals.received, 'record')} in the last hour. The totals are listed above.`}
             />
           </Suspense>
         )}
       </div>
-    </Part>
+    </Section>
   )
 }
 
-/** Acknowledged, on disk, and not in the database yet. */
+/** Acknowledged records on disk that are not in the database yet. */
 function Spool() {
   const { data, error } = useQuery({
     queryKey: ['operations', 'metrics'],
@@ -116,37 +116,37 @@ function Spool() {
     staleTime: 0,
     retry: false,
   })
-  if (error) return <p className="mb-4 text-danger">The figures of the spool cannot be read.</p>
+  if (error) return <p className="mb-4 text-danger">Failed to load the spool metrics.</p>
   if (!data) return null
-  const figure = (name: string) => data.get(`opslog_${name}`) ?? 0
-  const isAway = figure('writer_away') > 0
-  const damaged = figure('spool_quarantined_rows_total')
+  const metric = (name: string) => data.get(`opslog_${name}`) ?? 0
+  const isDatabaseDown = metric('writer_away') > 0
+  const damaged = metric('spool_quarantined_rows_total')
   return (
-    <Part title="Spool of this machine">
-      {isAway && (
+    <Section title="Spool of this host">
+      {isDatabaseDown && (
         <p role="alert" className="mb-2 rounded-md bg-warning-wash px-3 py-2 text-level-warn">
-          The database takes nothing just now. Records wait here, safe on disk, until it does.
+          The database is unavailable. Records are spooled safely on disk until it is back.
         </p>
       )}
-      <FigureList
+      <StatList
         label="Spool"
-        figures={[
+        stats={[
           {
-            name: 'Records waiting',
-            value: formatCount(figure('spool_waiting_rows')),
+            name: 'Pending records',
+            value: formatCount(metric('spool_waiting_rows')),
             note: 'acknowledged, not in the database yet',
-            tone: isAway ? 'warning' : 'calm',
+            tone: isDatabaseDown ? 'warning' : 'calm',
           },
-          { name: 'Requests waiting', value: formatCount(figure('spool_waiting_requests')) },
-          { name: 'On disk', value: formatBytes(figure('spool_bytes')) },
+          { name: 'Pending requests', value: formatCount(metric('spool_waiting_requests')) },
+          { name: 'On disk', value: formatBytes(metric('spool_bytes')) },
           {
-            name: 'Set aside as damaged',
+            name: 'Quarantined',
             value: formatCount(damaged),
             tone: damaged ? 'danger' : 'calm',
           },
         ]}
       />
-    </Part>
+    </Section>
   )
 }
 
@@ -162,13 +162,13 @@ function Sources() {
   if (!data?.data.length) return null
   const sources = sourcesOf(data.data)
   return (
-    <Part title={data.isCut ? 'Who sent it (in the newest of these minutes)' : 'Who sent it'}>
+    <Section title={data.isCut ? 'By service (newest minutes only)' : 'By service'}>
       <div tabIndex={0} className="overflow-x-auto rounded-lg border border-line bg-sheet">
         <table className="w-full text-xs">
           <caption className="sr-only">Records by service</caption>
           <thead className="text-ink-3">
             <tr>
-              {['Service', 'Received', 'Stored', 'Sent twice', 'Rejected', 'Dead letters'].map(
+              {['Service', 'Received', 'Stored', 'Duplicates', 'Rejected', 'Dead letters'].map(
                 (name, at) => (
                   <th
                     key={name}
@@ -180,18 +180,18 @@ function Sources() {
                 ),
               )}
               <th scope="col" className="px-3 py-1.5 text-left font-normal">
-                Why rejected
+                Reason
               </th>
             </tr>
           </thead>
           <tbody>
-            {sources.slice(0, MOST_SOURCES).map((source) => (
+            {sources.slice(0, MAX_SOURCES).map((source) => (
               <SourceRow key={source.name} source={source} />
             ))}
           </tbody>
         </table>
       </div>
-    </Part>
+    </Section>
   )
 }
 
@@ -205,10 +205,10 @@ function SourceRow({ source }: { source: Source }) {
             className="hover:text-accent hover:underline"
             href={addressOf(['search'], { q: `sourceModule:${quoted(name)}` })}
           >
-            <Strange text={name} />
+            <UntrustedText text={name} />
           </a>
         ) : (
-          <span className="text-ink-3">said none</span>
+          <span className="text-ink-3">(unnamed)</span>
         )}
       </th>
       {Object.entries({ received, stored, duplicate, rejected, dead }).map(([key, count]) => (
@@ -217,7 +217,7 @@ function SourceRow({ source }: { source: Source }) {
         </td>
       ))}
       <td className="px-3 py-1.5 text-ink-2">
-        <Strange
+        <UntrustedText
           text={[...reasons].map(([reason, count]) => `${reason} ${formatCount(count)}`).join(', ')}
         />
       </td>

@@ -1,27 +1,27 @@
 import { type FormEvent, useState } from 'react'
 import { Button } from '@/components/button'
 import { Dialog } from '@/components/dialog'
-import { copyText } from '@/components/say'
+import { copyText } from '@/components/toast'
 import type { Row } from '@/lib/api'
 import { LEVELS } from '@/lib/levels'
 import { textOf } from '@/lib/record'
+import { FormError, TextField } from './fields'
 import { ActionButton, Rows } from './rows'
-import { TextField } from './TextField'
-import { useDeed } from './useDeed'
+import { useAction } from './useAction'
 
 const COLUMNS = [
   ['name', 'Name'],
-  ['hint', 'Begins with'],
-  ['rights', 'May send'],
-  ['minLevel', 'From level'],
-  ['recordsPerS', 'Records a second'],
-  ['createdBy', 'Made by'],
-  ['createdAt', 'Made'],
+  ['hint', 'Prefix'],
+  ['rights', 'Permissions'],
+  ['minLevel', 'Minimum level'],
+  ['recordsPerS', 'Rate limit (records/s)'],
+  ['createdBy', 'Created by'],
+  ['createdAt', 'Created'],
   ['lastUsedAt', 'Last used'],
-  ['expiresAt', 'Ends'],
+  ['expiresAt', 'Expires'],
   ['revokedAt', 'Revoked'],
 ] as const
-const RIGHTS = [
+const PERMISSIONS = [
   ['logs', 'logs', true],
   ['traces', 'traces', true],
   ['audit', 'audit records', false],
@@ -29,38 +29,38 @@ const RIGHTS = [
 
 type Open = { what: 'new' } | { what: 'rotate' | 'revoke'; row: Row } | null
 
-/** What senders prove themselves with; each key is shown once, when it is made. */
+/** Keys that authenticate senders; a key is shown only once, when it is created. */
 export function Keys() {
   const [open, setOpen] = useState<Open>(null)
   const [secret, setSecret] = useState<string | null>(null)
   const close = () => setOpen(null)
-  const onDone = (answer: Row) => {
+  const onCreated = (response: Row) => {
     close()
-    if (typeof answer.key === 'string') setSecret(answer.key)
+    if (typeof response.key === 'string') setSecret(response.key)
   }
   const actions = (row: Row) =>
     !row.revokedAt && (
       <>
-        <ActionButton label="Renew" onClick={() => setOpen({ what: 'rotate', row })} />
+        <ActionButton label="Rotate" onClick={() => setOpen({ what: 'rotate', row })} />
         <ActionButton label="Revoke" danger onClick={() => setOpen({ what: 'revoke', row })} />
       </>
     )
   return (
     <>
-      <Button look="outline" className="mb-3" onClick={() => setOpen({ what: 'new' })}>
+      <Button variant="outline" className="mb-3" onClick={() => setOpen({ what: 'new' })}>
         New key
       </Button>
       <Rows
         path="/ingest/keys"
-        what="Ingest keys"
+        what="ingest keys"
         caption="Ingest keys"
         columns={COLUMNS}
-        empty="No keys: senders need none on this machine, or cannot send yet."
+        empty="No ingest keys. Local senders don't need one; remote senders can't send until you create one."
         actions={actions}
       />
-      {open?.what === 'new' && <NewKey onClose={close} onDone={onDone} />}
-      {open?.what === 'rotate' && <Renew row={open.row} onClose={close} onDone={onDone} />}
-      {open?.what === 'revoke' && <Revoke row={open.row} onClose={close} onDone={onDone} />}
+      {open?.what === 'new' && <NewKey onClose={close} onCreated={onCreated} />}
+      {open?.what === 'rotate' && <Rotate row={open.row} onClose={close} onCreated={onCreated} />}
+      {open?.what === 'revoke' && <Revoke row={open.row} onClose={close} onCreated={onCreated} />}
       {secret && <Secret secret={secret} onClose={() => setSecret(null)} />}
     </>
   )
@@ -68,44 +68,44 @@ export function Keys() {
 
 interface FormProps {
   onClose: () => void
-  onDone: (answer: Row) => void
+  onCreated: (response: Row) => void
 }
 
-function NewKey({ onClose, onDone }: FormProps) {
-  const deed = useDeed(onDone)
+function NewKey({ onClose, onCreated }: FormProps) {
+  const change = useAction(onCreated)
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const typed = new FormData(event.currentTarget)
-    const text = (name: string) => String(typed.get(name) ?? '').trim()
+    const form = new FormData(event.currentTarget)
+    const text = (name: string) => String(form.get(name) ?? '').trim()
     const perSecond = Number(text('recordsPerS'))
-    deed.mutate({
+    change.mutate({
       method: 'POST',
       path: '/ingest/keys',
       body: {
         name: text('name'),
-        rights: typed.getAll('rights').map(String),
+        rights: form.getAll('rights').map(String),
         minLevel: text('minLevel') || null,
         recordsPerS: perSecond > 0 ? perSecond : null,
         expiresAt: text('expiresAt') || null,
       },
-      done: 'Key made',
+      success: 'Key created',
     })
   }
   return (
     <Dialog title="New ingest key" open onClose={onClose}>
       <form onSubmit={onSubmit} className="flex flex-col gap-2">
-        <TextField name="name" label="Name of the sender" required maxLength={100} />
+        <TextField name="name" label="Name" required maxLength={100} />
         <fieldset className="flex flex-wrap gap-x-4 text-xs">
-          <legend className="text-ink-2">May send</legend>
-          {RIGHTS.map(([value, label, isGiven]) => (
+          <legend className="text-ink-2">Permissions</legend>
+          {PERMISSIONS.map(([value, label, isDefault]) => (
             <label key={value} className="flex items-center gap-1.5 py-1">
-              <input type="checkbox" name="rights" value={value} defaultChecked={isGiven} />
+              <input type="checkbox" name="rights" value={value} defaultChecked={isDefault} />
               {label}
             </label>
           ))}
         </fieldset>
         <label className="flex flex-col gap-0.5 text-xs text-ink-2">
-          From level (records below it are rejected and counted)
+          Minimum level (lower levels are rejected and counted)
           <select
             name="minLevel"
             className="h-8 rounded-md border border-line-strong bg-sheet px-2 text-sm text-ink"
@@ -118,18 +118,18 @@ function NewKey({ onClose, onDone }: FormProps) {
         </label>
         <TextField
           name="recordsPerS"
-          label="Records a second at most (empty: no limit)"
+          label="Rate limit (records/s, blank = unlimited)"
           type="number"
           min={1}
         />
         <TextField
           name="expiresAt"
-          label="Ends (empty: never)"
+          label="Expires (blank = never)"
           mono
           placeholder="2027-01-01T00:00:00Z"
         />
-        <Fault error={deed.error} />
-        <Button type="submit" look="solid" disabled={deed.isPending}>
+        <FormError error={change.error} />
+        <Button type="submit" variant="solid" disabled={change.isPending}>
           Create
         </Button>
       </form>
@@ -138,34 +138,34 @@ function NewKey({ onClose, onDone }: FormProps) {
 }
 
 const GRACES = [
-  ['0', 'at once'],
+  ['0', 'immediately'],
   ['3600', 'after an hour'],
   ['86400', 'after a day'],
   ['604800', 'after a week'],
 ] as const
 
-function Renew({ row, onClose, onDone }: FormProps & { row: Row }) {
-  const deed = useDeed(onDone)
+function Rotate({ row, onClose, onCreated }: FormProps & { row: Row }) {
+  const change = useAction(onCreated)
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const graceS = Number(new FormData(event.currentTarget).get('grace'))
-    deed.mutate({
+    change.mutate({
       method: 'POST',
       path: `${pathOf(row)}/rotate`,
       body: { graceS },
-      done: 'Renewed',
+      success: 'Key rotated',
     })
   }
   return (
     <Dialog
-      title={`Renew ${textOf(row.name)}?`}
-      description="A new key with the same rights; senders have time to take it over."
+      title={`Rotate ${textOf(row.name)}?`}
+      description="Creates a new key with the same permissions. The old key stays valid for a grace period."
       open
       onClose={onClose}
     >
       <form onSubmit={onSubmit} className="flex flex-col gap-2">
         <label className="flex flex-col gap-0.5 text-xs text-ink-2">
-          The old key ends
+          Old key expires
           <select
             name="grace"
             defaultValue="3600"
@@ -178,31 +178,33 @@ function Renew({ row, onClose, onDone }: FormProps & { row: Row }) {
             ))}
           </select>
         </label>
-        <Fault error={deed.error} />
-        <Button type="submit" look="solid" disabled={deed.isPending}>
-          Renew it
+        <FormError error={change.error} />
+        <Button type="submit" variant="solid" disabled={change.isPending}>
+          Rotate
         </Button>
       </form>
     </Dialog>
   )
 }
 
-function Revoke({ row, onClose, onDone }: FormProps & { row: Row }) {
-  const deed = useDeed(onDone)
+function Revoke({ row, onClose, onCreated }: FormProps & { row: Row }) {
+  const change = useAction(onCreated)
   return (
     <Dialog
       title={`Revoke ${textOf(row.name)}?`}
-      description="Senders with this key are refused within seconds."
+      description="Senders with this key are rejected within seconds."
       open
       onClose={onClose}
     >
-      <Fault error={deed.error} />
+      <FormError error={change.error} />
       <Button
-        look="danger"
-        disabled={deed.isPending}
-        onClick={() => deed.mutate({ method: 'DELETE', path: pathOf(row), done: 'Key revoked' })}
+        variant="danger"
+        disabled={change.isPending}
+        onClick={() =>
+          change.mutate({ method: 'DELETE', path: pathOf(row), success: 'Key revoked' })
+        }
       >
-        Revoke it
+        Revoke
       </Button>
     </Dialog>
   )
@@ -212,20 +214,11 @@ function pathOf(row: Row): string {
   return `/ingest/keys/${encodeURIComponent(textOf(row.name) ?? '')}`
 }
 
-function Fault({ error }: { error: Error | null }) {
-  if (!error) return null
-  return (
-    <p role="alert" className="text-danger">
-      {error.message}
-    </p>
-  )
-}
-
 function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
   return (
     <Dialog
-      title="The new key"
-      description="It is shown this once; only its hash is kept."
+      title="New ingest key created"
+      description="Copy it now: it is not shown again. Only its hash is stored."
       open
       onClose={onClose}
     >
@@ -233,9 +226,9 @@ function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
         {secret}
       </code>
       <p className="mt-2 text-xs text-ink-2">
-        Senders give it in OTEL_EXPORTER_OTLP_HEADERS: Authorization=Bearer%20KEY
+        Configure senders with OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20KEY
       </p>
-      <Button look="outline" className="mt-2" onClick={() => void copyText(secret, 'Key')}>
+      <Button variant="outline" className="mt-2" onClick={() => void copyText(secret, 'Key')}>
         Copy
       </Button>
     </Dialog>

@@ -1,16 +1,16 @@
-/** received + derived = stored + duplicate + rejected + dead letters: the figures, and their proof. */
+/** received + derived = stored + duplicates + rejected + dead letters: counts and verification. */
 
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Button } from '@/components/button'
-import { copyText } from '@/components/say'
 import { ErrorNotice, Loading } from '@/components/states'
+import { copyText } from '@/components/toast'
 import { type IngestLedger, type Row, readCheckpoint, readLedger } from '@/lib/api'
 import { formatCount, plural } from '@/lib/format'
 import { usePreferences } from '@/lib/preferences'
 import { formatTime } from '@/lib/time'
-import { FigureList, Part } from './FigureList'
 import { RowTable } from './rows'
+import { Section, StatList } from './StatList'
 
 const REFRESH_MS = 15_000
 const RANGES = [
@@ -23,12 +23,12 @@ const COLUMNS = [
   ['sourceModule', 'Service'],
   ['key', 'Key'],
   ['received', 'Received'],
-  ['derived', 'Made from others'],
+  ['derived', 'Derived'],
   ['stored', 'Stored'],
-  ['duplicate', 'Sent twice'],
+  ['duplicate', 'Duplicates'],
   ['rejected', 'Rejected'],
   ['dead', 'Dead letters'],
-  ['reason', 'Why rejected'],
+  ['reason', 'Reason'],
 ] as const
 
 export function Ledger() {
@@ -42,17 +42,16 @@ export function Ledger() {
     retry: false,
   })
   if (isPending) return <Loading what="the ledger" />
-  if (error) return <ErrorNotice error={error} what="The ledger" onRetry={() => void refetch()} />
+  if (error) return <ErrorNotice error={error} what="the ledger" onRetry={() => void refetch()} />
   return (
     <>
       <p className="mb-3 max-w-prose text-ink-2">
-        Every record that was received is stored, was sent twice, was rejected with a reason, or is
-        a dead letter. The figures must balance; once an hour they are compared with the rows
-        themselves.
+        Every received record is stored, a duplicate, rejected with a reason, or a dead letter. The
+        counts must balance; they are checked against the stored rows every hour.
       </p>
       <Balance ledger={data} />
       <Head />
-      <Part title="Minute by minute">
+      <Section title="By minute">
         <label className="mb-2 flex items-center gap-2 text-xs text-ink-2">
           Range
           <select
@@ -66,14 +65,14 @@ export function Ledger() {
               </option>
             ))}
           </select>
-          {data.isCut && <span>Only the newest rows are shown and added up.</span>}
+          {data.isCut && <span>Only the newest rows are shown and counted.</span>}
         </label>
         {data.data.length ? (
           <RowTable rows={rowsOf(data)} caption="Ledger by minute" columns={COLUMNS} />
         ) : (
-          <p className="text-ink-2">Nothing was received in this range.</p>
+          <p className="text-ink-2">No records received in this range.</p>
         )}
-      </Part>
+      </Section>
     </>
   )
 }
@@ -90,17 +89,17 @@ function Balance({ ledger }: { ledger: IngestLedger }) {
   const difference = received + derived - stored - duplicate - rejected - dead
   return (
     <>
-      <FigureList
+      <StatList
         label="Balance"
-        figures={[
+        stats={[
           { name: 'Received', value: formatCount(received) },
-          { name: '+ made from others', value: formatCount(derived) },
+          { name: '+ derived', value: formatCount(derived) },
           { name: '= stored', value: formatCount(stored) },
-          { name: '+ sent twice', value: formatCount(duplicate) },
+          { name: '+ duplicates', value: formatCount(duplicate) },
           { name: '+ rejected', value: formatCount(rejected) },
           { name: '+ dead letters', value: formatCount(dead) },
           difference === 0
-            ? { name: 'Difference', value: 'none', note: 'it balances', tone: 'good' }
+            ? { name: 'Difference', value: 'none', note: 'balanced', tone: 'good' }
             : { name: 'Difference', value: formatCount(difference), tone: 'danger' },
         ]}
       />
@@ -111,29 +110,28 @@ function Balance({ ledger }: { ledger: IngestLedger }) {
 
 function LastCheck({ check }: { check: IngestLedger['lastCheck'] }) {
   const zone = usePreferences((state) => state.zone)
-  if (!check)
-    return <p className="mb-4 text-ink-2">The rows have not been counted against it yet.</p>
+  if (!check) return <p className="mb-4 text-ink-2">Not checked against the stored rows yet.</p>
   const when = formatTime(check.endedAt, zone, 0)
   if (!check.differences.length)
     return (
       <p className="mb-4 text-ink-2">
-        Counted at {when}: {plural(check.rows, 'row')} in {plural(check.segments, 'segment')}, no
+        Checked at {when}: {plural(check.rows, 'row')} in {plural(check.segments, 'segment')}, no
         differences.
       </p>
     )
   return (
     <div role="alert" className="mb-4 rounded-md bg-danger-wash px-3 py-2 text-danger">
-      <p className="font-semibold">Counted at {when}: the rows differ from the ledger.</p>
+      <p className="font-semibold">Checked at {when}: the stored rows differ from the ledger.</p>
       <ul className="list-disc pl-5">
-        {check.differences.map((words) => (
-          <li key={words}>{words}</li>
+        {check.differences.map((text) => (
+          <li key={text}>{text}</li>
         ))}
       </ul>
     </div>
   )
 }
 
-/** What an auditor compares with the copy that was published elsewhere. */
+/** The head that an auditor compares with the published copy. */
 function Head() {
   const { data } = useQuery({
     queryKey: ['operations', 'head'],
@@ -144,16 +142,16 @@ function Head() {
   })
   if (!data) return null
   return (
-    <Part title="The newest signed head">
+    <Section title="Latest signed head">
       <pre
         tabIndex={0}
         className="max-w-3xl overflow-x-auto rounded-lg border border-line bg-sheet p-3 font-mono text-xs"
       >
         {data.trimEnd()}
       </pre>
-      <Button look="outline" className="mt-2" onClick={() => void copyText(data, 'Signed head')}>
+      <Button variant="outline" className="mt-2" onClick={() => void copyText(data, 'Signed head')}>
         Copy
       </Button>
-    </Part>
+    </Section>
   )
 }

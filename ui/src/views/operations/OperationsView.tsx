@@ -1,4 +1,4 @@
-/** How opslog itself is doing: what came in and what became of it, where it lies, what goes when. */
+/** Operations of opslog itself: ingest, health, storage, retention, keys. */
 
 import { buttonClass } from '@/components/button'
 import { Notice } from '@/components/states'
@@ -44,8 +44,8 @@ export default function OperationsView({ path }: { path: string[] }) {
   const current = sections.find(({ name }) => name === path[1]) ?? sections[0]
   if (!current) {
     return (
-      <Notice isPage title="Your role may not see this">
-        Operations need another role. Ask whoever gave you the token.
+      <Notice isPage title="Permission denied">
+        Your role cannot access operations. Contact your opslog administrator.
       </Notice>
     )
   }

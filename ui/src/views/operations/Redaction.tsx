@@ -2,23 +2,23 @@ import { useMutation } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { Button } from '@/components/button'
 import { JsonTree } from '@/components/records/JsonTree'
-import { tryRedaction } from '@/lib/api'
-import { plural } from '@/lib/format'
+import { previewRedaction } from '@/lib/api'
+import { formatCount } from '@/lib/format'
 import { isObject, type Json } from '@/lib/json'
 
-/** Shows what would be hidden in a text or in attributes; nothing of it is kept. */
+/** Redaction preview of a text or attributes; nothing is stored. */
 export function Redaction() {
   const [typed, setTyped] = useState('')
-  const trial = useMutation({ mutationFn: () => tryRedaction(attributesIn(typed) ?? typed) })
+  const preview = useMutation({ mutationFn: () => previewRedaction(attributesIn(typed) ?? typed) })
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    trial.mutate()
+    preview.mutate()
   }
   return (
     <>
       <form onSubmit={onSubmit} className="flex max-w-3xl flex-col gap-2">
         <label className="flex flex-col gap-1 text-ink-2">
-          A message, or attributes as a JSON object. Nothing of it is stored or logged.
+          A message, or attributes as a JSON object. Nothing you enter is stored or logged.
           <textarea
             rows={6}
             spellCheck={false}
@@ -29,30 +29,30 @@ export function Redaction() {
         </label>
         <Button
           type="submit"
-          look="solid"
+          variant="solid"
           className="self-start"
-          disabled={!typed || trial.isPending}
+          disabled={!typed || preview.isPending}
         >
-          Show what would be stored
+          Preview
         </Button>
       </form>
-      {trial.error && (
+      {preview.error && (
         <p role="alert" className="mt-3 text-danger">
-          {trial.error.message}
+          {preview.error.message}
         </p>
       )}
-      {trial.data && (
+      {preview.data && (
         <section className="mt-4 max-w-3xl" data-testid="redacted">
-          <h2 className="mb-1 font-semibold">What would be stored</h2>
+          <h2 className="mb-1 font-semibold">Result</h2>
           <div className="rounded-lg border border-line bg-sheet p-3 font-mono text-xs">
-            <JsonTree value={trial.data.result} />
+            <JsonTree value={preview.data.result} />
           </div>
           <p className="mt-2 text-ink-2">
-            {trial.data.hits.length
-              ? trial.data.hits
-                  .map(({ rule, count }) => `${rule}: ${plural(count, 'time')}`)
+            {preview.data.hits.length
+              ? preview.data.hits
+                  .map(({ rule, count }) => `${rule} ×${formatCount(count)}`)
                   .join(', ')
-              : 'Nothing would be hidden.'}
+              : 'Nothing to redact.'}
           </p>
         </section>
       )}

@@ -4,29 +4,29 @@ import { formatBytes, formatCount, plural } from '@/lib/format'
 import { isObject, type Json } from '@/lib/json'
 import { usePreferences } from '@/lib/preferences'
 import { formatTime } from '@/lib/time'
-import { FigureList, Part } from './FigureList'
 import { Rows, RowTable, useObject } from './rows'
+import { Section, StatList } from './StatList'
 
 const STATUS = [
   ['class', 'Class'],
-  ['keep', 'Kept for'],
-  ['floor', 'At least'],
-  ['rule', 'By the rule'],
+  ['keep', 'Retention'],
+  ['floor', 'Minimum'],
+  ['rule', 'Rule'],
   ['rows', 'Records'],
   ['bytes', 'Size'],
   ['diskBytes', 'On disk'],
   ['segments', 'Segments'],
   ['heldSegments', 'Held'],
   ['oldest', 'Oldest arrival'],
-  ['dueAt', 'Next to go'],
+  ['dueAt', 'Next expiry'],
   ['overdue', 'Overdue by'],
 ] as const
 const PLAN = [
   ['segment', 'Segment'],
   ['class', 'Class'],
-  ['does', 'What'],
-  ['goesAt', 'When'],
-  ['rule', 'By the rule'],
+  ['effect', 'Action'],
+  ['dueAt', 'Due'],
+  ['rule', 'Rule'],
   ['rows', 'Records'],
   ['bytes', 'Size'],
   ['heldRows', 'Held'],
@@ -34,18 +34,18 @@ const PLAN = [
 const RUNS = [
   ['startedAt', 'Started'],
   ['endedAt', 'Ended'],
-  ['kind', 'What'],
-  ['askedBy', 'Asked by'],
+  ['kind', 'Type'],
+  ['trigger', 'Trigger'],
   ['outcome', 'Outcome'],
   ['segments', 'Segments'],
   ['rows', 'Records'],
   ['bytes', 'Size'],
   ['note', 'Note'],
 ] as const
-const DOES: Record<string, string> = {
-  drop: 'goes',
-  carry: 'goes, held records stay',
-  keep: 'stays: all of it is held',
+const EFFECTS: Record<string, string> = {
+  drop: 'delete',
+  carry: 'delete, keep held records',
+  keep: 'keep: all records are held',
 }
 
 export function Retention() {
@@ -53,15 +53,15 @@ export function Retention() {
     <>
       <Status />
       <Plan />
-      <Part title="What went">
+      <Section title="History">
         <Rows
           path="/retention/runs"
-          what="The runs"
+          what="the history"
           caption="Runs"
           columns={RUNS}
-          empty="No run has dropped anything yet."
+          empty="No retention runs yet."
         />
-      </Part>
+      </Section>
     </>
   )
 }
@@ -69,69 +69,63 @@ export function Retention() {
 function Status() {
   const zone = usePreferences((state) => state.zone)
   const { data, error, isPending, refetch } = useObject('/retention/status')
-  if (isPending) return <Loading what="the state of retention" />
+  if (isPending) return <Loading what="the retention status" />
   if (error)
-    return (
-      <ErrorNotice error={error} what="The state of retention" onRetry={() => void refetch()} />
-    )
+    return <ErrorNotice error={error} what="the retention status" onRetry={() => void refetch()} />
   const backlog = isObject(data.backlog) ? data.backlog : {}
-  const problems = rowsIn(data.problems).map(String)
-  const late = rowsIn(data.data).filter((row) => isObject(row) && row.overdue)
+  const problems = arrayOf(data.problems).map(String)
+  const late = arrayOf(data.data).filter((row) => isObject(row) && row.overdue)
   return (
-    <Part title="What is kept">
-      {problems.map((words) => (
-        <p key={words} role="alert" className="mb-2 text-danger">
-          {words}
+    <Section title="Policy">
+      {problems.map((text) => (
+        <p key={text} role="alert" className="mb-2 text-danger">
+          {text}
         </p>
       ))}
-      <FigureList
+      <StatList
         label="Retention"
-        figures={[
+        stats={[
           {
             name: 'Last run',
-            value: data.lastRun ? formatTime(String(data.lastRun), zone, 0) : 'none yet',
+            value: data.lastRun ? formatTime(String(data.lastRun), zone, 0) : 'never',
           },
           {
             name: 'Overdue',
-            value: late.length ? plural(late.length, 'class', 'classes') : 'nothing',
+            value: late.length ? plural(late.length, 'class', 'classes') : 'none',
             tone: late.length ? 'danger' : 'good',
           },
           {
-            name: 'Waiting to be sealed',
+            name: 'Waiting for sealing',
             value: plural(Number(backlog.segments ?? 0), 'segment'),
             note: `${plural(Number(backlog.rows ?? 0), 'record')}, for ${formatCount(Math.round(Number(backlog.seconds ?? 0)))} s`,
           },
         ]}
       />
-      <RowTable
-        rows={rowsIn(data.data) as Row[]}
-        caption="What is kept, by class"
-        columns={STATUS}
-      />
-    </Part>
+      <RowTable rows={arrayOf(data.data) as Row[]} caption="Policy by class" columns={STATUS} />
+    </Section>
   )
 }
 
 function Plan() {
   const { data, error, isPending, refetch } = useObject('/retention/plan')
   if (isPending) return <Loading what="the plan" />
-  if (error) return <ErrorNotice error={error} what="The plan" onRetry={() => void refetch()} />
-  const steps = rowsIn(data.data)
+  if (error) return <ErrorNotice error={error} what="the plan" onRetry={() => void refetch()} />
+  const steps = arrayOf(data.data)
     .filter(isObject)
-    .map((step) => ({ ...step, does: DOES[String(step.action)] ?? String(step.action) }))
+    .map((step) => ({ ...step, effect: EFFECTS[String(step.action)] ?? String(step.action) }))
   const due = Number(data.segments ?? 0)
   return (
-    <Part title="What goes next">
+    <Section title="Due next">
       <p className="mb-2 text-ink-2">
         {due
-          ? `The next run takes ${plural(due, 'segment')} with ${plural(Number(data.rows), 'record')} (${formatBytes(Number(data.bytes))}).`
+          ? `The next run removes ${plural(due, 'segment')} with ${plural(Number(data.rows), 'record')} (${formatBytes(Number(data.bytes))}).`
           : 'Nothing is due at the next run.'}
       </p>
       {steps.length > 0 && <RowTable rows={steps} caption="Plan" columns={PLAN} />}
-    </Part>
+    </Section>
   )
 }
 
-function rowsIn(value: Json | undefined): Json[] {
+function arrayOf(value: Json | undefined): Json[] {
   return Array.isArray(value) ? value : []
 }

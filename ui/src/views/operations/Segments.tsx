@@ -11,23 +11,24 @@ const COLUMNS = [
   ['newestArrival', 'Last arrival'],
   ['minCreatedAt', 'Oldest record'],
   ['maxCreatedAt', 'Newest record'],
-  ['isHold', 'Held only'],
+  ['isHold', 'Held records only'],
 ] as const
 
-/** Where the records lie: parts of one class each that close, are sealed, and go as a whole. */
+/** Segments: units of storage with records of one class; they are closed, sealed and removed as a whole. */
 export function Segments() {
   return (
     <>
       <p className="mb-3 max-w-prose text-ink-2">
-        An open segment takes records. A closed one waits to be sealed: until then, words in it are
-        found more slowly. Sealed ones never change, and go as a whole when their time is over.
+        Open segments receive records. Closed segments wait for sealing; text search in them is
+        slower until then. Sealed segments are immutable and are removed as a whole when they
+        expire.
       </p>
       <Rows
         path="/segments"
-        what="Segments"
+        what="segments"
         caption="Segments"
         columns={COLUMNS}
-        empty="No segments yet: nothing has been stored."
+        empty="No segments yet. No records have been stored."
       />
     </>
   )

@@ -1,4 +1,4 @@
-/** Figures of minutes, added up as the pages show them. */
+/** Aggregates of the ingest counts per minute. */
 
 import type { IngestMinute } from '@/lib/api'
 
@@ -18,8 +18,8 @@ export function barsOf(minutes: IngestMinute[]) {
   return bars.reverse()
 }
 
-/** Records a second in the last whole minute before `nowMs`. */
-export function rateOf(minutes: IngestMinute[], nowMs: number): number {
+/** Records per second in the last full minute before `nowMs`. */
+export function ingestRate(minutes: IngestMinute[], nowMs: number): number {
   const minute = Math.floor(nowMs / 60_000) * 60_000 - 60_000
   const row = minutes.find((item) => Date.parse(item.minute) === minute)
   return (row?.received ?? 0) / 60
@@ -32,11 +32,11 @@ export interface Source {
   duplicate: number
   rejected: number
   dead: number
-  /** Reason → rejected records. */
+  /** Rejected records by reason. */
   reasons: Map<string, number>
 }
 
-/** What each service sent, the most first. */
+/** Totals by service, highest first. */
 export function sourcesOf(rows: IngestMinute[]): Source[] {
   const found = new Map<string, Source>()
   for (const row of rows) {

@@ -1,11 +1,11 @@
-/** Tables of what the server keeps, read again every few seconds. */
+/** Tables of server data, refreshed periodically. */
 
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { Button } from '@/components/button'
 import { cx } from '@/components/class'
 import { ErrorNotice, Loading } from '@/components/states'
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 import { type Row, readObject, readRows } from '@/lib/api'
 import { formatBytes, formatCount } from '@/lib/format'
 import { ExactNumber, type Json } from '@/lib/json'
@@ -15,7 +15,7 @@ import { cut } from '@/lib/text'
 import { formatTime, type Zone } from '@/lib/time'
 
 const REFRESH_MS = 15_000
-const MOST_CHARACTERS = 300
+const MAX_CHARACTERS = 300
 
 export function useRows(path: string) {
   return useQuery({
@@ -63,7 +63,7 @@ interface RowTableProps {
 
 export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
   const zone = usePreferences((state) => state.zone)
-  const right = new Set(columns.map(([name]) => name).filter((name) => isFigure(name, rows)))
+  const right = new Set(columns.map(([name]) => name).filter((name) => isNumeric(name, rows)))
   return (
     <div tabIndex={0} className="overflow-x-auto rounded-lg border border-line bg-sheet">
       <table className="w-full text-xs">
@@ -91,7 +91,7 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
         </thead>
         <tbody>
           {rows.map((row, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: not every list has ids, and none is sorted here
+            // biome-ignore lint/suspicious/noArrayIndexKey: not every list has IDs, and the rows are not reordered
             <tr key={index} className="border-t border-line align-top hover:bg-wash">
               {columns.map(([name]) => (
                 <td
@@ -102,7 +102,7 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
                     isTime(row[name]) && 'whitespace-nowrap',
                   )}
                 >
-                  <Strange text={cut(shownValue(name, row[name], zone), MOST_CHARACTERS)} />
+                  <UntrustedText text={cut(displayValue(name, row[name], zone), MAX_CHARACTERS)} />
                 </td>
               ))}
               {actions && (
@@ -118,8 +118,8 @@ export function RowTable({ rows, caption, columns, actions }: RowTableProps) {
 
 export type Columns = readonly (readonly [string, string])[]
 
-/** Columns that hold figures stand at their right edge, so that sizes can be compared. */
-function isFigure(name: string, rows: Row[]): boolean {
+/** Numeric columns are right-aligned. */
+function isNumeric(name: string, rows: Row[]): boolean {
   const values = rows.map((row) => row[name]).filter((value) => value != null)
   return name !== 'id' && values.length > 0 && values.every((value) => typeof value === 'number')
 }
@@ -128,7 +128,7 @@ function isTime(value: Json | undefined): value is string {
   return typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value)
 }
 
-export function shownValue(name: string, value: Json | undefined, zone: Zone): string {
+export function displayValue(name: string, value: Json | undefined, zone: Zone): string {
   if (value === null || value === undefined || value === '') return '–'
   if (Array.isArray(value)) return value.map((item) => textOf(item) ?? '').join(', ') || '–'
   if (value instanceof ExactNumber) return value.text
@@ -149,7 +149,7 @@ export function ActionButton({
   danger?: boolean
 }) {
   return (
-    <Button look={danger ? 'danger' : 'outline'} className="ml-1 h-6!" onClick={onClick}>
+    <Button variant={danger ? 'danger' : 'outline'} className="ml-1 h-6!" onClick={onClick}>
       {label}
     </Button>
   )

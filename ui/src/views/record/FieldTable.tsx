@@ -1,8 +1,8 @@
 import { IconButton } from '@/components/button'
 import { ColumnsIcon, CopyIcon, MinusIcon, PlusIcon } from '@/components/icons'
 import { JsonTree } from '@/components/records/JsonTree'
-import { copyText } from '@/components/say'
-import { LongText } from '@/components/strange'
+import { copyText } from '@/components/toast'
+import { LongText } from '@/components/untrusted'
 import { filterState } from '@/lib/language'
 import { type LogRecord, textOf } from '@/lib/record'
 import { type FieldEntry, fieldGroups } from './fields'
@@ -40,7 +40,7 @@ function FieldRow({ entry, terms, ...actions }: FieldActions & { entry: FieldEnt
   const text = textOf(entry.value) ?? 'null'
   return (
     <tr className="border-t border-line align-top hover:bg-wash">
-      <th scope="row" className="strange py-1 pr-2 text-left font-normal text-ink-2">
+      <th scope="row" className="untrusted py-1 pr-2 text-left font-normal text-ink-2">
         {entry.label}
       </th>
       <td className="py-1 font-mono">

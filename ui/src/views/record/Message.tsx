@@ -1,11 +1,11 @@
 import { useMemo, useState } from 'react'
 import { Button } from '@/components/button'
 import { JsonTree } from '@/components/records/JsonTree'
-import { LongText } from '@/components/strange'
+import { LongText } from '@/components/untrusted'
 import { type Json, parseJson } from '@/lib/json'
 import { looksLikeJson, unescaped } from '@/lib/text'
 
-/** A message as it was sent, or made readable: JSON as a tree, written-out \n as line breaks. */
+/** A message, raw or formatted: JSON as a tree, escaped \n as line breaks. */
 export function Message({ text, terms }: { text: string; terms: RegExp | null }) {
   const [isPretty, setPretty] = useState(true)
   const tree = useMemo(() => jsonIn(text), [text])

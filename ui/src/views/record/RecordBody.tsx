@@ -2,21 +2,21 @@ import { lazy, Suspense } from 'react'
 import { Button } from '@/components/button'
 import { ShieldIcon } from '@/components/icons'
 import { JsonTree } from '@/components/records/JsonTree'
-import { copyText } from '@/components/say'
 import { Loading } from '@/components/states'
-import { LongText } from '@/components/strange'
+import { copyText } from '@/components/toast'
+import { LongText } from '@/components/untrusted'
 import { isObject, type Json } from '@/lib/json'
 import { type LogRecord, textOf } from '@/lib/record'
 import { recordJson } from '@/lib/save'
 import { type FieldActions, FieldTables } from './FieldTable'
 import { Message } from './Message'
 
-const Around = lazy(() => import('./Around'))
+const Context = lazy(() => import('./Context'))
 
 export const TABS = [
   ['fields', 'Fields'],
   ['json', 'JSON'],
-  ['around', 'Around it'],
+  ['context', 'Context'],
 ] as const
 export type Tab = (typeof TABS)[number][0]
 
@@ -31,7 +31,7 @@ export function RecordBody({ record, tab, onTab, ...actions }: RecordBodyProps) 
     <>
       <div
         role="tablist"
-        aria-label="Views of the record"
+        aria-label="Record views"
         className="flex gap-1 border-b border-line px-3"
       >
         {TABS.map(([name, label]) => (
@@ -59,9 +59,9 @@ export function RecordBody({ record, tab, onTab, ...actions }: RecordBodyProps) 
       >
         {tab === 'fields' && <Fields record={record} {...actions} />}
         {tab === 'json' && <AsJson record={record} />}
-        {tab === 'around' && (
-          <Suspense fallback={<Loading what="lines around it" />}>
-            <Around record={record} />
+        {tab === 'context' && (
+          <Suspense fallback={<Loading what="context" />}>
+            <Context record={record} />
           </Suspense>
         )}
       </div>
@@ -93,7 +93,7 @@ function Exception({ value }: { value: Record<string, Json> }) {
   const stack = textOf(value.stacktrace)
   return (
     <section className="mt-3 rounded-md border border-line">
-      <h3 className="strange px-2 py-1 font-mono text-xs font-semibold text-danger">
+      <h3 className="untrusted px-2 py-1 font-mono text-xs font-semibold text-danger">
         {[textOf(value.type), textOf(value.message)].filter(Boolean).join(': ')}
       </h3>
       {stack && (
@@ -113,19 +113,19 @@ function Exception({ value }: { value: Record<string, Json> }) {
   )
 }
 
-/** What was hidden before the record was stored: where and by which rule, never what it was. */
+/** Which fields were redacted before the record was stored, and by which rule. */
 function Redaction({ entries }: { entries: Json | undefined }) {
   if (!Array.isArray(entries) || !entries.length) return null
   return (
     <section className="mt-3 rounded-md border border-line bg-accent-wash p-2 text-xs">
       <h3 className="flex items-center gap-1.5 font-semibold">
-        <ShieldIcon size={14} /> Hidden before it was stored
+        <ShieldIcon size={14} /> Redacted before storage
       </h3>
       <ul className="mt-1 font-mono">
         {entries.map((entry) => {
-          const text = isObject(entry) ? wordsOf(entry) : (textOf(entry) ?? '')
+          const text = isObject(entry) ? describe(entry) : (textOf(entry) ?? '')
           return (
-            <li key={text} className="strange">
+            <li key={text} className="untrusted">
               {text}
             </li>
           )
@@ -135,7 +135,7 @@ function Redaction({ entries }: { entries: Json | undefined }) {
   )
 }
 
-function wordsOf(entry: Record<string, Json>): string {
+function describe(entry: Record<string, Json>): string {
   return Object.entries(entry)
     .map(([name, value]) => `${name} ${textOf(value)}`)
     .join(', ')
@@ -145,7 +145,7 @@ function AsJson({ record }: { record: LogRecord }) {
   return (
     <div className="font-mono text-xs">
       <Button
-        look="outline"
+        variant="outline"
         className="float-right"
         onClick={() => void copyText(recordJson(record), 'JSON')}
       >

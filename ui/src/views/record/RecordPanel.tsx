@@ -1,4 +1,4 @@
-/** One record beside the lines, or over them where there is no room. */
+/** The record panel beside the list, or over it on narrow screens. */
 
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
@@ -7,10 +7,10 @@ import { buttonClass, IconButton } from '@/components/button'
 import { CloseIcon, CopyIcon, LinkIcon, TimelineIcon, TraceIcon } from '@/components/icons'
 import { LevelTag } from '@/components/level'
 import { Menu, MenuItem } from '@/components/menu'
-import { copyText } from '@/components/say'
 import { ErrorNotice, Loading } from '@/components/states'
-import { Strange } from '@/components/strange'
-import { addressOf, change, go, linkTo, usePlace } from '@/lib/address'
+import { copyText } from '@/components/toast'
+import { UntrustedText } from '@/components/untrusted'
+import { addressOf, change, go, linkTo, useRoute } from '@/lib/address'
 import { readRecord } from '@/lib/api'
 import { hitPattern } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
@@ -19,6 +19,8 @@ import { recordJson } from '@/lib/save'
 import { cut } from '@/lib/text'
 import { formatTime } from '@/lib/time'
 import { RecordBody, TABS, type Tab } from './RecordBody'
+
+const MAX_MENU_CHARACTERS = 60
 
 interface RecordPanelProps {
   id: string
@@ -39,7 +41,7 @@ export function useRecord(id: string, known?: LogRecord | undefined) {
 
 export function RecordPanel({ id, known, q, onFilter, onClose }: RecordPanelProps) {
   const { data: record, error, refetch } = useRecord(id, known)
-  const { params } = usePlace()
+  const { params } = useRoute()
   const terms = useMemo(() => hitPattern(q), [q])
   const tab = tabOf(params.get('tab'))
   return (
@@ -60,7 +62,7 @@ export function RecordPanel({ id, known, q, onFilter, onClose }: RecordPanelProp
         />
       )}
       {!record && error && (
-        <ErrorNotice error={error} what="This record" onRetry={() => void refetch()} />
+        <ErrorNotice error={error} what="the record" onRetry={() => void refetch()} />
       )}
       {!record && !error && <Loading what="the record" />}
     </aside>
@@ -85,7 +87,7 @@ function Head({
     <header className="flex items-center gap-2 px-3 py-1.5">
       {record && <LevelTag level={record.level} long />}
       <h2 className="min-w-0 flex-1 truncate font-mono text-xs" title={record?.createdAt}>
-        <Strange
+        <UntrustedText
           text={
             record
               ? `${formatTime(record.createdAt, zone, 6)}  ${record.sourceModule}`
@@ -94,7 +96,7 @@ function Head({
         />
       </h2>
       {record && <RecordActions record={record} />}
-      <IconButton label="Close the record" shortcut="Esc" onClick={onClose}>
+      <IconButton label="Close record" shortcut="Esc" onClick={onClose}>
         <CloseIcon />
       </IconButton>
     </header>
@@ -103,26 +105,25 @@ function Head({
 
 export function RecordActions({ record }: { record: LogRecord }) {
   const copyJson = () => void copyText(recordJson(record), 'JSON')
-  const copyLink = () =>
-    void copyText(linkTo(addressOf(['record', record.id])), 'Link to this record')
+  const copyLink = () => void copyText(linkTo(addressOf(['record', record.id])), 'Link')
   useShortcuts({
     y: copyJson,
     Y: copyLink,
-    c: () => change({ tab: 'around' }, 'replace'),
+    c: () => change({ tab: 'context' }, 'replace'),
     t: () => record.traceId && go(traceAddress(record)),
   })
   return (
     <>
       {record.traceId && (
-        <a className={buttonClass('outline')} href={traceAddress(record)} title="Its trace (t)">
+        <a className={buttonClass('outline')} href={traceAddress(record)} title="Open trace (t)">
           <TraceIcon size={14} /> Trace
         </a>
       )}
-      <TimelineMenu record={record} />
+      <RelatedMenu record={record} />
       <IconButton label="Copy as JSON" shortcut="y" onClick={copyJson}>
         <CopyIcon />
       </IconButton>
-      <IconButton label="Copy link to this record" shortcut="Shift Y" onClick={copyLink}>
+      <IconButton label="Copy link" shortcut="Shift Y" onClick={copyLink}>
         <LinkIcon />
       </IconButton>
     </>
@@ -133,31 +134,45 @@ export function traceAddress(record: LogRecord): string {
   return addressOf(['trace', record.traceId ?? ''], { id: record.id })
 }
 
-function TimelineMenu({ record }: { record: LogRecord }) {
+function RelatedMenu({ record }: { record: LogRecord }) {
   const { resourceId, resourceType, correlationId, actorId } = record
   if (!resourceId && !correlationId && !actorId) return null
   const open = (of: string, id: string, type?: string | null) => () =>
     go(addressOf(['timeline', of, id], { resourceType: type }))
   return (
     <Menu
-      label="Timelines"
+      label="Related records"
       trigger={
-        <IconButton label="Timelines">
+        <IconButton label="Related records">
           <TimelineIcon />
         </IconButton>
       }
     >
       {resourceId && (
         <MenuItem onSelect={open('resource', resourceId, resourceType)}>
-          Timeline of its resource
+          <span>
+            Everything about <Value text={[resourceType, resourceId].filter(Boolean).join(' ')} />
+          </span>
         </MenuItem>
       )}
-      {actorId && <MenuItem onSelect={open('actor', actorId)}>Timeline of its actor</MenuItem>}
+      {actorId && (
+        <MenuItem onSelect={open('actor', actorId)}>
+          <span>
+            Everything by <Value text={actorId} />
+          </span>
+        </MenuItem>
+      )}
       {correlationId && (
         <MenuItem onSelect={open('correlation', correlationId)}>
-          Timeline of its correlation
+          <span>
+            Everything with correlation ID <Value text={correlationId} />
+          </span>
         </MenuItem>
       )}
     </Menu>
   )
+}
+
+function Value({ text }: { text: string }) {
+  return <UntrustedText text={cut(text, MAX_MENU_CHARACTERS)} />
 }

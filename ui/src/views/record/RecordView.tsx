@@ -1,10 +1,10 @@
-/** One record as a page of its own: where a link to a line leads. */
+/** The page of a single record, the target of record links. */
 
 import { buttonClass } from '@/components/button'
 import { LevelTag } from '@/components/level'
 import { ErrorNotice, Loading } from '@/components/states'
-import { Strange } from '@/components/strange'
-import { addressOf, change, go, usePlace } from '@/lib/address'
+import { UntrustedText } from '@/components/untrusted'
+import { addressOf, change, go, useRoute } from '@/lib/address'
 import { toggleFilter } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
 import type { LogRecord } from '@/lib/record'
@@ -18,14 +18,14 @@ export default function RecordView({ path }: { path: string[] }) {
   const id = path[1] ?? ''
   const { data: record, error, refetch } = useRecord(id)
   if (error)
-    return <ErrorNotice isPage error={error} what="This record" onRetry={() => void refetch()} />
+    return <ErrorNotice isPage error={error} what="the record" onRetry={() => void refetch()} />
   if (!record) return <Loading what="the record" />
   return <Shown record={record} />
 }
 
 function Shown({ record }: { record: LogRecord }) {
   const zone = usePreferences((state) => state.zone)
-  const { params } = usePlace()
+  const { params } = useRoute()
   const range = nearRange(record)
   const filterNear = (field: string, value: string, wanted: 'for' | 'out') =>
     go(addressOf(['search'], { q: toggleFilter('', field, value, wanted), ...range }))
@@ -34,13 +34,13 @@ function Shown({ record }: { record: LogRecord }) {
       <header className="flex flex-wrap items-center gap-2 px-3 py-2">
         <LevelTag level={record.level} long />
         <h1 className="min-w-0 flex-1 font-mono text-sm">
-          {formatTime(record.createdAt, zone, 9)} <Strange text={record.sourceModule} />
+          {formatTime(record.createdAt, zone, 9)} <UntrustedText text={record.sourceModule} />
         </h1>
         <a
           className={buttonClass('outline')}
           href={addressOf(['search'], { id: record.id, ...range })}
         >
-          Among others
+          Show in list
         </a>
         <RecordActions record={record} />
       </header>
@@ -56,7 +56,7 @@ function Shown({ record }: { record: LogRecord }) {
   )
 }
 
-/** Some minutes around the record: where a search that starts from it looks. */
+/** A few minutes around the record, for searches that start from it. */
 function nearRange(record: LogRecord) {
   const at = Date.parse(record.createdAt)
   return rangeOf({ fromMs: at - NEAR_MS, toMs: at + NEAR_MS })

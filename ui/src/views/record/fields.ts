@@ -1,4 +1,4 @@
-/** A record taken apart for showing: groups of names and values, each with its way to filter. */
+/** The fields of a record in display groups, each with its filter name. */
 
 import { ExactNumber, isObject, type Json, type JsonObject, sortedEntries } from '@/lib/json'
 import { canName } from '@/lib/language'
@@ -6,7 +6,7 @@ import { FIELDS, type LogRecord, textOf } from '@/lib/record'
 
 export interface FieldEntry {
   label: string
-  /** Name in the search language; null where it cannot be asked for. */
+  /** Name in the query language; null when it cannot be searched. */
   filter: string | null
   value: Json
 }
@@ -16,7 +16,7 @@ export interface FieldGroup {
   entries: FieldEntry[]
 }
 
-const NOT_HERE = new Set(['message', 'level'])
+const EXCLUDED = new Set(['message', 'level'])
 
 export function fieldGroups(record: LogRecord): FieldGroup[] {
   const { metadata } = record
@@ -26,21 +26,21 @@ export function fieldGroups(record: LogRecord): FieldGroup[] {
     { title: 'Resource', entries: entriesOf(metadata.resource, 'resource.') },
     { title: 'Scope', entries: entriesOf(metadata.scope, null) },
     { title: 'Span', entries: entriesOf(metadata.span, null) },
-    { title: 'As it was sent', entries: entriesOf(metadata.otel, null) },
+    { title: 'Original', entries: entriesOf(metadata.otel, null) },
   ]
   return groups.filter((group) => group.entries.length)
 }
 
 function mainFields(record: LogRecord): FieldEntry[] {
-  const named = FIELDS.filter(({ name }) => !NOT_HERE.has(name)).map(({ name, label }) => ({
+  const named = FIELDS.filter(({ name }) => !EXCLUDED.has(name)).map(({ name, label }) => ({
     label,
     filter: name,
     value: (record as unknown as JsonObject)[name] ?? null,
   }))
   const times = [
     { label: 'Received', filter: null, value: record.receivedAt },
-    { label: 'Parent span', filter: null, value: record.parentSpanId },
-    { label: 'Id', filter: 'id', value: record.id },
+    { label: 'Parent span ID', filter: null, value: record.parentSpanId },
+    { label: 'ID', filter: 'id', value: record.id },
   ]
   return [...named, ...times].filter(({ value }) => value !== null && value !== '')
 }

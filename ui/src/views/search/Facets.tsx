@@ -4,36 +4,36 @@ import { Button, IconButton } from '@/components/button'
 import { cx } from '@/components/class'
 import { DownIcon, MinusIcon, RightIcon } from '@/components/icons'
 import { LevelTag } from '@/components/level'
-import { Strange } from '@/components/strange'
-import { type Facet, type Question, readFacets } from '@/lib/api'
+import { UntrustedText } from '@/components/untrusted'
+import { type Facet, type LogQuery, readFacets } from '@/lib/api'
 import { formatCompact, formatCount, formatShare } from '@/lib/format'
 import { type FilterState, filterState } from '@/lib/language'
 import { isLevel, LEVELS } from '@/lib/levels'
 import { isField, labelOf } from '@/lib/record'
 import { cut } from '@/lib/text'
 import { useKnownAttributes } from './knownAttributes'
-import { filterBy } from './place'
+import { filterBy } from './searchState'
 
 const FIELDS = ['level', 'sourceModule', 'kind', 'action', 'resourceType', 'actorId']
-const MOST_VALUES = 10
+const MAX_VALUES = 10
 
-/** The most frequent values of the main fields, for the question as it stands. */
-export function Facets({ question, round }: { question: Question; round: number }) {
+/** The most frequent values of the main fields for the current query. */
+export function Facets({ query, refreshKey }: { query: LogQuery; refreshKey: number }) {
   const [added, setAdded] = useState<string[]>([])
   const fields = [...FIELDS, ...added]
   const { data, error, isPending } = useQuery({
-    queryKey: ['facets', question, fields, round],
-    queryFn: ({ signal }) => readFacets(question, fields, MOST_VALUES, signal),
+    queryKey: ['facets', query, fields, refreshKey],
+    queryFn: ({ signal }) => readFacets(query, fields, MAX_VALUES, signal),
     placeholderData: (before) => before,
     retry: false,
   })
   return (
-    <nav aria-label="Values" className="flex flex-col gap-2 p-2 pb-6 text-xs" data-testid="facets">
-      {error && <p className="px-1 text-ink-3">No values: {error.message}</p>}
-      {isPending && <p className="px-1 text-ink-3">Counting …</p>}
+    <nav aria-label="Filters" className="flex flex-col gap-2 p-2 pb-6 text-xs" data-testid="facets">
+      {error && <p className="px-1 text-ink-3">{error.message}</p>}
+      {isPending && <p className="px-1 text-ink-3">Loading …</p>}
       {fields.map((field) => {
         const facet = data?.find((item) => item.field === field)
-        return facet ? <FacetList key={field} facet={facet} q={question.q} /> : null
+        return facet ? <FacetList key={field} facet={facet} q={query.q} /> : null
       })}
       <AddField onAdd={(field) => setAdded((before) => [...new Set([...before, field])])} />
     </nav>
@@ -58,7 +58,7 @@ function FacetList({ facet, q }: { facet: Facet; q: string }) {
         >
           {isOpen ? <DownIcon size={12} /> : <RightIcon size={12} />}
           <span className="truncate">{labelOf(facet.field).replace(/^attr\./, '')}</span>
-          {facet.sample && <span className="ml-auto font-normal text-ink-3">sample</span>}
+          {facet.sample && <span className="ml-auto font-normal text-ink-3">approx.</span>}
         </button>
       </h2>
       <ul id={listId} hidden={!isOpen}>
@@ -73,7 +73,7 @@ function FacetList({ facet, q }: { facet: Facet; q: string }) {
             q={q}
           />
         ))}
-        {!values.length && <li className="px-5 text-ink-3">no values</li>}
+        {!values.length && <li className="px-5 text-ink-3">(none)</li>}
       </ul>
     </section>
   )
@@ -106,7 +106,7 @@ function FacetValue({ field, value, count, state, part, share, q }: FacetValuePr
       <button
         type="button"
         aria-pressed={state === 'for'}
-        title={`${shown}: ${formatCount(count)}, ${share} of these. Click: filter for it.`}
+        title={`${shown}: ${formatCount(count)}, ${share}. Click to filter.`}
         className={cx(
           'relative flex min-w-0 flex-1 items-center gap-2 py-0.5 pr-1 pl-5 text-left',
           state === 'for' && 'font-semibold text-accent',
@@ -118,13 +118,13 @@ function FacetValue({ field, value, count, state, part, share, q }: FacetValuePr
           {field === 'level' && isLevel(value) ? (
             <LevelTag level={value} long />
           ) : (
-            <Strange text={shown || '(empty)'} />
+            <UntrustedText text={shown || '(empty)'} />
           )}
         </span>
         <span className="text-ink-2">{formatCompact(count)}</span>
       </button>
       <IconButton
-        label={`Filter out ${shown}`}
+        label={`Exclude ${shown}`}
         aria-pressed={state === 'out'}
         className="relative h-5! w-5! text-ink-3"
         onClick={() => filterBy(q, field, value, 'out')}
@@ -149,8 +149,8 @@ function AddField({ onAdd }: { onAdd: (field: string) => void }) {
   return (
     <form onSubmit={onSubmit} className="mt-1 flex gap-1">
       <input
-        aria-label="Name of an attribute to count"
-        placeholder="Count an attribute …"
+        aria-label="Add a field"
+        placeholder="Add a field …"
         list={listId}
         className="h-7 min-w-0 flex-1 rounded-md border border-line-strong bg-sheet px-2"
         value={name}
@@ -161,7 +161,7 @@ function AddField({ onAdd }: { onAdd: (field: string) => void }) {
           <option key={item} value={`attr.${item}`} />
         ))}
       </datalist>
-      <Button type="submit" look="outline">
+      <Button type="submit" variant="outline">
         Add
       </Button>
     </form>

@@ -1,56 +1,56 @@
 import { useQuery } from '@tanstack/react-query'
 import { lazy, Suspense, useMemo } from 'react'
+import type { BarSeries } from '@/components/charts/BarChart'
 import { cx } from '@/components/class'
-import type { BarSeries } from '@/components/figures/BarChart'
 import { change } from '@/lib/address'
-import { type Question, readStats, type Stats, type ValueCount } from '@/lib/api'
+import { type LogQuery, readStats, type Stats, type ValueCount } from '@/lib/api'
 import { formatCompact, formatCount, plural } from '@/lib/format'
 import { filterState } from '@/lib/language'
 import { LEVELS } from '@/lib/levels'
 import { rangeOf, type Span, spanOf } from '@/lib/time'
-import { filterBy, type GroupBy, setRange } from './place'
+import { filterBy, type GroupBy, setRange } from './searchState'
 
-const BarChart = lazy(() => import('@/components/figures/BarChart'))
+const BarChart = lazy(() => import('@/components/charts/BarChart'))
 
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 
 const HEIGHT_PX = 96
-const MOST_SERIES = 8
+const MAX_SERIES = 8
 
-export function useStats(question: Question, by: GroupBy, round: number) {
+export function useStats(query: LogQuery, by: GroupBy, refreshKey: number) {
   return useQuery({
-    queryKey: ['stats', question, by, round],
-    queryFn: ({ signal }) => readStats(question, by, signal),
+    queryKey: ['stats', query, by, refreshKey],
+    queryFn: ({ signal }) => readStats(query, by, signal),
     placeholderData: (before) => before,
     retry: false,
   })
 }
 
-/** How many records when, coloured by level or by another field; drag to look closer. */
+/** Record counts over time, coloured by level or another field; drag to zoom in. */
 export function HistogramPanel({
-  question,
+  query,
   group,
-  round,
+  refreshKey,
 }: {
-  question: Question
+  query: LogQuery
   group: GroupBy
-  round: number
+  refreshKey: number
 }) {
-  const { data, error, isPending } = useStats(question, group, round)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round is a new now
+  const { data, error, isPending } = useStats(query, group, refreshKey)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a refresh re-evaluates relative times
   const span = useMemo(
-    () => spanOf({ start: question.start, end: question.end }, Date.now()),
-    [question, round],
+    () => spanOf({ start: query.start, end: query.end }, Date.now()),
+    [query, refreshKey],
   )
   const series = useMemo(() => seriesOf(group, data?.totals ?? []), [group, data])
   return (
     <section aria-label="Histogram" className="border-b border-line bg-sheet px-2 pt-1 sm:px-3">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-0.5 text-xs">
         <strong className="font-semibold" data-testid="total">
-          {data ? plural(data.total, 'record') : isPending ? '…' : 'No figures'}
+          {data ? plural(data.total, 'record') : isPending ? '…' : ''}
         </strong>
         {error && <span className="text-ink-3">{error.message}</span>}
-        <Legend q={question.q} group={group} series={series} totals={data?.totals ?? []} />
+        <Legend q={query.q} group={group} series={series} totals={data?.totals ?? []} />
         <GroupSelect group={group} />
       </div>
       <div style={{ height: HEIGHT_PX }}>
@@ -76,13 +76,13 @@ function seriesOf(group: GroupBy, totals: ValueCount[]): BarSeries[] {
   if (group === 'level')
     return LEVELS.map((name) => ({ name, colour: `--fill-${name.toLowerCase()}` }))
   return totals
-    .slice(0, MOST_SERIES)
+    .slice(0, MAX_SERIES)
     .map(({ value }, index) => ({ name: value, colour: `--service-${index}` }))
 }
 
 function summary({ total, totals }: Stats): string {
   const parts = totals.map(({ value, count }) => `${value} ${formatCount(count)}`)
-  return `Histogram of ${plural(total, 'record')}: ${parts.join(', ')}. The range can be chosen with the keys or the time range button.`
+  return `Histogram of ${plural(total, 'record')}: ${parts.join(', ')}. Use the time range button or keyboard shortcuts to change the range.`
 }
 
 function Legend({
@@ -120,7 +120,7 @@ function Legend({
                 aria-hidden="true"
               />
               <span className="max-w-32 truncate">
-                <Strange text={name} />
+                <UntrustedText text={name} />
               </span>
               <span className="text-ink-3">{formatCompact(counts.get(name) ?? 0)}</span>
             </button>
@@ -141,7 +141,7 @@ const GROUPS: readonly (readonly [GroupBy, string])[] = [
 function GroupSelect({ group }: { group: GroupBy }) {
   return (
     <select
-      aria-label="Colours of the histogram"
+      aria-label="Group histogram by"
       className="ml-auto rounded bg-sheet px-1 py-0.5 text-ink-2 hover:bg-wash"
       value={group}
       onChange={(event) =>

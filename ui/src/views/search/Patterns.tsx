@@ -1,31 +1,46 @@
 import { useQuery } from '@tanstack/react-query'
 import { LevelTag } from '@/components/level'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 import { change } from '@/lib/address'
-import { type Pattern, type Question, readPatterns } from '@/lib/api'
+import { type LogQuery, type Pattern, readPatterns } from '@/lib/api'
 import { formatCount, formatShare } from '@/lib/format'
 import { cut, ROW_CHARACTERS } from '@/lib/text'
-import { wordsOf } from './patternWords'
+import { useStats } from './HistogramPanel'
+import { patternQuery } from './patternQuery'
+import type { GroupBy } from './searchState'
 
-/** Messages grouped by their shape: what is said often, and what only once. */
-export function Patterns({ question, round }: { question: Question; round: number }) {
+/** Messages grouped by pattern. */
+export function Patterns({
+  query,
+  group,
+  refreshKey,
+}: {
+  query: LogQuery
+  group: GroupBy
+  refreshKey: number
+}) {
+  // The histogram above has loaded this already.
+  const { data: stats } = useStats(query, group, refreshKey)
   const { data, error, isPending, refetch } = useQuery({
-    queryKey: ['patterns', question, round],
-    queryFn: ({ signal }) => readPatterns(question, signal),
+    queryKey: ['patterns', query, refreshKey],
+    queryFn: ({ signal }) => readPatterns(query, signal),
   })
   if (isPending) return <Loading what="patterns" />
-  if (error) return <ErrorNotice error={error} what="Patterns" onRetry={() => void refetch()} />
+  if (error) return <ErrorNotice error={error} what="patterns" onRetry={() => void refetch()} />
   if (!data.data.length)
-    return <Notice title="No messages, no patterns">Ask for a longer range or fewer words.</Notice>
+    return <Notice title="No patterns found">Widen the time range or remove a filter.</Notice>
   const total = data.data.reduce((sum, { count }) => sum + count, 0)
   return (
     <div className="min-h-0 flex-1 overflow-auto bg-sheet">
       {data.sampled && (
-        <p className="px-3 py-1 text-xs text-ink-3">Counted over a sample of the records.</p>
+        <p className="px-3 py-1 text-xs text-ink-3">
+          Based on the newest {formatCount(data.records)}
+          {stats ? ` of ${formatCount(stats.total)}` : ''} records
+        </p>
       )}
       <table className="w-full text-xs">
-        <caption className="sr-only">Patterns of messages with their counts</caption>
+        <caption className="sr-only">Message patterns with counts</caption>
         <thead className="row-heads text-left">
           <tr>
             <th scope="col" className="px-3 text-right font-normal">
@@ -48,7 +63,7 @@ export function Patterns({ question, round }: { question: Question; round: numbe
               key={`${pattern.level}${pattern.pattern}`}
               pattern={pattern}
               total={total}
-              q={question.q}
+              q={query.q}
             />
           ))}
         </tbody>
@@ -67,10 +82,10 @@ function PatternRow({ pattern, total, q }: { pattern: Pattern; total: number; q:
         <button
           type="button"
           className="text-left hover:text-accent hover:underline"
-          title="Show these lines"
-          onClick={() => change({ show: null, q: `${q} ${wordsOf(pattern.pattern)}`.trim() })}
+          title="Show matching records"
+          onClick={() => change({ show: null, q: `${q} ${patternQuery(pattern.pattern)}`.trim() })}
         >
-          <Strange text={cut(pattern.pattern, ROW_CHARACTERS)} />
+          <UntrustedText text={cut(pattern.pattern, ROW_CHARACTERS)} />
         </button>
       </td>
     </tr>

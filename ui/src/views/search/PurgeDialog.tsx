@@ -1,55 +1,57 @@
-/** Purging in two steps: first what would go, then, with that number typed in, the deed. */
+/** Purging in two steps: a preview, then the purge, confirmed by typing the number of records. */
 
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { Button } from '@/components/button'
 import { Dialog } from '@/components/dialog'
-import { say } from '@/components/say'
-import { carryOutPurge, type Purge, planPurge, type Question } from '@/lib/api'
+import { showToast } from '@/components/toast'
+import { executePurge, type LogQuery, type Purge, previewPurge } from '@/lib/api'
 import { formatBytes, formatCount, plural } from '@/lib/format'
 import { fixedRange } from '@/lib/time'
 
-export default function PurgeDialog({
-  question,
-  onClose,
-}: {
-  question: Question
-  onClose: () => void
-}) {
-  // Relative times would mean something else in the second step.
-  const [fixed] = useState(() => ({ ...question, ...fixedRange(question, Date.now()) }))
+export default function PurgeDialog({ query, onClose }: { query: LogQuery; onClose: () => void }) {
+  // Relative times would select a different range in the second step.
+  const [fixed] = useState(() => ({ ...query, ...fixedRange(query, Date.now()) }))
   const [reason, setReason] = useState('')
   const client = useQueryClient()
-  const plan = useMutation({ mutationFn: () => planPurge(fixed, reason) })
-  const deed = useMutation({
-    mutationFn: (token: string) => carryOutPurge(fixed, reason, token),
+  const preview = useMutation({ mutationFn: () => previewPurge(fixed, reason) })
+  const purge = useMutation({
+    mutationFn: (token: string) => executePurge(fixed, reason, token),
     onSuccess: ({ rows, isDone }) => {
-      say(isDone ? `${plural(rows, 'record')} purged` : 'The purge goes on; see retention runs')
+      showToast(
+        isDone
+          ? `${plural(rows, 'record')} purged`
+          : 'Purge in progress; see the retention history',
+      )
       void client.resetQueries()
       onClose()
     },
   })
-  const error = plan.error ?? deed.error
-  const token = plan.data?.token
+  const error = preview.error ?? purge.error
+  const token = preview.data?.token
   return (
     <Dialog
       title="Purge records"
-      description="What is purged is gone for good. The purge itself is recorded."
+      description="Purged records cannot be recovered. The purge itself is recorded in the audit log."
       open
       onClose={onClose}
     >
-      <Meant question={fixed} />
-      {!plan.data && (
-        <Ask
+      <Scope query={fixed} />
+      {!preview.data && (
+        <ReasonForm
           isEmpty={!fixed.q}
-          isBusy={plan.isPending}
+          isBusy={preview.isPending}
           reason={reason}
           onReason={setReason}
-          onAsk={() => plan.mutate()}
+          onPreview={() => preview.mutate()}
         />
       )}
-      {plan.data && token && (
-        <Confirm plan={plan.data} isBusy={deed.isPending} onConfirm={() => deed.mutate(token)} />
+      {preview.data && token && (
+        <Confirm
+          preview={preview.data}
+          isBusy={purge.isPending}
+          onConfirm={() => purge.mutate(token)}
+        />
       )}
       {error && (
         <p role="alert" className="mt-2 text-danger">
@@ -60,39 +62,39 @@ export default function PurgeDialog({
   )
 }
 
-function Meant({ question }: { question: Question }) {
+function Scope({ query }: { query: LogQuery }) {
   return (
     <dl className="mb-3 grid grid-cols-[auto_1fr] gap-x-3 rounded-md bg-wash p-2 font-mono text-xs break-all">
-      <dt className="text-ink-2">question</dt>
-      <dd>{question.q || '(none)'}</dd>
+      <dt className="text-ink-2">query</dt>
+      <dd>{query.q || '(none)'}</dd>
       <dt className="text-ink-2">from</dt>
-      <dd>{question.start}</dd>
+      <dd>{query.start}</dd>
       <dt className="text-ink-2">to</dt>
-      <dd>{question.end}</dd>
+      <dd>{query.end}</dd>
     </dl>
   )
 }
 
 const FIELD = 'h-8 rounded-md border border-line-strong bg-sheet px-2'
 
-interface AskProps {
+interface ReasonFormProps {
   isEmpty: boolean
   isBusy: boolean
   reason: string
   onReason: (reason: string) => void
-  onAsk: () => void
+  onPreview: () => void
 }
 
-function Ask({ isEmpty, isBusy, reason, onReason, onAsk }: AskProps) {
-  if (isEmpty) return <p>A purge needs a question: an empty one would mean everything.</p>
+function ReasonForm({ isEmpty, isBusy, reason, onReason, onPreview }: ReasonFormProps) {
+  if (isEmpty) return <p>Enter a query first: an empty query would purge all records.</p>
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    onAsk()
+    onPreview()
   }
   return (
     <form onSubmit={onSubmit} className="flex flex-col gap-3">
       <label className="flex flex-col gap-1">
-        Why
+        Reason
         <input
           required
           className={FIELD}
@@ -100,34 +102,35 @@ function Ask({ isEmpty, isBusy, reason, onReason, onAsk }: AskProps) {
           onChange={(event) => onReason(event.target.value)}
         />
       </label>
-      <Button type="submit" look="outline" disabled={isBusy || !reason.trim()}>
-        {isBusy ? 'Counting …' : 'Show what would go'}
+      <Button type="submit" variant="outline" disabled={isBusy || !reason.trim()}>
+        {isBusy ? 'Loading …' : 'Preview'}
       </Button>
     </form>
   )
 }
 
 interface ConfirmProps {
-  plan: Purge
+  preview: Purge
   isBusy: boolean
   onConfirm: () => void
 }
 
-function Confirm({ plan, isBusy, onConfirm }: ConfirmProps) {
+function Confirm({ preview, isBusy, onConfirm }: ConfirmProps) {
   const [typed, setTyped] = useState('')
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
     onConfirm()
   }
-  if (!plan.rows) return <p>Nothing would go. {staying(plan)}</p>
+  if (!preview.rows) return <p>No records would be purged. {exceptions(preview)}</p>
   return (
     <form onSubmit={onSubmit} className="flex flex-col gap-3">
       <p data-testid="purge-plan">
-        <strong>{plural(plan.rows, 'record')}</strong> would go: {formatBytes(plan.bytes ?? 0)} in{' '}
-        {plural(plan.segments ?? 0, 'segment')}. {staying(plan)}
+        <strong>{plural(preview.rows, 'record')}</strong> will be purged:{' '}
+        {formatBytes(preview.bytes ?? 0)} in {plural(preview.segments ?? 0, 'segment')}.{' '}
+        {exceptions(preview)}
       </p>
       <label className="flex flex-col gap-1">
-        Type {formatCount(plan.rows)} to confirm
+        Type {formatCount(preview.rows)} to confirm
         <input
           inputMode="numeric"
           className={FIELD}
@@ -137,19 +140,21 @@ function Confirm({ plan, isBusy, onConfirm }: ConfirmProps) {
       </label>
       <Button
         type="submit"
-        look="danger"
-        disabled={isBusy || typed.replace(/\D/g, '') !== String(plan.rows)}
+        variant="danger"
+        disabled={isBusy || typed.replace(/\D/g, '') !== String(preview.rows)}
       >
-        {isBusy ? 'Purging …' : `Purge ${plural(plan.rows, 'record')}`}
+        {isBusy ? 'Purging …' : `Purge ${plural(preview.rows, 'record')}`}
       </Button>
     </form>
   )
 }
 
-function staying({ heldRows, protectedRows }: Purge): string {
+function exceptions({ heldRows, protectedRows }: Purge): string {
   const parts = [
-    heldRows ? `${plural(heldRows, 'record')} under legal hold would stay.` : '',
-    protectedRows ? `${plural(protectedRows, 'record')} are too young to go.` : '',
+    heldRows ? `${plural(heldRows, 'record')} under legal hold will be kept.` : '',
+    protectedRows
+      ? `${plural(protectedRows, 'record')} within the minimum retention will be kept.`
+      : '',
   ]
   return parts.filter(Boolean).join(' ')
 }

@@ -94,14 +94,14 @@ function ExactRange({
 }) {
   const [start, setStart] = useState(() => asTyped(range.start, zone))
   const [end, setEnd] = useState(() => asTyped(range.end, zone))
-  const [fault, setFault] = useState<string | null>(null)
+  const [error, setError] = useState<string | null>(null)
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
     const next = { start: fromTyped(start, zone), end: fromTyped(end, zone) }
     if (!next.start || !next.end)
-      setFault('Write a time like 2026-11-23 09:00:00, or -15m, -1h, -7d, now.')
+      setError('Enter a time such as 2026-11-23 09:00:00, -15m, -1h, -7d or now.')
     else if (!spanOf({ start: next.start, end: next.end }, Date.now()))
-      setFault('The range ends before it starts.')
+      setError('The start must be before the end.')
     else onChoose({ start: next.start, end: next.end })
   }
   const field = 'h-8 w-full rounded-md border border-line-strong bg-sheet px-2 font-mono text-xs'
@@ -116,15 +116,15 @@ function ExactRange({
         <input className={field} value={end} onChange={(event) => setEnd(event.target.value)} />
       </label>
       <p className="text-2xs text-ink-3">
-        Times in {zoneName(zone)}, or relative: -15m, -1h, -7d, now.
+        {zoneName(zone)} time, or relative: -15m, -1h, -7d, now.
       </p>
-      {fault && (
+      {error && (
         <p role="alert" className="text-danger">
-          {fault}
+          {error}
         </p>
       )}
-      <Button type="submit" look="solid">
-        Show this range
+      <Button type="submit" variant="solid">
+        Apply
       </Button>
     </form>
   )

@@ -5,65 +5,71 @@ import { neighbour, RecordList } from '@/components/records/RecordList'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
 import { useMedium, useNarrow, useSmall } from '@/components/useNarrow'
 import { addressOf, change, go } from '@/lib/address'
-import { ApiError, type Question } from '@/lib/api'
-import { formatCount } from '@/lib/format'
+import { ApiError, type LogQuery } from '@/lib/api'
+import { formatCount, plural } from '@/lib/format'
 import { hitPattern } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
 import type { LogRecord } from '@/lib/record'
-import { useMay } from '@/lib/session'
+import { usePermission } from '@/lib/session'
 import { moved, widened } from '@/lib/time'
 import { RecordPanel } from '@/views/record/RecordPanel'
 import { Facets } from './Facets'
 import { HistogramPanel } from './HistogramPanel'
 import { useLearnAttributes } from './knownAttributes'
 import { Patterns } from './Patterns'
+import { type QueryError, QueryField } from './QueryField'
+import { RangePicker } from './RangePicker'
 import {
   filterBy,
-  type SearchPlace,
+  type SearchState,
   setRange,
   toggleFlag,
-  useQuestion,
-  useSearchPlace,
-} from './place'
-import { type Fault, QuestionField } from './QuestionField'
-import { RangePicker } from './RangePicker'
+  useLogQuery,
+  useSearchState,
+} from './searchState'
 import { Toolbar } from './Toolbar'
 import { type Records, useSearch } from './useRecords'
 
 export function SearchView() {
-  const search = useSearchPlace()
-  const question = useQuestion(search)
-  const [round, setRound] = useState(0)
-  const refresh = () => setRound((before) => before + 1)
-  const mayReadLogs = useMay('logs.read')
-  const asked = useMemo(
-    () => (mayReadLogs ? question : { ...question, kind: ['audit'] }),
-    [question, mayReadLogs],
+  const search = useSearchState()
+  const query = useLogQuery(search)
+  const [refreshKey, setRefreshKey] = useState(0)
+  const refresh = () => setRefreshKey((before) => before + 1)
+  const canReadLogs = usePermission('logs.read')
+  const scopedQuery = useMemo(
+    () => (canReadLogs ? query : { ...query, kind: ['audit'] }),
+    [query, canReadLogs],
   )
-  const found = useSearch(asked, search.order, round)
-  const values = useValuesPanel()
+  const found = useSearch(scopedQuery, search.order, refreshKey)
+  const filters = useFilterPanel()
   const isMedium = useMedium()
   useLearnAttributes(found.records)
-  useEvery(search.every, refresh)
+  useAutoRefresh(search.refreshS, refresh)
   useSearchKeys(search, found, refresh)
   const selected = search.selected
-  const isPanelOver = isMedium && selected !== null
-  // On a telephone an open record has the screen; the question stays in sight.
-  const isBrief = useNarrow() && selected !== null
+  const isListHidden = isMedium && selected !== null
+  // On a phone an open record fills the screen below the search field.
+  const isCompact = useNarrow() && selected !== null
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <h1 className="sr-only">Search</h1>
       {!search.isFull && (
-        <Head search={search} question={asked} found={found} round={round} isBrief={isBrief} />
+        <Head
+          search={search}
+          query={scopedQuery}
+          found={found}
+          refreshKey={refreshKey}
+          isCompact={isCompact}
+        />
       )}
-      {!isBrief && (
+      {!isCompact && (
         <Toolbar
           search={search}
-          question={asked}
+          query={scopedQuery}
           records={found.records}
           onRefresh={refresh}
-          areValuesShown={values.isBeside}
-          onValues={values.toggle}
+          areFiltersShown={filters.isDocked}
+          onToggleFilters={filters.toggle}
         />
       )}
       {found.notice && (
@@ -71,19 +77,21 @@ export function SearchView() {
           {found.notice}
         </p>
       )}
-      {values.isOver && (
-        <Dialog title="Values" open onClose={values.close}>
-          <Facets question={asked} round={round} />
+      {filters.isOverlay && (
+        <Dialog title="Filters" open onClose={filters.close}>
+          <Facets query={scopedQuery} refreshKey={refreshKey} />
         </Dialog>
       )}
       <div className="flex min-h-0 flex-1">
-        {values.isBeside && !search.isFull && !isPanelOver && (
+        {filters.isDocked && !search.isFull && !isListHidden && (
           <aside className="w-60 shrink-0 overflow-y-auto border-r border-line">
-            <Facets question={asked} round={round} />
+            <Facets query={scopedQuery} refreshKey={refreshKey} />
           </aside>
         )}
-        {!isPanelOver && <Lines search={search} question={asked} found={found} round={round} />}
-        {selected && search.show === 'lines' && (
+        {!isListHidden && (
+          <Results search={search} query={scopedQuery} found={found} refreshKey={refreshKey} />
+        )}
+        {selected && search.show === 'records' && (
           <RecordPanel
             id={selected}
             known={found.records.find((record) => record.id === selected)}
@@ -97,76 +105,75 @@ export function SearchView() {
   )
 }
 
-/** The values stand beside the lines where there is room, and open over them where there is none. */
-function useValuesPanel() {
+/** The filter panel: beside the list on wide screens, in a dialog on narrow ones. */
+function useFilterPanel() {
   const { facets, setFacets } = usePreferences()
-  const [isOver, setOver] = useState(false)
+  const [isOverlay, setOverlay] = useState(false)
   const isSmall = useSmall()
   return {
-    isBeside: facets && !isSmall,
-    isOver: isOver && isSmall,
-    toggle: () => (isSmall ? setOver(!isOver) : setFacets(!facets)),
-    close: () => setOver(false),
+    isDocked: facets && !isSmall,
+    isOverlay: isOverlay && isSmall,
+    toggle: () => (isSmall ? setOverlay(!isOverlay) : setFacets(!facets)),
+    close: () => setOverlay(false),
   }
 }
 
 interface Parts {
-  search: SearchPlace
-  question: Question
+  search: SearchState
+  query: LogQuery
   found: Records
-  round: number
+  refreshKey: number
 }
 
-function Head({ search, question, found, round, isBrief }: Parts & { isBrief: boolean }) {
+function Head({ search, query, found, refreshKey, isCompact }: Parts & { isCompact: boolean }) {
   const remember = usePreferences((state) => state.remember)
-  const ask = (q: string) => {
+  const run = (q: string) => {
     if (q) remember(q)
     change({ q, id: null })
   }
   return (
     <>
       <div className="flex flex-wrap items-start gap-x-2 gap-y-1 border-b border-line bg-paper px-2 py-1.5 sm:px-3">
-        <QuestionField
+        <QueryField
           value={search.q}
-          fault={faultOf(found.error, search.q)}
+          error={queryErrorOf(found.error, search.q)}
           scope={search.range}
-          onAsk={ask}
+          onSearch={run}
         />
         <RangePicker range={search.range} onChange={setRange} />
       </div>
-      {!isBrief && <HistogramPanel question={question} group={search.group} round={round} />}
+      {!isCompact && <HistogramPanel query={query} group={search.group} refreshKey={refreshKey} />}
     </>
   )
 }
 
-/** The server counts characters, the browser halves of some of them. */
+/** Convert a position in characters to UTF-16 code units. */
 function unitsOf(text: string, characters: number): number {
   return [...text].slice(0, characters).join('').length
 }
 
-function faultOf(error: unknown, q: string): Fault | null {
-  const fault = error instanceof ApiError ? error.about('q') : null
-  if (!fault || fault.position === undefined) return fault
-  return { ...fault, position: unitsOf(q, fault.position) }
+function queryErrorOf(error: unknown, q: string): QueryError | null {
+  const found = error instanceof ApiError ? error.errorOf('q') : null
+  if (!found || found.position === undefined) return found
+  return { ...found, position: unitsOf(q, found.position) }
 }
 
-function Lines({ search, question, found, round }: Parts) {
+function Results({ search, query, found, refreshKey }: Parts) {
   const zone = usePreferences((state) => state.zone)
   const isNarrow = useNarrow()
   const terms = useMemo(() => hitPattern(search.q), [search.q])
-  if (search.show === 'patterns') return <Patterns question={question} round={round} />
+  if (search.show === 'patterns')
+    return <Patterns query={query} group={search.group} refreshKey={refreshKey} />
   if (found.isLoading) return <Loading what="records" />
-  if (faultOf(found.error, search.q)) {
+  if (queryErrorOf(found.error, search.q)) {
     return (
-      <Notice title="The question cannot be read">
-        Mend it above, where it is underlined. ? shows how to ask.
-      </Notice>
+      <Notice title="Syntax error">Fix the underlined part. Press ? for the query syntax.</Notice>
     )
   }
   if (found.error && !found.records.length) {
-    return <ErrorNotice error={found.error} what="Records" onRetry={found.retry} />
+    return <ErrorNotice error={found.error} what="records" onRetry={found.retry} />
   }
-  if (!found.records.length) return <Nothing search={search} />
+  if (!found.records.length) return <Empty search={search} />
   return (
     <section
       aria-label="Records"
@@ -192,8 +199,8 @@ function Lines({ search, question, found, round }: Parts) {
   )
 }
 
-/** Going from line to line is one step in the browser's history, opening the first one another. */
-function select(record: LogRecord, search: SearchPlace): void {
+/** Opening a record adds a history entry; moving to another record replaces it. */
+function select(record: LogRecord, search: SearchState): void {
   change({ id: record.id }, search.selected ? 'replace' : 'push')
 }
 
@@ -206,23 +213,25 @@ function StatusLine({ found }: { found: Records }) {
     >
       <span>
         {found.isStale
-          ? 'asking …'
-          : `${formatCount(found.records.length)} loaded${found.hasMore ? ', more below' : ', that is all'}`}
+          ? 'Loading …'
+          : found.hasMore
+            ? `${formatCount(found.records.length)} loaded, scroll for more`
+            : plural(found.records.length, 'record')}
       </span>
-      {found.isLoadingMore && <span>loading more …</span>}
+      {found.isLoadingMore && <span>Loading more …</span>}
       {found.error instanceof Error && found.records.length > 0 && (
         <button type="button" className="text-danger underline" onClick={found.retry}>
-          {found.error.message}: try again
+          {found.error.message} Try again
         </button>
       )}
     </p>
   )
 }
 
-function Nothing({ search }: { search: SearchPlace }) {
+function Empty({ search }: { search: SearchState }) {
   return (
     <Notice
-      title="No records found"
+      title={search.q ? 'No records match' : 'No records in this range'}
       action={
         <div className="flex gap-2">
           <button
@@ -230,7 +239,7 @@ function Nothing({ search }: { search: SearchPlace }) {
             className="text-accent underline"
             onClick={() => setRange(widened(search.range))}
           >
-            Look further back
+            Search a longer period
           </button>
           {search.q && (
             <button
@@ -238,20 +247,20 @@ function Nothing({ search }: { search: SearchPlace }) {
               className="text-accent underline"
               onClick={() => change({ q: null })}
             >
-              Clear the question
+              Clear query
             </button>
           )}
         </div>
       }
     >
       {search.q
-        ? 'Nothing in this range fits the question. Take a longer range, or fewer words.'
-        : 'Nothing arrived in this range. Send something: opslog demo makes some records in a few seconds.'}
+        ? 'Widen the time range or remove a filter.'
+        : 'Widen the time range, or send test data with opslog demo.'}
     </Notice>
   )
 }
 
-function useEvery(seconds: number, refresh: () => void): void {
+function useAutoRefresh(seconds: number, refresh: () => void): void {
   // biome-ignore lint/correctness/useExhaustiveDependencies: refresh only counts up
   useEffect(() => {
     if (!seconds) return
@@ -263,14 +272,14 @@ function useEvery(seconds: number, refresh: () => void): void {
   }, [seconds])
 }
 
-function useSearchKeys(search: SearchPlace, found: Records, refresh: () => void): void {
+function useSearchKeys(search: SearchState, found: Records, refresh: () => void): void {
   const step = (by: number) => () => {
     const record = neighbour(found.records, search.selected, (index) => index + by)
     if (record) select(record, search)
   }
   const selected = found.records.find((record) => record.id === search.selected)
   useShortcuts({
-    '/': () => document.getElementById('question')?.focus(),
+    '/': () => document.getElementById('query')?.focus(),
     j: step(1),
     k: step(-1),
     Enter: () => search.selected === null && step(1)(),

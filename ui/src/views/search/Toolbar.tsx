@@ -10,50 +10,50 @@ import {
   RefreshIcon,
   WrapIcon,
 } from '@/components/icons'
-import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLabel, MenuLine } from '@/components/menu'
-import { copyText } from '@/components/say'
+import { Menu, MenuCheck, MenuItem, MenuLabel, MenuRadio, MenuSeparator } from '@/components/menu'
+import { copyText } from '@/components/toast'
 import { addressOf, change, linkTo } from '@/lib/address'
-import { type ExportFormat, exportAddress, type Question } from '@/lib/api'
+import { type ExportFormat, exportUrl, type LogQuery } from '@/lib/api'
 import { FIELDS, type LogRecord, labelOf } from '@/lib/record'
-import { saveLines } from '@/lib/save'
-import { useMay } from '@/lib/session'
+import { saveRecords } from '@/lib/save'
+import { usePermission } from '@/lib/session'
 import { fixedRange } from '@/lib/time'
 import { useKnownAttributes } from './knownAttributes'
-import { type SearchPlace, setColumns, toggleFlag } from './place'
+import { type SearchState, setColumns, toggleFlag } from './searchState'
 
 const PurgeDialog = lazy(() => import('./PurgeDialog'))
 
 interface ToolbarProps {
-  search: SearchPlace
-  question: Question
+  search: SearchState
+  query: LogQuery
   records: LogRecord[]
   onRefresh: () => void
-  areValuesShown: boolean
-  onValues: () => void
+  areFiltersShown: boolean
+  onToggleFilters: () => void
 }
 
 export function Toolbar({
   search,
-  question,
+  query,
   records,
   onRefresh,
-  areValuesShown,
-  onValues,
+  areFiltersShown,
+  onToggleFilters,
 }: ToolbarProps) {
   const { isWrapped, isFull, order, show } = search
   return (
     <div
       role="toolbar"
-      aria-label="Lines"
+      aria-label="Results"
       className="flex shrink-0 flex-wrap items-center gap-0.5 border-b border-line bg-paper px-2 py-1"
     >
-      <IconButton label="Values beside the lines" aria-pressed={areValuesShown} onClick={onValues}>
+      <IconButton label="Show filters" aria-pressed={areFiltersShown} onClick={onToggleFilters}>
         <PanelIcon />
       </IconButton>
       <ShowTabs show={show} />
       <Button
         onClick={() => change({ order: order === 'desc' ? 'asc' : null, id: null })}
-        title="Turn the order round (o)"
+        title="Reverse order (o)"
       >
         {order === 'desc' ? 'Newest first' : 'Oldest first'}
       </Button>
@@ -75,20 +75,20 @@ export function Toolbar({
         <ExpandIcon />
       </IconButton>
       <ColumnsMenu columns={search.columns} />
-      <IconButton label="Ask again" shortcut="r" onClick={onRefresh}>
+      <IconButton label="Refresh" shortcut="r" onClick={onRefresh}>
         <RefreshIcon />
       </IconButton>
-      <ExportMenu question={question} order={order} records={records} />
-      <MoreMenu search={search} question={question} />
+      <ExportMenu query={query} order={order} records={records} />
+      <MoreMenu search={search} query={query} />
     </div>
   )
 }
 
-function ShowTabs({ show }: { show: SearchPlace['show'] }) {
+function ShowTabs({ show }: { show: SearchState['show'] }) {
   return (
     <>
-      <Button aria-pressed={show === 'lines'} onClick={() => change({ show: null }, 'replace')}>
-        Lines
+      <Button aria-pressed={show === 'records'} onClick={() => change({ show: null }, 'replace')}>
+        Records
       </Button>
       <Button
         aria-pressed={show === 'patterns'}
@@ -100,7 +100,7 @@ function ShowTabs({ show }: { show: SearchPlace['show'] }) {
   )
 }
 
-const MOST_OFFERED = 30
+const MAX_OFFERED = 30
 
 function ColumnsMenu({ columns }: { columns: string[] }) {
   const attributes = useKnownAttributes((state) => state.names)
@@ -109,7 +109,7 @@ function ColumnsMenu({ columns }: { columns: string[] }) {
   )
   const others = columns.filter((name) => !fields.includes(name))
   const names = [
-    ...new Set([...others, ...attributes.slice(0, MOST_OFFERED).map((name) => `attr.${name}`)]),
+    ...new Set([...others, ...attributes.slice(0, MAX_OFFERED).map((name) => `attr.${name}`)]),
   ]
   const toggle = (name: string, isShown: boolean) =>
     setColumns(isShown ? [...columns, name] : columns.filter((column) => column !== name))
@@ -140,22 +140,22 @@ function ColumnsMenu({ columns }: { columns: string[] }) {
 }
 
 const FORMATS: readonly (readonly [ExportFormat, string])[] = [
-  ['ndjson', 'NDJSON, one record a line'],
+  ['ndjson', 'NDJSON'],
   ['json', 'JSON'],
-  ['csv', 'CSV, for spreadsheets'],
-  ['otlp', 'OTLP JSON lines, for a Collector'],
+  ['csv', 'CSV'],
+  ['otlp', 'OTLP JSON lines'],
 ]
 
 function ExportMenu({
-  question,
+  query,
   order,
   records,
 }: {
-  question: Question
-  order: SearchPlace['order']
+  query: LogQuery
+  order: SearchState['order']
   records: LogRecord[]
 }) {
-  const mayExport = useMay('logs.export')
+  const canExport = usePermission('logs.export')
   return (
     <Menu
       label="Download"
@@ -165,18 +165,15 @@ function ExportMenu({
         </IconButton>
       }
     >
-      <MenuLabel>What is loaded here ({records.length})</MenuLabel>
-      <MenuItem onSelect={() => saveLines(records, 'txt')}>Text</MenuItem>
-      <MenuItem onSelect={() => saveLines(records, 'json')}>JSON</MenuItem>
-      {mayExport && (
+      <MenuLabel>Loaded records ({records.length})</MenuLabel>
+      <MenuItem onSelect={() => saveRecords(records, 'txt')}>Text</MenuItem>
+      <MenuItem onSelect={() => saveRecords(records, 'json')}>JSON</MenuItem>
+      {canExport && (
         <>
-          <MenuLine />
-          <MenuLabel>Everything that the question finds</MenuLabel>
+          <MenuSeparator />
+          <MenuLabel>All matching records</MenuLabel>
           {FORMATS.map(([format, label]) => (
-            <MenuItem
-              key={format}
-              onSelect={() => download(exportAddress(question, format, order))}
-            >
+            <MenuItem key={format} onSelect={() => download(exportUrl(query, format, order))}>
               {label}
             </MenuItem>
           ))}
@@ -186,21 +183,21 @@ function ExportMenu({
   )
 }
 
-function download(address: string): void {
+function download(url: string): void {
   const link = document.createElement('a')
-  link.href = address
+  link.href = url
   link.download = ''
   link.click()
 }
 
-const EVERY: readonly (readonly [string, string])[] = [
-  ['0', 'Do not ask again by itself'],
-  ['10', 'Every 10 seconds'],
-  ['60', 'Every minute'],
+const REFRESH_INTERVALS: readonly (readonly [string, string])[] = [
+  ['0', 'Auto-refresh: off'],
+  ['10', 'Auto-refresh: 10 s'],
+  ['60', 'Auto-refresh: 1 min'],
 ]
 
-function MoreMenu({ search, question }: { search: SearchPlace; question: Question }) {
-  const mayPurge = useMay('logs.purge')
+function MoreMenu({ search, query }: { search: SearchState; query: LogQuery }) {
+  const canPurge = usePermission('logs.purge')
   const [isPurging, setPurging] = useState(false)
   const copyFixed = () => {
     const range = fixedRange(search.range, Date.now())
@@ -222,21 +219,21 @@ function MoreMenu({ search, question }: { search: SearchPlace; question: Questio
           </IconButton>
         }
       >
-        <MenuItem onSelect={() => void copyText(window.location.href, 'Link to this view')}>
-          <LinkIcon /> Copy link to this view
+        <MenuItem onSelect={() => void copyText(window.location.href, 'Link')}>
+          <LinkIcon /> Copy link
         </MenuItem>
         <MenuItem onSelect={copyFixed}>
           <LinkIcon /> Copy link with fixed times
         </MenuItem>
-        <MenuLine />
-        <MenuChoice
-          value={String(search.every)}
-          options={EVERY}
-          onChange={(every) => change({ every: every === '0' ? null : every }, 'replace')}
+        <MenuSeparator />
+        <MenuRadio
+          value={String(search.refreshS)}
+          options={REFRESH_INTERVALS}
+          onChange={(seconds) => change({ refresh: seconds === '0' ? null : seconds }, 'replace')}
         />
-        {mayPurge && (
+        {canPurge && (
           <>
-            <MenuLine />
+            <MenuSeparator />
             <MenuItem danger onSelect={() => setPurging(true)}>
               Purge these records …
             </MenuItem>
@@ -245,7 +242,7 @@ function MoreMenu({ search, question }: { search: SearchPlace; question: Questio
       </Menu>
       {isPurging && (
         <Suspense>
-          <PurgeDialog question={question} onClose={() => setPurging(false)} />
+          <PurgeDialog query={query} onClose={() => setPurging(false)} />
         </Suspense>
       )}
     </>

@@ -1,11 +1,11 @@
-/** Pages of records, more of them as the reader scrolls. */
+/** Pages of records, loaded as the user scrolls. */
 
 import { type InfiniteData, useInfiniteQuery } from '@tanstack/react-query'
 import { useCallback, useMemo, useState } from 'react'
-import { type Order, type Question, type RecordPage, search } from '@/lib/api'
+import { type LogQuery, type Order, type RecordPage, search } from '@/lib/api'
 import { type LogRecord, RecordPages } from '@/lib/record'
 
-/** The first page is small, so that it is there at once; the others are as large as can be. */
+/** A small first page loads fast; the others have the maximum size. */
 const FIRST_RECORDS = 200
 const NEXT_RECORDS = 1000
 
@@ -27,9 +27,9 @@ type FetchPage = (
   signal: AbortSignal,
 ) => Promise<RecordPage>
 
-export function useSearch(question: Question, order: Order, round: number): Records {
-  return useRecordPages(['logs', question, order, round], (cursor, limit, signal) =>
-    search(question, { order, limit, ...(cursor ? { cursor } : {}) }, signal),
+export function useSearch(query: LogQuery, order: Order, refreshKey: number): Records {
+  return useRecordPages(['logs', query, order, refreshKey], (cursor, limit, signal) =>
+    search(query, { order, limit, ...(cursor ? { cursor } : {}) }, signal),
   )
 }
 
@@ -66,7 +66,6 @@ export function useRecordPages(key: unknown[], fetchPage: FetchPage): Records {
 
 function noticeOf(pages: RecordPage[]): string | null {
   const partial = pages.find((page) => page.partial)?.partial
-  if (partial)
-    return partial.detail ?? 'Not everything could be searched in time; the answer is not complete.'
+  if (partial) return partial.detail ?? 'The search timed out; results are incomplete.'
   return pages.find((page) => page.notice)?.notice ?? null
 }

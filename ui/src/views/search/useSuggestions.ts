@@ -1,10 +1,10 @@
-/** What may stand at the caret: names of fields, values that occur, questions asked before. */
+/** Completions at the caret: field names, values, recent queries. */
 
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useMemo } from 'react'
 import { readFacets } from '@/lib/api'
 import { formatCompact } from '@/lib/format'
-import { type Place, quoted } from '@/lib/language'
+import { type CaretTerm, quoted } from '@/lib/language'
 import { LEVELS } from '@/lib/levels'
 import { usePreferences } from '@/lib/preferences'
 import { FIELDS } from '@/lib/record'
@@ -22,7 +22,7 @@ interface Scope {
   end: string
 }
 
-const MOST = 12
+const MAX_CHOICES = 12
 const FIXED_VALUES: Record<string, readonly string[]> = {
   level: LEVELS,
   kind: ['log', 'span', 'audit'],
@@ -30,19 +30,21 @@ const FIXED_VALUES: Record<string, readonly string[]> = {
 
 export function useSuggestions(
   text: string,
-  place: Place,
+
+  term: CaretTerm,
   scope: Scope,
   isOpen: boolean,
 ): Suggestion[] {
   const recent = usePreferences((state) => state.recent)
   const attributes = useKnownAttributes((state) => state.names)
-  const values = useValues(place.field, scope, isOpen)
+  const values = useValues(term.field, scope, isOpen)
   return useMemo(() => {
     if (!isOpen) return []
-    if (!text.trim()) return [...recentOnes(recent), ...fieldNames('', attributes)].slice(0, MOST)
-    if (place.field !== null) return fittingValues(values, place.typed)
-    return place.typed ? fieldNames(place.typed, attributes).slice(0, MOST) : []
-  }, [isOpen, text, place.field, place.typed, recent, attributes, values])
+    if (!text.trim())
+      return [...recentQueries(recent), ...fieldNames('', attributes)].slice(0, MAX_CHOICES)
+    if (term.field !== null) return matchingValues(values, term.typed)
+    return term.typed ? fieldNames(term.typed, attributes).slice(0, MAX_CHOICES) : []
+  }, [isOpen, text, term.field, term.typed, recent, attributes, values])
 }
 
 interface FoundValue {
@@ -64,11 +66,11 @@ function useValues(field: string | null, scope: Scope, isOpen: boolean): FoundVa
   return found.map(({ value, count }) => ({ value, hint: formatCompact(count) }))
 }
 
-function fittingValues(values: FoundValue[], typed: string): Suggestion[] {
+function matchingValues(values: FoundValue[], typed: string): Suggestion[] {
   const wanted = typed.toLowerCase().replace(/\*$/, '')
   return values
     .filter(({ value }) => value.toLowerCase().includes(wanted) && value !== typed)
-    .slice(0, MOST)
+    .slice(0, MAX_CHOICES)
     .map(({ value, hint }) => ({ label: value, hint, insert: quoted(value) }))
 }
 
@@ -85,11 +87,11 @@ function fieldNames(typed: string, attributes: readonly string[]): Suggestion[] 
   ]
 }
 
-function recentOnes(recent: string[]): Suggestion[] {
-  return recent.slice(0, 5).map((question) => ({
-    label: question,
-    hint: 'asked before',
-    insert: question,
+function recentQueries(recent: string[]): Suggestion[] {
+  return recent.slice(0, 5).map((query) => ({
+    label: query,
+    hint: 'recent query',
+    insert: query,
     replacesAll: true,
   }))
 }

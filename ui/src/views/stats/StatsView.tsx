@@ -1,104 +1,114 @@
 import { lazy, Suspense, useMemo, useState } from 'react'
 import { useShortcuts } from '@/app/shortcuts'
 import { IconButton } from '@/components/button'
-import type { BarSeries } from '@/components/figures/BarChart'
+import type { BarSeries } from '@/components/charts/BarChart'
 import { RefreshIcon } from '@/components/icons'
 import { LevelTag } from '@/components/level'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 import { addressOf, change } from '@/lib/address'
-import type { Question, Stats, ValueCount } from '@/lib/api'
+import type { LogQuery, Stats, ValueCount } from '@/lib/api'
 import { formatCompact, formatCount, formatShare } from '@/lib/format'
 import { quoted } from '@/lib/language'
 import { isLevel, LEVELS } from '@/lib/levels'
 import { cut } from '@/lib/text'
 import { rangeOf, type Span, spanOf } from '@/lib/time'
 import { useStats } from '@/views/search/HistogramPanel'
-import { setRange, useQuestion, useSearchPlace } from '@/views/search/place'
-import { QuestionField } from '@/views/search/QuestionField'
+import { QueryField } from '@/views/search/QueryField'
 import { RangePicker } from '@/views/search/RangePicker'
+import { setRange, useLogQuery, useSearchState } from '@/views/search/searchState'
 
-const BarChart = lazy(() => import('@/components/figures/BarChart'))
+const BarChart = lazy(() => import('@/components/charts/BarChart'))
 
 const HEIGHT_PX = 220
-const MOST_ROWS = 15
+const MAX_ROWS = 15
 const LEVEL_SERIES: BarSeries[] = LEVELS.map((name) => ({
   name,
   colour: `--fill-${name.toLowerCase()}`,
 }))
 
 export default function StatsView() {
-  const search = useSearchPlace()
-  const question = useQuestion(search)
-  const [round, setRound] = useState(0)
-  const refresh = () => setRound(round + 1)
-  useShortcuts({ r: refresh, '/': () => document.getElementById('question')?.focus() })
-  const levels = useStats(question, 'level', round)
+  const search = useSearchState()
+  const query = useLogQuery(search)
+  const [refreshKey, setRefreshKey] = useState(0)
+  const refresh = () => setRefreshKey(refreshKey + 1)
+  useShortcuts({ r: refresh, '/': () => document.getElementById('query')?.focus() })
+  const levels = useStats(query, 'level', refreshKey)
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <h1 className="sr-only">Statistics</h1>
       <div className="flex flex-wrap items-start gap-2 border-b border-line bg-paper px-2 py-1.5 sm:px-3">
-        <QuestionField
+        <QueryField
           value={search.q}
-          fault={null}
+          error={null}
           scope={search.range}
-          onAsk={(q) => change({ q })}
+          onSearch={(q) => change({ q })}
         />
         <RangePicker range={search.range} onChange={setRange} />
-        <IconButton label="Ask again" shortcut="r" className="mt-0.5" onClick={refresh}>
+        <IconButton label="Refresh" shortcut="r" className="mt-0.5" onClick={refresh}>
           <RefreshIcon />
         </IconButton>
       </div>
-      {/* What scrolls must be reachable by keyboard. */}
+      {/* Scrollable regions must be reachable by keyboard. */}
       <div
         className="min-h-0 flex-1 overflow-y-auto p-3 sm:p-4"
         tabIndex={0}
         role="region"
-        aria-label="Figures"
+        aria-label="Statistics"
       >
-        {levels.isPending && <Loading what="figures" />}
+        {levels.isPending && <Loading what="statistics" />}
         {levels.error && (
           <ErrorNotice
             error={levels.error}
-            what="Statistics"
+            what="statistics"
             onRetry={() => void levels.refetch()}
           />
         )}
-        {levels.data && <Figures question={question} stats={levels.data} round={round} />}
+        {levels.data && <Dashboard query={query} stats={levels.data} refreshKey={refreshKey} />}
       </div>
     </div>
   )
 }
 
-function Figures({ question, stats, round }: { question: Question; stats: Stats; round: number }) {
+function Dashboard({
+  query,
+  stats,
+  refreshKey,
+}: {
+  query: LogQuery
+  stats: Stats
+  refreshKey: number
+}) {
   if (!stats.total)
-    return <Notice title="No records in this range">Take a longer range or fewer words.</Notice>
+    return (
+      <Notice title="No records in this range">Widen the time range or remove a filter.</Notice>
+    )
   return (
     <div className="mx-auto flex max-w-6xl flex-col gap-4">
-      <Totals stats={stats} question={question} />
-      <Volume question={question} stats={stats} />
+      <Totals stats={stats} query={query} />
+      <Volume query={query} stats={stats} />
       <div className="grid gap-4 lg:grid-cols-2">
-        <Top title="Services" by="sourceModule" question={question} round={round} />
-        <Errors question={question} round={round} />
-        <Top title="Actions" by="action" question={question} round={round} />
-        <Top title="Kinds" by="kind" question={question} round={round} />
+        <Top title="Services" by="sourceModule" query={query} refreshKey={refreshKey} />
+        <Errors query={query} refreshKey={refreshKey} />
+        <Top title="Actions" by="action" query={query} refreshKey={refreshKey} />
+        <Top title="Kinds" by="kind" query={query} refreshKey={refreshKey} />
       </div>
     </div>
   )
 }
 
-function Totals({ stats, question }: { stats: Stats; question: Question }) {
+function Totals({ stats, query }: { stats: Stats; query: LogQuery }) {
   const counts = new Map(stats.totals.map(({ value, count }) => [value, count]))
-  const span = spanOf(question, Date.now())
+  const span = spanOf(query, Date.now())
   const perSecond = span ? stats.total / ((span.toMs - span.fromMs) / 1000) : 0
   return (
     <dl
       className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-3 lg:grid-cols-7"
       data-testid="totals"
     >
-      <Figure name="Records" value={formatCompact(stats.total)} exact={formatCount(stats.total)} />
-      <Figure
-        name="A second"
+      <Total name="Records" value={formatCompact(stats.total)} exact={formatCount(stats.total)} />
+      <Total
+        name="Per second"
         value={perSecond < 10 ? perSecond.toFixed(1) : formatCompact(Math.round(perSecond))}
       />
       {LEVELS.map((level) => (
@@ -118,7 +128,7 @@ function Totals({ stats, question }: { stats: Stats; question: Question }) {
   )
 }
 
-function Figure({ name, value, exact }: { name: string; value: string; exact?: string }) {
+function Total({ name, value, exact }: { name: string; value: string; exact?: string }) {
   return (
     <div className="bg-sheet px-3 py-2">
       <dt className="text-xs text-ink-2">{name}</dt>
@@ -129,8 +139,8 @@ function Figure({ name, value, exact }: { name: string; value: string; exact?: s
   )
 }
 
-function Volume({ question, stats }: { question: Question; stats: Stats }) {
-  const span = useMemo(() => spanOf(question, Date.now()), [question])
+function Volume({ query, stats }: { query: LogQuery; stats: Stats }) {
+  const span = useMemo(() => spanOf(query, Date.now()), [query])
   return (
     <section aria-label="Volume" className="rounded-lg border border-line bg-sheet p-3">
       <h2 className="mb-1 font-semibold">Volume by level</h2>
@@ -142,7 +152,7 @@ function Volume({ question, stats }: { question: Question; stats: Stats }) {
             intervalS={stats.interval ?? 0}
             span={span}
             height={HEIGHT_PX}
-            label={`Volume by level: ${formatCount(stats.total)} records; the figures stand above.`}
+            label={`Volume by level: ${formatCount(stats.total)} records. The totals are listed above.`}
             onBrush={(brushed: Span) => setRange(rangeOf(brushed))}
           />
         </Suspense>
@@ -154,33 +164,28 @@ function Volume({ question, stats }: { question: Question; stats: Stats }) {
 interface TopProps {
   title: string
   by: 'sourceModule' | 'action' | 'kind'
-  question: Question
-  round: number
+  query: LogQuery
+  refreshKey: number
 }
 
-function Top({ title, by, question, round }: TopProps) {
-  const { data, error } = useStats(question, by, round)
-  return (
-    <CountTable title={title} field={by} totals={data?.totals} error={error} question={question} />
-  )
+function Top({ title, by, query, refreshKey }: TopProps) {
+  const { data, error } = useStats(query, by, refreshKey)
+  return <CountTable title={title} field={by} totals={data?.totals} error={error} query={query} />
 }
 
-/** Errors by service: how many, and what share of everything the service said. */
-function Errors({ question, round }: { question: Question; round: number }) {
-  const errors = useMemo(
-    () => ({ ...question, q: joined(question.q, 'level:>=ERROR') }),
-    [question],
-  )
-  const all = useStats(question, 'sourceModule', round)
-  const bad = useStats(errors, 'sourceModule', round)
+/** Errors by service, and their share of the service's records. */
+function Errors({ query, refreshKey }: { query: LogQuery; refreshKey: number }) {
+  const errors = useMemo(() => ({ ...query, q: joined(query.q, 'level:>=ERROR') }), [query])
+  const all = useStats(query, 'sourceModule', refreshKey)
+  const failed = useStats(errors, 'sourceModule', refreshKey)
   const of = new Map(all.data?.totals.map(({ value, count }) => [value, count]))
   return (
     <CountTable
       title="Errors by service"
       field="sourceModule"
-      totals={bad.data?.totals}
-      error={bad.error}
-      question={errors}
+      totals={failed.data?.totals}
+      error={failed.error}
+      query={errors}
       share={({ value, count }) => formatShare(count, of.get(value) ?? 0)}
       danger
     />
@@ -196,7 +201,7 @@ interface CountTableProps {
   field: string
   totals: ValueCount[] | undefined
   error: Error | null
-  question: Question
+  query: LogQuery
   share?: (row: ValueCount) => string
   danger?: boolean
 }
@@ -206,18 +211,18 @@ function CountTable({
   field,
   totals,
   error,
-  question,
+  query,
   share,
   danger = false,
 }: CountTableProps) {
-  const rows = totals?.slice(0, MOST_ROWS) ?? []
+  const rows = totals?.slice(0, MAX_ROWS) ?? []
   const most = Math.max(1, ...rows.map(({ count }) => count))
   const sum = totals?.reduce((total, { count }) => total + count, 0) ?? 0
   return (
     <section className="rounded-lg border border-line bg-sheet p-3">
       <h2 className="mb-1 font-semibold">{title}</h2>
       {error && <p className="text-danger">{error.message}</p>}
-      {totals && !rows.length && <p className="text-ink-3">None in this range.</p>}
+      {totals && !rows.length && <p className="text-ink-3">No records in this range.</p>}
       <table className="w-full text-xs">
         <caption className="sr-only">{title}</caption>
         <tbody>
@@ -227,15 +232,15 @@ function CountTable({
                 <a
                   className="hover:text-accent hover:underline"
                   href={addressOf(['search'], {
-                    ...question,
-                    kind: question.kind,
-                    q: joined(question.q, `${field}:${quoted(row.value)}`),
+                    ...query,
+                    kind: query.kind,
+                    q: joined(query.q, `${field}:${quoted(row.value)}`),
                   })}
                 >
                   {isLevel(row.value) ? (
                     <LevelTag level={row.value} long />
                   ) : (
-                    <Strange text={cut(row.value, 100)} />
+                    <UntrustedText text={cut(row.value, 100)} />
                   )}
                 </a>
               </th>

@@ -1,13 +1,13 @@
-/** What happened to a resource, what an actor did, what belongs to one correlation: in order of time. */
+/** All records of a resource, an actor or a correlation ID in chronological order. */
 
 import { useMemo, useState } from 'react'
 import { useShortcuts } from '@/app/shortcuts'
 import { Button, buttonClass } from '@/components/button'
 import { neighbour, RecordList } from '@/components/records/RecordList'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { Strange } from '@/components/strange'
+import { UntrustedText } from '@/components/untrusted'
 import { useMedium, useNarrow } from '@/components/useNarrow'
-import { addressOf, change, usePlace } from '@/lib/address'
+import { addressOf, change, useRoute } from '@/lib/address'
 import { type Order, readTimeline, type TimelineOf } from '@/lib/api'
 import { plural } from '@/lib/format'
 import { quoted } from '@/lib/language'
@@ -40,7 +40,7 @@ const KINDS: Record<string, Kind> = {
   },
   correlation: {
     of: 'correlation',
-    title: 'Correlation',
+    title: 'Correlation ID',
     field: 'correlationId',
     columns: ['sourceModule', 'action'],
   },
@@ -50,8 +50,8 @@ export default function TimelineView({ path }: { path: string[] }) {
   const kind = KINDS[path[1] ?? '']
   if (!kind || !path[2]) {
     return (
-      <Notice isPage title="There is no such timeline">
-        A timeline is of a resource, an actor or a correlation.
+      <Notice isPage title="Timeline not found">
+        Timelines exist for resources, actors and correlation IDs.
       </Notice>
     )
   }
@@ -59,12 +59,12 @@ export default function TimelineView({ path }: { path: string[] }) {
 }
 
 function Timeline({ kind, id }: { kind: Kind; id: string }) {
-  const { params } = usePlace()
+  const { params } = useRoute()
   const order: Order = params.get('order') === 'desc' ? 'desc' : 'asc'
   const resourceType = params.get('resourceType') ?? undefined
-  const [round, setRound] = useState(0)
+  const [refreshKey, setRefreshKey] = useState(0)
   const found = useRecordPages(
-    ['timeline', kind.of, id, resourceType, order, round],
+    ['timeline', kind.of, id, resourceType, order, refreshKey],
     (cursor, limit, signal) =>
       readTimeline(kind.of, id, { resourceType, order, limit, cursor }, signal),
   )
@@ -74,35 +74,36 @@ function Timeline({ kind, id }: { kind: Kind; id: string }) {
     const record = neighbour(found.records, selected, (index) => index + by)
     if (record) select(record)
   }
-  const turn = () => change({ order: order === 'asc' ? 'desc' : null, id: null }, 'replace')
+  const reverse = () => change({ order: order === 'asc' ? 'desc' : null, id: null }, 'replace')
   useShortcuts({
     j: step(1),
     k: step(-1),
-    o: turn,
-    r: () => setRound(round + 1),
+    o: reverse,
+    r: () => setRefreshKey(refreshKey + 1),
     Escape: () => (selected ? change({ id: null, tab: null }, 'replace') : window.history.back()),
   })
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <header className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b border-line bg-sheet px-3 py-2">
         <h1 className="text-base font-semibold">
-          {kind.title} <Strange text={cut(id, 300)} className="font-mono text-sm font-normal" />
+          {kind.title}{' '}
+          <UntrustedText text={cut(id, 300)} className="font-mono text-sm font-normal" />
         </h1>
         {resourceType && (
           <span className="rounded bg-wash px-1.5 text-ink-2">
-            <Strange text={cut(resourceType, 100)} />
+            <UntrustedText text={cut(resourceType, 100)} />
           </span>
         )}
         <Summary records={found.records} hasMore={found.hasMore} />
         <span className="flex-1" />
-        <Button look="outline" onClick={turn}>
+        <Button variant="outline" title="Reverse order (o)" onClick={reverse}>
           {order === 'asc' ? 'Oldest first' : 'Newest first'}
         </Button>
         <a
           className={buttonClass('outline')}
           href={addressOf(['search'], { q: `${kind.field}:${quoted(id)}`, start: '-7d' })}
         >
-          Search its records
+          Open in search
         </a>
       </header>
       <Body kind={kind} found={found} selected={selected} onSelect={select} />
@@ -121,8 +122,8 @@ function Summary({ records, hasMore }: { records: LogRecord[]; hasMore: boolean 
   return (
     <p className="text-xs text-ink-2">
       {plural(records.length, 'record')}
-      {hasMore && ' and more'} of {plural(services, 'service')} over {formatLength(length)}, from{' '}
-      {formatTime(first.createdAt, zone, 0)}
+      {hasMore && ' or more'} from {plural(services, 'service')} over {formatLength(length)},
+      starting {formatTime(first.createdAt, zone, 0)}
     </p>
   )
 }
@@ -144,13 +145,9 @@ function Body({ kind, found, selected, onSelect }: BodyProps) {
   )
   if (found.isLoading) return <Loading what="the timeline" />
   if (found.error && !found.records.length)
-    return <ErrorNotice error={found.error} what="This timeline" onRetry={found.retry} />
+    return <ErrorNotice error={found.error} what="the timeline" onRetry={found.retry} />
   if (!found.records.length)
-    return (
-      <Notice title="Nothing is known of it">
-        No record names it, or those that did are older than what is kept.
-      </Notice>
-    )
+    return <Notice title="No records found">No records reference it, or they have expired.</Notice>
   return (
     <div className="flex min-h-0 flex-1">
       {!(isMedium && selected) && (

@@ -1,4 +1,4 @@
-/** The logs of a trace in order of time: those of spans, and those that belong to none. */
+/** The logs of a trace in chronological order, with and without a span. */
 
 import { useMemo, useState } from 'react'
 import { DownIcon, RightIcon } from '@/components/icons'
@@ -33,7 +33,7 @@ export function TraceLogs({
   if (!logs.length) return null
   return (
     <section
-      aria-label="Logs of the trace"
+      aria-label="Trace logs"
       className={
         isOpen
           ? 'flex max-h-[45%] min-h-40 flex-1 flex-col border-t border-line-strong'
@@ -50,16 +50,14 @@ export function TraceLogs({
           {isOpen ? <DownIcon size={12} /> : <RightIcon size={12} />}
           {plural(logs.length, 'log')}
           {trace.loose.length > 0 && (
-            <span className="font-normal text-ink-3">
-              , {trace.loose.length} without a span here
-            </span>
+            <span className="font-normal text-ink-3">, {trace.loose.length} without a span</span>
           )}
         </button>
       </h2>
       {isOpen && (
         <RecordList
           records={logs}
-          label="Logs of the trace"
+          label="Trace logs"
           hasMore={false}
           selected={selected}
           onSelect={onSelect}

@@ -3,8 +3,8 @@ import { useMemo, useState } from 'react'
 import { useShortcuts } from '@/app/shortcuts'
 import { Button, buttonClass } from '@/components/button'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { Strange } from '@/components/strange'
-import { addressOf, change, usePlace } from '@/lib/address'
+import { UntrustedText } from '@/components/untrusted'
+import { addressOf, change, useRoute } from '@/lib/address'
 import { readTrace } from '@/lib/api'
 import { plural } from '@/lib/format'
 import { usePreferences } from '@/lib/preferences'
@@ -25,19 +25,19 @@ export default function TraceView({ path }: { path: string[] }) {
   const trace = useMemo(() => buildTrace(data?.records ?? []), [data])
   if (isPending) return <Loading what="the trace" />
   if (error)
-    return <ErrorNotice isPage error={error} what="This trace" onRetry={() => void refetch()} />
+    return <ErrorNotice isPage error={error} what="the trace" onRetry={() => void refetch()} />
   if (!data.records.length) {
     return (
       <Notice
         isPage
-        title="Nothing was received for this trace"
+        title="Trace not found"
         action={
           <a className="text-accent underline" href="#/traces">
-            Find traces
+            Search traces
           </a>
         }
       >
-        Its spans may still be on their way, or older than what is kept. Trace {id}
+        No spans or logs with trace ID {id}. They may not have arrived yet, or may have expired.
       </Notice>
     )
   }
@@ -47,7 +47,7 @@ export default function TraceView({ path }: { path: string[] }) {
       trace={trace}
       records={data.records}
       isCut={data.isCut}
-      onAgain={() => void refetch()}
+      onRefresh={() => void refetch()}
     />
   )
 }
@@ -57,11 +57,11 @@ interface ShownProps {
   trace: Trace
   records: LogRecord[]
   isCut: boolean
-  onAgain: () => void
+  onRefresh: () => void
 }
 
-function Shown({ id, trace, records, isCut, onAgain }: ShownProps) {
-  const { params } = usePlace()
+function Shown({ id, trace, records, isCut, onRefresh }: ShownProps) {
+  const { params } = useRoute()
   const selected = params.get('id')
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set())
   const isCriticalOnly = params.get('critical') === '1'
@@ -76,15 +76,14 @@ function Shown({ id, trace, records, isCut, onAgain }: ShownProps) {
       isFolded ? next.add(span.record.id) : next.delete(span.record.id)
       return next
     })
-  useTraceKeys({ spans, selected, select, fold, isCriticalOnly, onAgain })
+  useTraceKeys({ spans, selected, select, fold, isCriticalOnly, onRefresh })
   const chosen = records.find((record) => record.id === selected)
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <Head id={id} trace={trace} records={records} isCriticalOnly={isCriticalOnly} />
       {isCut && (
         <p role="status" className="border-b border-line bg-warning-wash px-3 py-1">
-          This trace is larger than what the page can show; its first {records.length} records are
-          here.
+          This trace is too large to display in full. Showing the first {records.length} records.
         </p>
       )}
       <div className="flex min-h-0 flex-1">
@@ -138,16 +137,16 @@ function Head({
     <header className="border-b border-line bg-sheet px-3 py-2">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
         <h1 className="min-w-0 truncate text-base font-semibold">
-          {root?.action ? <Strange text={cut(root.action, 200)} /> : 'Trace'}
+          {root?.action ? <UntrustedText text={cut(root.action, 200)} /> : 'Trace'}
         </h1>
         <span className="text-ink-2">
-          <Strange text={root?.sourceModule ?? ''} />
+          <UntrustedText text={root?.sourceModule ?? ''} />
         </span>
         <span className="flex-1" />
         <Button
-          look="outline"
+          variant="outline"
           aria-pressed={isCriticalOnly}
-          title="Only what the end had to wait for (p)"
+          title="Critical path only (p)"
           onClick={() => toggleCritical(isCriticalOnly)}
         >
           Critical path
@@ -156,7 +155,7 @@ function Head({
           className={buttonClass('outline')}
           href={addressOf(['search'], { q: `traceId:${id}`, start: startBefore(records) })}
         >
-          Its lines in search
+          View logs
         </a>
       </div>
       <p className="flex flex-wrap gap-x-3 text-xs text-ink-2">
@@ -168,9 +167,9 @@ function Head({
           <span className="font-semibold text-level-error">{plural(trace.errors, 'error')}</span>
         )}
         {trace.orphans > 0 && (
-          <span className="text-level-warn">{plural(trace.orphans, 'span')} without parent</span>
+          <span className="text-level-warn">{plural(trace.orphans, 'span')} without a parent</span>
         )}
-        <span className="strange font-mono">{id}</span>
+        <span className="untrusted font-mono">{id}</span>
       </p>
       <Services trace={trace} />
     </header>
@@ -192,7 +191,7 @@ function Services({ trace: { services, colours } }: { trace: Trace }) {
             style={{ background: colours.get(name) }}
             aria-hidden="true"
           />
-          <Strange text={name} />
+          <UntrustedText text={name} />
           <span className="text-ink-3">
             {formatDuration(selfNs)} in {plural(spans, 'span')}
           </span>
@@ -218,10 +217,10 @@ interface Keys {
   select: (record: LogRecord) => void
   fold: (span: SpanNode, isFolded: boolean) => void
   isCriticalOnly: boolean
-  onAgain: () => void
+  onRefresh: () => void
 }
 
-function useTraceKeys({ spans, selected, select, fold, isCriticalOnly, onAgain }: Keys): void {
+function useTraceKeys({ spans, selected, select, fold, isCriticalOnly, onRefresh }: Keys): void {
   const index = spans.findIndex((span) => span.record.id === selected)
   const step = (by: number) => () => {
     const next = spans[Math.min(Math.max(index + by, 0), spans.length - 1)]
@@ -236,7 +235,7 @@ function useTraceKeys({ spans, selected, select, fold, isCriticalOnly, onAgain }
     ArrowLeft: () => current && fold(current, true),
     ArrowRight: () => current && fold(current, false),
     p: () => toggleCritical(isCriticalOnly),
-    r: onAgain,
+    r: onRefresh,
     Escape: () => (selected ? change({ id: null, tab: null }, 'replace') : window.history.back()),
   })
 }

@@ -1,11 +1,11 @@
-/** Spans over time, one row each, with the logs as marks on the bar of their span. */
+/** Spans over time, one row each, with their logs as dots on the bar. */
 
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type CSSProperties, useEffect, useRef } from 'react'
 import { cx } from '@/components/class'
 import { DownIcon, RightIcon, WarningIcon } from '@/components/icons'
-import { Strange } from '@/components/strange'
-import { LEVEL_LOOK } from '@/lib/levels'
+import { UntrustedText } from '@/components/untrusted'
+import { LEVEL_STYLE } from '@/lib/levels'
 import type { LogRecord } from '@/lib/record'
 import { cut } from '@/lib/text'
 import { formatDuration } from '@/lib/time'
@@ -13,7 +13,7 @@ import type { LogMark, SpanNode, Trace } from '@/lib/trace'
 
 const ROW_PX = 28
 const INDENT_PX = 14
-const MOST_INDENT = 12
+const MAX_INDENT = 12
 
 interface WaterfallProps {
   trace: Trace
@@ -98,12 +98,12 @@ function Name({
   onFold: WaterfallProps['onFold']
 }) {
   const { record, children, isOrphan, hasError } = span
-  const label = `${isFolded ? 'Open' : 'Collapse'} ${record.action}`
+  const label = `${isFolded ? 'Expand' : 'Collapse'} ${record.action}`
   return (
     <div
       role="rowheader"
       className="flex min-w-0 items-center gap-1 pr-2"
-      style={{ paddingLeft: Math.min(span.depth, MOST_INDENT) * INDENT_PX }}
+      style={{ paddingLeft: Math.min(span.depth, MAX_INDENT) * INDENT_PX }}
     >
       {children.length > 0 ? (
         <button
@@ -127,10 +127,10 @@ function Name({
         aria-hidden="true"
       />
       <span className="shrink-0 text-ink-3">
-        <Strange text={cut(record.sourceModule, 30)} />
+        <UntrustedText text={cut(record.sourceModule, 30)} />
       </span>
       <span className={cx('truncate', hasError && 'font-semibold text-level-error')}>
-        <Strange text={cut(record.action, 200)} />
+        <UntrustedText text={cut(record.action, 200)} />
       </span>
       {hasError && (
         <span className="text-level-error" title="Error">
@@ -141,7 +141,7 @@ function Name({
       {isOrphan && (
         <span
           className="shrink-0 rounded bg-warning-wash px-1 text-2xs text-level-warn"
-          title="Its parent span was never received"
+          title="The parent span was not received"
         >
           no parent
         </span>
@@ -221,7 +221,7 @@ function LogDot({
       tabIndex={-1}
       className={cx(
         'absolute top-[10px] size-2 -translate-x-1/2 rounded-full border border-sheet hover:scale-150',
-        LEVEL_LOOK[record.level].fill,
+        LEVEL_STYLE[record.level].fill,
       )}
       style={{ left }}
       title={`${record.level} ${cut(record.message, 200)}`}

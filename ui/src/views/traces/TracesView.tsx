@@ -4,15 +4,15 @@ import { useShortcuts } from '@/app/shortcuts'
 import { Button } from '@/components/button'
 import { cx } from '@/components/class'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
-import { Strange } from '@/components/strange'
-import { addressOf, change, go, usePlace } from '@/lib/address'
+import { UntrustedText } from '@/components/untrusted'
+import { addressOf, change, go, useRoute } from '@/lib/address'
 import { searchTraces, type TraceSummary } from '@/lib/api'
 import { formatCount } from '@/lib/format'
 import { usePreferences } from '@/lib/preferences'
 import { cut } from '@/lib/text'
 import { DEFAULT_RANGE, formatDuration, formatTime, type Range } from '@/lib/time'
-import { setRange } from '@/views/search/place'
 import { RangePicker } from '@/views/search/RangePicker'
+import { setRange } from '@/views/search/searchState'
 
 const PAGE = 100
 
@@ -24,7 +24,7 @@ interface TraceFilter {
 }
 
 export default function TracesView() {
-  const { params } = usePlace()
+  const { params } = useRoute()
   const range: Range = {
     start: params.get('start') ?? DEFAULT_RANGE.start,
     end: params.get('end') ?? DEFAULT_RANGE.end,
@@ -35,16 +35,16 @@ export default function TracesView() {
     minDuration: params.get('minDuration') ?? '',
     status: params.get('status') ?? '',
   }
-  const [round, setRound] = useState(0)
+  const [refreshKey, setRefreshKey] = useState(0)
   const query = useInfiniteQuery({
-    queryKey: ['traces', range, filter, round],
+    queryKey: ['traces', range, filter, refreshKey],
     queryFn: ({ pageParam, signal }) =>
       searchTraces({ ...filter, ...range, limit: PAGE, cursor: pageParam }, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.nextCursor ?? undefined,
   })
   useShortcuts({
-    r: () => setRound(round + 1),
+    r: () => setRefreshKey(refreshKey + 1),
     '/': () => document.getElementById('trace-service')?.focus(),
   })
   const traces = query.data?.pages.flatMap((page) => page.data) ?? []
@@ -58,11 +58,11 @@ export default function TracesView() {
       </div>
       {query.isPending && <Loading what="traces" />}
       {query.error && (
-        <ErrorNotice error={query.error} what="Traces" onRetry={() => void query.refetch()} />
+        <ErrorNotice error={query.error} what="traces" onRetry={() => void query.refetch()} />
       )}
       {query.data && !traces.length && (
         <Notice title="No traces found">
-          Take a longer range or fewer conditions. Services send traces over OTLP to /v1/traces.
+          Widen the time range or remove a filter. Services send traces over OTLP to /v1/traces.
         </Notice>
       )}
       {traces.length > 0 && (
@@ -70,12 +70,12 @@ export default function TracesView() {
           <TraceTable traces={traces} />
           {query.hasNextPage && (
             <Button
-              look="outline"
+              variant="outline"
               className="m-3"
               disabled={query.isFetching}
               onClick={() => void query.fetchNextPage()}
             >
-              {query.isFetching ? 'Loading …' : 'More traces'}
+              {query.isFetching ? 'Loading …' : 'Load more'}
             </Button>
           )}
         </div>
@@ -97,7 +97,7 @@ function FilterForm({ filter }: { filter: TraceFilter }) {
   return (
     <form onSubmit={onSubmit} className="grid w-full grid-cols-2 items-end gap-2 sm:flex sm:w-auto">
       <label className="text-xs text-ink-2 sm:w-44">
-        Service or trace id
+        Service or trace ID
         <input id="trace-service" name="service" defaultValue={filter.service} className={FIELD} />
       </label>
       <label className="text-xs text-ink-2 sm:w-44">
@@ -105,7 +105,7 @@ function FilterForm({ filter }: { filter: TraceFilter }) {
         <input name="operation" defaultValue={filter.operation} className={FIELD} />
       </label>
       <label className="text-xs text-ink-2 sm:w-28">
-        At least as long
+        Min duration
         <input
           name="minDuration"
           placeholder="250ms"
@@ -114,15 +114,15 @@ function FilterForm({ filter }: { filter: TraceFilter }) {
         />
       </label>
       <label className="text-xs text-ink-2">
-        Root span
+        Status
         <select name="status" defaultValue={filter.status} className={FIELD}>
           <option value="">any</option>
-          <option value="error">failed</option>
-          <option value="ok">did not fail</option>
+          <option value="error">error</option>
+          <option value="ok">ok</option>
         </select>
       </label>
-      <Button type="submit" look="solid" className="h-8">
-        Find
+      <Button type="submit" variant="solid" className="h-8">
+        Search
       </Button>
     </form>
   )
@@ -166,14 +166,14 @@ function TraceLine({ trace, longest }: { trace: TraceSummary; longest: number })
         {formatTime(trace.start, zone).slice(5)}
       </td>
       <td className="px-3">
-        <Strange text={cut(trace.service, 60)} />
+        <UntrustedText text={cut(trace.service, 60)} />
       </td>
       <td className="px-3">
         <a
           className="font-medium text-accent hover:underline"
           href={addressOf(['trace', trace.traceId])}
         >
-          <Strange text={cut(trace.operation || trace.traceId, 120)} />
+          <UntrustedText text={cut(trace.operation || trace.traceId, 120)} />
         </a>
       </td>
       <td className="px-3">
@@ -192,7 +192,7 @@ function TraceLine({ trace, longest }: { trace: TraceSummary; longest: number })
         {trace.errors || '–'}
       </td>
       <td className="px-3 text-ink-2 max-md:hidden">
-        <Strange text={cut((trace.services ?? []).join(', '), 80)} />
+        <UntrustedText text={cut((trace.services ?? []).join(', '), 80)} />
       </td>
     </tr>
   )
