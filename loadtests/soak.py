@@ -95,7 +95,7 @@ def main() -> int:
         problems += check_rows(product, sent)
         problems += check_evidence(product)
     print(table(trends, sent, chosen.minutes))
-    print("\n".join([f"PROBLEM: {each}" for each in problems] or ["all holds"]))
+    print("\n".join([f"PROBLEM: {each}" for each in problems] or ["all checks passed"]))
     return 1 if problems else 0
 
 
