@@ -74,7 +74,7 @@ class Forbidden(OpslogError):
     grpc_code = 7
 
 
-class TooManyQuestions(Unavailable):
+class TooManyQueries(Unavailable):
     """The same asker has too many questions running."""
 
     code = "too_many_questions"

@@ -1,4 +1,4 @@
-"""Builds the query server: reader pool, catalogue and tokens behind the API; its access audit."""
+"""Builds the query server: reader pool, catalogue and tokens behind the API; access audit."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from config.settings import Settings
 from opslog import __version__
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
-from opslog.wiring.health import ask
+from opslog.wiring.health import check_of
 from opslog.wiring.redaction import redactor_of
 from opslog.wiring.running import background, notify_ready
 from opslog.wiring.storing import Storing
@@ -36,8 +36,8 @@ _FIRST_CONTACT_S = 10.0
 _POLL_S = 0.02
 
 
-async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
-    """Until `stop` is set; `fd` is a listening socket."""
+async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
+    """Run until `stop` is set; `fd` is a listening socket."""
     installation = Installation(settings)
     installation.make_folders()
     redactor = redactor_of(installation)
@@ -101,7 +101,7 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         stack.push_async_callback(runner.cleanup)
         api = ApiServer(runner, settings.api)
         listener = Listener(api, socket.socket(fileno=fd), TlsContext.of(settings.api))
-        with suppress(TimeoutError):  # a session that was ended must not come back meanwhile
+        with suppress(TimeoutError):  # an ended session must not be accepted meanwhile
             await asyncio.wait_for(session_ends.is_known.wait(), _FIRST_CONTACT_S)
         listener.start()
         await _first_contact(storing.spool)
@@ -111,7 +111,7 @@ async def answer(settings: Settings, stop: asyncio.Event, fd: int) -> None:
 
 
 async def _first_contact(spool: Spool) -> None:
-    """Until the spool has its number, or for some seconds: without it no access is recorded."""
+    """Wait some seconds for the spool's number: without it no access is recorded."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_CONTACT_S):
             while spool.identity.spool_id is None:  # noqa: ASYNC110 - at the start only
@@ -135,9 +135,9 @@ def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
 
 
 def _process_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
-    """Our own spool, and what the other processes of this house say of themselves."""
+    """Checks of our own spool, and of the other processes of this installation."""
     checks = {f"audit {name}": check for name, check in storing.checks().items()}
     if os.environ.get("OPSLOG_PROCESS"):
         for name in (*installation.receiver_names, "worker", "scheduler"):
-            checks[name] = ask(name, installation.health_socket(name))
+            checks[name] = check_of(name, installation.health_socket(name))
     return checks

@@ -1,4 +1,4 @@
-"""The HTTP application of the query server, put together from what it is given."""
+"""The HTTP application of the query server, built from its dependencies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -11,24 +11,31 @@ from aiohttp import web
 from config.process.clock import now_ns
 from config.process.health import Check
 from config.settings import Settings
-from query.api.http.access_control import Door
+from query.api.http.access_control import AccessControl
 from query.api.http.call import ClientAddresses
-from query.api.http.middleware import edge, put_headers
-from query.api.operations.evidence import Operations
+from query.api.http.middleware import put_headers, request_middleware
+from query.api.operations.dead_letters import DeadLetterRoutes
+from query.api.operations.evidence import EvidenceRoutes
+from query.api.operations.holds import HoldRoutes
+from query.api.operations.ingest import IngestRoutes
 from query.api.operations.keys import KeyRoutes
-from query.api.operations.redaction import RedactionTrial, Try
+from query.api.operations.purge import PurgeRoutes
+from query.api.operations.redaction import PreviewRedaction, RedactionRoutes
 from query.api.operations.retention import RetentionRoutes
-from query.api.records.export import Exports
-from query.api.records.live import Tailing
-from query.api.records.querying import Asking, Sources
-from query.api.records.records import Logs
-from query.api.records.statistics import Figures
-from query.api.records.traces import Traces
-from query.api.routes import Handlers, routes
-from query.api.system.health import Health, check_database, check_migrations
-from query.api.system.openapi import Description
+from query.api.records.export import ExportRoutes
+from query.api.records.facets import FacetRoutes
+from query.api.records.live import LiveRoutes
+from query.api.records.patterns import PatternRoutes
+from query.api.records.querying import Querying, Sources
+from query.api.records.records import RecordRoutes
+from query.api.records.statistics import StatisticsRoutes
+from query.api.records.traces.one import TraceRoutes
+from query.api.records.traces.search import TraceSearchRoutes
+from query.api.routes import Groups, routes
+from query.api.system.documentation import DocumentationRoutes
+from query.api.system.health import HealthRoutes, check_database, check_migrations
 from query.api.system.sessions import SessionRoutes
-from query.api.system.viewer import PageFiles, static_files
+from query.api.system.viewer import ViewerRoutes, static_files
 from query.auth.access_audit import AccessAudit, Keep, Redact
 from query.auth.keys import keys_from
 from query.auth.sessions import Ends, Sessions
@@ -43,76 +50,76 @@ from storage.database.read import Reader, Streams
 MAX_BODY_BYTES = 64 * 1024
 
 ROUTES = web.AppKey("routes", tuple)
-"""The table that the application was made from."""
+"""The route table of the application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the query server needs from the rest of the house."""
+    """What the query server needs from the other packages."""
 
     pool: Pool
-    """Connections of the role that can only select."""
+    """Connections of the read-only role."""
     catalogue: Catalogue
     token_keys: Mapping[str, bytes] = field(repr=False)
-    """The installation's own verification key: key id to public PEM."""
+    """The installation's verification key: key id to public PEM."""
     cursor_key: bytes = field(repr=False)
     session_ends: Ends
     """Who logged out."""
     keep_access: Keep
-    """Where access events go; it raises OpslogError when they cannot be kept."""
+    """Stores access events; raises OpslogError if it cannot."""
     redact: Redact
-    """Hides secrets in a text, by the same rules as records."""
+    """Redacts secrets in a text, by the same rules as records."""
     stored_as: StoredAs
-    """(attribute name, value) as typed -> value as redaction would have stored it."""
+    """(attribute name, value as given) -> value as redaction stores it."""
     news: News
-    """Tells of batches that were stored, for the live tail."""
+    """Notifications of stored batches, for the live tail."""
     changes: Pool
-    """Connections that may change ingest keys."""
+    """Connections that may change keys, holds, purges and dead letters."""
     spools: Path
     """The folder with the spools of this machine."""
-    trial: Try
-    """What redaction would make of a payload."""
+    preview_redaction: PreviewRedaction
+    """Redacts a payload and reports which rules matched."""
     lookups: "Pool | None" = None
-    """Connections of the same role that keep plans, for what one index finds."""
+    """Connections of the same role that cache plans, for index lookups."""
     checks: Mapping[str, Check] = field(default_factory=dict)
-    """Further checks of /readyz; the database's own is always there."""
+    """Further checks of /readyz; those of the database are built in."""
     version: str
     now_ns: Callable[[], int] = now_ns
 
 
 def build_app(settings: Settings, parts: Parts) -> web.Application:
-    """The application.
+    """Build the application.
 
-    Serve it with `handler_cancellation=True`: a question whose asker has gone is then cancelled
-    in the database as well.
+    Serve it with `handler_cancellation=True`: a query is then cancelled in the database when its
+    client disconnects.
     """
     reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s, lookups=parts.lookups)
     audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
     sessions = Sessions(parts.cursor_key, parts.session_ends)
-    handlers, live = _handlers(settings, parts, reader, audit, sessions)
-    table = routes(handlers)
-    door = Door(
+    groups, live = _groups(settings, parts, reader, audit, sessions)
+    table = routes(groups)
+    access_control = AccessControl(
         Verifier(settings.auth, keys_from(settings.auth, parts.token_keys)),
         audit,
         ClientAddresses(settings.api.trusted_proxies),
         sessions,
-        questions_at_a_time=settings.api.user_concurrency,
+        concurrent_queries=settings.api.user_concurrency,
         body_timeout_s=settings.api.body_timeout_s,
     )
-    app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[request_middleware], client_max_size=MAX_BODY_BYTES)
     app[ROUTES] = table
     app.on_response_prepare.append(put_headers)
-    app.cleanup_ctx.append(partial(_beside, live))
+    app.cleanup_ctx.append(partial(_run_live, live))
     for route in table:
-        app.router.add_route(route.method, route.path, door.guard(route))
+        app.router.add_route(route.method, route.path, access_control.guard(route))
     return app
 
 
-def _handlers(
+def _groups(
     settings: Settings, parts: Parts, reader: Reader, audit: AccessAudit, sessions: Sessions
-) -> tuple[Handlers, Live]:
+) -> tuple[Groups, Live]:
     streams = Streams()
-    asking = Asking(
+    querying = Querying(
         Sources(
             reader=reader,
             pages=Pages(parts.catalogue),
@@ -129,27 +136,35 @@ def _handlers(
         **parts.checks,
     }
     live = Live(reader, parts.catalogue, streams, parts.news)
-    logs = Logs(asking)
-    handlers = Handlers(
-        logs=logs,
-        exports=Exports(asking),
-        traces=Traces(asking),
-        figures=Figures(asking),
-        tailing=Tailing(asking, live, sessions),
+    records = RecordRoutes(querying)
+    reader_pool, changes = parts.pool, parts.changes
+    groups = Groups(
+        health=HealthRoutes(checks, parts.version),
+        viewer=ViewerRoutes(static_files()),
+        records=records,
+        statistics=StatisticsRoutes(querying),
+        facets=FacetRoutes(querying),
+        patterns=PatternRoutes(querying),
+        trace=TraceRoutes(querying),
+        trace_search=TraceSearchRoutes(querying),
+        live=LiveRoutes(querying, live, sessions),
+        export=ExportRoutes(querying),
         sessions=SessionRoutes(sessions),
-        keys=KeyRoutes(parts.changes, audit),
-        trial=RedactionTrial(parts.trial),
-        retention=RetentionRoutes(settings, asking, parts.pool, parts.changes),
-        operations=Operations(logs, parts.pool, parts.changes, audit, parts.spools),
-        health=Health(checks, parts.version),
-        page=PageFiles(static_files()),
-        description=Description(parts.version),
+        keys=KeyRoutes(changes, audit),
+        redaction=RedactionRoutes(parts.preview_redaction),
+        retention=RetentionRoutes(settings, reader_pool),
+        holds=HoldRoutes(querying, reader_pool, changes),
+        purge=PurgeRoutes(settings, querying, changes),
+        ingest=IngestRoutes(reader_pool, parts.spools),
+        evidence=EvidenceRoutes(records, reader_pool),
+        dead_letters=DeadLetterRoutes(reader_pool, changes, audit),
+        documentation=DocumentationRoutes(parts.version),
     )
-    return handlers, live
+    return groups, live
 
 
-async def _beside(live: Live, _: web.Application) -> AsyncIterator[None]:
-    """Runs the live tail's looking while the application runs."""
+async def _run_live(live: Live, _: web.Application) -> AsyncIterator[None]:
+    """Run the live tail while the application runs."""
     task = asyncio.create_task(live.run(), name="query: live tail")
     yield
     task.cancel()

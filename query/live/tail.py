@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from config.errors import OpslogError
-from query.errors import TooManyQuestions
+from query.errors import TooManyQueries
 from query.live.places import Line, Place
 from query.planning.compile import RECORD
 from query.planning.pages import Catalogue
@@ -121,10 +121,10 @@ class Live:
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     def watch(self, where: Filter, token: str) -> Watcher:
-        """Begin to watch. Raises TooManyQuestions."""
+        """Begin to watch. Raises TooManyQueries."""
         same = sum(watcher.token == token for watcher in self._watchers)
         if same >= MOST_OF_ONE_TOKEN or len(self._watchers) >= MOST_WATCHERS:
-            raise TooManyQuestions(f"at most {MOST_OF_ONE_TOKEN} live tails of one token")
+            raise TooManyQueries(f"at most {MOST_OF_ONE_TOKEN} live tails of one token")
         watcher = Watcher(where, token)
         self._watchers.add(watcher)
         return watcher

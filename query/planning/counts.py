@@ -21,7 +21,7 @@ from query.planning.pages import (
     plan,
     within_budget,
 )
-from storage.database.read import QuestionTooSlow, Row, Session, Statement
+from storage.database.read import QueryTimeout, Row, Session, Statement
 from storage.filtering.conditions import Arguments, condition_of, leaf_table
 from storage.filtering.filters import (
     And,
@@ -187,7 +187,7 @@ async def _tally_rows(
         wave = asked[begin : begin + most]
         try:
             rows = await session.rows(_rows_statement(wish, wave))
-        except QuestionTooSlow:
+        except QueryTimeout:
             if not found.counts:
                 raise
             found.missing = missing_of(asked[begin:], "the rest took too long")

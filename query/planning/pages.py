@@ -25,8 +25,8 @@ from query.planning.compile import (
 from query.planning.cost import is_open_text, is_scan, is_unordered_id
 from query.planning.nearest import holding
 from query.planning.ranges import ranges_of
-from storage.database.read import LeafGone, QuestionTooSlow, Row, Session, Statement
-from storage.errors import DatabaseAway
+from storage.database.read import LeafGone, QueryTimeout, Row, Session, Statement
+from storage.errors import DatabaseUnavailable
 from storage.filtering.filters import EVERYTHING, NOTHING, Filter, TimeRange, all_of
 from storage.filtering.prune import Leaf, narrow, narrower
 from storage.record.times import microseconds_of
@@ -160,7 +160,7 @@ class Pages:
             async with asyncio.timeout(REFRESH_WAIT_S):
                 await self._catalogue.refresh()
         except TimeoutError as error:
-            raise DatabaseAway("the catalogue of segments does not follow") from error
+            raise DatabaseUnavailable("the catalogue of segments does not follow") from error
 
     async def _try(self, session: Session, question: Question) -> Page | None:
         """The page, or None when there are segments that the catalogue's copy does not know."""
@@ -181,7 +181,7 @@ class Pages:
             rest = replace(question, limit=question.limit - len(found))
             try:
                 page = await _read(session, known, asked, rest, is_first=is_first)
-            except QuestionTooSlow:
+            except QueryTimeout:
                 if not found:
                     raise
                 page = Page([], has_more=True, missing=missing_of(asked, _TOO_LONG))
@@ -215,7 +215,7 @@ async def _read(
             continue
         try:
             rows = await _ask(session, wave, question, found)
-        except QuestionTooSlow:
+        except QueryTimeout:
             left = [part for wave in waves[number:] for part in wave]
             if found and is_scan(wave[0].condition, wave[0].leaf):
                 # All that an index finds is there: better to have than to be told nothing.
@@ -292,7 +292,7 @@ def _cut(found: list[Row], left: Sequence[LeafFilter], question: Question) -> Pa
         oldest_us = min(leaf.earliest_us for leaf in leaves)
         certain = [row for row in found if microseconds_of(row["created_at"]) < oldest_us]
     if not certain:
-        raise QuestionTooSlow
+        raise QueryTimeout
     rows = certain[: question.limit]
     return Page(rows, has_more=True, missing=missing_of(left, _TOO_LONG))
 
@@ -311,7 +311,7 @@ async def _ask(
         return await session.rows(_statement(wave, question, found))
     try:
         return await session.rows(_statement(wave, question, found), limit_s=FIRST_TRY_S)
-    except QuestionTooSlow:
+    except QueryTimeout:
         fenced = [replace(part, is_fenced=is_open_text(part.condition)) for part in wave]
         return await session.rows(_statement(fenced, question, found))
 

@@ -189,7 +189,7 @@ async def query_server(
             news=news,
             changes=changes,
             spools=spools or Path("/nonexistent"),
-            trial=redactor().test,
+            preview_redaction=redactor().test,
             checks=checks or {},
             version="1.2.3",
             now_ns=now_ns,

@@ -1,6 +1,6 @@
-"""Checks at the door: token, permission, how many questions at a time, the audit of each access.
+"""Access control: token, permission, concurrency limit, the audit of each access.
 
-Every handler is reached through `Door.guard` and through nothing else (app.py).
+Every handler is only reachable through `AccessControl.guard` (app.py).
 """
 
 from collections import Counter
@@ -15,21 +15,21 @@ from query.api.http.call import Call, ClientAddresses, Route
 from query.auth.access_audit import AccessAudit, Outcome
 from query.auth.sessions import Sessions
 from query.auth.tokens import Principal, Verifier
-from query.errors import Forbidden, TooManyQuestions, Unauthorized
+from query.errors import Forbidden, TooManyQueries, Unauthorized
 
 VIEWER_HEADER = "X-Opslog-Viewer"
-SLOW_AT_A_TIME = 10
-"""Exports, and live tails, of one token: each export asks the database again and again."""
+CONCURRENT_STREAMS = 10
+"""Exports, or live tails, per token: each export queries the database many times."""
 _SAFE = frozenset({"GET", "HEAD"})
 _BY_MODULE = frozenset(
     {Permission.LOGS_READ, Permission.LOGS_EXPORT, Permission.AUDIT_READ, Permission.REDACTION_TEST}
 )
-"""What can be limited to source modules. Figures, dead letters, holds, purges are of all."""
+"""What can be restricted to source modules. Operational data covers all modules."""
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
-class Door:
-    """Lets in who may, and tells the audit."""
+class AccessControl:
+    """Authenticates, authorizes and audits each request."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Door:
         addresses: ClientAddresses,
         sessions: Sessions,
         *,
-        questions_at_a_time: int,
+        concurrent_queries: int,
         body_timeout_s: float = 30.0,
     ) -> None:
         self._body_timeout_s = body_timeout_s
@@ -46,13 +46,13 @@ class Door:
         self._verifier = verifier
         self._audit = audit
         self._addresses = addresses
-        self._most = questions_at_a_time
+        self._concurrent_queries = concurrent_queries
         self._running: Counter[tuple[str, str]] = Counter()
 
     def guard(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """The route's handler behind the checks."""
+        """The route's handler, guarded by the checks."""
 
-        async def open_to_all(request: web.Request) -> web.StreamResponse:
+        async def public(request: web.Request) -> web.StreamResponse:
             return await route.handler(self._call(route, request))
 
         async def checked(request: web.Request) -> web.StreamResponse:
@@ -61,11 +61,11 @@ class Door:
             with self._slot(call):
                 return await self._audited(call)
 
-        is_open = route.permission is None and not route.needs_token
-        return open_to_all if is_open else checked
+        is_public = route.permission is None and not route.needs_token
+        return public if is_public else checked
 
     async def _principal(self, call: Call) -> Principal:
-        """Who asks: by the token of the header, else by the cookie of the page."""
+        """The principal of the bearer token, or else of the session cookie."""
         request = call.request
         cookie = request.cookies.get(cookie_name(is_secure=call.is_secure), "")
         if "Authorization" in request.headers or not cookie:
@@ -73,7 +73,7 @@ class Door:
         _check_same_site(request)
         found = self._sessions.find(cookie)
         if found is None:
-            raise Unauthorized("the session is over; log in again")
+            raise Unauthorized("The session has expired. Log in again")
         call.cookie = cookie
         return found
 
@@ -89,56 +89,56 @@ class Door:
 
     @contextmanager
     def _slot(self, call: Call) -> Iterator[None]:
-        """One of the places of a token; what stays for long has places of its own."""
-        slow = call.route.path if call.route.is_slow else ""
-        place = call.principal.token, slow
-        most = SLOW_AT_A_TIME if slow else self._most
-        if self._running[place] >= most:
-            what = "of these" if slow else "questions"
-            raise TooManyQuestions(f"at most {most} {what} of one token at a time")
-        self._running[place] += 1
+        """One of the token's slots; each streaming route has its own limit."""
+        stream = call.route.path if call.route.is_streaming else ""
+        slot = call.principal.token, stream
+        limit = CONCURRENT_STREAMS if stream else self._concurrent_queries
+        if self._running[slot] >= limit:
+            what = "streams of this kind" if stream else "queries"
+            raise TooManyQueries(f"At most {limit} concurrent {what} per token")
+        self._running[slot] += 1
         try:
             yield
         finally:
-            self._running[place] -= 1
-            if not self._running[place]:
-                del self._running[place]
+            self._running[slot] -= 1
+            if not self._running[slot]:
+                del self._running[slot]
 
     async def _audited(self, call: Call) -> web.StreamResponse:
-        """Answers the call; the access is recorded before the answer leaves."""
+        """Call the handler; the access is recorded before the response is sent."""
         try:
             _check_permission(call)
-            answer = await call.route.handler(call)
+            response = await call.route.handler(call)
         except OpslogError as error:
             outcome = Outcome.DENIED if isinstance(error, Forbidden) else Outcome.FAILURE
             if call.route.action:
                 await self._audit.note(call.event(outcome, error.code))
             raise
-        # A stream has recorded itself before its first byte.
-        if call.route.action and not answer.prepared and not call.is_recorded:
+        # Streaming handlers record the access before the first byte.
+        if call.route.action and not response.prepared and not call.is_recorded:
             await self._audit.note(call.event(Outcome.SUCCESS))
-        return answer
+        return response
 
 
 def cookie_name(*, is_secure: bool) -> str:
-    """The session's cookie; browsers take `__Host-` over TLS only, and for this host alone."""
+    """Name of the session cookie; browsers accept `__Host-` over TLS and for this host only."""
     return "__Host-opslog" if is_secure else "opslog"
 
 
 def _check_same_site(request: web.Request) -> None:
-    """A cookie counts only where no other site can have made the request.
+    """Reject cookies on requests that another site may have caused (CSRF).
 
-    Beside SameSite=Strict: browsers say where a request comes from, and a header of our own
-    cannot be sent across sites without our leave, which nobody gets. Downloads are plain links.
+    In addition to SameSite=Strict: browsers send the origin of a request, and a custom header
+    needs a CORS preflight, which is never granted. Downloads are plain links.
     """
     fetched_from = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin")
     if fetched_from not in {"same-origin", "none"}:
-        raise Forbidden("requests of other sites are not taken")
+        raise Forbidden("Cross-site requests are not allowed")
     if origin is not None and origin.partition("://")[2] != request.host:
-        raise Forbidden("requests of other sites are not taken")
+        raise Forbidden("Cross-site requests are not allowed")
     if request.method not in _SAFE and VIEWER_HEADER not in request.headers:
-        raise Forbidden(f"send the header {VIEWER_HEADER}")
+        raise Forbidden(f"The header {VIEWER_HEADER} is required")
 
 
 def _check_permission(call: Call) -> None:
@@ -146,16 +146,16 @@ def _check_permission(call: Call) -> None:
     if route.permission is None:
         return
     if call.principal.modules is not None and route.permission not in _BY_MODULE:
-        raise Forbidden("a token that is limited to source modules reads records only")
+        raise Forbidden("A token restricted to source modules may read records only")
     if route.permission in held or (route.audit_permission and route.audit_permission in held):
         return
-    raise Forbidden(f"this needs {route.permission}")
+    raise Forbidden(f"This requires {route.permission}")
 
 
 def _bearer(request: web.Request) -> str:
-    """The token of the one Authorization header; tokens in addresses are never looked at."""
+    """The token of the one Authorization header; tokens in URLs are ignored."""
     headers = request.headers.getall("Authorization", [])
     scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized("send a token: Authorization: Bearer …")
+        raise Unauthorized("Send a token: Authorization: Bearer …")
     return token.strip()

@@ -1,4 +1,4 @@
-"""JSON bodies of requests as models. Faults name the member, and never repeat its value."""
+"""JSON request bodies as models. Errors name the member and never repeat its value."""
 
 import asyncio
 from typing import TypeVar
@@ -14,7 +14,7 @@ M = TypeVar("M", bound="Body")
 
 
 class Body(BaseModel):
-    """A request's body; unknown members are faults."""
+    """Base of request bodies; unknown members are errors."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -28,17 +28,17 @@ class Body(BaseModel):
 async def read_body(call: Call, model: type[M]) -> M:
     """The body. Raises BadInput, RequestTooSlow."""
     if call.request.content_type != "application/json":
-        raise BadInput("send JSON, as Content-Type: application/json", where="Content-Type")
+        raise BadInput("Send JSON with Content-Type: application/json", where="Content-Type")
     try:
         async with asyncio.timeout(call.body_timeout_s):
             raw = await call.request.read()
     except TimeoutError as error:
-        raise RequestTooSlow(f"the body did not come within {call.body_timeout_s:g} s") from error
+        raise RequestTooSlow(f"The body did not arrive within {call.body_timeout_s:g} s") from error
     if b"\\u0000" in raw:
-        raise BadInput("the body holds characters that cannot be stored", where="body")
+        raise BadInput("The body contains characters that cannot be stored", where="body")
     try:
         return model.model_validate_json(raw or b"{}")
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(step) for step in fault["loc"]) or "body"
-        raise BadInput(f"{where}: {fault['msg']}", where=where[:100]) from error
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "body"
+        raise BadInput(f"{where}: {first['msg']}", where=where[:100]) from error

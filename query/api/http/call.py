@@ -1,4 +1,4 @@
-"""One route of the table, and one request to it as its handler sees it."""
+"""A route, and a request to it as its handler sees it."""
 
 import ipaddress
 import time
@@ -14,76 +14,78 @@ from query.auth.access_audit import AccessEvent, Outcome
 from query.auth.tokens import Principal
 from query.planning.search import Shape
 
-NOBODY = Principal("nobody", "", frozenset(), 0.0, "")
-"""Asks the routes that are open to everybody."""
+ANONYMOUS = Principal("nobody", "", frozenset(), 0.0, "")
+"""The principal of requests to public routes."""
+
+API = "/api/v1"
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One line of the table in routes.py."""
+    """One row of the route table (routes.py)."""
 
     method: str
     path: str
     handler: Handler
     permission: Permission | None
-    """What the asker needs; None: open to everybody (health only)."""
+    """What the principal needs; None: public, unless `needs_token`."""
     needs_token: bool = False
-    """Where `permission` is None: any believed token is let in, whatever its role."""
+    """Where `permission` is None: any valid token suffices, whatever its role."""
     audit_permission: Permission | None = None
-    """Suffices as well; the handler then gives out audit records only (scope.py)."""
+    """Suffices as well; the handler then returns audit records only (query/auth/scope.py)."""
     action: str = ""
-    """Name of the access in the audit, object.verb; "": not recorded."""
-    is_slow: bool = False
-    """Stays for as long as the asker likes, and so has places of its own (door.py)."""
+    """Name of the access in the audit: object.verb; "": not recorded."""
+    is_streaming: bool = False
+    """Open for as long as the client reads, so it has its own limit (access_control.py)."""
     tag: str = ""
-    """Its chapter in the description of the API."""
+    """Its section in the API documentation."""
     summary: str
     parameters: Shape | None = None
     body: type[BaseModel] | None = None
-    """Model of the request's JSON body."""
-    answer: type[BaseModel] | None = None
-    """Model of a JSON answer; None: not JSON."""
+    """Model of the JSON request body."""
+    response: type[BaseModel] | None = None
+    """Model of a JSON response; None: not JSON."""
     status: int = 200
-    """Of the answer when all goes well."""
+    """Status of a successful response."""
     media: tuple[str, ...] = ()
-    """Types of an answer that is not JSON."""
+    """Content types of a response that is not JSON."""
 
 
 @dataclass(slots=True)
 class Call:
-    """A request that was let in."""
+    """A request to a route."""
 
     route: Route
     request: web.Request
     request_id: str
     client_address: str | None
     is_secure: bool = False
-    """Whether the client speaks TLS with us, or with a proxy that we trust."""
+    """Whether the client uses TLS, with this server or with a trusted proxy."""
     body_timeout_s: float = 30.0
-    """Longest time for the request's body."""
-    principal: Principal = NOBODY
+    """Time limit for the request body."""
+    principal: Principal = ANONYMOUS
     cookie: str = ""
-    """The session that stood for a token."""
+    """The session cookie that was used in place of a token."""
     rows: int | None = None
-    """Records given out; the handler sets it."""
-    said: str = ""
-    """What a body asked for, in words; the handler sets it."""
+    """Number of records returned; set by the handler."""
+    body_summary: str = ""
+    """Summary of the body for the audit; set by the handler."""
     is_recorded: bool = False
-    """Whether the access has its record already."""
+    """Whether the access is recorded already."""
 
     @property
-    def question(self) -> str:
-        """What was asked, as typed, without the cursor."""
+    def query(self) -> str:
+        """Path values, parameters and body summary as received, without the cursor."""
         path = [f"{name}={value}" for name, value in self.request.match_info.items()]
         query = [
             f"{name}={value}" for name, value in self.request.query.items() if name != "cursor"
         ]
-        return "&".join([*path, *query, *([self.said] if self.said else [])])
+        return "&".join([*path, *query, *([self.body_summary] if self.body_summary else [])])
 
     def event(self, outcome: Outcome, error: str = "") -> AccessEvent:
-        """This access, as of now."""
+        """The audit event of this access, now."""
         return AccessEvent(
             at_unix_ns=time.time_ns(),
             action=self.route.action,
@@ -94,7 +96,7 @@ class Call:
             client_address=self.client_address,
             permission=str(self.route.permission or ""),
             route=self.route.path,
-            question=self.question,
+            question=self.query,
             rows=self.rows,
             error=error,
             request_id=self.request_id,
@@ -102,16 +104,16 @@ class Call:
 
 
 class ClientAddresses:
-    """Finds the address of the client behind proxies that are trusted."""
+    """Finds the client's address behind trusted proxies."""
 
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
         self._trusted = [ipaddress.ip_network(text, strict=False) for text in trusted_proxies]
 
     def of(self, request: web.Request) -> str | None:
-        """The last address that no trusted proxy vouches for.
+        """The last address that is not a trusted proxy.
 
-        X-Forwarded-For is read from its end: what stands before an address that we do not trust
-        may have been invented by it.
+        X-Forwarded-For is read from its end: an untrusted address may have forged whatever
+        precedes it.
         """
         address = _address(request.remote or "")
         hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
@@ -120,14 +122,14 @@ class ClientAddresses:
         return None if address is None else str(address)
 
     def is_secure(self, request: web.Request) -> bool:
-        """Whether TLS protects the way to the client, as far as we can know."""
+        """Whether the client uses TLS, by the connection or by a trusted proxy's header."""
         if request.secure:
             return True
         peer = _address(request.remote or "")
         if peer is None or not self._is_trusted(peer):
             return False
-        said = request.headers.getall("X-Forwarded-Proto", [""])[-1]
-        return said.rpartition(",")[2].strip().lower() == "https"
+        protocols = request.headers.getall("X-Forwarded-Proto", [""])[-1]
+        return protocols.rpartition(",")[2].strip().lower() == "https"
 
     def _is_trusted(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return any(address in network for network in self._trusted)

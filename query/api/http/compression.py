@@ -1,6 +1,6 @@
-"""Answers in the form that a client takes: which coding, and whole answers in it.
+"""Content negotiation and compression of complete responses.
 
-Streams (exports) code themselves piece by piece; files of the page lie there coded.
+Exports compress their own stream; the viewer's files are precompressed.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,28 @@ import zstandard
 from aiohttp import web
 from isal import isal_zlib
 
-LEAST_BYTES = 1400
-"""What fits into one packet is sent as it is."""
+MIN_BYTES = 1400
+"""Smaller responses fit into one packet and are not compressed."""
 GZIP_BITS = 31
-"""zlib's sign for a gzip header and trailer."""
+"""zlib's window bits for a gzip header and trailer."""
 _TEXTS = frozenset({"application/json", "application/problem+json", "text/html", "text/plain"})
 
 
 def gzipped(raw: bytes) -> bytes:
-    """All of it at once, quickly rather than small."""
+    """Compress in one call, favoring speed over size."""
     deflate = isal_zlib.compressobj(1, isal_zlib.DEFLATED, GZIP_BITS)
     return b"".join((deflate.compress(raw), deflate.flush()))
 
 
-_CODERS: dict[str, Callable[[bytes], bytes]] = {
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": lambda raw: zstandard.ZstdCompressor(level=1).compress(raw),
     "gzip": gzipped,
 }
-"""Codings of whole answers, the better ones first."""
+"""Content codings, preferred first."""
 
 
-def takes(request: web.BaseRequest, coding: str) -> bool:
-    """Whether the client takes a content coding (RFC 9110, 12.5.3)."""
+def accepts(request: web.BaseRequest, coding: str) -> bool:
+    """Whether the client accepts a content coding (RFC 9110, 12.5.3)."""
     weights: dict[str, float] = {}
     for item in ",".join(request.headers.getall("Accept-Encoding", [])).split(","):
         name, _, parameters = item.partition(";")
@@ -48,23 +48,23 @@ def _weight(parameters: str) -> float:
         return 0.0
 
 
-def compress(request: web.BaseRequest, answer: web.StreamResponse) -> None:
-    """Put a whole answer into a coding that the client takes, where that saves something.
+def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Compress a complete response with a coding that the client accepts, if it is worth it.
 
-    Only what was asked for by GET: answers to other methods hold secrets made for the asker, and
-    the length of a coded text tells of its content (BREACH).
+    GET only: responses to other methods contain new secrets, and the length of compressed text
+    leaks its content (BREACH).
     """
     if (
         request.method != "GET"
-        or not isinstance(answer, web.Response)
-        or answer.content_type not in _TEXTS
-        or not isinstance(answer.body, bytes)
-        or len(answer.body) < LEAST_BYTES
-        or "Content-Encoding" in answer.headers
+        or not isinstance(response, web.Response)
+        or response.content_type not in _TEXTS
+        or not isinstance(response.body, bytes)
+        or len(response.body) < MIN_BYTES
+        or "Content-Encoding" in response.headers
     ):
         return
-    answer.headers["Vary"] = "Accept-Encoding"
-    coding = next((name for name in _CODERS if takes(request, name)), None)
+    response.headers["Vary"] = "Accept-Encoding"
+    coding = next((name for name in _ENCODERS if accepts(request, name)), None)
     if coding is not None:
-        answer.body = _CODERS[coding](answer.body)
-        answer.headers["Content-Encoding"] = coding
+        response.body = _ENCODERS[coding](response.body)
+        response.headers["Content-Encoding"] = coding

@@ -1,4 +1,4 @@
-"""The outermost layer of the API: request ids, safe headers, errors as problems, timing."""
+"""The outermost middleware: request ids, security headers, errors as problems, timing."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from aiohttp import web
 from config.errors import OpslogError
 from query.api.http.access_control import REQUEST_ID
 from query.api.http.compression import compress
-from query.api.http.problems import make_safe, problem
+from query.api.http.problems import problem, put_security_headers
 from query.api.http.server import in_request
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
@@ -24,45 +24,45 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def edge(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Answers every request, whatever happens below."""
+async def request_middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Return a response to every request, whatever fails below."""
     request[REQUEST_ID] = secrets.token_hex(8)
     begin_s = time.perf_counter()
     spent = Spent()
     DATABASE_TIME.set(spent)
     with in_request(request):
-        answer = await _answered(request, handler)
-    if not answer.prepared:
+        response = await _handled(request, handler)
+    if not response.prepared:
         if spent.seconds:
-            answer.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
-        compress(request, answer)
+            response.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
+        compress(request, response)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
     DATABASE_SECONDS.labels(route).observe(spent.seconds)
-    REQUEST_SECONDS.labels(route, str(answer.status)).observe(time.perf_counter() - begin_s)
-    return answer
+    REQUEST_SECONDS.labels(route, str(response.status)).observe(time.perf_counter() - begin_s)
+    return response
 
 
-async def _answered(request: web.Request, handler: Next) -> web.StreamResponse:
+async def _handled(request: web.Request, handler: Next) -> web.StreamResponse:
     try:
         return await handler(request)
     except OpslogError as error:
         _note(request[REQUEST_ID], error)
         return problem(error, request[REQUEST_ID])
     except web.HTTPException as error:
-        answer = problem(_translated(error), request[REQUEST_ID])
+        response = problem(_translated(error), request[REQUEST_ID])
         if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except (asyncio.CancelledError, ConnectionResetError):
-        raise  # nobody is there any more
-    except Exception:  # noqa: BLE001 - the edge: a defect of ours must not show its insides
+        raise  # the client has disconnected
+    except Exception:  # noqa: BLE001 - internals of a defect must not leak
         _log.exception("request %s failed", request[REQUEST_ID])
         return problem(OpslogError(), request[REQUEST_ID])
 
 
 def _note(request_id: str, error: OpslogError) -> None:
-    """Into opslog's own log: a defect with all its insides, other trouble with its cause."""
+    """Log server errors: a defect with its traceback, others with their cause."""
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request %s: %s", request_id, error.code, exc_info=error)
     elif error.status > HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -72,14 +72,14 @@ def _note(request_id: str, error: OpslogError) -> None:
 
 def _translated(error: web.HTTPException) -> OpslogError:
     if isinstance(error, web.HTTPNotFound):
-        return NotFound("there is nothing under this address")
+        return NotFound("There is nothing at this address")
     if isinstance(error, web.HTTPMethodNotAllowed):
-        return MethodNotAllowed(f"this address takes {', '.join(sorted(error.allowed_methods))}")
+        return MethodNotAllowed(f"Allowed methods: {', '.join(sorted(error.allowed_methods))}")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return RequestTooLarge("this API takes no large bodies")
-    return BadRequest("the request cannot be understood")
+        return RequestTooLarge("This API accepts small bodies only")
+    return BadRequest("Malformed request")
 
 
-async def put_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    """Signal before the headers of any answer leave, streams included."""
-    make_safe(answer, request.get(REQUEST_ID, ""))
+async def put_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler, called before the headers of any response are sent."""
+    put_security_headers(response, request.get(REQUEST_ID, ""))

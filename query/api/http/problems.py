@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: stable type, status, the parameter, the request's id."""
+"""Errors as RFC 9457 problem documents: stable type, status, parameter, request id."""
 
 from http import HTTPStatus
 
@@ -10,7 +10,7 @@ from query.errors import BadQuery
 
 CONTENT_TYPE = "application/problem+json"
 
-_SAFE_HEADERS = {
+_SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -19,19 +19,19 @@ _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer, unless its handler says otherwise (OWASP Secure Headers)."""
+"""On every response, unless its handler sets them (OWASP Secure Headers)."""
 
 
-def make_safe(answer: web.StreamResponse, request_id: str) -> None:
-    """Headers that every answer has, also to what was no request."""
-    for name, value in _SAFE_HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers["Server"] = "opslog"
-    answer.headers["X-Request-Id"] = request_id
+def put_security_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Set the headers of every response, also to malformed requests."""
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "opslog"
+    response.headers["X-Request-Id"] = request_id
 
 
 def problem(error: OpslogError, request_id: str) -> web.Response:
-    """The answer for an error. What it says is safe to show: errors carry no record, no secret."""
+    """The response for an error. Its text is safe to show: errors contain no records or secrets."""
     document: dict[str, object] = {
         "type": f"/errors/{error.code}",
         "title": error.title,
@@ -40,17 +40,17 @@ def problem(error: OpslogError, request_id: str) -> web.Response:
         "requestId": request_id,
     }
     if isinstance(error, BadInput) and error.where:
-        fault: dict[str, object] = {"parameter": error.where, "detail": str(error)}
+        invalid: dict[str, object] = {"parameter": error.where, "detail": str(error)}
         if isinstance(error, BadQuery):
-            fault["position"] = error.position
-        document["errors"] = [fault]
+            invalid["position"] = error.position
+        document["errors"] = [invalid]
     if error.retryable:
         document["retryable"] = True
-    answer = web.Response(
+    response = web.Response(
         body=orjson.dumps(document), status=error.status, content_type=CONTENT_TYPE
     )
     if error.retry_after_s:
-        answer.headers["Retry-After"] = str(error.retry_after_s)
+        response.headers["Retry-After"] = str(error.retry_after_s)
     if error.status == HTTPStatus.UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="opslog"'
-    return answer
+        response.headers["WWW-Authenticate"] = 'Bearer realm="opslog"'
+    return response

@@ -1,17 +1,22 @@
-"""The handlers of ingest keys: made, listed, rotated, revoked. A key is shown once."""
+"""Ingest keys, listed, created, rotated and revoked: handlers, models, routes."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
+from config.access import Permission
 from config.errors import BadInput
 from config.levels import LEVEL_NAMES, Level
 from query.api.http.bodies import Body, read_body
-from query.api.http.call import Call
-from query.api.http.changes import recorded
-from query.api.records.querying import say
+from query.api.http.call import API, Call, Route
+from query.api.http.change_audit import record_change
+from query.api.http.models import Model
+from query.api.http.parameters import refuse_others
+from query.api.http.responses import json_response
+from query.api.operations.times import time_or_null
 from query.auth.access_audit import AccessAudit
 from query.language.parameters import one_text
 from storage.access import ingest_keys
@@ -19,16 +24,16 @@ from storage.access.ingest_keys import IngestKey, KeyTerms
 from storage.database.pool import Pool
 from storage.record.times import rfc3339
 
-_LONGEST_GRACE_S = 30 * 86400
+_MAX_GRACE_S = 30 * 86400
 
 
 class NewKey(Body):
-    """What a key is to be."""
+    """A key to create."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     rights: tuple[Literal["logs", "traces", "audit"], ...] = ("logs", "traces")
     attributes: Annotated[dict[str, str | int | float | bool], Field(default_factory=dict)]
-    """Added to each resource; they win over what the sender says."""
+    """Added to each resource; they override the sender's."""
     min_level: str | None = None
     """Records below it are rejected and counted."""
     expires_at: AwareDatetime | None = None
@@ -37,68 +42,134 @@ class NewKey(Body):
 
 
 class Rotation(Body):
-    """How a key is renewed."""
+    """How to rotate a key."""
 
-    grace_s: Annotated[int, Field(ge=0, le=_LONGEST_GRACE_S)] = 3600
-    """How long the old key still holds."""
+    grace_s: Annotated[int, Field(ge=0, le=_MAX_GRACE_S)] = 3600
+    """How long the old key remains valid."""
+
+
+class Key(Model):
+    """An ingest key, without its secret."""
+
+    id: int
+    name: str
+    hint: str
+    """Its first characters."""
+    rights: list[Literal["logs", "traces", "audit"]]
+    attributes: dict[str, JsonValue]
+    min_level: str | None
+    records_per_s: int | None
+    bytes_per_s: int | None
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    """May be in the future: the end of a rotation's grace period."""
+    last_used_at: datetime | None
+    rotated_from: int | None
+
+
+class Keys(Model):
+    """The ingest keys."""
+
+    data: list[Key]
+    next_cursor: None
+
+
+class CreatedKey(Key):
+    """A key that was just created."""
+
+    key: str
+    """The key; it is not shown again."""
+
+
+class Revoked(Model):
+    """Number of keys revoked."""
+
+    revoked: int
 
 
 class KeyRoutes:
-    """Answers questions about keys, and changes them."""
+    """The routes over ingest keys."""
 
     def __init__(self, changes: Pool, audit: AccessAudit) -> None:
         self._changes = changes
         self._audit = audit
 
+    def routes(self) -> Iterable[Route]:
+        """List, create, rotate, revoke."""
+        for method, path, handler, action, summary, body, response, status in (
+            ("GET", "", self.list, "keys.list", "Ingest keys", None, Keys, 200),
+            (
+                *("POST", "", self.create, "keys.create", "Create an ingest key", NewKey),
+                *(CreatedKey, 201),
+            ),
+            (
+                *("POST", "/{name}/rotate", self.rotate, "keys.rotate", "Rotate a key", Rotation),
+                *(CreatedKey, 201),
+            ),
+            ("DELETE", "/{name}", self.revoke, "keys.revoke", "Revoke a key", None, Revoked, 200),
+        ):
+            yield Route(
+                method=method,
+                path=f"{API}/ingest/keys{path}",
+                handler=handler,
+                permission=Permission.KEYS_MANAGE,
+                action=action,
+                tag="ingest keys",
+                summary=summary,
+                body=body,
+                response=response,
+                status=status,
+            )
+
     async def list(self, call: Call) -> web.Response:
         """GET /api/v1/ingest/keys."""
-        for name in call.request.query:
-            if name != "revoked":
-                raise BadInput(f"there is no parameter {name[:100]}", where=name[:100])
+        refuse_others(call, "revoked")
         with_revoked = call.request.query.get("revoked", "false")
         if with_revoked not in {"true", "false"}:
-            raise BadInput("revoked is true or false", where="revoked")
+            raise BadInput("revoked must be true or false", where="revoked")
         async with self._changes.acquire() as connection:
             keys = await ingest_keys.list_keys(connection, with_revoked=with_revoked == "true")
         call.rows = len(keys)
-        return say({"data": [_shown(key) for key in keys], "nextCursor": None})
+        return json_response({"data": [_json(key) for key in keys], "nextCursor": None})
 
     async def create(self, call: Call) -> web.Response:
-        """POST /api/v1/ingest/keys: 201 with the key itself, this once."""
-        wish = await read_body(call, NewKey)
+        """POST /api/v1/ingest/keys: 201 with the key, which is not shown again."""
+        body = await read_body(call, NewKey)
         terms = KeyTerms(
-            rights=wish.rights,
-            attributes=wish.attributes,
-            min_level=_level(wish.min_level),
-            expires_at=wish.expires_at,
-            records_per_s=wish.records_per_s,
-            bytes_per_s=wish.bytes_per_s,
+            rights=body.rights,
+            attributes=body.attributes,
+            min_level=_level(body.min_level),
+            expires_at=body.expires_at,
+            records_per_s=body.records_per_s,
+            bytes_per_s=body.bytes_per_s,
         )
-        await recorded(self._audit, call, f"name={wish.name} rights={','.join(wish.rights)}")
+        await record_change(self._audit, call, f"name={body.name} rights={','.join(body.rights)}")
         async with self._changes.acquire() as connection:
-            made = await ingest_keys.create(
-                connection, wish.name, made_by=call.principal.subject, terms=terms
+            created = await ingest_keys.create(
+                connection, body.name, made_by=call.principal.subject, terms=terms
             )
-        return say(_shown(made.key) | {"key": made.secret}, status=201)
+        return json_response(_json(created.key) | {"key": created.secret}, status=201)
 
     async def rotate(self, call: Call) -> web.Response:
-        """POST /api/v1/ingest/keys/{name}/rotate: a new key, the old one holds for the grace."""
-        wish = await read_body(call, Rotation)
-        await recorded(self._audit, call, f"graceS={wish.grace_s}")
+        """POST /api/v1/ingest/keys/{name}/rotate: the old key is valid for the grace period."""
+        body = await read_body(call, Rotation)
+        await record_change(self._audit, call, f"graceS={body.grace_s}")
         async with self._changes.acquire() as connection:
-            made = await ingest_keys.rotate(
+            created = await ingest_keys.rotate(
                 connection,
                 _name(call),
                 made_by=call.principal.subject,
-                grace=timedelta(seconds=wish.grace_s),
+                grace=timedelta(seconds=body.grace_s),
             )
-        return say(_shown(made.key) | {"key": made.secret}, status=201)
+        return json_response(_json(created.key) | {"key": created.secret}, status=201)
 
     async def revoke(self, call: Call) -> web.Response:
-        """DELETE /api/v1/ingest/keys/{name}: ends at once, on all receivers within seconds."""
-        await recorded(self._audit, call)
+        """DELETE /api/v1/ingest/keys/{name}: in force on all receivers within seconds."""
+        await record_change(self._audit, call)
         async with self._changes.acquire() as connection:
-            return say({"revoked": await ingest_keys.revoke(connection, _name(call))})
+            return json_response({"revoked": await ingest_keys.revoke(connection, _name(call))})
 
 
 def _name(call: Call) -> str:
@@ -109,11 +180,12 @@ def _level(text: str | None) -> Level | None:
     if text is None:
         return None
     if text.upper() not in LEVEL_NAMES:
-        raise BadInput(f"minLevel is one of {', '.join(LEVEL_NAMES)}", where="minLevel")
+        names = ", ".join(LEVEL_NAMES)
+        raise BadInput(f'Unknown level "{text[:100]}". Use {names}', where="minLevel")
     return Level[text.upper()]
 
 
-def _shown(key: IngestKey) -> dict[str, object]:
+def _json(key: IngestKey) -> dict[str, object]:
     terms = key.terms
     return {
         "id": key.id,
@@ -126,12 +198,8 @@ def _shown(key: IngestKey) -> dict[str, object]:
         "bytesPerS": terms.bytes_per_s,
         "createdAt": rfc3339(key.made_at),
         "createdBy": key.made_by,
-        "expiresAt": _time(terms.expires_at),
-        "revokedAt": _time(key.revoked_at),
-        "lastUsedAt": _time(key.last_used_at),
+        "expiresAt": time_or_null(terms.expires_at),
+        "revokedAt": time_or_null(key.revoked_at),
+        "lastUsedAt": time_or_null(key.last_used_at),
         "rotatedFrom": key.rotated_from,
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)

@@ -1,12 +1,14 @@
-"""The handler of the live tail: server-sent events."""
+"""The live tail as server-sent events: handler, route."""
 
 import time
+from collections.abc import Iterable
 
 from aiohttp import web
 
-from query.api.http.call import Call
-from query.api.http.server import never_ends
-from query.api.records.querying import Asking
+from config.access import Permission
+from query.api.http.call import API, Call, Route
+from query.api.http.server import mark_endless
+from query.api.records.querying import Querying
 from query.auth.access_audit import Outcome
 from query.auth.sessions import Sessions
 from query.live.places import Place
@@ -17,38 +19,54 @@ HEARTBEAT_S = 15.0
 _HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 
-class Tailing:
-    """Streams records as they are stored."""
+class LiveRoutes:
+    """The route that streams records as they are stored."""
 
-    def __init__(self, asking: Asking, live: Live, sessions: Sessions) -> None:
+    def __init__(self, querying: Querying, live: Live, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._asking = asking
+        self._querying = querying
         self._live = live
+
+    def routes(self) -> Iterable[Route]:
+        """GET /api/v1/logs/tail."""
+        yield Route(
+            method="GET",
+            path=f"{API}/logs/tail",
+            handler=self.tail,
+            permission=Permission.LOGS_READ,
+            audit_permission=Permission.AUDIT_READ,
+            action="logs.tail",
+            is_streaming=True,
+            tag="records",
+            summary="New records as server-sent events",
+            parameters=TAIL,
+            media=("text/event-stream",),
+        )
 
     async def tail(self, call: Call) -> web.StreamResponse:
         """GET /api/v1/logs/tail."""
-        search = self._asking.search(call, TAIL)
-        asked = self._asking.asked(call, search)
-        watcher = self._live.watch(asked.untimed, call.principal.token)
+        search = self._querying.search(call, TAIL)
+        scoped = self._querying.scoped(call, search)
+        watcher = self._live.watch(scoped.untimed, call.principal.token)
         try:
-            await self._asking.sources.audit.note(call.event(Outcome.SUCCESS))
-            never_ends(call.request)
-            answer = web.StreamResponse(headers=_HEADERS)
-            await answer.prepare(call.request)
-            await answer.write(b"retry: 2000\n\n")
+            await self._querying.sources.audit.note(call.event(Outcome.SUCCESS))
+            mark_endless(call.request)
+            response = web.StreamResponse(headers=_HEADERS)
+            await response.prepare(call.request)
+            await response.write(b"retry: 2000\n\n")
             last = Place.read(call.request.headers.get("Last-Event-ID", ""))
             if last is not None:
                 await self._live.replay(watcher, last)
-            await self._stream(call, answer, watcher)
+            await self._stream(call, response, watcher)
         finally:
             self._live.leave(watcher)
-        return answer
+        return response
 
-    async def _stream(self, call: Call, answer: web.StreamResponse, watcher: Watcher) -> None:
-        """Until the reader goes away or logs out, or its token ends."""
-        while self._holds(call):
+    async def _stream(self, call: Call, response: web.StreamResponse, watcher: Watcher) -> None:
+        """Stream until the client disconnects or logs out, or its token expires."""
+        while self._is_valid(call):
             lines, missed = await watcher.take(HEARTBEAT_S)
-            if not self._holds(call):
+            if not self._is_valid(call):
                 return
             text = b"".join(
                 b"id: %s\nevent: record\ndata: %s\n\n" % (str(line.place).encode(), line.body)
@@ -56,8 +74,8 @@ class Tailing:
             )
             if missed:
                 text += b'event: missed\ndata: {"count":%d}\n\n' % missed
-            await answer.write(text or b": \n\n")
+            await response.write(text or b": \n\n")
 
-    def _holds(self, call: Call) -> bool:
-        is_over = bool(call.cookie) and self._sessions.find(call.cookie) is None
-        return time.time() < call.principal.expires_s and not is_over
+    def _is_valid(self, call: Call) -> bool:
+        is_ended = bool(call.cookie) and self._sessions.find(call.cookie) is None
+        return time.time() < call.principal.expires_s and not is_ended

@@ -1,15 +1,15 @@
-"""What handlers of records share: where they read, how a question becomes a page of JSON."""
+"""What the groups of routes over records share: their sources, and queries within a scope."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import orjson
 from aiohttp import web
+from pydantic import BaseModel
 
 from config.access import Permission
 from config.errors import BadInput
-from query.api.http.call import Call
+from query.api.http.call import API, Call, Handler, Route
+from query.api.http.responses import conditional_response
 from query.auth.access_audit import AccessAudit
 from query.auth.scope import confine, visible_kinds
 from query.language.terms import StoredAs
@@ -21,6 +21,9 @@ from query.render.records import MEMBERS, page_json, records
 from storage.database.read import Reader, Session, Streams
 from storage.filtering.filters import EVERYTHING, Filter, TimeRange, all_of
 from storage.filtering.resolve import resolve
+
+SAMPLE = 5_000
+"""Number of newest records that patterns and approximate facets are based on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +40,31 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question within the asker's rights."""
+class ScopedSearch:
+    """A search, restricted to what the principal may read."""
 
     search: Search
     untimed: Filter
-    """Kinds and filters, without the time; resources not yet resolved."""
+    """Kinds and filters without the time range; resources not resolved yet."""
     start_ns: int | None
     end_ns: int | None
     position: Position | None
-    """Where the cursor stands."""
+    """Of the cursor."""
 
     @property
     def where(self) -> Filter:
-        """All of it."""
+        """The complete filter."""
         return all_of(TimeRange(self.start_ns, self.end_ns), self.untimed)
 
 
-class Asking:
-    """Reads questions and answers them with pages of records."""
+class Querying:
+    """Parses searches, restricts them to the principal's scope, and returns pages of records."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
 
     def search(self, call: Call, shape: Shape, within: Filter = EVERYTHING) -> Search:
-        """The question in a request's parameters. Raises BadInput."""
+        """The search in a request's parameters. Raises BadInput."""
         return parse(
             call.request.query.items(),
             shape,
@@ -70,110 +73,110 @@ class Asking:
             within=within,
         )
 
-    def asked(
+    def scoped(
         self,
         call: Call,
         search: Search,
         *,
         telemetry: Permission = Permission.LOGS_READ,
-        takes_audit: bool = False,
-    ) -> Asked:
-        """The question within the asker's rights. Raises Forbidden, BadInput.
+        with_audit: bool = False,
+    ) -> ScopedSearch:
+        """The search within the principal's scope. Raises Forbidden, BadInput.
 
-        With `takes_audit` audit records belong to the answer of those who may read them.
+        `with_audit`: includes audit records by default, for principals who may read them.
         """
         start_ns, end_ns, position = search.start_ns, search.end_ns, None
         if search.cursor is not None:
             position = self.sources.cursors.open(search.cursor, search.digest)
             start_ns, end_ns = position.start_ns, position.end_ns
-        asker = call.principal
-        kinds = search.kinds or (visible_kinds(asker.permissions) if takes_audit else frozenset())
-        untimed = all_of(confine(kinds, asker, telemetry=telemetry), search.where)
-        return Asked(search, untimed, start_ns, end_ns, position)
+        principal = call.principal
+        default = visible_kinds(principal.permissions) if with_audit else frozenset()
+        kinds = search.kinds or default
+        untimed = all_of(confine(kinds, principal, telemetry=telemetry), search.where)
+        return ScopedSearch(search, untimed, start_ns, end_ns, position)
 
-    async def read(self, session: Session, asked: Asked) -> Page:
-        """The page that is asked for."""
-        search = asked.search
-        after = None if asked.position is None else asked.position.after
-        question = Question(await resolve(session, asked.where), search.order, search.limit, after)
+    async def read(self, session: Session, scoped: ScopedSearch) -> Page:
+        """The page of records that the search selects."""
+        search = scoped.search
+        after = None if scoped.position is None else scoped.position.after
+        where = await resolve(session, scoped.where)
+        question = Question(where, search.order, search.limit, after)
         return await self.sources.pages.read(session, question)
 
-    async def page(self, call: Call, asked: Asked) -> web.Response:
+    async def page(self, call: Call, scoped: ScopedSearch) -> web.Response:
         """The page as JSON."""
-        names = members(asked.search)
-        is_lookup = is_found_by_id(asked.where)
+        names = members(scoped.search)
+        is_lookup = is_found_by_id(scoped.where)
         async with self.sources.reader.session(is_lookup=is_lookup) as session:
-            page = await self.read(session, asked)
+            page = await self.read(session, scoped)
             streams = await self.sources.streams.of(
                 session, [row["stream_id"] for row in page.rows]
             )
         call.rows = len(page.rows)
-        cursor = self.next_cursor(page, asked)
-        body = page_json(records(page.rows, streams, names), cursor, notes(asked.search, page))
-        return finished(call, body, cursor, is_closed=self.is_closed(asked))
+        cursor = self.next_cursor(page, scoped)
+        remarks = notes(scoped.search, page.missing)
+        body = page_json(records(page.rows, streams, names), cursor, remarks)
+        return conditional_response(call, body, cursor, is_closed=self.is_closed(scoped))
 
-    def next_cursor(self, page: Page, asked: Asked) -> str | None:
-        """Where the next page begins; None on the last one."""
+    def next_cursor(self, page: Page, scoped: ScopedSearch) -> str | None:
+        """Cursor of the next page; None on the last one."""
         if not page.has_more:
             return None
-        position = Position(key_of(page.rows[-1]), asked.start_ns, asked.end_ns)
-        return self.sources.cursors.seal(position, asked.search.digest)
+        position = Position(key_of(page.rows[-1]), scoped.start_ns, scoped.end_ns)
+        return self.sources.cursors.seal(position, scoped.search.digest)
 
-    def is_closed(self, asked: Asked) -> bool:
-        """Whether the range lies in the past and does not move with the clock."""
-        end_ns = asked.end_ns
-        return "end" in asked.search.typed and end_ns is not None and end_ns < self.sources.now_ns()
+    def is_closed(self, scoped: ScopedSearch) -> bool:
+        """Whether the range ends in the past, at a time that was given: the result is stable."""
+        end_ns = scoped.end_ns
+        is_past = end_ns is not None and end_ns < self.sources.now_ns()
+        return "end" in scoped.search.typed and is_past
+
+
+def read_route(
+    path: str,
+    handler: Handler,
+    *,
+    action: str,
+    summary: str,
+    response: type[BaseModel],
+    parameters: Shape | None = None,
+) -> Route:
+    """A GET route that returns records, or statistics of them."""
+    return Route(
+        method="GET",
+        path=f"{API}{path}",
+        handler=handler,
+        permission=Permission.LOGS_READ,
+        audit_permission=Permission.AUDIT_READ,
+        action=action,
+        tag="records",
+        summary=summary,
+        parameters=parameters,
+        response=response,
+    )
 
 
 def members(search: Search) -> frozenset[str] | None:
-    """The members of the record that are wanted; None: all."""
+    """The selected members of the record; None: all."""
     text = search.only("fields")
     if text is None:
         return None
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in MEMBERS:
-            raise BadInput(f"fields are some of {', '.join(MEMBERS)}", where="fields")
+            raise BadInput(f"Unknown field {name[:100]}. Use {', '.join(MEMBERS)}", where="fields")
     return frozenset(names)
 
 
-def notes(search: Search, page: Page) -> dict[str, object]:
-    """Members that an answer has only when there is something to say."""
+def notes(search: Search, missing: Missing | None) -> dict[str, object]:
+    """The optional members of a response: a notice, and what was not searched."""
     found: dict[str, object] = {}
     if search.notice:
         found["notice"] = search.notice
-    if page.missing is not None:
-        found["partial"] = partial(page.missing)
+    if missing is not None:
+        found["partial"] = {
+            "detail": missing.detail,
+            "segments": missing.segments,
+            "rows": missing.rows,
+        }
     return found
-
-
-def partial(missing: Missing) -> dict[str, object]:
-    """What is missing, as the API says it."""
-    return {"detail": missing.detail, "segments": missing.segments, "rows": missing.rows}
-
-
-def finished(
-    call: Call, body: bytes, cursor: str | None = None, *, is_closed: bool = False
-) -> web.Response:
-    """The JSON answer; with a tag that tells whether it has changed, where it hardly can."""
-    answer = json_answer(body)
-    if cursor is not None:
-        following = call.request.rel_url.update_query(cursor=cursor)
-        answer.headers["Link"] = f'<{following}>; rel="next"'
-    if is_closed:
-        tag = hashlib.sha256(body).hexdigest()[:32]
-        if any(seen.value in {tag, "*"} for seen in call.request.if_none_match or ()):
-            answer = web.Response(status=304)
-        answer.headers["ETag"] = f'W/"{tag}"'
-        answer.headers["Cache-Control"] = "private, no-cache"
-    return answer
-
-
-def json_answer(body: bytes, status: int = 200) -> web.Response:
-    """An answer of JSON that is written already."""
-    return web.Response(body=body, status=status, content_type="application/json")
-
-
-def say(document: Mapping[str, object] | Iterable[object], status: int = 200) -> web.Response:
-    """An answer of JSON."""
-    return json_answer(orjson.dumps(document), status)

@@ -1,5 +1,6 @@
-"""The handlers of records: search, one record, what stood around it, timelines."""
+"""Search, one record, its context, timelines: handlers, models, routes."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from uuid import UUID
 
@@ -7,8 +8,11 @@ import orjson
 from aiohttp import web
 
 from config.errors import BadInput
-from query.api.http.call import Call
-from query.api.records.querying import Asking, finished, json_answer
+from query.api.http.call import Call, Route
+from query.api.http.models import Model
+from query.api.http.responses import conditional_response, json_bytes_response
+from query.api.records.models import LogPage, LogRecord
+from query.api.records.querying import Querying, read_route
 from query.auth.scope import visible
 from query.errors import NotFound
 from query.language.parameters import one_text, record_id, trace_id
@@ -24,70 +28,122 @@ from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, SOU
 from storage.record.times import microseconds_of
 
 _MS_NS = 1_000_000
-_REACHES_NS = (60 * 10**9, 1800 * 10**9, 24 * 3600 * 10**9)
-"""How far from a record its surroundings are looked for: farther while there are too few.
+_CONTEXT_REACHES_NS = (60 * 10**9, 1800 * 10**9, 24 * 3600 * 10**9)
+"""How far from a record its context is searched; the next one while there are too few records.
 
-What is not sealed yet has no index by service, and is read for them.
+Segments that are not sealed have no index by service and are scanned.
 """
-MOST_AROUND = 200
-_AROUND = 20
-_HOST_ATTRIBUTES = ("service.instance.id", "host.name", "k8s.pod.name", "host.id", "container.id")
-"""What tells one running copy of a service from another, the most telling first."""
+MAX_CONTEXT = 200
+_DEFAULT_CONTEXT = 20
+_INSTANCE_ATTRIBUTES = (
+    *("service.instance.id", "host.name", "k8s.pod.name", "host.id", "container.id"),
+)
+"""What distinguishes the instances of a service, the most specific first."""
 
 
-class Logs:
-    """Answers questions about records."""
+class Context(Model):
+    """A record, and what its service logged before and after it."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-        self._from = asking.sources
+    before: list[LogRecord]
+    """Oldest first."""
+    record: LogRecord
+    after: list[LogRecord]
+    """Oldest first."""
+
+
+class RecordRoutes:
+    """The routes that return records."""
+
+    def __init__(self, querying: Querying) -> None:
+        self._querying = querying
+        self._from = querying.sources
+
+    def routes(self) -> Iterable[Route]:
+        """Search, timelines, one record."""
+        yield read_route(
+            "/logs",
+            self.search,
+            action="logs.search",
+            summary="Search records",
+            parameters=SEARCH,
+            response=LogPage,
+        )
+        for name, handler, summary in (
+            ("resource", self.resource, "Everything about a resource, in all services"),
+            ("correlation", self.correlation, "Records of a request, by correlation or trace id"),
+            ("actor", self.actor, "Everything by an actor"),
+        ):
+            yield read_route(
+                f"/logs/{name}/{{id}}",
+                handler,
+                action=f"logs.{name}",
+                summary=summary,
+                parameters=TIMELINE,
+                response=LogPage,
+            )
+        yield read_route(
+            "/logs/{id}",
+            self.one,
+            action="logs.read",
+            summary="One record by its id",
+            response=LogRecord,
+        )
+        yield read_route(
+            "/logs/{id}/context",
+            self.context,
+            action="logs.context",
+            summary="What the same service logged before and after a record",
+            parameters=CONTEXT,
+            response=Context,
+        )
 
     async def search(self, call: Call) -> web.Response:
         """GET /api/v1/logs."""
-        search = self._asking.search(call, SEARCH)
-        return await self._asking.page(call, self._asking.asked(call, search))
+        search = self._querying.search(call, SEARCH)
+        return await self._querying.page(call, self._querying.scoped(call, search))
 
     async def resource(self, call: Call) -> web.Response:
-        """GET /api/v1/logs/resource/{id}: all that happened to a thing, in every service."""
-        return await self._timeline(call, FieldEquals(RESOURCE_ID, _typed(call)))
+        """GET /api/v1/logs/resource/{id}: everything about a resource, in all services."""
+        return await self._timeline(call, FieldEquals(RESOURCE_ID, _path_value(call)))
 
     async def actor(self, call: Call) -> web.Response:
-        """GET /api/v1/logs/actor/{id}: all that somebody did."""
-        stored = self._from.stored_as("user.id", _typed(call))
+        """GET /api/v1/logs/actor/{id}: everything by an actor."""
+        stored = self._from.stored_as("user.id", _path_value(call))
         return await self._timeline(call, FieldEquals(ACTOR_ID, stored))
 
     async def correlation(self, call: Call) -> web.Response:
-        """GET /api/v1/logs/correlation/{id}: a request's records, by its id or its trace's."""
-        text = _typed(call)
+        """GET /api/v1/logs/correlation/{id}: a request's records, by correlation or trace id."""
+        text = _path_value(call)
         within: Filter = FieldEquals(CORRELATION_ID, stored_correlation(text))
         with suppress(BadInput):
             within = Or((within, FieldEquals(TRACE_ID, trace_id("id", text))))
         return await self._timeline(call, within)
 
     async def _timeline(self, call: Call, within: Filter) -> web.Response:
-        search = self._asking.search(call, TIMELINE, within)
-        asked = self._asking.asked(call, search, takes_audit=True)
-        return await self._asking.page(call, asked)
+        search = self._querying.search(call, TIMELINE, within)
+        scoped = self._querying.scoped(call, search, with_audit=True)
+        return await self._querying.page(call, scoped)
 
     async def one(self, call: Call) -> web.Response:
-        """GET /api/v1/logs/{id}. Of copies with the same id the one that arrived first."""
+        """GET /api/v1/logs/{id}. Of records with the same id, the one that arrived first."""
         if call.request.query:
-            raise BadInput("this address takes no parameters", where=next(iter(call.request.query)))
+            name = next(iter(call.request.query))
+            raise BadInput("This route takes no parameters", where=name)
         async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
         call.rows = 1
-        return json_answer(record_json(row, stream))
+        return json_bytes_response(record_json(row, stream))
 
     async def context(self, call: Call) -> web.Response:
-        """GET /api/v1/logs/{id}/context: what its service said just before and after."""
-        search = self._asking.search(call, CONTEXT)
+        """GET /api/v1/logs/{id}/context: what the same service logged before and after."""
+        search = self._querying.search(call, CONTEXT)
         before, after = (_count(search, name) for name in ("before", "after"))
         async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
         async with self._from.reader.session() as session:
-            where = await resolve(session, _same_place(row, stream, call))
-            earlier = await self._beside(session, where, row, Order.NEWEST, before)
-            later = await self._beside(session, where, row, Order.OLDEST, after)
+            where = await resolve(session, _same_instance(row, stream, call))
+            earlier = await self._neighbors(session, where, row, Order.NEWEST, before)
+            later = await self._neighbors(session, where, row, Order.OLDEST, after)
             rows = [*reversed(earlier.rows), row, *later.rows]
             streams = await self._from.streams.of(session, [item["stream_id"] for item in rows])
         call.rows = len(rows)
@@ -98,27 +154,27 @@ class Logs:
             written[middle],
             b",".join(written[middle + 1 :]),
         )
-        return finished(call, body)
+        return conditional_response(call, body)
 
     async def _find(self, session: Session, call: Call) -> tuple[Row, Stream]:
-        """The record with the id in the path. Raises NotFound, also where it may not be seen."""
+        """The record with the id in the path. Raises NotFound, also when it is not visible."""
         wanted = record_id("id", call.request.match_info["id"])
         where = all_of(FieldEquals(ID, wanted), _moment(wanted), visible(call.principal))
         page = await self._from.pages.read(session, Question(where, Order.OLDEST, 1))
         if not page.rows:
-            raise NotFound("there is no record with this id")
+            raise NotFound("No record has this id")
         row = page.rows[0]
         streams = await self._from.streams.of(session, [row["stream_id"]])
         return row, streams.get(row["stream_id"], NO_STREAM)
 
-    async def _beside(
+    async def _neighbors(
         self, session: Session, where: Filter, row: Row, order: Order, limit: int
     ) -> Page:
         if not limit:
             return Page([], has_more=False)
         at_ns = microseconds_of(row["created_at"]) * 1000
         page = Page([], has_more=False)
-        for reach_ns in _REACHES_NS:
+        for reach_ns in _CONTEXT_REACHES_NS:
             span = (
                 TimeRange(at_ns - reach_ns, at_ns + 1000)
                 if order is Order.NEWEST
@@ -131,26 +187,27 @@ class Logs:
         return page
 
 
-def _same_place(row: Row, stream: Stream, call: Call) -> Filter:
-    """The records of the same service, and of the same copy of it where that is known."""
+def _same_instance(row: Row, stream: Stream, call: Call) -> Filter:
+    """The records of the same service, and of the same instance where that is known."""
     resource = orjson.loads(stream.resource)
-    place = next((name for name in _HOST_ATTRIBUTES if isinstance(resource.get(name), str)), None)
+    names = (name for name in _INSTANCE_ATTRIBUTES if isinstance(resource.get(name), str))
+    name = next(names, None)
     same: Filter = FieldEquals(SOURCE_MODULE, row["source_module"])
-    if place is not None:
-        same = all_of(same, ResourceEquals(place, resource[place]))
+    if name is not None:
+        same = all_of(same, ResourceEquals(name, resource[name]))
     return all_of(same, visible(call.principal))
 
 
 def _count(search: Search, name: str) -> int:
     text = search.only(name)
-    return _AROUND if text is None else whole_number(name, text, 0, MOST_AROUND)
+    return _DEFAULT_CONTEXT if text is None else whole_number(name, text, 0, MAX_CONTEXT)
 
 
-def _typed(call: Call) -> str:
+def _path_value(call: Call) -> str:
     return one_text("id", (call.request.match_info["id"],))
 
 
 def _moment(wanted: UUID) -> TimeRange:
-    """The millisecond that the id begins with (design: ids)."""
+    """The millisecond in the first 48 bits of the id (design: ids)."""
     created_ms = int.from_bytes(wanted.bytes[:6], "big")
     return TimeRange(created_ms * _MS_NS, (created_ms + 1) * _MS_NS)

@@ -7,12 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from query.api.models_operations import (
-    DeadLetterOutcome,
-    DeadLetterPage,
-    DeadLetterRow,
-    IngestLedger,
-)
+from query.api.operations.dead_letters import DeadLetterOutcome, DeadLetterPage, DeadLetterRow
+from query.api.operations.ingest import IngestLedger
 from storage.ledger.accounting.checks import check
 from storage.ledger.verify import main
 from tests.support.evidence import house

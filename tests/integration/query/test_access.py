@@ -290,7 +290,7 @@ def test_one_asker_leaves_connections_to_the_others():
 
 async def test_exports_of_one_token_at_a_time_are_bounded(server, monkeypatch):
     """T30: an export may take as long as its reader likes, but nobody has any number of them."""
-    monkeypatch.setattr("query.api.http.access_control.SLOW_AT_A_TIME", 2)
+    monkeypatch.setattr("query.api.http.access_control.CONCURRENT_STREAMS", 2)
     pieces, gate = Export.pieces, asyncio.Event()
 
     async def held(self, *asked):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from query.api.models_more import Key, NewKeyAnswer, TrialResult
+from query.api.operations.keys import CreatedKey, Key
+from query.api.operations.redaction import RedactionPreview
 from storage.access.ingest_keys import digest_of
 from tests.support.querying import make_token
 
@@ -27,7 +28,7 @@ async def test_a_key_is_made_listed_renewed_and_ended(server, owner_pool):
     }
     made = await send(server, "POST", KEYS, wish)
 
-    answer = NewKeyAnswer.model_validate_json(await made.text())
+    answer = CreatedKey.model_validate_json(await made.text())
     assert made.status == 201
     assert (answer.name, answer.rights, answer.min_level, answer.created_by) == (
         "shop", ["logs"], "WARN", "tester",
@@ -108,7 +109,7 @@ async def test_redaction_can_be_tried_and_nothing_of_it_is_kept(server, caplog):
     secret = "AKIAIOSFODNN7EXAMPLE"
     answer = await send(server, "POST", "/api/v1/redaction/test", {"text": f"key={secret}"})
 
-    tried = TrialResult.model_validate_json(await answer.text())
+    tried = RedactionPreview.model_validate_json(await answer.text())
     assert secret not in tried.result
     assert tried.hits
     nested = {"attributes": {"password": "hunter3", "a": {"b": [1, "x"]}}}

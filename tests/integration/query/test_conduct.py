@@ -124,7 +124,7 @@ async def test_headers_that_do_not_come_end_the_connection(api, sent):
     async with asyncio.timeout(5):
         assert await reader.read() == b""
 
-    assert api.served.places.taken == 0
+    assert api.served.slots.used == 0
     writer.close()
 
 
@@ -200,9 +200,9 @@ async def test_a_reader_that_takes_nothing_is_let_go(database, reader_pool, monk
         raw.sendall(page * 200)
 
         async with asyncio.timeout(10):
-            while api.served.places.taken == 0:
+            while api.served.slots.used == 0:
                 await asyncio.sleep(0.02)
-            while api.served.places.taken:
+            while api.served.slots.used:
                 await asyncio.sleep(0.05)
         raw.close()
 

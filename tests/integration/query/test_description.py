@@ -60,7 +60,7 @@ async def test_answers_are_what_the_models_say(store, server):
     for path, given in asked.items():
         route = by_path[path.replace(trace, "{traceId}").replace("u-42", "{id}")]
         answer = await server.get(path, **given)
-        TypeAdapter(route.answer).validate_json(await answer.text())
+        TypeAdapter(route.response).validate_json(await answer.text())
 
 
 @pytest.mark.slow

@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from config.levels import LEVEL_NAMES
-from query.api.models_more import Facets, Patterns, Stats
+from query.api.records.facets import Facets
+from query.api.records.patterns import Patterns
+from query.api.records.statistics import Stats
 from tests.integration.query.test_questions import attributes
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
@@ -172,7 +174,7 @@ async def test_facets_are_exact_where_counts_can_tell_and_samples_where_not(
     assert found["resource.service.name"]["values"] == [{"value": "checkout", "count": 10}]
     assert not any(item["sample"] for item in page["data"])
 
-    monkeypatch.setattr("query.api.records.statistics.SAMPLE", 5)
+    monkeypatch.setattr("query.api.records.facets.SAMPLE", 5)
     page = await server.page("/api/v1/logs/facets", field=["level", "user.id"], prefix="U-1")
     found = {item["field"]: item for item in page["data"]}
     assert found["level"]["sample"] is False

@@ -13,7 +13,8 @@ from yarl import URL
 from config.process.health import Finding, State
 from config.settings import ApiSettings, Settings
 from query.api.app import ROUTES
-from query.api.models import Problem, Readiness, Version
+from query.api.http.models import Problem
+from query.api.system.health import Readiness, Version
 from tests.integration.query.test_access import until, waits
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token, query_server
@@ -247,7 +248,7 @@ async def test_a_question_that_takes_too_long_is_stopped_and_says_so(
         answer = await server.get("/api/v1/logs")
 
         assert answer.status == 503
-        assert (await answer.json())["type"] == "/errors/question_too_slow"
+        assert (await answer.json())["type"] == "/errors/query_timeout"
         assert "Retry-After" in answer.headers
         await until(lambda: waits(database, 0))
 
@@ -292,7 +293,7 @@ async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgre
         ready = await server.get("/readyz", token=None)
 
         assert answer.status == 503
-        assert (await answer.json())["type"] == "/errors/database_away"
+        assert (await answer.json())["type"] == "/errors/database_unavailable"
         assert ready.status == 503
         assert (await ready.json())["checks"]["database"]["state"] == "failed"
         assert (await server.get("/livez", token=None)).status == 200
@@ -423,14 +424,14 @@ async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monk
     monkeypatch.setattr("query.planning.export.PIECE_ROWS", 2)
     await store.put(*[record(n) for n in range(10)])
     from query.planning.export import Export
-    from storage.errors import DatabaseAway
+    from storage.errors import DatabaseUnavailable
 
     whole = Export._leaf
 
     async def breaks(self, part, order):
         async for piece in whole(self, part, order):
             yield piece
-            raise DatabaseAway("gone")
+            raise DatabaseUnavailable("gone")
 
     monkeypatch.setattr(Export, "_leaf", breaks)
     answer = await server.get("/api/v1/logs/export")
@@ -439,7 +440,7 @@ async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monk
     with pytest.raises(aiohttp.ClientError):
         await answer.read()
     await until(
-        lambda: asyncio.sleep(0, [e.error for e in server.accesses] == ["", "database_away"])
+        lambda: asyncio.sleep(0, [e.error for e in server.accesses] == ["", "database_unavailable"])
     )
 
 

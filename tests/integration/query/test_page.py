@@ -2,7 +2,7 @@
 
 import pytest
 
-from query.api.system.viewer import File, PageFiles, static_files
+from query.api.system.viewer import File, ViewerRoutes, static_files
 
 
 async def test_the_page_is_served_with_a_strict_policy(server):
@@ -61,5 +61,5 @@ async def test_no_path_reaches_beyond_the_map(server, path):
 
 
 def test_without_a_built_page_there_is_none():
-    assert PageFiles({})._files == {}
+    assert ViewerRoutes({})._files == {}
     assert File("text/plain", b"", {}, "").coded == {}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from query.api.models import LogPage, LogRecord
+from query.api.records.models import LogPage, LogRecord
 from tests.support.records import make_record
 
 MS = 1_000_000

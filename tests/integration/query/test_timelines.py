@@ -3,7 +3,9 @@
 import json
 import uuid
 
-from query.api.models_more import Context, FoundTraces, TracePage
+from query.api.records.records import Context
+from query.api.records.traces.one import TracePage
+from query.api.records.traces.search import FoundTraces
 from storage.record.correlation import stored_correlation
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token

@@ -1,14 +1,14 @@
-"""What changes have in common: they are on record before they are done."""
+"""Changes are recorded in the audit before they are made."""
 
 from query.api.http.call import Call
 from query.auth.access_audit import AccessAudit, Outcome
 
 
-async def recorded(audit: AccessAudit, call: Call, said: str = "") -> None:
+async def record_change(audit: AccessAudit, call: Call, body: str = "") -> None:
     """Record a change that is about to be made. Raises AuditNotWritten: then it is not made.
 
-    `said` is what the body asks for, in words; it is redacted like every question.
+    `body` summarizes the request's body; it is redacted like every query.
     """
-    call.said = said
+    call.body_summary = body
     await audit.require(call.event(Outcome.SUCCESS))
     call.is_recorded = True

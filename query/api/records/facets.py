@@ -1,0 +1,203 @@
+"""The most frequent values of fields: handler, models, route."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from aiohttp import web
+
+from config.errors import BadInput
+from query.api.http.call import Call, Route
+from query.api.http.models import Model
+from query.api.http.responses import conditional_response
+from query.api.records.models import Partial
+from query.api.records.querying import SAMPLE, Querying, ScopedSearch, notes, read_route
+from query.api.records.statistics import ValueCount, count, time_span
+from query.language.parameters import one_text
+from query.language.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
+from query.planning.compile import Order, key_and
+from query.planning.counts import BY, is_counted
+from query.planning.pages import Missing, Question
+from query.planning.search import FACETS, Search
+from storage.database.read import Session
+from storage.filtering.resolve import resolve
+from storage.record.fields import FIELDS, KIND, KIND_OF_LETTER
+
+MAX_FIELDS = 20
+_ATTRIBUTE_SAMPLE = 200
+"""Number of newest records whose attributes are considered when no field is named."""
+_MAX_ATTRIBUTES = 5
+_DEFAULT_FIELDS = ("level", "sourceModule", "action", "kind", "resourceType")
+_COLUMNS = {name: field.column for name, field in FIELDS.items()} | {IP_ADDRESS: "ip_address"}
+_UNIQUE = frozenset({"id", CREATED_AT, "receivedAt"})
+
+
+class Facet(Model):
+    """The most frequent values of a field."""
+
+    field: str
+    values: list[ValueCount]
+    sample: bool
+    """The counts are based on the newest records only."""
+
+
+class Facets(Model):
+    """Facets of the requested fields."""
+
+    data: list[Facet]
+    notice: str = ""
+    partial: Partial | None = None
+
+
+class FacetRoutes:
+    """The route that returns facets."""
+
+    def __init__(self, querying: Querying) -> None:
+        self._querying = querying
+        self._from = querying.sources
+
+    def routes(self) -> Iterable[Route]:
+        """GET /api/v1/logs/facets."""
+        yield read_route(
+            "/logs/facets",
+            self.facets,
+            action="logs.facets",
+            summary="Most frequent values of fields",
+            parameters=FACETS,
+            response=Facets,
+        )
+
+    async def facets(self, call: Call) -> web.Response:
+        """GET /api/v1/logs/facets: the most frequent values of fields."""
+        search = self._querying.search(call, FACETS)
+        names = _fields(search)
+        scoped = self._querying.scoped(call, search)
+        exact: dict[str, list[tuple[str, int]]] = {}
+        async with self._from.reader.session() as session:
+            span = await time_span(session, self._from, scoped)
+            if "field" not in search.own:
+                names += await self._common_attributes(session, scoped)
+            for name in names:
+                if name in BY and is_counted(scoped.untimed, BY[name]):
+                    found = await count(session, self._from, scoped, span, BY[name], None)
+                    exact[name] = found.totals()
+            sampled = [name for name in names if name not in exact]
+            sample = await self._sample(session, scoped, sampled) if sampled else None
+        call.rows = 0
+        body = orjson.dumps(_document(search, names, exact, sample))
+        return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
+
+    async def _common_attributes(self, session: Session, scoped: ScopedSearch) -> list[str]:
+        """Names of attributes with few distinct values in the newest records."""
+        where = await resolve(session, scoped.where)
+        question = Question(where, Order.NEWEST, _ATTRIBUTE_SAMPLE, columns=key_and("metadata"))
+        page = await self._from.pages.read(session, question)
+        return [
+            f"{ATTRIBUTE}{name}" for name in common_attributes(row["metadata"] for row in page.rows)
+        ]
+
+    async def _sample(
+        self, session: Session, scoped: ScopedSearch, names: Sequence[str]
+    ) -> "_Sample":
+        """Value counts in the newest records."""
+        attributes = [name.removeprefix(ATTRIBUTE) for name in names if _is_attribute(name)]
+        columns = [_COLUMNS[name] for name in names if name in _COLUMNS]
+        page = await self._from.pages.read(
+            session,
+            Question(
+                await resolve(session, scoped.where),
+                Order.NEWEST,
+                SAMPLE,
+                columns=key_and("stream_id", *columns, attributes=attributes),
+            ),
+        )
+        streams = await self._from.streams.of(session, [row["stream_id"] for row in page.rows])
+        resources = {key: orjson.loads(stream.resource) for key, stream in streams.items()}
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        places = {f"{ATTRIBUTE}{name}": f"a{place}" for place, name in enumerate(attributes)}
+        for name in names:
+            if name.startswith(RESOURCE):
+                key = name.removeprefix(RESOURCE)
+                values = (resources.get(row["stream_id"], {}).get(key) for row in page.rows)
+            elif name in _COLUMNS:
+                values = (_shown(name, row[_COLUMNS[name]]) for row in page.rows)
+            else:
+                place = places[name if name.startswith(ATTRIBUTE) else f"{ATTRIBUTE}{name}"]
+                values = (row[place] for row in page.rows)
+            counts[name] = Counter(_text(value) for value in values if value is not None)
+        return _Sample(counts, page.has_more, page.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    counts: dict[str, Counter[str]]
+    has_more: bool
+    missing: Missing | None
+
+
+def common_attributes(documents: Iterable[str]) -> list[str]:
+    """Names of the attributes whose values repeat most: many records, few values."""
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for document in documents:
+        for name, value in orjson.loads(document)["attributes"].items():
+            if not isinstance(value, dict | list):
+                values[name][str(value)] += 1
+    repeats = {name: counts.total() - len(counts) for name, counts in values.items()}
+    found = sorted(repeats, key=lambda name: (-repeats[name], name))
+    return [name for name in found[:_MAX_ATTRIBUTES] if repeats[name]]
+
+
+def _fields(search: Search) -> list[str]:
+    names = list(search.own.get("field", _DEFAULT_FIELDS))
+    if len(names) > MAX_FIELDS:
+        raise BadInput(f"At most {MAX_FIELDS} fields", where="field")
+    for name in names:
+        one_text("field", (name,))
+        if name in _UNIQUE:
+            raise BadInput(f"Values of {name} are unique; count by time instead", where="field")
+    return names
+
+
+def _is_attribute(name: str) -> bool:
+    return name not in _COLUMNS and not name.startswith(RESOURCE)
+
+
+def _shown(name: str, value: Any) -> object:
+    if name == KIND.name:
+        return KIND_OF_LETTER[value.encode()].word
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.hex if isinstance(value, UUID) else value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
+def _document(
+    search: Search,
+    names: Sequence[str],
+    exact: dict[str, list[tuple[str, int]]],
+    sample: _Sample | None,
+) -> dict[str, object]:
+    prefix = search.only("prefix") or ""
+    data: list[dict[str, object]] = []
+    for name in names:
+        counts = exact[name] if name in exact else _most_common(sample, name)
+        wanted = [item for item in counts if item[0].lower().startswith(prefix.lower())]
+        data.append(
+            {
+                "field": name,
+                "values": [{"value": value, "count": n} for value, n in wanted[: search.limit]],
+                "sample": name not in exact and sample is not None and sample.has_more,
+            }
+        )
+    return {"data": data, **notes(search, sample.missing if sample else None)}
+
+
+def _most_common(sample: _Sample | None, name: str) -> list[tuple[str, int]]:
+    assert sample is not None
+    return sorted(sample.counts[name].items(), key=lambda item: (-item[1], item[0]))
