@@ -69,6 +69,6 @@ def test_a_record_of_the_tail_opens_and_can_be_filtered(page: Viewer, product: P
     product.export(fresh_lines("opening", 2))
     page.row("opening 1").click()
     expect(page.record).to_contain_text("opening 1")
-    page.record.get_by_role("button", name="Filter out Service", exact=True).click()
+    page.record.get_by_role("button", name="Exclude Service", exact=True).click()
 
     expect(page.page).to_have_url(re.compile("-sourceModule%3Alive"))

@@ -89,7 +89,7 @@ class ErrorBoundary extends Component<{ children: ReactNode }, { error: unknown 
       <ErrorNotice
         isPage
         error={this.state.error}
-        what="This page"
+        what="this page"
         onRetry={() => window.location.reload()}
       />
     )

@@ -57,7 +57,7 @@ export function Retention() {
         <Rows
           path="/retention/runs"
           what="the history"
-          caption="Runs"
+          caption="History"
           columns={RUNS}
           empty="No retention runs yet."
         />
@@ -121,7 +121,7 @@ function Plan() {
           ? `The next run removes ${plural(due, 'segment')} with ${plural(Number(data.rows), 'record')} (${formatBytes(Number(data.bytes))}).`
           : 'Nothing is due at the next run.'}
       </p>
-      {steps.length > 0 && <RowTable rows={steps} caption="Plan" columns={PLAN} />}
+      {steps.length > 0 && <RowTable rows={steps} caption="Due next" columns={PLAN} />}
     </Section>
   )
 }

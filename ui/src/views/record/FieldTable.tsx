@@ -82,7 +82,7 @@ function FieldButtons({
             <PlusIcon size={12} />
           </IconButton>
           <IconButton
-            label={`Filter out ${label}`}
+            label={`Exclude ${label}`}
             aria-pressed={state === 'out'}
             className={SMALL}
             onClick={() => onFilter(filter, text, 'out')}

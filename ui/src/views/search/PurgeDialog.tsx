@@ -32,7 +32,7 @@ export default function PurgeDialog({ query, onClose }: { query: LogQuery; onClo
   return (
     <Dialog
       title="Purge records"
-      description="Purged records cannot be recovered. The purge itself is recorded in the audit log."
+      description="Purged records cannot be recovered. The purge itself is recorded."
       open
       onClose={onClose}
     >

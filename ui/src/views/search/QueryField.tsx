@@ -1,4 +1,4 @@
-/** The query input: syntax highlighting, completion, and errors underlined in term. */
+/** The query input: syntax highlighting, completion, and errors underlined in place. */
 
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react'
 import { IconButton } from '@/components/button'
