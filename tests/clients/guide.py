@@ -1,7 +1,7 @@
 """docs/integration.md as the tests use it: its blocks, and the place where they run.
 
 A block's first line says what it is for: `file=NAME` is written beside the others, `run=WHERE` and
-`ask=WHERE` are run there by a shell, `answer` is what the question before it prints.
+`query=WHERE` are run there by a shell, `output` is what the query before it prints.
 """
 
 import os
@@ -25,7 +25,7 @@ class Block:
 
     language: str
     use: str
-    """file, run, ask, answer, packages, config, not-run."""
+    """file, run, query, output, packages, config, not-run."""
     name: str
     text: str
 

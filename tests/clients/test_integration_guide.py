@@ -1,4 +1,4 @@
-"""docs/integration.md does what it says: its blocks are run, or looked at where they cannot be."""
+"""The blocks of docs/integration.md work: its blocks run, or are checked where they cannot."""
 
 import json
 import re
@@ -58,15 +58,15 @@ def test_blocks_run(workshops: dict[str, Workshop], where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["shell", "python"])
-def test_answers_are_as_shown(workshops: dict[str, Workshop], where: str) -> None:
+def test_outputs_are_as_shown(workshops: dict[str, Workshop], where: str) -> None:
     workshops[where].run_all(where)
     in_order = list(blocks())
-    pairs = [pair for pair in pairwise(in_order) if (pair[0].use, pair[0].name) == ("ask", where)]
+    pairs = [pair for pair in pairwise(in_order) if (pair[0].use, pair[0].name) == ("query", where)]
 
     assert pairs
-    for question, answer in pairs:
-        assert answer.use == "answer"
-        _check_answer(workshops[where], question.text, answer.text)
+    for query, output in pairs:
+        assert output.use == "output"
+        _check_output(workshops[where], query.text, output.text)
 
 
 def _expected_trace(stderr: str) -> str:
@@ -75,18 +75,18 @@ def _expected_trace(stderr: str) -> str:
     return found[0] if found else ""
 
 
-def _check_answer(workshop: Workshop, question: str, answer: str) -> None:
+def _check_output(workshop: Workshop, query: str, output: str) -> None:
     """As shown, apart from durations; records are found some milliseconds after their 200."""
 
     def same() -> bool:
-        done = workshop.shell(question)
-        return _without_durations(done.stdout) == _without_durations(answer)
+        done = workshop.shell(query)
+        return _without_durations(done.stdout) == _without_durations(output)
 
     try:
         Product.wait(same, 10)
     except AssertionError:
-        done = workshop.shell(question)
-        pytest.fail(f"{question}\nanswers\n{done.stdout}{done.stderr}\nand not\n{answer}")
+        done = workshop.shell(query)
+        pytest.fail(f"{query}\nprints\n{done.stdout}{done.stderr}\nand not\n{output}")
 
 
 def _without_durations(text: str) -> str:
@@ -109,11 +109,11 @@ def test_services_arrive(
 ) -> None:
     workshops[where].run_all(where)
 
-    question = urlencode({"sourceModule": service, "kind": "log"})
+    query = urlencode({"sourceModule": service, "kind": "log"})
     found = Product.wait(
         lambda: [
             record
-            for record in product.get(f"/api/v1/logs?{question}")["data"]
+            for record in product.get(f"/api/v1/logs?{query}")["data"]
             if record["message"] == message
         ]
     )
@@ -139,7 +139,7 @@ def test_packages_of_the_guide_are_those_under_test() -> None:
 
 
 def test_every_block_is_run_or_says_that_it_is_not() -> None:
-    used = {"file", "run", "ask", "answer", "packages", "config", "not-run"}
+    used = {"file", "run", "query", "output", "packages", "config", "not-run"}
 
     assert {block.use for block in blocks()} == used
 
