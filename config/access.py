@@ -1,10 +1,10 @@
-"""Who may do what: the one table of roles and permissions. Enforcement is at the doors."""
+"""Roles and their permissions, in one table. Enforced by query/api/http/access_control.py."""
 
 from enum import StrEnum
 
 
 class Permission(StrEnum):
-    """A right, named object.verb. Every route names exactly one (query/api/routes.py)."""
+    """A permission, named object.verb. Every route requires exactly one (query/api/routes.py)."""
 
     LOGS_READ = "logs.read"
     LOGS_EXPORT = "logs.export"
@@ -19,7 +19,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What a token says its holder is; anything else has no rights."""
+    """The role in a token; any other value has no permissions."""
 
     SUPER_ADMIN = "SUPER_ADMIN"
     ADMIN = "ADMIN"
@@ -45,7 +45,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 
 def permissions_of(role: str) -> frozenset[Permission]:
-    """The rights of a role by its exact name; an unknown role has none (deny by default)."""
+    """Permissions of a role by its exact name; an unknown role has none (deny by default)."""
     try:
         return ROLE_PERMISSIONS[Role(role)]
     except ValueError:

@@ -1,51 +1,51 @@
-"""The family of errors: each knows its stable code, its HTTP status, and whether to try again.
+"""Base classes of all errors: each has a stable code, an HTTP status, and a retryable flag.
 
     OpslogError
-        BadInput          the sender must change the request
-        Unavailable       the same request may pass later
-        SetupError        an operator must change something; the process does not start
+        BadInput          the client must change the request
+        Unavailable       the same request may succeed later
+        SetupError        the operator must change something; the process does not start
 
-Rooms add their own in <room>/errors.py; docs/reference/errors.md lists every code (a test checks).
+Packages add their own in <package>/errors.py; docs/reference/errors.md lists every code (tested).
 """
 
 from typing import ClassVar
 
 
 class OpslogError(Exception):
-    """Something that opslog can say in words; never carries a record's content or a secret."""
+    """An error with a message for users; never contains a record's content or a secret."""
 
     code: ClassVar[str] = "internal"
     """Stable name, part of the API: `type` of a problem document is `/errors/<code>`."""
-    title: ClassVar[str] = "Something went wrong inside opslog"
+    title: ClassVar[str] = "Internal error"
     status: ClassVar[int] = 500
     grpc_code: ClassVar[int] = 13
-    """google.rpc.Code for OTLP answers."""
+    """google.rpc.Code of OTLP responses."""
     retryable: ClassVar[bool] = False
     retry_after_s: ClassVar[int] = 0
-    """1 to 3 where retryable: SDKs drop a batch when told to wait longer than their timeout."""
+    """1 to 3 where retryable: SDKs drop a batch if Retry-After exceeds their timeout."""
     exit_code: ClassVar[int] = 1
-    """What a command line that ends with this error returns (sysexits.h where one fits)."""
+    """Exit code of a command that fails with this error (sysexits.h where one fits)."""
 
 
 class BadInput(OpslogError):
-    """The request cannot be understood or is not allowed; sending it again changes nothing."""
+    """The request is malformed or not allowed; retrying does not help."""
 
     code = "bad_input"
-    title = "The request is not valid"
+    title = "Invalid request"
     status = 400
     grpc_code = 3
 
     def __init__(self, message: str, *, where: str = "") -> None:
         super().__init__(message)
         self.where = where
-        """The parameter or field path that is at fault, for `errors[]` and BadRequest details."""
+        """The invalid parameter or field path, for `errors[]` and BadRequest details."""
 
 
 class Unavailable(OpslogError):
-    """Nothing was kept; the same request may be sent again."""
+    """Nothing was stored; the same request may be retried."""
 
     code = "unavailable"
-    title = "opslog cannot take this request now"
+    title = "Temporarily unavailable"
     status = 503
     grpc_code = 14
     retryable = True
@@ -53,8 +53,8 @@ class Unavailable(OpslogError):
 
 
 class SetupError(OpslogError):
-    """The process cannot start or go on as it is set up; the message says what to change."""
+    """The process cannot start or continue with this setup; the message says what to change."""
 
     code = "setup"
-    title = "opslog is not set up correctly"
+    title = "Invalid setup"
     exit_code = 78

@@ -1,10 +1,10 @@
-"""The five levels of a record, lowest first. Everything that names a level uses this table."""
+"""The five levels of a record, lowest first: the only definition of levels."""
 
 from enum import IntEnum
 
 
 class Level(IntEnum):
-    """A record's level; the order is the order of severity, the name is PostgreSQL's label."""
+    """A record's level, ordered by severity; the name is PostgreSQL's enum label."""
 
     DEBUG = 0
     INFO = 1

@@ -1,7 +1,7 @@
-"""Every setting, typed, with its unit in its name and its reason in its text.
+"""All settings, typed, with their unit in the name and a help text.
 
-The texts become docs/reference/settings.md. load.py finds the values: environment (OPSLOG_…, `__`
-for nesting, `…_FILE` for secrets) over opslog.toml over the defaults here.
+The help texts become docs/reference/settings.md. load.py reads the values: environment (OPSLOG_…,
+`__` for nesting, `…_FILE` for secrets) over opslog.toml over the defaults here.
 """
 
 import ipaddress
@@ -17,21 +17,21 @@ GIB = 2**30
 
 
 class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused, texts taken from the docstrings."""
+    """A group of settings: frozen, no unknown names, help texts from the docstrings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def _check_tls(section: str, cert: Path | None, key: Path | None) -> None:
     if (cert is None) != (key is None):
-        raise ValueError(f"{section}.tls_cert and {section}.tls_key belong together; set both")
+        raise ValueError(f"{section}.tls_cert and {section}.tls_key must be set together")
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
+    """Whether a listen address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -39,93 +39,93 @@ def is_loopback(host: str) -> bool:
 
 
 class OtlpSettings(Section):
-    """Where telemetry comes in, and how much of it at once."""
+    """The OTLP receiver: listener, limits and deadlines."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than loopback requires ingest keys."""
+    """Listen address. Any address other than loopback requires ingest keys."""
     port: Port = 4318
-    """TCP port; 0 takes a free one."""
+    """TCP port; 0 selects a free one."""
     path_prefix: str = ""
-    """Also answer under this prefix, for instance `/otlp`."""
+    """Additional path prefix, for example `/otlp`."""
     require_key: bool = False
-    """Ask for an ingest key even on loopback. Always on for other addresses."""
+    """Require an ingest key even on loopback. Always required on other addresses."""
     receivers: Annotated[int, Field(ge=0, le=64)] = 0
-    """Receiver processes; 0 means half of the cores, at least one."""
+    """Number of receiver processes; 0 means half of the cores, at least one."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=GIB)] = 64 * MIB
-    """Largest body after decompression (OTLP 1.11 recommends 64 MiB); larger ones get 413."""
+    """Maximum body size after decompression (OTLP 1.11 recommends 64 MiB); larger ones get 413."""
     max_inflight_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
-    """Memory of all requests being read at once; beyond it 503 with Retry-After."""
+    """Maximum memory of all requests in flight; beyond it 503 with Retry-After."""
     header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
-    """A connection that has not sent its headers by then is closed."""
+    """Timeout for request headers; the connection is closed."""
     body_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
-    """A body that is not whole by then gets 408."""
+    """Timeout for the request body; 408."""
     min_body_bytes_per_s: Annotated[int, Field(ge=0)] = 1024
-    """A body slower than this after ten seconds gets 408; 0 switches the check off."""
+    """Minimum body rate after the first ten seconds; slower bodies get 408. 0 disables it."""
     keepalive_timeout_s: Annotated[float, Field(gt=0)] = 75.0
-    """Idle connections are kept this long."""
+    """Timeout of idle connections."""
     max_connections: Annotated[int, Field(ge=1)] = 4096
-    """Open connections of one receiver; further ones wait."""
+    """Maximum open connections per receiver; further ones wait in the backlog."""
     max_connections_per_peer: Annotated[int, Field(ge=1)] = 2048
-    """… of them from one address; further ones are closed. Keeps one host from locking others
-    out; a proxy that opens more needs more."""
+    """Maximum open connections per client address; further ones are closed. Prevents one host from
+    locking out others; raise it for a proxy that opens more."""
     cors_origins: list[str] = []
-    """Origins whose browsers may send telemetry, for instance `https://shop.example`."""
+    """Origins allowed to send telemetry from browsers, for example `https://shop.example`."""
     duplicate_window_s: Annotated[int, Field(ge=0, le=30 * 86400)] = 3600
-    """How long a request is remembered so that a retry is not stored twice; 0 switches it off."""
+    """How long requests are remembered to detect duplicates caused by retries; 0 disables this."""
     tls_cert: Path | None = None
-    """PEM certificate chain; with tls_key switches the listener to TLS 1.2 or newer."""
+    """PEM certificate chain; together with tls_key enables TLS 1.2 or newer."""
     tls_key: Path | None = None
     """PEM private key of tls_cert."""
     tls_client_ca: Path | None = None
-    """PEM of authorities; with it clients must show a certificate (mTLS)."""
+    """PEM file of CA certificates; if set, clients must present a certificate (mTLS)."""
 
     @property
     def requires_keys(self) -> bool:
-        """Whether senders must show an ingest key: always, except on loopback."""
+        """Whether senders must present an ingest key: always, except on loopback."""
         return self.require_key or not is_loopback(self.host)
 
     @model_validator(mode="after")
-    def _belong_together(self) -> "OtlpSettings":
+    def _check(self) -> "OtlpSettings":
         _check_tls("otlp", self.tls_cert, self.tls_key)
         if self.tls_client_ca and not self.tls_cert:
-            raise ValueError("otlp.tls_client_ca needs otlp.tls_cert and otlp.tls_key")
+            raise ValueError("otlp.tls_client_ca requires otlp.tls_cert and otlp.tls_key")
         if self.path_prefix and (self.path_prefix[0] != "/" or self.path_prefix[-1] == "/"):
-            raise ValueError("otlp.path_prefix begins with a slash and does not end with one")
+            raise ValueError("otlp.path_prefix must begin with a slash and not end with one")
         return self
 
 
 class ApiSettings(Section):
-    """Where answers go out: API, page, health, metrics."""
+    """The query server: API, viewer, health, metrics."""
 
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Listen address."""
     port: Port = 8080
-    """TCP port; 0 takes a free one."""
+    """TCP port; 0 selects a free one."""
     public_url: str = ""
-    """Address that people use, when a proxy stands in front; else made from host and port."""
+    """URL that users open, if it is behind a proxy; default: built from host and port."""
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Longest a question may run in the database."""
+    """Database statement timeout of a query."""
     pool_connections: Annotated[int, Field(ge=1, le=200)] = 8
-    """Database connections of the query server; half as many more keep plans for ids."""
+    """Database connections for queries; half as many again serve lookups by id."""
     user_concurrency: Annotated[int, Field(ge=1, le=100)] = 6
-    """Questions of one token at a time; further ones get 429. Below pool_connections, so that one
-    asker with slow questions cannot keep all others out; browsers ask six things at a time."""
+    """Concurrent queries per token; further ones get 429. Below pool_connections, so that slow
+    queries of one client cannot block all others; browsers send six requests at a time."""
     header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
-    """A connection that has not sent its headers by then is closed."""
+    """Timeout for request headers; the connection is closed."""
     body_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
-    """A body that is not whole by then gets 408."""
+    """Timeout for the request body; 408."""
     keepalive_timeout_s: Annotated[float, Field(gt=0)] = 75.0
-    """Idle connections are kept this long."""
+    """Timeout of idle connections."""
     max_connections: Annotated[int, Field(ge=1)] = 4096
-    """Open connections; further ones wait."""
+    """Maximum open connections; further ones wait in the backlog."""
     max_connections_per_peer: Annotated[int, Field(ge=1)] = 2048
-    """… of them from one address; further ones are closed."""
+    """Maximum open connections per client address; further ones are closed."""
     tls_cert: Path | None = None
-    """PEM certificate chain; with tls_key switches the listener to TLS 1.2 or newer."""
+    """PEM certificate chain; together with tls_key enables TLS 1.2 or newer."""
     tls_key: Path | None = None
     """PEM private key of tls_cert."""
     trusted_proxies: list[str] = []
-    """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are trusted."""
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -134,53 +134,51 @@ class ApiSettings(Section):
             try:
                 ipaddress.ip_network(text, strict=False)
             except ValueError:
-                raise ValueError(f"{text!r} is no address or network like 10.0.0.0/8") from None
+                raise ValueError(f"{text!r} is not an address or network like 10.0.0.0/8") from None
         return proxies
 
     @model_validator(mode="after")
-    def _belong_together(self) -> "ApiSettings":
+    def _check(self) -> "ApiSettings":
         _check_tls("api", self.tls_cert, self.tls_key)
         return self
 
 
 class AuthSettings(Section):
-    """Whose tokens are believed."""
+    """Which API tokens are accepted."""
 
     issuer: str = "opslog"
-    """Exact `iss` of accepted tokens."""
+    """Required `iss` of tokens, exact match."""
     audience: str = "opslog"
-    """Exact `aud` of accepted tokens."""
+    """Required `aud` of tokens, exact match."""
     role_claim: str = "role"
-    """Claim that holds the role; dots descend into objects."""
+    """Claim with the role; dots select nested members."""
     role_map: dict[str, str] = {}
-    """Their role name to ours, for instance `{"ops": "NOC"}`."""
+    """Maps the issuer's role names to opslog's, for example `{"ops": "NOC"}`."""
     modules_claim: str = "source_modules"
-    """Claim with the list of source modules whose records a token may see; without it, all."""
+    """Claim with the source modules that a token may read; without the claim, all."""
     jwks_url: str = ""
-    """Where a foreign issuer publishes its keys (https, or http on loopback)."""
+    """JWKS URL of an external issuer (https, or http on loopback)."""
     public_key_file: Path | None = None
-    """PEM public key of a foreign issuer, instead of jwks_url."""
+    """PEM public key of an external issuer, instead of jwks_url."""
     leeway_s: Annotated[int, Field(ge=0, le=300)] = 30
-    """Clock difference that is forgiven."""
+    """Tolerated clock skew."""
     token_hours: Annotated[float, Field(gt=0, le=24)] = 12.0
-    """Lifetime of tokens that `opslog token` makes."""
+    """Lifetime of tokens created by `opslog token`."""
 
 
 class SpoolSettings(Section):
-    """Where accepted requests wait on disk until PostgreSQL has them."""
+    """On-disk queue of accepted requests until they are in PostgreSQL."""
 
     directory: Path | None = None
-    """Must be a local disk: fsync over a network file system proves nothing. Default: spool/ in
-    the data directory."""
+    """Must be on a local disk (fsync must be reliable). Default: spool/ in the data directory."""
     max_bytes: Annotated[int, Field(ge=MIB)] = 8 * GIB
-    """Above this new exports get 503 with Retry-After."""
+    """Maximum size; beyond it new exports get 503 with Retry-After."""
     min_free_bytes: Annotated[int, Field(ge=0)] = 512 * MIB
-    """Below this much free disk new exports get 503, before writes start to fail."""
+    """Minimum free disk space; below it new exports get 503, before writes start to fail."""
     file_bytes: Annotated[int, Field(ge=64 * 1024)] = 64 * MIB
-    """Size at which the next spool file is begun."""
+    """Size at which a new spool file is started."""
     append_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """A request that the disk has not taken by then gets 503 with Retry-After. SDKs wait 10 s for
-    an answer and send again."""
+    """Timeout for writing a request to disk; 503 with Retry-After. SDKs time out after 10 s."""
 
     @model_validator(mode="after")
     def _files_fit(self) -> "SpoolSettings":
@@ -190,151 +188,148 @@ class SpoolSettings(Section):
 
 
 class WriterSettings(Section):
-    """How waiting frames become transactions."""
+    """How pending frames are grouped into transactions."""
 
     linger_ms: Annotated[float, Field(ge=0, le=500)] = 10.0
-    """How long the writer waits for company before each flush, unless much waits already."""
+    """How long the writer waits for more frames before each flush, unless many are pending."""
     max_rows: Annotated[int, Field(ge=1)] = 20_000
-    """Most rows of one transaction; a single request may be larger."""
+    """Maximum rows per transaction; a single request may exceed it."""
     max_bytes: Annotated[int, Field(ge=64 * 1024)] = 16 * MIB
-    """Most COPY bytes of one transaction."""
+    """Maximum COPY bytes per transaction."""
     connections: Annotated[int, Field(ge=1, le=16)] = 1
-    """Transactions at the same time per receiver."""
+    """Concurrent transactions per receiver."""
     memory_bytes: Annotated[int, Field(ge=MIB)] = 16 * MIB
-    """Waiting frames kept in memory; beyond it the writer reads them back from the spool."""
+    """Maximum size of pending frames in memory; the writer reads the others back from the spool."""
 
 
 class StorageSettings(Section):
-    """Segments and limits of the store."""
+    """Segments and size limits in the database."""
 
     segment_rows: Annotated[int, Field(ge=1000)] = 250_000
-    """A segment is rolled over at this many rows; classes of more than 300 such segments get
-    larger ones, up to four times that."""
+    """Rows at which a segment is rolled over; classes with more than 300 such segments get larger
+    ones, up to four times this size."""
     segment_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
-    """… or at this many COPY bytes."""
+    """COPY bytes at which a segment is rolled over."""
     segment_age_s: Annotated[int, Field(ge=1, le=7 * 86400)] = 86400
-    """… or at this age, so that retention is late by at most that."""
+    """Age at which a segment is rolled over; also the maximum delay of retention."""
     max_bytes: Annotated[int, Field(ge=0)] = 0
-    """Size limit of the store in the database; beyond it the oldest segments of the lowest level
-    go, whatever their rule, down to its floor. 0 means none."""
+    """Maximum size of the segments in the database; beyond it the oldest segments of the lowest
+    level are dropped before their retention ends, but not before its `floor`. 0 means no limit."""
     no_trigrams: list[str] = ["debug"]
-    """Retention classes without a trigram index on the message, which is a fifth of a sealed
-    segment: words are searched in them by reading."""
+    """Retention classes without a trigram index on the message, which takes a fifth of a sealed
+    segment; text search in them scans the segment."""
     seal_yield_rows_per_s: Annotated[int, Field(ge=1)] = 40_000
-    """Sealing waits while more rows than this arrive, up to a quarter of an hour a segment."""
+    """Ingest rate above which sealing is postponed, by at most 15 minutes per segment."""
     seal_read_back: bool = True
-    """Before a segment is sealed, read it and compare each batch with the hash taken at its
-    arrival (5 us of database time a row)."""
+    """Before sealing, verify each batch against its hash from arrival (5 us per row)."""
 
 
 class RetentionSettings(Section):
-    """How long records are kept, and when the expired ones go."""
+    """How long records are kept, and when expired ones are removed."""
 
     at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "03:00"
     """Time of day (UTC) at which expired segments are dropped."""
     rules: Annotated[list[RetentionRule], Field(max_length=MAX_RULES)] = []
-    """`[[retention.rules]]`: name, keep, floor, and what they match (docs/retention.md). Without
-    any: DEBUG 7d, INFO 30d, WARN 90d, ERROR 180d, CRITICAL 365d, audit 365d."""
+    """`[[retention.rules]]`: name, keep, floor and conditions (docs/retention.md). Without rules:
+    DEBUG 7d, INFO 30d, WARN 90d, ERROR 180d, CRITICAL 365d, audit 365d."""
 
     @field_validator("rules")
     @classmethod
-    def _make_sense_together(cls, rules: list[RetentionRule]) -> list[RetentionRule]:
+    def _check(cls, rules: list[RetentionRule]) -> list[RetentionRule]:
         check_rules(rules)
         return rules
 
 
 class LedgerSettings(Section):
-    """The signed ledger: how often, and who else is told its newest head."""
+    """The signed ledger: signing intervals and publication of its heads."""
 
     checkpoint_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
-    """New entries are signed this often."""
+    """Signing interval while there are new entries."""
     heartbeat_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
-    """Without new entries a head is signed this often."""
+    """Signing interval without new entries."""
     publish_url: str = ""
-    """Is sent the newest head by POST. Best on another machine, under another administrator."""
+    """URL that receives the latest signed head by POST; preferably under another administrator."""
     publish_token: SecretStr | None = None
     """Bearer token for publish_url."""
     publish_every_s: Annotated[float, Field(ge=1, le=86400)] = 60.0
-    """Pause between two heads sent to publish_url; what is older cannot be changed unnoticed."""
+    """Publication interval; later changes to what a published head covers are detectable."""
 
 
 class LimitSettings(Section):
-    """Limits of one record; what is longer is cut and marked, never refused."""
+    """Limits per record; longer values are truncated and marked, never rejected."""
 
     message_bytes: Annotated[int, Field(ge=1024)] = 1 * MIB
-    """Longest message."""
+    """Maximum length of the message."""
     value_bytes: Annotated[int, Field(ge=1024)] = 1 * MIB
-    """Longest string inside attributes and body."""
+    """Maximum length of a string in attributes or body."""
     key_bytes: Annotated[int, Field(ge=256)] = 1024
-    """Longest attribute key."""
+    """Maximum length of an attribute key."""
     attributes: Annotated[int, Field(ge=128)] = 1024
-    """Most attributes of one record, resource or scope (OpenTelemetry's own default is 128)."""
+    """Maximum attributes per record, resource or scope (OpenTelemetry's own default is 128)."""
     depth: Annotated[int, Field(ge=8, le=200)] = 64
-    """Deepest nesting of maps and lists that is kept as structure."""
+    """Maximum nesting of maps and lists; deeper values are replaced by a marker."""
     request_rows: Annotated[int, Field(ge=10_000)] = 300_000
-    """Most records of one request, span events and links counted as well. Further records are
-    rejected: two bytes of a body can be a record, and a kilobyte of memory."""
+    """Maximum records per request, including span events and links. Further records are rejected:
+    a record can be two bytes in the body and a kilobyte in memory."""
 
 
 class MappingSettings(Section):
-    """Choices in how OpenTelemetry becomes a record."""
+    """How OpenTelemetry data is mapped to records."""
 
     source_module_attribute: str = "source.module"
-    """Attribute that names the source module when it is there."""
+    """Attribute that sets the source module, if present."""
     action_attribute: str = "action"
-    """Attribute that names the action when it is there."""
+    """Attribute that sets the action, if present."""
     scope_first: list[str] = []
-    """Services whose scope name, not service.name, is the source module (modular monoliths)."""
+    """Services whose source module is the scope name, not service.name (modular monoliths)."""
     resource_pairs: list[str] = []
-    """Extra sources of resourceType/resourceId: `file.path`, `db`, `messaging.destination.name`,
-    `k8s`."""
+    """Extra sources of resource ids: `file.path`, `db`, `messaging.destination.name`, `k8s`."""
 
 
 class RedactionSettings(Section):
-    """Which secrets are hidden, and what is put in their place."""
+    """Which secrets are redacted, and how they are replaced."""
 
     enable: list[str] = []
-    """Rules to switch on that are off by default (us_ssn, phone, iban, ip_address)."""
+    """Rules to enable that are disabled by default (us_ssn, phone, iban, ip_address)."""
     disable: list[str] = []
-    """Rules to switch off, by name."""
+    """Rules to disable, by name."""
     replace: dict[str, str] = {}
-    """Rule to `marker`, `hmac`, `last4` or `drop`."""
+    """Replacement by rule: `marker`, `hmac`, `last4` or `drop`."""
     allow_keys: list[str] = []
-    """Attribute names that are never taken for secret-named."""
+    """Attribute names that are never treated as names of secrets."""
     secret_keys: list[str] = []
-    """Further names whose values are secrets."""
+    """Additional attribute names whose values are secrets."""
     rules: list[dict[str, object]] = []
-    """Own rules: name, pattern, and validator, replacement, keys, allow."""
+    """Custom rules: name, pattern, and optionally validator, replacement, keys, allow."""
 
 
 class LogSettings(Section):
     """opslog's own log, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is written."""
+    """Minimum level."""
     format: Literal["auto", "json", "text"] = "auto"
     """`auto`: text on a terminal, JSON lines elsewhere."""
 
 
 class Settings(Section):
-    """The whole of opslog's settings."""
+    """All settings of opslog."""
 
     data_dir: Path = Path()
-    """Everything that opslog keeps. Default: the user's data folder; for root, /var/lib/opslog."""
+    """Data directory. Default: the user's data folder; for root, /var/lib/opslog."""
     database_url: SecretStr | None = None
-    """PostgreSQL 16 or newer, `postgresql://…`; without it opslog starts its own."""
+    """PostgreSQL 16 or newer, `postgresql://…`; default: an embedded server."""
     redis_url: SecretStr | None = None
-    """Redis or Valkey (`redis://…`, `rediss://…`, `unix://…`); without it opslog starts its own."""
+    """Redis or Valkey (`redis://…`, `rediss://…`, `unix://…`); default: an embedded server."""
     insecure_redis: bool = False
-    """Take a Redis on another machine without password or TLS: whoever reaches it decides when
-    retention runs, and reads what is queued."""
+    """Allow a Redis on another machine without password or TLS: anyone who can reach it can trigger
+    retention jobs and read queued jobs."""
     run_as: str = ""
-    """Account for the embedded servers when opslog runs as root; default: opslog, postgres, else
-    nobody."""
+    """Account of the embedded servers under root; default: opslog, postgres, else nobody."""
     secrets_dir: Path | None = None
-    """Keys of this installation; default: secrets/ in the data directory."""
+    """Directory of this installation's keys; default: secrets/ in the data directory."""
     stop_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """On SIGTERM: longest time for a process to finish what it has in hand."""
+    """On SIGTERM: maximum time for a process to finish its work."""
     otlp: OtlpSettings = OtlpSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()

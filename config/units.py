@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `7d`, `12h`, `1y`, `64MiB`."""
+"""Human-readable durations and sizes: `7d`, `12h`, `1y`, `64MiB`."""
 
 import re
 
@@ -28,7 +28,7 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
 def duration_s(text: str) -> float:
-    """Seconds of `1d12h`, `90s`, `500ms`; a year has 365 days. SetupError for anything else.
+    """Parse `1d12h`, `90s`, `500ms` to seconds; a year has 365 days. Raises SetupError.
 
     >>> duration_s("1d12h")
     129600.0
@@ -37,9 +37,7 @@ def duration_s(text: str) -> float:
 
 
 def size_bytes(text: str) -> int:
-    """Bytes of `64MiB`, `1.5G`, `500MB` or `4096`; M is MiB, MB is 10^6.
-
-    SetupError for anything else.
+    """Parse `64MiB`, `1.5G`, `500MB` or `4096` to bytes; M is MiB, MB is 10^6. Raises SetupError.
 
     >>> size_bytes("64MiB"), size_bytes("4096")
     (67108864, 4096)
@@ -50,7 +48,7 @@ def size_bytes(text: str) -> int:
 
 
 def duration_text(seconds: float) -> str:
-    """The shortest of our spellings that says exactly this much, in whole units.
+    """The shortest exact form, in whole units.
 
     >>> duration_text(129600)
     '36h'
@@ -62,7 +60,7 @@ def duration_text(seconds: float) -> str:
 
 
 def size_text(size: int) -> str:
-    """Rounded for people, one digit after the point.
+    """Human-readable size, rounded to one decimal.
 
     >>> size_text(3 * 2**30)
     '3.0 GiB'
@@ -76,7 +74,7 @@ def size_text(size: int) -> str:
 
 
 def _sum(text: str, units: dict[str, float] | dict[str, int], what: str, examples: str) -> float:
-    """Amounts with units, one after the other, and nothing else."""
+    """Sum of one or more amounts with units; the text may contain nothing else."""
     total, at = 0.0, 0
     while at < len(text):
         found = _AMOUNT.match(text, at)
@@ -86,5 +84,5 @@ def _sum(text: str, units: dict[str, float] | dict[str, int], what: str, example
         total += float(found[1]) * factor
         at = found.end()
     if not text.strip() or at < len(text):
-        raise SetupError(f"{text!r} is not {what}; write for instance {examples}")
+        raise SetupError(f"{text!r} is not {what}; use for example {examples}")
     return total

@@ -1,5 +1,5 @@
-"""Telemetry in: OTLP/HTTP requests become redacted, durable batches.
+"""The OTLP receiver: turns OTLP/HTTP requests into redacted, durable batches.
 
 In: HTTP requests. Out: frames in the spool, and OTLP responses.
-Imports `storage` and `config`; knows nothing of queries.
+Imports `storage` and `config`; never `query`.
 """

@@ -1,8 +1,8 @@
-"""POST /v1/audit: audit records as OTLP logs, all or nothing, each answered with a receipt.
+"""POST /v1/audit: audit records as OTLP logs, all or nothing, with a receipt for each.
 
 Source: OTEP 0267 and specification/audit/data-model.md (opentelemetry-specification PR 5059), not
-yet merged: what it demands of a record is in REQUIRED. Secrets are hidden here as everywhere; the
-receipt says which rules have hidden something.
+yet merged: its required fields are in REQUIRED. Secrets are redacted as everywhere; the receipt
+names the rules that matched.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ REQUIRED = {
     "audit.action": ("action",),
     "audit.outcome": ("outcome",),
 }
-"""Attribute to its place in metadata.audit. EventName stands in for audit.action; audit.actor.id
-has a column."""
+"""Attribute to its path in metadata.audit. EventName replaces a missing audit.action;
+audit.actor.id has a column."""
 MAX_ID_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOutcome:
-    """What became of a request of audit records: all of them are in the database."""
+    """Result of a request of audit records: all of them are in the database."""
 
     received: int
     replaced_characters: int
@@ -48,7 +48,7 @@ class AuditOutcome:
 class AuditIngest:
     """The pipeline of audit records.
 
-    The codec is its own: it is used in a thread, so that telemetry does not wait for large bodies.
+    Needs its own codec: it runs in a thread, so that telemetry does not wait for large bodies.
     """
 
     def __init__(self, codec: Codec, records: AuditRecords) -> None:
@@ -60,9 +60,9 @@ class AuditIngest:
         """Store all records of a request.
 
         Raises:
-            BadPayload: one of them cannot be read or lacks what an audit record must have.
-            AuditIdTaken: an id is known with other content.
-            Unavailable: nothing was kept, the same request may be sent again.
+            BadPayload: one of them is invalid or lacks a required field.
+            AuditIdTaken: an id already exists with different content.
+            Unavailable: nothing was stored; the same request may be retried.
         """
         received_unix_ns = time.time_ns()
         batch, items = await asyncio.get_running_loop().run_in_executor(
@@ -73,13 +73,15 @@ class AuditIngest:
             receipts = await self._records.store(
                 batch, items, received_unix_ns=received_unix_ns, ingest_key_id=key.id
             )
-        told = [_told(receipt, item) for receipt, item in zip(receipts, items, strict=True)]
-        return AuditOutcome(len(items), batch.replaced_characters, told, {}, {}, [])
+        shown = [
+            _receipt_json(receipt, item) for receipt, item in zip(receipts, items, strict=True)
+        ]
+        return AuditOutcome(len(items), batch.replaced_characters, shown, {}, {}, [])
 
     def _items(
         self, encoding: Encoding, body: bytes, key: KeyInfo, received_unix_ns: int
     ) -> tuple[RedactedBatch, list[AuditItem]]:
-        """The records of a request, each with what an audit record must have."""
+        """The records of a request, each checked for the required fields."""
         export = self._codec.redact(self._codec.decode(Signal.LOGS, encoding, body))
         batch = self._codec.map(
             export, received_unix_ns=received_unix_ns, key=replace(key, min_level=None)
@@ -87,7 +89,7 @@ class AuditIngest:
         if batch.rejected:
             count = sum(batch.rejected.values())
             first = next(iter(batch.rejected_at.values()), "logRecords")
-            raise BadPayload(f"{count} records cannot be read; none was stored", where=first)
+            raise BadPayload(f"{count} invalid records; none was stored", where=first)
         places = enumerate(batch.records)
         return batch, [_item(batch, record, f"logRecords[{place}]") for place, record in places]
 
@@ -101,9 +103,11 @@ def _item(batch: RedactedBatch, record: Record, where: str) -> AuditItem:
             value = value.get(step) if isinstance(value, dict) else None
         stands_in = name == "audit.action" and metadata.get("otel", {}).get("event_name")
         if not value and not stands_in:
-            raise BadPayload(f"an audit record needs {name}", where=f"{where}.attributes")
+            raise BadPayload(f"{name} is required in an audit record", where=f"{where}.attributes")
     if not record.actor_id:
-        raise BadPayload("an audit record needs audit.actor.id", where=f"{where}.attributes")
+        raise BadPayload(
+            "audit.actor.id is required in an audit record", where=f"{where}.attributes"
+        )
     record_id = str(audit["record"]["id"])
     if len(record_id) > MAX_ID_CHARACTERS:
         raise BadPayload(
@@ -115,10 +119,10 @@ def _item(batch: RedactedBatch, record: Record, where: str) -> AuditItem:
 
 
 def _content(batch: RedactedBatch, record: Record, metadata: dict[str, Any]) -> bytes:
-    """A hash of what was sent; times that we have set ourselves are no part of it."""
-    told = {name: value for name, value in metadata.items() if name != "time_quality"}
+    """Hash of the content as sent, without times set by opslog."""
+    sent = {name: value for name, value in metadata.items() if name != "time_quality"}
     parts = [
-        orjson.dumps(told, option=orjson.OPT_SORT_KEYS),
+        orjson.dumps(sent, option=orjson.OPT_SORT_KEYS),
         record.message.encode(),
         record.action.encode(),
         b"%d %d" % (record.stream_id, record.severity_number),
@@ -127,7 +131,7 @@ def _content(batch: RedactedBatch, record: Record, metadata: dict[str, Any]) -> 
     return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 
-def _told(receipt: AuditReceipt, item: AuditItem) -> dict[str, Any]:
+def _receipt_json(receipt: AuditReceipt, item: AuditItem) -> dict[str, Any]:
     """A receipt as JSON; `redaction` as in the record's metadata."""
     return {
         "recordId": receipt.record_id,
@@ -140,7 +144,7 @@ def _told(receipt: AuditReceipt, item: AuditItem) -> dict[str, Any]:
 
 
 class AuditRouter:
-    """Where exports go (receive.Sink): audit records their way, all others the other."""
+    """Routes exports (receive.Sink): audit records to AuditIngest, all others to telemetry."""
 
     def __init__(self, telemetry: Sink, audit: AuditIngest) -> None:
         self._telemetry = telemetry
@@ -149,7 +153,7 @@ class AuditRouter:
     async def ingest(
         self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
     ) -> Outcome:
-        """Make the export durable; what it raises, the one that it goes to says."""
+        """Make the export durable; raises what the selected sink raises."""
         if signal is Signal.AUDIT:
             return await self._audit.ingest(encoding, body, key)
         return await self._telemetry.ingest(signal, encoding, body, key)

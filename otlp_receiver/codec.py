@@ -1,12 +1,12 @@
-"""The three stages between the bytes of a request and its records.
+"""The three stages from the bytes of a request to its records.
 
-    decode   bytes           -> Export           decode.py, decode_json.py, wire.py
-    redact   Export          -> RedactedExport   redacting.py
+    decode   bytes           -> Export           protobuf/, json/
+    redact   Export          -> RedactedExport   redaction/
     map      RedactedExport  -> RedactedBatch    mapping/
 
-Redaction comes before mapping, so that nothing derived can hold a secret. The stages are generators
-one over the other, so that a record goes through all while it is in the cache. The only state is
-memos.
+Redaction precedes mapping, so that no derived value can contain a secret. The stages are chained
+generators, so that a record passes all of them while it is in the CPU cache. The memos are the only
+state.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ from storage.record.record import Batch, RedactedBatch, Value
 
 
 class SenderKey(Protocol):
-    """What the mapping asks of an ingest key (otlp_receiver.keys.KeyInfo)."""
+    """The ingest key as the mapping uses it (otlp_receiver.admission.keys.KeyInfo)."""
 
     @property
     def id(self) -> int:
-        """0 where no key was shown."""
+        """0 without a key."""
 
     @property
     def attributes(self) -> tuple[tuple[str, Value], ...]:
@@ -44,7 +44,7 @@ class SenderKey(Protocol):
 
     @property
     def min_level(self) -> Level | None:
-        """Records below it are not taken."""
+        """Records below it are rejected."""
 
 
 class Codec:
@@ -61,14 +61,14 @@ class Codec:
         self._make_shape = ShapeMaker(mapping)
 
     def twin(self) -> "Codec":
-        """Another with memos of its own, for another thread."""
+        """Another codec with separate memos, for use in another thread."""
         return Codec(self._redactor, self._limits, self._mapping)
 
     def decode(self, signal: Signal, encoding: Encoding, body: bytes) -> Export:
-        """What the body says.
+        """Decode a body.
 
-        Raises BadPayload for a body that is not what it should be; of protobuf a value may turn out
-        to be so only when its row is read, which `map` does.
+        Raises BadPayload for an invalid body; invalid values in protobuf may be detected only when
+        `map` reads their row.
         """
         reader: ProtobufReader | JsonReader
         if encoding is Encoding.PROTOBUF:
@@ -78,7 +78,7 @@ class Codec:
         return reader.logs(body) if signal is Signal.LOGS else reader.traces(body)
 
     def redact(self, export: Export) -> RedactedExport:
-        """The same without secrets."""
+        """Redact secrets."""
         return self._redacting(export)
 
     def map(
@@ -89,9 +89,9 @@ class Codec:
         key: SenderKey,
         note: Note | None = None,
     ) -> RedactedBatch:
-        """The records; reads the export to its end, and raises what decoding finds there.
+        """Map all records; consumes the export, and raises the decoding errors found on the way.
 
-        `note` is told of each record and of the source of each of its columns (explain.py).
+        `note` is called with each record and the source of each of its columns (explain.py).
         """
         slices = self.map_in_slices(export, received_unix_ns=received_unix_ns, key=key, note=note)
         batch = next(slices)
@@ -107,9 +107,9 @@ class Codec:
         key: SenderKey,
         note: Note | None = None,
     ) -> Iterator[RedactedBatch]:
-        """The same batch after each slice of records: whoever takes them out has them in the cache.
+        """Yield the same batch after each slice of records, while they are in the CPU cache.
 
-        What it says besides its records holds when all slices were made.
+        All other fields of the batch are valid only after the last slice.
         """
         tallies = export.tallies
         batch = Batch([], {}, 0, redactions=tallies.redactions)
@@ -147,7 +147,7 @@ class Codec:
 
     def _facts_of(self, stream: Stream, key: SenderKey) -> StreamFacts:
         facts = self._memos.facts.find((stream, key.id))
-        # An ingest key's attributes may be changed while we context.
+        # The attributes of an ingest key may change at runtime.
         if facts is None or facts.key_attributes != key.attributes:
             added = [self._redactor.attribute(name, value) for name, value in key.attributes]
             facts = facts_of(stream, added, key.attributes, self._mapping, self._make_shape)

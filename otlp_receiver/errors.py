@@ -1,8 +1,8 @@
-"""Why an export is not answered with 200. The status of each is what a sender does next.
+"""Errors of the receiver. The status of each determines whether senders retry.
 
-opentelemetry-proto, docs/specification.md, "OTLP/HTTP Response": senders try again on 429, 502,
-503 and 504 only and drop the batch on every other error. So what may pass by itself is
-Unavailable, and only what will be as wrong the next time is BadInput.
+opentelemetry-proto, docs/specification.md, "OTLP/HTTP Response": senders retry on 429, 502, 503 and
+504 only and drop the batch on every other error. So transient errors are Unavailable, and only
+permanent ones are BadInput.
 
     BadInput     BadPayload, PoisonPayload, BadCompression, BadHttp, BodyTooLarge, BodyTooSlow,
                  UnsupportedContentType, UnsupportedContentEncoding, UnknownPath,
@@ -14,38 +14,38 @@ from config.errors import BadInput, Unavailable
 
 
 class BadPayload(BadInput):
-    """The body is not what its Content-Type says; `where` is the field path."""
+    """The body does not match its Content-Type; `where` is the field path."""
 
     code = "bad_payload"
-    title = "The body is not a valid export"
+    title = "Invalid OTLP payload"
 
 
 class PoisonPayload(BadInput):
-    """The same body has met an internal error again and again, and would the next time."""
+    """The same body has repeatedly caused an internal error."""
 
     code = "poison_payload"
-    title = "The body cannot be processed"
+    title = "Payload fails repeatedly"
 
 
 class BadCompression(BadInput):
-    """The body is not what its Content-Encoding says, or is cut off."""
+    """The body does not match its Content-Encoding, or is truncated."""
 
     code = "bad_compression"
-    title = "The body cannot be decompressed"
+    title = "Cannot decompress the body"
 
 
 class BadHttp(BadInput):
     """The request is not valid HTTP/1.1."""
 
     code = "bad_http"
-    title = "The request is not valid HTTP"
+    title = "Invalid HTTP request"
 
 
 class BodyTooLarge(BadInput):
-    """The body is over otlp.max_body_bytes, before or after decompression."""
+    """The body exceeds otlp.max_body_bytes, before or after decompression."""
 
     code = "body_too_large"
-    title = "The body is larger than the receiver takes"
+    title = "Request body too large"
     status = 413
 
     def __init__(self, limit_bytes: int) -> None:
@@ -56,10 +56,10 @@ class BodyTooLarge(BadInput):
 
 
 class BodyTooSlow(BadInput):
-    """The body did not come in time (otlp.body_timeout_s, otlp.min_body_bytes_per_s)."""
+    """The body timed out (otlp.body_timeout_s, otlp.min_body_bytes_per_s)."""
 
     code = "body_too_slow"
-    title = "The body did not come in time"
+    title = "Request body timeout"
     status = 408
     grpc_code = 4
 
@@ -68,123 +68,123 @@ class UnsupportedContentType(BadInput):
     """Neither application/x-protobuf nor application/json."""
 
     code = "unsupported_content_type"
-    title = "The content type is not supported"
+    title = "Unsupported content type"
     status = 415
 
 
 class UnsupportedContentEncoding(BadInput):
-    """A compression that the receiver does not know; the answer lists those it knows."""
+    """The compression is not supported; the response lists the supported ones."""
 
     code = "unsupported_content_encoding"
-    title = "The content encoding is not supported"
+    title = "Unsupported content encoding"
     status = 415
 
 
 class UnknownPath(BadInput):
-    """Nothing is received at this path."""
+    """The path is not an OTLP endpoint."""
 
     code = "unknown_path"
-    title = "No telemetry is received at this path"
+    title = "Unknown OTLP path"
     status = 404
     grpc_code = 5
 
 
 class UnsupportedSignal(BadInput):
-    """A signal of OpenTelemetry that is not stored here: metrics, profiles."""
+    """An OpenTelemetry signal that opslog does not store: metrics, profiles."""
 
     code = "unsupported_signal"
-    title = "This signal is not received"
+    title = "Unsupported signal"
     status = 404
     grpc_code = 12
 
 
 class MethodNotAllowed(BadInput):
-    """Exports are sent by POST."""
+    """Exports require POST."""
 
     code = "method_not_allowed"
-    title = "The method is not allowed"
+    title = "Method not allowed"
     status = 405
     grpc_code = 12
 
 
 class KeyMissing(BadInput):
-    """The receiver asks for an ingest key and none was shown."""
+    """The receiver requires an ingest key and the request has none."""
 
     code = "key_missing"
-    title = "An ingest key is required"
+    title = "Ingest key required"
     status = 401
     grpc_code = 16
 
 
 class KeyRejected(BadInput):
-    """The key shown is not in force: unknown, revoked or expired, which is not told apart."""
+    """The key is unknown, revoked or expired; the response does not distinguish these."""
 
     code = "key_rejected"
-    title = "The ingest key is not valid"
+    title = "Invalid ingest key"
     status = 401
     grpc_code = 16
 
 
 class RightMissing(BadInput):
-    """The key is in force and may not send this signal."""
+    """The key is valid but has no permission for this signal."""
 
     code = "right_missing"
-    title = "The ingest key may not send this signal"
+    title = "Ingest key lacks the permission for this signal"
     status = 403
     grpc_code = 7
 
 
 class RateLimited(Unavailable):
-    """The key has used up its records or bytes per second."""
+    """The key has exceeded its records or bytes per second."""
 
     code = "rate_limited"
-    title = "The ingest key has reached its rate"
+    title = "Rate limit exceeded"
     status = 429
     grpc_code = 8
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.wait_s = retry_after_s
-        """Until the bucket has something again, 1 to 3."""
+        """Seconds until the bucket has tokens again, 1 to 3."""
 
 
 class ReceiverBusy(Unavailable):
-    """The requests being read fill otlp.max_inflight_bytes."""
+    """Requests in flight exceed otlp.max_inflight_bytes, or the queue for decoding is too long."""
 
     code = "receiver_busy"
-    title = "The receiver has no memory left for this request"
+    title = "Receiver busy"
 
 
 class ReceiverStopping(Unavailable):
-    """The process is about to end; another or the next one takes the request."""
+    """The process is shutting down; another process or the next one accepts the retry."""
 
     code = "receiver_stopping"
-    title = "The receiver is stopping"
+    title = "Receiver shutting down"
 
 
 class KeysUnknown(Unavailable):
-    """The database is away and there is no snapshot of the keys yet."""
+    """The database is unavailable and there is no snapshot of the keys yet."""
 
     code = "keys_unknown"
-    title = "Ingest keys cannot be checked yet"
+    title = "Ingest keys not loaded yet"
 
 
 class IngestFailed(Unavailable):
-    """Something unforeseen; 500 would make senders throw the batch away."""
+    """An unexpected error; with 500 senders would drop the batch."""
 
     code = "ingest_failed"
-    title = "The export met an internal error"
+    title = "Internal error while processing the export"
 
 
 def trace_of(error: BaseException) -> str:
-    """Class and places of an error, innermost first, without its message.
+    """Type and stack of an error, innermost frame first, without its message.
 
-    Messages of unforeseen errors quote their operands, and these are the senders' secrets.
+    Messages of unexpected errors may quote their operands, which may be secrets.
     """
-    places = []
+    frames = []
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
-    return f"{type(error).__name__} at {' < '.join(reversed(places))}"
+    return f"{type(error).__name__} at {' < '.join(reversed(frames))}"

@@ -1,8 +1,8 @@
-"""What would become of an export: each column, where its value comes from and by which rule.
+"""Explain how an export would be mapped: for each column its value, source and rule.
 
-Nothing is stored. The stages are those of pipeline.py, and the mapping itself notes its sources
-(mapping/run.py), so what is explained cannot differ from what is stored. The answer is of redacted
-records, like everything behind redaction.
+Nothing is stored. The stages are those of pipeline.py, and the mapping itself reports its sources
+(mapping/context.py), so an explanation cannot differ from what would be stored. It contains
+redacted records only.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from otlp_receiver.mapping.reject_reasons import REASONS
 from storage.record.record import Record, RedactedBatch, StreamDef
 
 MAX_RECORDS = 1000
-"""Records that one answer explains; a person reads a handful."""
+"""Maximum records in an explanation; a person reads a handful."""
 
 RULES: dict[str, str] = {
     "id": "identity",
@@ -43,12 +43,11 @@ RULES: dict[str, str] = {
     "durationNs": "times",
     "message": "message",
 }
-"""Column to the rule that fills it: a file of otlp_receiver/mapping and a section of
-docs/mapping.md."""
+"""Rule by column: a module in otlp_receiver/mapping/columns and a section of docs/mapping.md."""
 
 
 def values_of(record: Record) -> dict[str, Any]:
-    """The columns of a record as the API shows them."""
+    """The columns of a record as in the API."""
     return {
         "id": str(UUID(bytes=record.id)),
         "createdAt": utc_text(record.created_unix_ns),
@@ -69,9 +68,9 @@ def values_of(record: Record) -> dict[str, Any]:
 
 
 class Explainer:
-    """Answers /v1/logs:explain and /v1/traces:explain.
+    """Handles /v1/logs:explain and /v1/traces:explain.
 
-    The codec is the explainer's own: it is used in a thread, and its memos are for one at a time.
+    Needs its own codec: it runs in a thread, and memos are not thread-safe.
     """
 
     def __init__(
@@ -85,24 +84,24 @@ class Explainer:
     async def __call__(
         self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey
     ) -> bytes:
-        """The explanation, made beside the event loop: what is stored does not wait for it."""
+        """Explain in a thread, so that ingest does not wait."""
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self.explain, signal, encoding, body, key
         )
 
     def explain(self, signal: Signal, encoding: Encoding, body: bytes, key: SenderKey) -> bytes:
-        """The explanation as JSON. Raises BadPayload as the export itself would."""
+        """The explanation as JSON. Raises BadPayload like the export itself."""
         redacted = self._codec.redact(self._codec.decode(signal, encoding, body))
-        noted: list[_Noted] = []
+        mapped: list[_Mapped] = []
 
         def note(record: Record, sources: Sources, reason: str) -> None:
-            noted.append(_Noted(record, sources, reason))
+            mapped.append(_Mapped(record, sources, reason))
 
         batch = self._codec.map(redacted, received_unix_ns=self._now_ns(), key=key, note=note)
-        return orjson.dumps(self._explanation(redacted, batch, noted))
+        return orjson.dumps(self._explanation(redacted, batch, mapped))
 
     def _explanation(
-        self, redacted: RedactedExport, batch: RedactedBatch, noted: "list[_Noted]"
+        self, redacted: RedactedExport, batch: RedactedBatch, mapped: "list[_Mapped]"
     ) -> dict[str, Any]:
         rejected: dict[int, dict[str, Any]] = {
             reject.position: {
@@ -117,11 +116,11 @@ class Explainer:
         }
         records: list[dict[str, Any]] = []
         position = 0
-        for item in noted:
+        for item in mapped:
             while position in rejected:
-                left_out = rejected.pop(position)
-                records.append(left_out)
-                position += left_out["count"]
+                reject = rejected.pop(position)
+                records.append(reject)
+                position += reject["count"]
             derived = "derivedFrom" in item.sources
             records.append(self._explained(position - derived, item, batch.streams))
             position += not derived
@@ -138,11 +137,11 @@ class Explainer:
         }
 
     def _explained(
-        self, position: int, item: "_Noted", streams: dict[int, StreamDef]
+        self, position: int, item: "_Mapped", streams: dict[int, StreamDef]
     ) -> dict[str, Any]:
         record, sources = item.record, item.sources
         stream = streams[record.stream_id]
-        told: dict[str, Any] = {
+        explained: dict[str, Any] = {
             "position": position,
             "stored": not item.reason,
             "kind": record.kind,
@@ -160,15 +159,15 @@ class Explainer:
             "metadata": orjson.Fragment(record.metadata),
         }
         if "derivedFrom" in sources:
-            told["derivedFrom"] = sources["derivedFrom"]
+            explained["derivedFrom"] = sources["derivedFrom"]
         if item.reason:
-            told.update(reason=item.reason, why=REASONS[item.reason])
-        return told
+            explained.update(reason=item.reason, why=REASONS[item.reason])
+        return explained
 
 
 @dataclass(slots=True)
-class _Noted:
-    """One record as the mapping told of it."""
+class _Mapped:
+    """A record reported by the mapping."""
 
     record: Record
     sources: Sources

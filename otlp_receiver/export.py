@@ -1,11 +1,11 @@
-"""What one request holds, on its way from bytes to records: before and after redaction.
+"""Data types of one request between decoding and mapping: before and after redaction.
 
-    decode  makes  Export           values as they were sent, never written anywhere
-    redact  makes  RedactedExport   the same, safe to keep
-    map     makes  RedactedBatch    storage/record/record.py
+    decode  returns  Export           values as sent, never written anywhere
+    redact  returns  RedactedExport   the same, safe to store
+    map     returns  RedactedBatch    storage/record/record.py
 
-Groups and rows may be generators: a record goes through all three stages while it is in the cache,
-and what it taught the memos serves the next one. Log rows are tuples, not objects.
+Groups and rows may be generators: a record passes all three stages while it is in the CPU cache,
+and memos filled by one record serve the next. Log rows are tuples, for speed.
 """
 
 from collections.abc import Hashable, Iterable
@@ -17,7 +17,7 @@ from storage.record.record import Attribute, Hit, Value
 
 
 class Signal(Enum):
-    """What a request carries; the value is the last part of its path."""
+    """Signal of a request; the value is the last segment of its path."""
 
     LOGS = "logs"
     TRACES = "traces"
@@ -25,75 +25,75 @@ class Signal(Enum):
 
 
 class Encoding(Enum):
-    """How a request is written."""
+    """Encoding of a request."""
 
     PROTOBUF = "protobuf"
     JSON = "json"
 
 
 RawText: TypeAlias = "bytes | str"
-"""A text as it came: bytes from protobuf (any bytes), str from JSON (already clean)."""
+"""A text as received: bytes from protobuf (any bytes), str from JSON (already clean)."""
 
 Pair: TypeAlias = "tuple[str, Value]"
 """Key and value of an attribute before redaction."""
 
 HeadKey: TypeAlias = "tuple[int, RawText, int, RawText, int]"
-"""Severity number, severity text, flags, event name, dropped attributes: few distinct ones."""
+"""Severity number, severity text, flags, event name, dropped attributes: few distinct values."""
 
 Fresh: TypeAlias = "tuple[list[Attribute | None], int, Hashable, Pair, str]"
-"""An attribute that no memo knew: the list and index where it belongs, its key in the memo (None:
-not to be remembered), the pair, and where it stands in the record (for the redaction manifest)."""
+"""An attribute missing from the memos: its list and index, its memo key (None: not memoized), the
+pair, and its path in the record (for the redaction manifest)."""
 
 
 @dataclass(slots=True)
 class Odd:
-    """What was unusual about one record; most records have none."""
+    """Anomalies of one record; most records have none."""
 
     replaced: int = 0
-    """NULs and invalid UTF-8 that became U+FFFD."""
+    """NULs and invalid UTF-8 replaced by U+FFFD."""
     strindexes: int = 0
-    """References into a string table that OTLP logs and traces do not have: read as empty."""
+    """References to a string table, which OTLP logs and traces do not have: read as empty."""
     cuts: dict[str, int] = field(default_factory=dict)
-    """What was cut, and its size before (bytes of a text, number of attributes) or how often."""
+    """What was truncated, with its original size (bytes, number of attributes) or the count."""
 
 
 RawLog: TypeAlias = (
     "tuple[HeadKey, int, int, bytes, bytes, Value, list[Attribute | None], list[Fresh], Odd | None]"
 )
 """Head, time, observed time (ns), trace id, span id, body, attributes (None: see fresh), fresh,
-odd."""
+anomalies."""
 
 LogRow: TypeAlias = (
     "tuple[Head, int, int, bytes, bytes, str | None, Attribute | None, list[Attribute],"
     " list[Mark], Odd | None]"
 )
-"""Head, time, observed time, trace id, span id, body where it is a text, body where it is not,
-attributes, marks, odd."""
+"""Head, time, observed time, trace id, span id, body if it is a text, body otherwise, attributes,
+marks, anomalies."""
 
 Mark: TypeAlias = "tuple[str, str, int]"
-"""(where, rule, how often): what redaction hid in one record, never the value."""
+"""(path, rule, count) of a redaction in one record, without the value."""
 
 
 @dataclass(slots=True)
 class Head:
-    """The redacted head of log records: made once per distinct HeadKey."""
+    """The redacted head of log records: created once per distinct HeadKey."""
 
     severity_number: int
     severity_text: str
     flags: int
     event_name: str
     level: int | None
-    """By the severity number; None where that says nothing."""
+    """Derived from the severity number; None if that is unset."""
     members: dict[str, bytes]
     """metadata.otel without the observed time."""
     otel: bytes
-    """`"otel": {…}` of a record without an observed time; b"" when there is nothing to say."""
+    """`"otel": {…}` of a record without an observed time; b"" if empty."""
     before: bytes
-    """Metadata of a record with an observed time and attributes, and nothing else: what comes
-    before the digits of that time, and what between them and the attributes."""
+    """Metadata of a record that has only an observed time and attributes: the part before the
+    digits of the time, and the part between them and the attributes."""
     between: bytes
     after: bytes
-    """What comes behind the digits in `otel` itself."""
+    """The part after the digits in `otel` itself."""
     marks: tuple[Mark, ...] = ()
     replaced: int = 0
 
@@ -111,7 +111,7 @@ class Stream:
     scope_dropped: int
     scope_schema_url: str
     hits: tuple[Hit, ...]
-    """What was hidden in it; counted once per request and group."""
+    """Redactions in it; counted once per request and group."""
     replaced: int
     """Characters replaced in it."""
 
@@ -121,7 +121,7 @@ class RawStream:
     """Resource and scope as sent."""
 
     memo_key: Hashable
-    """Under which the redacted stream is remembered; None: not worth it."""
+    """Memo key of the redacted stream; None: not memoized."""
     resource: list[Pair] = field(default_factory=list)
     resource_dropped: int = 0
     resource_schema_url: RawText = ""
@@ -177,7 +177,7 @@ class RawSpan:
     status_code: int
     status_message: RawText
     fresh: list[Fresh]
-    """Of the span, its events and its links together."""
+    """Of the span, its events and its links."""
     odd: Odd | None
 
 
@@ -233,7 +233,7 @@ StreamLike = TypeVar("StreamLike")
 
 
 class Group(Generic[StreamLike, Row]):
-    """Records that share resource and scope, in the order in which they came."""
+    """Records with the same resource and scope, in order of arrival."""
 
     __slots__ = ("rows", "stream")
 
@@ -244,29 +244,29 @@ class Group(Generic[StreamLike, Row]):
 
 @dataclass(slots=True)
 class Reject:
-    """A record that could not be read while its neighbours could."""
+    """A rejected record in an otherwise accepted request."""
 
     position: int
-    """Place in the request, from 0."""
+    """Index in the request, from 0."""
     reason: str
     """One of mapping/reasons.py."""
     where: str
     """Field path, without any content."""
     count: int = 1
-    """This record and so many less one after it."""
+    """Number of consecutive records, starting with this one."""
 
 
 @dataclass(slots=True)
 class Tallies:
-    """What is known of a request when all of its rows have been read; every stage adds to it."""
+    """Counts of a request, complete when all of its rows have been read; all stages add to it."""
 
     received: int = 0
-    """Records (spans) in the request, the rejected ones too."""
+    """Records (spans) in the request, including rejected ones."""
     rejects: list[Reject] = field(default_factory=list)
     replaced: int = 0
-    """Characters replaced where it is not known in which record they stand."""
+    """Characters replaced that cannot be attributed to a record."""
     redactions: dict[str, int] = field(default_factory=dict)
-    """Rule to count over the whole request, resources and scopes included."""
+    """Count by rule for the whole request, including resources and scopes."""
 
 
 @dataclass(slots=True)
@@ -280,7 +280,7 @@ class Export:
 
 @dataclass(slots=True)
 class RedactedExport:
-    """The same after redaction: nothing in it may not be written down."""
+    """The same after redaction: safe to store."""
 
     tallies: Tallies
     logs: Iterable[Group[Stream, LogRow]]

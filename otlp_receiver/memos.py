@@ -1,7 +1,7 @@
-"""What the codec remembers between requests; its only state. Bounded in entries and in bytes.
+"""Caches of the codec between requests, its only state. Bounded in entries and in bytes.
 
-The same attributes, heads, resources and span names come again and again: decoding, redacting and
-writing each distinct one once is where most of the speed comes from.
+Attributes, heads, resources and span names repeat: decoding, redacting and writing each distinct
+one only once provides most of the codec's speed.
 """
 
 from collections.abc import Hashable
@@ -18,20 +18,20 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_KEY_BYTES = 4096
-"""Attributes longer than this are read anew each time: they rarely come twice."""
+"""Attributes longer than this are not cached: they rarely repeat."""
 
 MAX_STREAM_KEY_BYTES = 65_536
 """The same for resource and scope together."""
 
 _ENTRY_BYTES = 400
-"""What an entry costs besides its texts: dict slot, key and value objects."""
+"""Overhead of an entry besides its texts: dict slot, key and value objects."""
 
 
 class Memo(Generic[K, V]):
-    """A bounded dictionary of two generations: what was used since the last turn survives the next.
+    """A bounded dictionary of two generations: entries used since one eviction survive the next.
 
-    `young` never becomes another object, so a hot loop may keep its bound `get`; only on a miss
-    there does it ask `older`, which looks into the older generation.
+    `young` is never replaced by another object, so a hot loop may keep its bound `get`; on a miss
+    it calls `older`, which searches the older generation.
     """
 
     __slots__ = ("_bytes", "_max_bytes", "_max_entries", "_old", "young")
@@ -39,25 +39,25 @@ class Memo(Generic[K, V]):
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.young: dict[K, V] = {}
         self._old: dict[K, V] = {}
-        # Each generation may take half.
+        # Half for each generation.
         self._max_entries = max_entries // 2
         self._max_bytes = max_bytes // 2
         self._bytes = 0
 
     def find(self, key: K) -> V | None:
-        """The remembered value, or None; one from the older generation moves to the younger."""
+        """The cached value, or None; a hit in the older generation moves to the younger."""
         value = self.young.get(key)
         return self.older(key) if value is None else value
 
     def older(self, key: K) -> V | None:
-        """The same for a key that is known not to be in the younger generation."""
+        """The same for a key that is not in the younger generation."""
         value = self._old.pop(key, None)
         if value is not None:
             self.young[key] = value
         return value
 
     def add(self, key: K, value: V, size_bytes: int) -> None:
-        """Remember; `size_bytes` is what key and value hold in texts."""
+        """Add an entry; `size_bytes` is the size of the texts in key and value."""
         if len(self.young) >= self._max_entries or self._bytes >= self._max_bytes:
             self._old = self.young.copy()
             self.young.clear()
@@ -70,7 +70,7 @@ class Memo(Generic[K, V]):
 
 
 CleanText: TypeAlias = "tuple[str, tuple[Hit, ...], int]"
-"""A redacted short text, what was hidden in it, and how many characters were replaced."""
+"""A redacted short text, its redactions, and the number of replaced characters."""
 
 MIB = 2**20
 
@@ -84,7 +84,7 @@ class Memos:
         self.attributes: Memo[Hashable, Attribute] = Memo(16_384, 24 * MIB)
         """By their wire bytes, or (key, member, content, type) from JSON; without hits."""
         self.marked: Memo[Hashable, Attribute] = Memo(8_192, 8 * MIB)
-        """The same for those in which redaction hid something: each use must be counted."""
+        """The same for attributes with redactions: each use must be counted."""
         self.heads: Memo[HeadKey, Head] = Memo(8_192, 8 * MIB)
         self.streams: Memo[Hashable, Stream] = Memo(8_192, 16 * MIB)
         self.texts: Memo[RawText, CleanText] = Memo(16_384, 8 * MIB)

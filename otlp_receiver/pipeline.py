@@ -1,16 +1,16 @@
 """One OTLP request, from bytes to a durable receipt.
 
-    decode   bytes on the wire  -> Export           decode.py, decode_json.py
-    redact   Export             -> RedactedExport   redacting.py (rules: storage/redaction/)
+    decode   bytes on the wire  -> Export           protobuf/, json/
+    redact   Export             -> RedactedExport   redaction/ (rules: storage/redaction/)
     map      RedactedExport     -> RedactedBatch    mapping/
     encode   RedactedBatch      -> Frame            storage/spool/framing.py, copy_binary.py
     append   Frame              -> on disk          storage/spool/   (fdatasync)
 
-Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are worked on by the event
-loop, in slices between which it sees to others; larger ones by a thread with memos of its own, so
-that nobody waits through them. Redaction comes before mapping, so that nothing derived from a value
-(message, actor, an error text, a dead letter) can hold a secret. The return of `ingest` is the
-promise: what it says was received is on disk.
+Stages are plain functions; only `append` waits. Bodies up to LARGE_BYTES are processed on the event
+loop in slices, yielding in between; larger ones in a thread with separate memos, so that they do
+not block other requests. Redaction precedes mapping, so that nothing derived from a value (message,
+actor, error text, dead letter) can contain a secret. When `ingest` returns, everything that its
+receipt counts is on disk.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from storage.spool.spool import Spool
 LARGE_BYTES = 2**20
 """A body of this size takes about 100 ms; SDKs and Collectors send less."""
 MAX_WAIT_S = 3.0
-"""For the processor; together with spool.append_timeout_s within the 10 s that SDKs wait."""
+"""Maximum time in the queue; with spool.append_timeout_s within the SDKs' timeout of 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one export (answers.Outcome): everything it counts is on disk."""
+    """Result of one export (response_bodies.Outcome): everything it counts is on disk."""
 
     received: int
     rejected: dict[str, int]
@@ -49,7 +49,7 @@ class Receipt:
 
 
 class Ingest:
-    """The pipeline of one receiver process; `receive.Sink` is what it looks like from HTTP."""
+    """The pipeline of one receiver process; implements `receive.Sink` for the HTTP layer."""
 
     def __init__(
         self, codec: Codec, spool: Spool, framing: Framing, *, max_wait_s: float = MAX_WAIT_S
@@ -68,8 +68,8 @@ class Ingest:
         """Make the export durable.
 
         Raises:
-            BadPayload: the body is not what its content type says; `where` names the field.
-            Unavailable: nothing was kept, the same request may be sent again.
+            BadPayload: the body does not match its content type; `where` names the field.
+            Unavailable: nothing was stored; the same request may be retried.
         """
         failpoints.reach("recv.body")
         if len(body) < LARGE_BYTES:
@@ -102,7 +102,7 @@ class Ingest:
         )
 
     def _arrival(self) -> tuple[int, int]:
-        """Now, and the batch id that belongs to it."""
+        """The current time and a batch id derived from it."""
         received_unix_ns = time.time_ns()
         return received_unix_ns, self._framing.next_batch_id(received_unix_ns)
 
@@ -114,7 +114,7 @@ class Ingest:
         body: bytes,
         key: KeyInfo,
     ) -> tuple[RedactedBatch, Frame | None]:
-        """The frame of a body; None when it holds no record."""
+        """The frame of a body; None if it contains no record."""
         making = self._begin(arrival, key)
         redacted = codec.redact(codec.decode(*kind, body))
         for batch in codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key):
@@ -124,7 +124,7 @@ class Ingest:
     async def _frame_in_slices(
         self, arrival: tuple[int, int], kind: tuple[Signal, Encoding], body: bytes, key: KeyInfo
     ) -> tuple[RedactedBatch, Frame | None]:
-        """The same on the event loop, which sees to others (the writer's COPY) now and then."""
+        """The same on the event loop, yielding to other tasks (the writer's COPY) in between."""
         codec, making = self._codec, self._begin(arrival, key)
         redacted = codec.redact(codec.decode(*kind, body))
         slices = codec.map_in_slices(redacted, received_unix_ns=arrival[0], key=key)
@@ -157,10 +157,10 @@ def _count_redactions(redactions: Mapping[str, int]) -> None:
 
 
 def _request_hash(signal: Signal, key: KeyInfo, body: bytes) -> bytes:
-    """What a retry of the same request has in common with it: key, path, inflated body.
+    """Hash to detect retries of the same request: key, path, decompressed body.
 
-    It is asked for where equal bytes mean the same events twice: every record has a time of its
-    own. The encoding need not be part of it: no bytes are the same export in both.
+    Used only if equal bytes mean duplicate events: every record has its own time. The encoding need
+    not be included: no bytes are a valid export in both.
     """
     hashed = hashlib.sha256(b"%d %b\n" % (key.id, signal.value.encode()))
     hashed.update(body)

@@ -1,15 +1,15 @@
-"""What reading the values of one record had to change: bad text, nesting too deep, limits."""
+"""Counts of changes made while reading one record: invalid text, excessive nesting, limits."""
 
 from otlp_receiver.export import Odd
 
 MAX_NODES = 100_000
-"""Elements of lists and maps that one value keeps; a body of 64 MiB can hold 30 million."""
+"""Maximum list and map elements per value; a body of 64 MiB can hold 30 million."""
 TOO_DEEP = "[cut: nested too deep]"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Tally:
-    """What reading the values of one record had to change."""
+    """Counts of changes made while reading one record."""
 
     __slots__ = ("cuts", "max_depth", "nodes", "replaced", "strindexes", "touched")
 
@@ -19,33 +19,33 @@ class Tally:
         self.clear()
 
     def clear(self) -> None:
-        """Ready for the next record."""
+        """Reset for the next record."""
         self.touched = False
         self.replaced = 0
         self.strindexes = 0
         self.cuts: dict[str, int] = {}
 
     def cut(self, what: str) -> None:
-        """Note that something was left out because of a limit."""
+        """Count a value dropped because of a limit."""
         self.touched = True
         self.cuts[what] = self.cuts.get(what, 0) + 1
 
     def take(self) -> Odd:
-        """What was odd about the record just read; ready for the next one."""
+        """Return the anomalies of the record just read, and reset."""
         odd = Odd(self.replaced, self.strindexes, self.cuts)
         self.clear()
         return odd
 
     def strindex(self) -> None:
-        """Note a reference into a string table, which logs and traces do not have."""
+        """Count a reference to a string table, which logs and traces do not have."""
         self.touched = True
         self.strindexes += 1
 
 
 def text_of(raw: bytes, tally: Tally) -> str:
-    """UTF-8 text; each bad sequence and each NUL becomes U+FFFD and is counted.
+    """Decode UTF-8; each invalid sequence and each NUL is replaced by U+FFFD and counted.
 
-    PostgreSQL takes neither in text or jsonb.
+    PostgreSQL accepts neither in text or jsonb.
     """
     try:
         text = raw.decode()

@@ -1,1 +1,1 @@
-"""Settings from environment, file and defaults; an unknown name suggests the nearest one."""
+"""Settings from environment, file and defaults; unknown names are errors."""

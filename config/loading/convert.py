@@ -1,4 +1,4 @@
-"""Turns what people write into what the settings' types take: units, lists, paths."""
+"""Convert setting values from text: units, lists, paths."""
 
 import json
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from config.loading.names import Field
 from config.units import duration_s, size_bytes
 
 _DURATIONS = {"_ms": 1000.0, "_s": 1.0, "_hours": 1 / 3600, "_days": 1 / 86400}
-"""Ending of a name to how many of its unit a second has."""
+"""Suffix of a setting's name to the number of its units per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands."""
+    """Where a value is set."""
 
     name: str
-    """For messages: a variable, or file, line and name."""
+    """For messages: the variable, or file, line and name."""
     folder: Path
-    """What relative paths are relative to."""
+    """Base of relative paths."""
 
 
 def from_text(field: Field, text: str, place: Place) -> Any:
-    """The value of an environment variable: numbers with units, `a,b` or JSON for lists."""
+    """Convert an environment variable: numbers with units, `a,b` or JSON for lists."""
     kind = get_origin(field.type) or field.type
     if kind in (list, dict):
         return _structure(kind, text, place)
@@ -32,7 +32,7 @@ def from_text(field: Field, text: str, place: Place) -> Any:
 
 
 def in_units(field: Field, value: Any, place: Place) -> Any:
-    """`"64MiB"` for a name that ends in bytes, `"2h"` for one that ends in a unit of time."""
+    """Convert `"64MiB"` if the name ends in bytes, `"2h"` if it ends in a unit of time."""
     if not isinstance(value, str) or field.type not in (int, float) or _is_number(value):
         return value
     try:
@@ -48,7 +48,7 @@ def in_units(field: Field, value: Any, place: Place) -> Any:
 
 
 def resolve_path(field: Field, value: Any, place: Place) -> Any:
-    """An absolute path; `~` is the home, anything else is relative to its place."""
+    """Make a path absolute: expand `~`, resolve relative paths against the place's folder."""
     if field.type is not Path or not isinstance(value, str) or not value:
         return value
     return place.folder / Path(value).expanduser()

@@ -1,7 +1,7 @@
-"""Finds the value of every setting, and remembers where it came from.
+"""Load the value of every setting and record its origin.
 
-Environment over file over defaults. A name that nobody knows is an error with the nearest name,
-in the environment as well, so that a slip of the pen never leaves a default silently in force.
+Environment over file over defaults. An unknown name is an error that suggests the closest one, in
+the environment as well, so that a typo never leaves a default silently in force.
 """
 
 import os
@@ -26,12 +26,12 @@ FILE_NAME = "opslog.toml"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value came from, for people."""
+    """Where a value came from, for display."""
 
     kind: str
     """`default`, `file`, `environment` or `secret file`."""
     where: str
-    """The variable, the file and its line, or nothing for a default."""
+    """The variable, or the file and line; empty for a default."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.where}".strip()
@@ -39,11 +39,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings in force."""
+    """The effective settings."""
 
     settings: Settings
     origins: Mapping[str, Origin]
-    """By dotted name, for instance `otlp.port`; every setting is in it."""
+    """By dotted name, for example `otlp.port`; contains every setting."""
     file: Path | None
     """The opslog.toml that was read."""
 
@@ -59,9 +59,9 @@ DEFAULT = Origin("default", "")
 
 
 def load(environ: Mapping[str, str], *, config: Path | None = None) -> Loaded:
-    """The settings for this environment. `config` is what `--config` said.
+    """Load the settings for this environment. `config` is the value of `--config`.
 
-    Raises SetupError with one line per problem, each naming its source.
+    Raises SetupError with one line per problem, each with its origin.
     """
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -88,12 +88,12 @@ def _default_data_dir() -> Path:
 
 
 def _find_file(environ: Mapping[str, str], config: Path | None) -> Path | None:
-    """What is named must be there; ./opslog.toml and the data directory's may be."""
+    """The settings file: the one named explicitly must exist, the default ones are optional."""
     named = config or (Path(environ["OPSLOG_CONFIG"]) if environ.get("OPSLOG_CONFIG") else None)
     if named is not None:
         if not _is_file(named):
             source = "--config" if config else "OPSLOG_CONFIG"
-            raise SetupError(f"{named}: there is no such file ({source} names it)")
+            raise SetupError(f"{named}: no such file (set by {source})")
         return named.absolute()
     data_dir = environ.get("OPSLOG_DATA_DIR")
     folder = Path(data_dir).expanduser() if data_dir else _default_data_dir()
@@ -104,7 +104,7 @@ def _find_file(environ: Mapping[str, str], config: Path | None) -> Path | None:
 
 
 def _is_file(path: Path) -> bool:
-    """Also false in a folder that this account may not enter."""
+    """False also for a directory that this account may not enter."""
     try:
         return path.is_file()
     except PermissionError:
@@ -114,7 +114,7 @@ def _is_file(path: Path) -> bool:
 def _from_environment(
     environ: Mapping[str, str], problems: list[str]
 ) -> Iterator[tuple[str, Any, Origin]]:
-    """Every OPSLOG_… variable that is not empty; unknown ones go to `problems`."""
+    """Yield every non-empty OPSLOG_… variable; append unknown ones to `problems`."""
     cwd = Path.cwd()
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable in RESERVED or not environ[variable]:
@@ -141,20 +141,20 @@ def _from_environment(
 
 def _hint(variable: str) -> str:
     near = nearest(variable, [variable_of(name) for name in FIELDS] + sorted(RESERVED))
-    return f"; did you mean {near}?" if near else "; `opslog config` lists all of them"
+    return f"; did you mean {near}?" if near else "; `opslog config` lists all settings"
 
 
 def _read_secret(variable: str, path: str, problems: list[str]) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         problems.append(f"{variable}: cannot read {path}: {reason}")
         return ""
 
 
 def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any, Origin]]:
-    """Every value of the TOML file; unknown names go to `problems`."""
+    """Yield every value of the TOML file; append unknown names to `problems`."""
     try:
         text = file.read_text(encoding="utf-8")
         tree = tomllib.loads(text)
@@ -180,7 +180,7 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any, Orig
 
 
 def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values; a table is descended into unless it is itself a setting's value."""
+    """Yield dotted names and values; descend into a table unless it is itself a setting's value."""
     for key, value in tree.items():
         name = f"{above}{key}"
         is_section = any(known.startswith(f"{name}.") for known in FIELDS)
@@ -191,7 +191,7 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _lines_of(text: str) -> dict[str, int]:
-    """The line of each name, as far as a simple reading finds it (tomllib keeps no places)."""
+    """The line of each name, as far as simple parsing finds it (tomllib has no line numbers)."""
     lines: dict[str, int] = {}
     section = ""
     for number, raw in enumerate(text.splitlines(), 1):
@@ -221,13 +221,13 @@ def _validated(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Sett
 
 
 def _problem(found: Any, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> str:
-    """One line: where it is set, what it is, what is wrong. Never a secret's value."""
+    """One line: origin, value, error. Never contains a secret's value."""
     path = ".".join(str(part) for part in found["loc"])
     name = next((known for known in FIELDS if path == known or path.startswith(f"{known}.")), path)
     message = found["msg"].removeprefix("Value error, ")
     if name not in values:
         return message if name in message or not name else f"{name}: {message}"
-    if path != name or _is_long(values[name]):  # the place says more than all of the value
+    if path != name or _is_long(values[name]):  # the path is clearer than the whole value
         return f"{origins[name].where}: {path}: {message}"
     shown = "" if FIELDS[name].is_secret else f" is {values[name]!r}"
     return f"{origins[name].where}: {name}{shown}: {message}"
@@ -238,9 +238,9 @@ def _is_long(value: Any) -> bool:
 
 
 def load_or_exit(config: Path | None = None) -> Loaded:
-    """The settings of this process; says what is wrong and ends with 78 when there is something."""
+    """Load the settings of this process; on errors, print them and exit with 78."""
     try:
         return load(os.environ, config=config)
     except SetupError as error:
-        sys.stderr.write(f"opslog cannot use its settings:\n{error}\n")
+        sys.stderr.write(f"Invalid settings:\n{error}\n")
         raise SystemExit(SetupError.exit_code) from None

@@ -1,4 +1,4 @@
-"""The names of all settings, as the file and the environment spell them."""
+"""The names of all settings in the file and in the environment."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,16 @@ SECRET_SUFFIX = "_file"  # noqa: S105 - a suffix of names
 RESERVED = {
     "OPSLOG_CONFIG": "path of the settings file, as --config",
     "OPSLOG_DEMO_KEY": "ingest key for `opslog demo`, as --key",
-    "OPSLOG_PURE": "1: run the codec's sources, not what was compiled of them (opslog/compiled.py)",
-    "OPSLOG_FAILPOINTS": "faults that tests make happen (storage/failpoints.py)",
+    "OPSLOG_PURE": "1: run the codec uncompiled (opslog/compiled.py)",
+    "OPSLOG_FAILPOINTS": "faults injected by tests (storage/failpoints.py)",
     "OPSLOG_PROCESS": "name of a process under `opslog up`, for its log lines",
-    "OPSLOG_PROFILE": "profile that commands take address and token from, as --profile",
+    "OPSLOG_PROFILE": "profile with the address and token for commands, as --profile",
     "OPSLOG_PROFILES": "file of profiles; default: profiles.toml in the user's opslog folder",
-    "OPSLOG_URL": "API that commands ask, as --url",
-    "OPSLOG_TOKEN": "token that commands ask with, as --token",
-    "OPSLOG_READY_FD": "pipe on which a process says that it is ready",
+    "OPSLOG_URL": "URL of the API for commands, as --url",
+    "OPSLOG_TOKEN": "API token for commands, as --token",
+    "OPSLOG_READY_FD": "pipe on which a process signals readiness",
 }
-"""Variables with our prefix that are not settings, and what they are."""
+"""Variables with the OPSLOG_ prefix that are not settings, and their meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Field:
     """One setting."""
 
     name: str
-    """Dotted, as in the file: `otlp.port`."""
+    """Dotted name as in the file: `otlp.port`."""
     type: Any
     """Without None and without constraints: int, str, Path, list[str], …"""
     info: FieldInfo
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value is masked wherever it is shown."""
+        """Whether its value is masked in all output."""
         return self.type is SecretStr
 
     @property
     def text(self) -> str:
-        """What it is for, on one line."""
+        """Description on one line."""
         return " ".join((self.info.description or "").split())
 
 
@@ -59,7 +59,7 @@ def variable_of(name: str) -> str:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """The known name that is most like this one; empty when none is like it."""
+    """The closest known name; empty if none is similar."""
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), "")
 
 

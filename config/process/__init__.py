@@ -1,1 +1,1 @@
-"""What every process has: clock, logs, metrics, health checks, listeners, TLS."""
+"""Infrastructure shared by all processes: clock, logs, metrics, health checks, listeners, TLS."""

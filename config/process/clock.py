@@ -1,4 +1,4 @@
-"""Time, read in one place. Pure code gets its times as values and never asks."""
+"""The clock, read in one place. Pure code receives times as values."""
 
 import time
 from datetime import UTC, datetime
@@ -7,17 +7,17 @@ NS_PER_S = 1_000_000_000
 
 
 def now_ns() -> int:
-    """Nanoseconds since 1970 UTC by the system's clock, which may be set and so may step back."""
+    """Nanoseconds since 1970 UTC by the system clock, which may be set and so step back."""
     return time.time_ns()
 
 
 def monotonic_s() -> float:
-    """Seconds that only ever go forward; for durations and deadlines, not for dates."""
+    """Seconds of the monotonic clock; for durations and deadlines, not for dates."""
     return time.monotonic()
 
 
 def utc_text(unix_ns: int) -> str:
-    """RFC 3339 with all nine digits, as the API shows times. Years 1 to 9999.
+    """RFC 3339 with nanoseconds, the API's time format. Years 1 to 9999.
 
     >>> utc_text(1_700_000_000_123_456_789)
     '2023-11-14T22:13:20.123456789Z'

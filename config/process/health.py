@@ -1,6 +1,6 @@
-"""What a process says of itself at /readyz: one state per check, and what follows from all.
+"""Readiness of a process (/readyz): one state per check, and the overall status.
 
-503 only when the process cannot do its work; 200 with "degraded" and the reasons otherwise.
+503 only if the process cannot do its work; otherwise 200, with "degraded" and the reasons.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ CHECK_TIMEOUT_S = 2.0
 
 
 class State(StrEnum):
-    """How well something works."""
+    """State of a check."""
 
     OK = "ok"
     DEGRADED = "degraded"
-    """It works, with less than it should have."""
+    """Works with reduced function or redundancy."""
     FAILED = "failed"
     """The process cannot do its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found."""
+    """Result of one check."""
 
     state: State
     reason: str = ""
-    """For people: what is wrong and what to do. Never a secret."""
+    """Human-readable: what is wrong and how to fix it. Never a secret."""
 
 
 OK = Finding(State.OK)
@@ -35,7 +35,7 @@ Check = Callable[[], Awaitable[Finding]]
 
 
 async def readiness(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
-    """HTTP status and JSON of /readyz; a check that takes too long or breaks has failed."""
+    """HTTP status and JSON of /readyz; a check that times out or raises counts as failed."""
     names = list(checks)
     found = await asyncio.gather(*[_run(checks[name]) for name in names])
     by_name = dict(zip(names, found, strict=True))
@@ -56,6 +56,6 @@ async def _run(check: Check) -> Finding:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await check()
     except TimeoutError:
-        return Finding(State.FAILED, f"no answer within {CHECK_TIMEOUT_S:g} s")
-    except Exception as error:  # noqa: BLE001 - a broken check is a finding, too
+        return Finding(State.FAILED, f"no response within {CHECK_TIMEOUT_S:g} s")
+    except Exception as error:  # noqa: BLE001 - a check that raises counts as failed
         return Finding(State.FAILED, type(error).__name__)

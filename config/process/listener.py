@@ -1,4 +1,4 @@
-"""From a listening socket to connections: a cap, a pause when descriptors run out, TLS."""
+"""Accept connections on a listening socket: connection limits, EMFILE back-off, TLS."""
 
 import asyncio
 import logging
@@ -11,16 +11,16 @@ from typing import Protocol
 from config.process.tls import TlsContext
 
 DRAIN_GRACE_S = 10.0
-"""How long requests that were begun may take when the process ends."""
+"""How long requests in progress may take at shutdown."""
 _ACCEPT_PAUSE_S = 0.5
 _MAX_ACCEPTS = 100
-"""As asyncio's own server: its backlog."""
+"""Connections accepted per iteration: the backlog of asyncio's own server."""
 
 _log = logging.getLogger(__name__)
 
 
 class ConnectionSlots:
-    """How many connections are open, in all and from each peer."""
+    """Limits on open connections, in total and per peer."""
 
     __slots__ = ("_max", "_max_per_peer", "_peers", "available", "used")
 
@@ -34,7 +34,7 @@ class ConnectionSlots:
         self.available.set()
 
     def acquire(self, peer: str) -> bool:
-        """Count a connection; False where its peer has as many as one may have."""
+        """Take a slot for a connection; False if the peer has reached its limit."""
         if self._peers[peer] >= self._max_per_peer:
             return False
         self._peers[peer] += 1
@@ -44,7 +44,7 @@ class ConnectionSlots:
         return True
 
     def release(self, peer: str) -> None:
-        """A connection is gone, or has failed to be made."""
+        """Free the slot of a connection that was closed or could not be established."""
         self._peers[peer] -= 1
         if not self._peers[peer]:
             del self._peers[peer]
@@ -53,47 +53,47 @@ class ConnectionSlots:
 
 
 class Served(Protocol):
-    """What speaks HTTP on the connections that a Listener accepts, and keeps its deadlines."""
+    """The HTTP server behind a Listener, with its connection limits and deadlines."""
 
     slots: ConnectionSlots
-    """Taken by the listener; left by a connection that ends."""
+    """Acquired by the listener, released when a connection ends."""
 
     @property
     def header_timeout_s(self) -> float:
-        """Longest time for a handshake, as for headers."""
+        """Timeout of the TLS handshake, as for headers."""
         ...
 
     @property
     def sweep_every_s(self) -> float:
-        """Pause between two calls of `sweep`."""
+        """Interval between calls of `sweep`."""
         ...
 
     def connection(self, peer: str) -> asyncio.Protocol:
-        """The protocol of one more connection."""
+        """Create the protocol of a new connection."""
         ...
 
     def on_pause(self) -> None:
-        """No connection is accepted for a while: too many, or no descriptors left."""
+        """Called when accepting pauses: too many connections, or no descriptors left."""
         ...
 
     def on_refused(self) -> None:
-        """A connection was closed at once."""
+        """Called when a connection was closed immediately: its peer has reached its limit."""
         ...
 
     def sweep(self) -> None:
-        """Close what is late."""
+        """Close connections past their deadline."""
         ...
 
     async def drain(self, grace_s: float) -> None:
-        """Finish what has begun, refuse what comes, then close everything."""
+        """Finish requests in progress, refuse new ones, then close all connections."""
         ...
 
 
 class Listener:
-    """Accepts connections of one socket until closed.
+    """Accepts connections on one socket until closed.
 
-    asyncio's own server has no cap and spins on EMFILE by closing and reopening its reader; here a
-    full house simply leaves further connections in the kernel's queue.
+    asyncio's own server has no connection limit and busy-loops on EMFILE by closing and reopening
+    its reader; here, at the limit, further connections wait in the kernel's backlog.
     """
 
     def __init__(self, server: Served, sock: socket.socket, tls: TlsContext | None) -> None:
@@ -106,7 +106,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The TCP port, also when the system chose it."""
+        """The TCP port, also if chosen by the system."""
         return int(self._sock.getsockname()[1])
 
     @property
@@ -115,12 +115,12 @@ class Listener:
         return self._sock.fileno() == -1
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting connections."""
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._accept()), loop.create_task(self._sweep())]
 
     async def close(self, grace_s: float = DRAIN_GRACE_S) -> None:
-        """Stop accepting, finish what has begun, close the rest."""
+        """Stop accepting, finish requests in progress, close the rest."""
         accept, sweep = self._tasks
         await _end(accept)
         self._sock.close()
@@ -139,14 +139,14 @@ class Listener:
                 self._serve(*await loop.sock_accept(self._sock))
                 self._accept_pending()
             except ConnectionError:
-                continue  # gone before it was accepted
+                continue  # closed by the peer before it was accepted
             except OSError as error:
-                _log.warning("no connection can be accepted: %s", error.strerror)
+                _log.warning("cannot accept connections: %s", error.strerror)
                 self._server.on_pause()
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
 
     def _accept_pending(self) -> None:
-        """Accept those that are there already: under load, a turn of the event loop takes long."""
+        """Accept all pending connections: under load, an event loop iteration takes long."""
         with suppress(BlockingIOError):
             for _ in range(_MAX_ACCEPTS):
                 if not self._server.slots.available.is_set():

@@ -1,8 +1,8 @@
-"""opslog's own log: one line per event on standard error, for machines (JSON) or people (text).
+"""opslog's own log: one line per event on standard error, as JSON or text.
 
-What senders sent never gets here: exceptions of foreign libraries are named, but their words,
-which may quote a row, are kept only where they cannot (see `_error_text`). Control characters are
-escaped, so that no text can forge a line or move the cursor of a terminal.
+Ingested data never gets here: of third-party exceptions only the type is logged, and the message
+only if it cannot quote a row (see `_error_text`). Control characters are escaped, so that no text
+can forge a line or move the cursor of a terminal.
 """
 
 import json
@@ -19,7 +19,7 @@ from config.process.clock import utc_text
 from config.settings import LogSettings
 
 _MAX_CHARACTERS = 8192
-"""A longer message is cut: a log line is no place for a body."""
+"""Longer messages are truncated: a log line must not hold a request body."""
 # C0, DEL, C1, line and paragraph separators, and marks that reorder or hide text.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -28,20 +28,20 @@ _DATA_CLASSES = ("22", "23")
 
 
 class Stream(Protocol):
-    """Where lines go."""
+    """Output of the log."""
 
     def write(self, text: str, /) -> object:
-        """Takes a line with its line feed."""
+        """Write a line including its line feed."""
 
     def flush(self) -> None:
         """Called after each line."""
 
 
 def set_up(settings: LogSettings, stream: Stream | None = None) -> None:
-    """Makes the root logger of this process write to standard error, and nothing else.
+    """Configure the root logger of this process to write to standard error only.
 
-    Under a supervisor the name of the process comes from OPSLOG_PROCESS, and text lines leave it
-    out, since the supervisor puts it in front of every line.
+    Under a supervisor the name of the process comes from OPSLOG_PROCESS, and text lines omit it,
+    since the supervisor prefixes every line with it.
     """
     given = os.environ.get("OPSLOG_PROCESS", "")
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -54,14 +54,14 @@ def set_up(settings: LogSettings, stream: Stream | None = None) -> None:
 
 
 def is_json(settings: LogSettings) -> bool:
-    """Whether lines are JSON; `auto` asks whether somebody is looking at a terminal."""
+    """Whether lines are JSON; `auto` means JSON unless standard error is a terminal."""
     if settings.format == "auto":
         return not sys.stderr.isatty()
     return settings.format == "json"
 
 
 def visible(text: str) -> str:
-    r"""The text with every control character as an escape, cut to a sane length.
+    r"""Escape control characters and truncate the text.
 
     >>> visible("paid\n2026 ERROR forged")
     'paid\\x0a2026 ERROR forged'
@@ -72,14 +72,14 @@ def visible(text: str) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line; fields given as `extra=` stand beside the fixed ones."""
+    """One JSON object per line; `extra=` fields are added at the top level."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """Never raises for a value that JSON does not know: it is shown as text."""
+        """Format as JSON; values that JSON does not support become text."""
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname,
@@ -98,12 +98,12 @@ class TextLines(logging.Formatter):
     """Process, time, level, logger, message, fields; an exception's lines follow, indented."""
 
     def __init__(self, process: str) -> None:
-        """`process` may be empty: somebody else puts it in front."""
+        """`process` is empty if the supervisor adds the prefix."""
         super().__init__()
         self._front = process_column(process)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, unless there is an exception to show."""
+        """One line, plus the lines of an exception."""
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
         message = visible(record.getMessage()) + visible(fields)
         line = f"{self._front}{_time(record)} {record.levelname:<7} {record.name}: {message}"
@@ -114,12 +114,12 @@ class TextLines(logging.Formatter):
 
 
 def process_column(process: str) -> str:
-    """The column with the name of the process, or nothing without a name."""
+    """The process name padded to its column; empty without a name."""
     return f"{process:<11} " if process else ""
 
 
 def exception_text(error: BaseException) -> str:
-    """Where it happened and what it was, oldest cause first; never a value of a record."""
+    """Traceback and error text, root cause first; never contains a record's values."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -134,7 +134,7 @@ def exception_text(error: BaseException) -> str:
 
 
 def _error_text(error: BaseException) -> str:
-    """The type, and the message where it cannot hold a value: ours, the system's, PostgreSQL's."""
+    """The type, and the message if it cannot contain a value: opslog's, the OS's, PostgreSQL's."""
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):

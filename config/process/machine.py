@@ -1,4 +1,4 @@
-"""The machine: its size, as far as this process may use it, and what it may write of us."""
+"""The machine: memory and cores available to this process, and protection of its memory."""
 
 import ctypes
 import os
@@ -14,10 +14,10 @@ _PR_SET_DUMPABLE = 4
 
 
 def disable_memory_dumps() -> None:
-    """From now on no core file is written of this process, and no other account reads its memory.
+    """Disable core dumps of this process and reading of its memory by other accounts.
 
-    Keys and records are in it. The limit holds for programs that it starts; where cores go to a
-    pipe, the kernel asks for the second one alone (core(5)), which a start of a program resets.
+    Its memory holds keys and records. Child programs inherit the rlimit; if core dumps are piped,
+    the kernel checks only the dumpable flag (core(5)), which exec resets.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
@@ -25,12 +25,12 @@ def disable_memory_dumps() -> None:
 
 
 def memory_bytes() -> int:
-    """Main memory, or the container's limit where that is smaller."""
+    """Main memory, or the container's limit if that is smaller."""
     sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for path in _LIMITS:
         try:
             sizes.append(int(path.read_text()))
-        except (OSError, ValueError):  # no such file, or the word "max"
+        except (OSError, ValueError):  # no such file, or "max"
             continue
     return min(sizes)
 

@@ -1,8 +1,8 @@
-"""opslog's own metrics, for Prometheus: how processes share them, and the supervisor's figures.
+"""opslog's own Prometheus metrics, shared between processes.
 
-Each room declares its figures in <room>/metrics.py with label values from closed sets only. Under
-`opslog up` every process writes to files in one folder and any of them can show the sum of all.
-The folder's variable must be set before prometheus_client is imported for the first time.
+Each package declares its metrics in <package>/metrics.py, with label values from closed sets only.
+Under `opslog up` every process writes to files in one directory and any of them can export the
+sums. The environment variable must be set before prometheus_client is first imported.
 """
 
 import os
@@ -14,10 +14,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def share_between_processes(folder: Path) -> None:
-    """Makes the folder anew and puts it into this process's environment, for it and its children.
+    """Recreate the directory and set the variable for this process and its children.
 
-    Called by the supervisor before anything else: what an earlier run left there would be added
-    to the figures of this one.
+    Called by the supervisor first: files of an earlier run would be added to the metrics of this
+    one.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -25,7 +25,7 @@ def share_between_processes(folder: Path) -> None:
 
 
 def mark_process_dead(pid: int) -> None:
-    """Takes a dead process's gauges out of the sums; what it counted stays counted."""
+    """Remove a dead process's gauges from the sums; its counters remain."""
     if MULTIPROCESS_VARIABLE in os.environ:
         from prometheus_client import multiprocess  # noqa: PLC0415 - see the head of this file
 
@@ -33,7 +33,7 @@ def mark_process_dead(pid: int) -> None:
 
 
 def exposition() -> bytes:
-    """Everything that is known in Prometheus' text format: of all processes, or of this one."""
+    """All metrics in Prometheus' text format: of all processes, or of this one only."""
     from prometheus_client import (  # noqa: PLC0415 - see the head of this file
         REGISTRY,
         CollectorRegistry,

@@ -1,6 +1,6 @@
-"""TLS of a listener: 1.2 or newer, client certificates on request, renewed files taken up.
+"""TLS of a listener: 1.2 or newer, optional client certificates, reload of renewed files.
 
-A renewed certificate counts for connections made after it was read; open ones go on.
+A renewed certificate applies to new connections; open ones continue.
 """
 
 import logging
@@ -15,14 +15,14 @@ _log = logging.getLogger(__name__)
 
 
 class TlsRefused(SetupError):
-    """Certificate, key or authorities cannot be used."""
+    """The certificate, key or CA file cannot be used."""
 
     code = "tls_refused"
-    title = "The TLS files of a listener cannot be used"
+    title = "Cannot load the TLS files of a listener"
 
 
 class TlsContext:
-    """The context for new connections, made again when a file has changed."""
+    """The SSL context for new connections, recreated when a file changes."""
 
     def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
         self._cert = cert
@@ -33,31 +33,31 @@ class TlsContext:
 
     @classmethod
     def of(cls, settings: OtlpSettings | ApiSettings) -> Self | None:
-        """The context that the settings ask for; None for plain HTTP. Raises TlsRefused."""
+        """The context for these settings; None for plain HTTP. Raises TlsRefused."""
         if settings.tls_cert is None or settings.tls_key is None:  # never one of them alone
             return None
         client_ca = settings.tls_client_ca if isinstance(settings, OtlpSettings) else None
         return cls(settings.tls_cert, settings.tls_key, client_ca)
 
     def reload_if_changed(self) -> None:
-        """Take up renewed files; half-written ones are tried again, the old stay in force."""
+        """Reload renewed files; keep the old context and retry later while they are incomplete."""
         stamps = self._stamps()
         if stamps == self._seen:
             return
         try:
             self.current = self._make()
         except TlsRefused as error:
-            _log.warning("TLS files have changed and are not usable yet: %s", error)
+            _log.warning("TLS files have changed but cannot be loaded yet: %s", error)
         else:
             self._seen = stamps
-            _log.info("TLS files were read again")
+            _log.info("TLS files reloaded")
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
-            # Without a password OpenSSL would ask on the terminal for that of an encrypted key.
+            # Without a password OpenSSL would prompt on the terminal for an encrypted key.
             context.load_cert_chain(self._cert, self._key, password=b"")
         except (OSError, ssl.SSLError) as error:
             raise TlsRefused(f"{self._cert} with {self._key}: {_reason(error)}") from error

@@ -1,5 +1,5 @@
-"""Who may send, how much, and when: keys, quotas, memory budget, scheduling, bodies that fail.
+"""Admission control: ingest keys, rate limits, memory budget, decode queue, poison payloads.
 
-In: a request's key, size and hash. Out: a lease, or an error with Retry-After.
+In: a request's key, size and body. Out: a lease, or an error with Retry-After.
 Imports only `errors` of the receiver.
 """

@@ -1,4 +1,4 @@
-"""The memory of all requests at once: each holds a lease for the bytes of its body."""
+"""Memory limit of all requests in flight: each holds a lease for the bytes of its body."""
 
 from typing import Self
 
@@ -6,10 +6,10 @@ from otlp_receiver.errors import ReceiverBusy
 
 
 class ByteBudget:
-    """How many bytes of bodies may be in memory at once, and how many are.
+    """Limit and current total of body bytes in memory.
 
-    Bytes are counted as they come, not as they are promised: a sender that announces much and
-    sends nothing takes nothing from the others.
+    Bytes are counted as received, not as announced: a sender with a large Content-Length that sends
+    nothing does not use up the budget.
     """
 
     __slots__ = ("limit_bytes", "used_bytes")
@@ -19,12 +19,12 @@ class ByteBudget:
         self.used_bytes = 0
 
     def lease(self) -> "Lease":
-        """A lease of nothing yet."""
+        """Create an empty lease."""
         return Lease(self)
 
 
 class Lease:
-    """The share of one request; a context manager that gives it back."""
+    """The share of one request; a context manager that releases it."""
 
     __slots__ = ("_budget", "held_bytes")
 
@@ -40,20 +40,18 @@ class Lease:
         self.held_bytes = 0
 
     def check(self, total_bytes: int) -> None:
-        """Raise ReceiverBusy when a body of this size has no room.
+        """Raise ReceiverBusy if a body of this size does not fit.
 
-        A request that is alone always has: else a limit below the largest body would refuse that
-        body for ever.
+        A single request always fits: otherwise a limit below the maximum body size would refuse
+        such a body forever.
         """
         budget = self._budget
         others = budget.used_bytes - self.held_bytes
         if others and others + total_bytes > budget.limit_bytes:
-            raise ReceiverBusy(
-                f"{others} of {budget.limit_bytes} bytes are taken by other requests"
-            )
+            raise ReceiverBusy(f"other requests use {others} of {budget.limit_bytes} bytes")
 
     def cover(self, total_bytes: int) -> None:
-        """Hold at least this many bytes, or raise ReceiverBusy."""
+        """Extend the lease to at least this many bytes, or raise ReceiverBusy."""
         more = total_bytes - self.held_bytes
         if more > 0:
             self.check(total_bytes)

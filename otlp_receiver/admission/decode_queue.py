@@ -1,7 +1,8 @@
-"""Who may use the processor next: decoding is work that the event loop cannot interrupt.
+"""Queue for decoding, which blocks the event loop.
 
-One after the other, in the order in which their bodies were complete, with a look at the sockets
-between any two. Without it whoever needs many reads waits through everybody's work at each of them.
+Requests are decoded one at a time, in the order in which their bodies were complete, and the event
+loop polls sockets in between. Without the queue, a request that needs many reads would wait for
+other requests' decoding at each of them.
 """
 
 import asyncio
@@ -10,14 +11,14 @@ from otlp_receiver.errors import ReceiverBusy
 
 
 class DecodeQueue:
-    """`async with turns:` is one turn; the queue is first come, first served."""
+    """One slot, used by `async with queue:`; first come, first served."""
 
     def __init__(self, max_wait_s: float) -> None:
         self._lock = asyncio.Lock()
         self._max_wait_s = max_wait_s
 
     async def __aenter__(self) -> None:
-        """Wait for the turn. Raises ReceiverBusy when it does not come in time."""
+        """Wait for the slot. Raises ReceiverBusy on timeout."""
         if not self._lock.locked():
             await self._lock.acquire()
             return
@@ -26,9 +27,9 @@ class DecodeQueue:
                 await self._lock.acquire()
         except TimeoutError:
             raise ReceiverBusy(
-                f"requests that came before have kept the receiver for {self._max_wait_s:g} s"
+                f"the receiver was busy with earlier requests for {self._max_wait_s:g} s"
             ) from None
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the next one in."""
+        """Release the slot."""
         self._lock.release()

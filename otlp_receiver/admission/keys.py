@@ -1,8 +1,8 @@
-"""Ingest keys at the door: who sends, what it may send, and what is added to it.
+"""Authentication by ingest key: the sender, its permissions, and the attributes it adds.
 
-A KeyRing is a copy in memory of the keys in force. It is refreshed by NOTIFY and at least every
-POLL_S, so that a revoked key is refused within seconds, and kept as a file of hashes beside the
-spool, so that senders can be told apart while PostgreSQL is away.
+A KeyRing is an in-memory copy of the active keys. It is refreshed by NOTIFY and at least every
+POLL_S, so that a revoked key is refused within seconds, and saved as a file of hashes next to the
+spool, so that senders can be authenticated while PostgreSQL is unavailable.
 """
 
 import asyncio
@@ -36,21 +36,20 @@ from storage.database.roles import Connection
 from storage.record.record import Value
 
 POLL_S = 2.0
-"""Longest age of the copy while PostgreSQL answers; revocation is promised within 5 s."""
+"""Maximum age of the copy while PostgreSQL is available; revocation is guaranteed within 5 s."""
 NOTE_USE_S = 60.0
-"""How often the time of last use is written of a key in steady use; the first use is written by the
-next poll."""
+"""How often the time of last use of a key is written; the first use is written by the next poll."""
 _RETRY_S = 1.0
-"""Pause before PostgreSQL is tried again."""
+"""Delay before reconnecting to PostgreSQL."""
 _WARN_EVERY_S = 60.0
 _QUERY_TIMEOUT_S = 5.0
-"""A connection that does not answer within this is given up: the network may have gone."""
+"""A connection is dropped after this time without a response: the network may be down."""
 _CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # What asyncpg says when the server ends a session at the very moment of a new statement.
+    # Raised by asyncpg if the server ends a session just as a statement starts.
     asyncpg.InternalClientError,
 )
 
@@ -59,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What the receiver knows of a sender."""
+    """A sender."""
 
     id: int
     """`ingest_key_id` of its rows; 0 without a key."""
@@ -67,7 +66,7 @@ class KeyInfo:
     rights: frozenset[str]
     """Signals it may send."""
     attributes: tuple[tuple[str, Value], ...] = ()
-    """Added to each resource; they win over what the sender says."""
+    """Added to each resource; they override those of the sender."""
     min_level: Level | None = None
     """Records below it are rejected."""
     records_per_s: int | None = None
@@ -75,7 +74,7 @@ class KeyInfo:
 
 
 KEYLESS = KeyInfo(id=0, name="", rights=frozenset(DEFAULT_RIGHTS))
-"""A sender on loopback that shows no key."""
+"""A sender on loopback without a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,11 @@ class _Entry:
     digest: bytes
     info: KeyInfo
     ends_s: float
-    """Seconds since 1970 at which the key expires or its grace is over."""
+    """Unix time in seconds at which the key expires or its grace period ends."""
 
 
 class KeyRing:
-    """The keys in force, and the check of what a sender shows."""
+    """The active keys, and authentication by them."""
 
     def __init__(
         self,
@@ -103,28 +102,28 @@ class KeyRing:
         self._keys: list[HashedKey] | None = None
         self._used: dict[int, float] = {}
         self._noted_s: dict[int, float] = {}
-        """Key id to when its use was last written."""
+        """Time at which the last use was written, by key id."""
         self._changed = asyncio.Event()
         self.refreshed_s: float | None = None
-        """Seconds since 1970 of the last refresh from PostgreSQL; None before the first."""
+        """Unix time in seconds of the last refresh from PostgreSQL; None before the first."""
 
     def load_snapshot(self) -> None:
-        """Take the keys of the last run, until PostgreSQL has told the present ones."""
+        """Load the keys of the last run, for use until the first refresh from PostgreSQL."""
         if self._snapshot is not None:
             keys = read_snapshot(self._snapshot)
             if keys is not None:
                 self.replace(keys)
 
     def replace(self, keys: Sequence[HashedKey]) -> None:
-        """Take these keys for all that there are."""
+        """Replace all keys."""
         self._keys = list(keys)
         self._entries = {key.digest: _entry(key) for key in keys}
 
     def check(self, authorization: str | None) -> KeyInfo:
-        """Who this is, by its Authorization header. Raises KeyMissing, KeyRejected, KeysUnknown.
+        """Authenticate by Authorization header. Raises KeyMissing, KeyRejected, KeysUnknown.
 
-        Where no key is required, credentials that are none of ours are ignored: an SDK may carry
-        another backend's token. A key of ours is checked all the same, so that a revoked one ends.
+        If no key is required, other credentials than ingest keys are ignored: an SDK may send
+        another backend's token. Ingest keys are always checked, so that revocation takes effect.
         """
         token = _bearer(authorization)
         if not self._required and not token.startswith(PREFIX):
@@ -132,17 +131,19 @@ class KeyRing:
         if not token:
             raise KeyMissing("send `Authorization: Bearer <ingest key>`", where="Authorization")
         if self._keys is None:
-            raise KeysUnknown("ingest keys cannot be checked until the database is reached")
+            raise KeysUnknown("ingest keys cannot be verified until the database is available")
         digest = digest_of(token)
         entry = self._entries.get(digest)
         now_s = self._clock()
         if entry is None or not hmac.compare_digest(entry.digest, digest) or entry.ends_s <= now_s:
-            raise KeyRejected("the ingest key is not in force", where="Authorization")
+            raise KeyRejected(
+                "the ingest key is unknown, revoked or expired", where="Authorization"
+            )
         self._used[entry.info.id] = now_s
         return entry.info
 
     async def run(self, pool: Pool) -> None:
-        """Follow the table until cancelled, through any absence of PostgreSQL."""
+        """Keep the copy up to date until cancelled; reconnect after outages of PostgreSQL."""
         warned_s = -_WARN_EVERY_S
         while True:
             try:
@@ -155,7 +156,7 @@ class KeyRing:
             except _CONNECTION_ERRORS as error:
                 if time.monotonic() - warned_s >= _WARN_EVERY_S:
                     warned_s = time.monotonic()
-                    _log.warning("ingest keys are not being refreshed: %s", type(error).__name__)
+                    _log.warning("cannot refresh ingest keys: %s", type(error).__name__)
                 await asyncio.sleep(_RETRY_S)
 
     async def _follow(self, conn: Connection) -> None:
@@ -194,7 +195,7 @@ class KeyRing:
 
 
 def _bearer(authorization: str | None) -> str:
-    """The token of a Bearer header, its scheme in any case (RFC 9110 section 11.1), or ""."""
+    """The token of a Bearer header (scheme case-insensitive, RFC 9110 section 11.1), or ""."""
     if not authorization:
         return ""
     scheme, _, token = authorization.strip().partition(" ")

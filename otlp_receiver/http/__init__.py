@@ -1,5 +1,5 @@
-"""One HTTP request: routes, headers, body, decompression, responses.
+"""HTTP: routes, headers, body, decompression, responses.
 
-In: a socket. Out: a decoded body for the pipeline; a response in the sender's encoding.
+In: a socket. Out: a decompressed body for the pipeline; a response in the request's encoding.
 Imports `admission` and `mapping`; never a decoder.
 """

@@ -1,4 +1,4 @@
-"""Reading a body: bounded in size, in memory and in how long the event loop is kept."""
+"""Read a body: bounded in size, in memory and in how long it blocks the event loop."""
 
 import asyncio
 from typing import Protocol
@@ -8,14 +8,14 @@ from otlp_receiver.errors import BodyTooLarge
 from otlp_receiver.http.inflate import Inflater
 
 YIELD_BYTES = 4 * 2**20
-"""After inflating so much (about 10 ms) others get their turn."""
+"""Decompressed bytes (about 10 ms) after which other tasks may run."""
 
 
 class Chunks(Protocol):
-    """Where a body comes from; aiohttp's StreamReader is one."""
+    """Source of a body, such as aiohttp's StreamReader."""
 
     async def readany(self) -> bytes:
-        """What has arrived; empty at the end."""
+        """The bytes received so far; empty at the end."""
 
     def at_eof(self) -> bool:
         """Whether everything has been read."""
@@ -24,7 +24,7 @@ class Chunks(Protocol):
 async def read_body(
     content: Chunks, inflater: Inflater | None, *, limit_bytes: int, lease: Lease
 ) -> bytes:
-    """The whole body, inflated. Raises BodyTooLarge, ReceiverBusy, BadCompression."""
+    """Read the whole body, decompressed. Raises BodyTooLarge, ReceiverBusy, BadCompression."""
     if inflater is None:
         pieces = await _plain(content, limit_bytes, lease)
     else:

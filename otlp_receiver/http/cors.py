@@ -1,24 +1,24 @@
-"""Browsers that may send telemetry: a closed list of origins, never with cookies.
+"""CORS for browsers that send telemetry: an allowlist of origins, without credentials.
 
-Fetch standard, "CORS protocol". Errors carry the headers too: a browser hides an answer without
-them, and the SDK takes that for a network failure and sends again.
+Fetch standard, "CORS protocol". Error responses include the headers too: without them the browser
+hides the response, and the SDK assumes a network failure and retries.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
 _MAX_AGE_S = 7200
-"""Chromium keeps a preflight no longer."""
+"""Chromium caches a preflight no longer than this."""
 _ALWAYS_ALLOWED = ("authorization", "content-encoding", "content-type", "traceparent", "tracestate")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _MAX_REQUESTED = 32
 
 
 class Cors:
-    """The origins that are allowed, and the headers for each answer to them."""
+    """The allowed origins, and the response headers for them."""
 
     def __init__(self, origins: Sequence[str]) -> None:
-        # An opaque origin ("null") is everybody's, and "*" is nobody's name.
+        # Anyone can send an opaque origin ("null"); "*" is not an origin.
         self._origins = frozenset(origin.rstrip("/") for origin in origins) - {"null", "*", ""}
 
     @property
@@ -27,7 +27,7 @@ class Cors:
         return bool(self._origins)
 
     def headers(self, origin: str | None) -> Mapping[str, str]:
-        """For an answer to this Origin header; nothing to an origin that is not on the list."""
+        """Response headers for this Origin header; empty if the origin is not allowed."""
         if origin is None or origin not in self._origins:
             return {}
         return {
@@ -37,7 +37,7 @@ class Cors:
         }
 
     def preflight(self, origin: str | None, requested_headers: str) -> Mapping[str, str]:
-        """For the answer to a preflight; names that the browser requested for are allowed."""
+        """Response headers for a preflight; allows the header names that the browser requests."""
         allowed = self.headers(origin)
         if not allowed:
             return {}

@@ -1,7 +1,7 @@
-"""Content codings as bounded steps: compressed chunks in, slices of plain bytes out.
+"""Streaming decompression in bounded steps: compressed chunks in, slices of plain bytes out.
 
-Nothing here holds more than one slice, so whoever reads can stop at a limit before the memory is
-taken. A new coding is a class with `feed` and `finish` and a line in CODINGS.
+At most one slice is held, so the reader can stop at a limit before the memory is allocated. To add
+a coding, add a class with `feed` and `finish` and a line in CODINGS.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,17 +13,17 @@ from isal import isal_zlib
 from otlp_receiver.errors import BadCompression, UnsupportedContentEncoding
 
 SLICE_BYTES = 256 * 1024
-"""Most plain bytes of one step of gzip and deflate."""
+"""Maximum plain bytes per step of gzip and deflate."""
 MAX_MEMBERS = 1024
-"""Members of one gzip body, frames of one zstd body; aiohttp 3.15 has the same bound."""
+"""Maximum members per gzip body and frames per zstd body; aiohttp 3.15 has the same limit."""
 
 _ZSTD_STEP_BYTES = 512
-"""zstandard's decompressobj has no bound on its output. A block of 4 bytes can become 128 KiB
-(RFC 8878 section 3.1.1.2), so a step of 512 bytes can become 16 MiB and no more."""
+"""zstandard's decompressobj cannot limit its output. A block of 4 bytes can expand to 128 KiB
+(RFC 8878 section 3.1.1.2), so a step of 512 bytes to at most 16 MiB."""
 _ZSTD_WINDOW_BYTES = 8 * 2**20
 """RFC 9659: a content coding uses windows of at most 8 MiB."""
 _ZSTD_HEADER_BYTES = 18
-"""Longest head of a frame (RFC 8878 section 3.1.1.1); it may say how much the frame holds."""
+"""Maximum frame header (RFC 8878 section 3.1.1.1); it may contain the content size."""
 _SIZE_UNKNOWN = -1
 _GZIP, _ZLIB = 31, 15
 _IsalError = cast("type[Exception]", isal_zlib.error)
@@ -33,14 +33,14 @@ class Inflater(Protocol):
     """One compressed body."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The plain bytes that this chunk completes, in slices. Raises BadCompression."""
+        """Decompress a chunk; yields slices of plain bytes. Raises BadCompression."""
 
     def finish(self) -> None:
-        """Raise BadCompression when the body ended too early."""
+        """Raise BadCompression if the body is truncated."""
 
 
 class _Zlib:
-    """gzip (RFC 1952, members one after the other are one body) or deflate (RFC 1950)."""
+    """gzip (RFC 1952, concatenated members form one body) or deflate (RFC 1950)."""
 
     def __init__(self, name: str, wbits: int, max_members: int) -> None:
         self._name = name
@@ -65,12 +65,12 @@ class _Zlib:
                 more = bool(chunk)
             else:
                 chunk = stream.unconsumed_tail
-                # A full slice may leave plain bytes behind in the decompressor.
+                # After a full slice the decompressor may hold more plain bytes.
                 more = bool(chunk) or len(piece) == SLICE_BYTES
 
     def finish(self) -> None:
         if self._stream is not None or not self._members:
-            raise BadCompression(f"the {self._name} data is cut off")
+            raise BadCompression(f"the {self._name} data is truncated")
 
     def _next_member(self) -> isal_zlib.Decompress:
         self._members += 1
@@ -81,7 +81,7 @@ class _Zlib:
 
 
 class _Zstd:
-    """zstd (RFC 8878), frames one after the other are one body."""
+    """zstd (RFC 8878), concatenated frames form one body."""
 
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
@@ -101,7 +101,7 @@ class _Zstd:
                     piece = frame.decompress(step)
                 except zstandard.ZstdError as error:
                     raise BadCompression(
-                        "the body is not valid zstd, or its window is above 8 MiB (RFC 9659)"
+                        "the body is not valid zstd, or its window exceeds 8 MiB (RFC 9659)"
                     ) from error
                 if piece:
                     self._size += len(piece)
@@ -124,7 +124,7 @@ class _Zstd:
         return self._frame
 
     def _end_frame(self) -> None:
-        """The library does not compare when an empty last block comes in a step of its own."""
+        """Check the size, which the library omits if an empty last block is in a separate step."""
         self._frame = None
         if zstandard.frame_content_size(self._head) not in {_SIZE_UNKNOWN, self._size}:
             raise BadCompression("the zstd data is cut off")
@@ -138,16 +138,16 @@ CODINGS: dict[str, Callable[[], Inflater] | None] = {
     "deflate": lambda: _Zlib("deflate", _ZLIB, 1),
     "zstd": _Zstd,
 }
-"""Content-Encoding in lower case to its inflater; None is plain."""
+"""Inflater by Content-Encoding in lower case; None is plain."""
 
 ACCEPT_ENCODING = "gzip, deflate, zstd, identity"
-"""What a 415 for an unknown coding answers (RFC 9110 section 15.5.16)."""
+"""Header of a 415 response to an unsupported coding (RFC 9110 section 15.5.16)."""
 
 
 def inflater_of(content_encoding: str) -> Inflater | None:
-    """The inflater for a Content-Encoding header; None when the body is plain.
+    """The inflater for a Content-Encoding header; None if the body is plain.
 
-    Raises UnsupportedContentEncoding, also for several codings one upon the other.
+    Raises UnsupportedContentEncoding, also for multiple codings.
     """
     try:
         make = CODINGS[content_encoding.strip().lower()]

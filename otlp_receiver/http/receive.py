@@ -1,14 +1,14 @@
-"""The way of one request.
+"""The steps of one request.
 
     route     path and method            -> Route, or 404, 405
-    check     Authorization              -> KeyInfo, or 401, 403     keys.py
+    check     Authorization              -> KeyInfo, or 401, 403     admission/keys.py
     coding    Content-Type and -Encoding -> inflater, or 415         inflate.py
-    admit     rate and memory            or 429, 503, 413            quotas.py, budget.py
-    read      body, inflated             or 400, 408, 413            body.py
+    admit     rate and memory            or 429, 503, 413            admission/{quotas,budget}.py
+    read      body, decompressed         or 400, 408, 413            body.py
     ingest    durable                    -> Outcome                  pipeline.py
-    accepted  Outcome                    -> 200                      bodies.py
+    accepted  Outcome                    -> 200                      response_bodies.py
 
-Everything that can be refused without the body is refused before the body is read.
+Every check that does not need the body is done before the body is read.
 """
 
 import logging
@@ -51,7 +51,7 @@ from otlp_receiver.http.responses import empty, refusal, reply, unread
 from otlp_receiver.http.server import watched
 
 _DRAIN_BYTES = 64 * 1024
-"""A refused body up to this size is read away, so that the connection can go on."""
+"""The body of a rejected request is drained up to this size to keep the connection usable."""
 _ENCODINGS = {content_type: encoding for encoding, content_type in bodies.CONTENT_TYPES.items()}
 _NO_SIGNAL = "none"
 
@@ -59,21 +59,21 @@ _log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Where exports go."""
+    """Destination of exports."""
 
     async def ingest(
         self, signal: Signal, encoding: Encoding, body: bytes, key: KeyInfo
     ) -> bodies.Outcome:
-        """Make the export durable. Raises BadPayload, or Unavailable when nothing was kept."""
+        """Make the export durable. Raises BadPayload, or Unavailable if nothing was stored."""
 
 
 Explain = Callable[[Signal, Encoding, bytes, KeyInfo], Awaitable[bytes]]
-"""What would become of an export, as JSON; nothing is stored."""
+"""Explains the mapping of an export as JSON; nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path; without a signal it is known to OpenTelemetry and not received here."""
+    """One path; without a signal it is an OpenTelemetry path that opslog does not support."""
 
     signal: Signal | None
     explains: bool = False
@@ -81,7 +81,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One body that was read."""
+    """One request body."""
 
     signal: Signal
     encoding: Encoding
@@ -90,13 +90,13 @@ class Delivery:
 
 
 _PRIVATE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""An explanation quotes what was sent, redacted."""
+"""An explanation contains the request's content, redacted."""
 
 Finish = Callable[[Delivery], Awaitable[web.Response]]
 
 
 class Receiver:
-    """Answers every request of the OTLP port. One per process."""
+    """Handles all requests on the OTLP port. One per process."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Receiver:
         self._allow = "POST, OPTIONS" if self._cors.is_on else "POST"
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer, whatever comes."""
+        """Handle a request; always returns a response."""
         began_s = time.perf_counter()
         headers = request.headers
         encoding = encoding_of(headers.get("Content-Type", ""))
@@ -142,7 +142,7 @@ class Receiver:
         return response
 
     def update_gauges(self) -> None:
-        """Bring gauges up to date; called once a second."""
+        """Update the gauges; called once a second."""
         metrics.INFLIGHT_BYTES.set(self._budget.used_bytes)
 
     async def _deliver(
@@ -168,21 +168,21 @@ class Receiver:
 
     def _signal(self, request: web.BaseRequest, route: Route | None) -> Signal:
         if route is None:
-            raise UnknownPath("telemetry is received at /v1/logs and /v1/traces", where="path")
+            raise UnknownPath("send telemetry to /v1/logs or /v1/traces", where="path")
         if route.signal is None:
-            raise UnsupportedSignal("only logs and traces are received here", where="path")
+            raise UnsupportedSignal("opslog accepts logs and traces only", where="path")
         if request.method != "POST":
-            raise MethodNotAllowed("exports are sent by POST", where="method")
+            raise MethodNotAllowed("use POST", where="method")
         return route.signal
 
     async def _read(
         self, request: web.BaseRequest, inflater: Inflater | None, lease: Lease
     ) -> bytes:
         limit_bytes = self._settings.max_body_bytes
-        promised_bytes = request.content_length or 0
-        if promised_bytes > limit_bytes:
+        announced_bytes = request.content_length or 0
+        if announced_bytes > limit_bytes:
             raise BodyTooLarge(limit_bytes)
-        lease.check(promised_bytes)
+        lease.check(announced_bytes)
         content = request.content
         if content.is_eof():
             body = await read_body(content, inflater, limit_bytes=limit_bytes, lease=lease)
@@ -192,14 +192,14 @@ class Receiver:
                 async with watched(request):
                     body = await read_body(content, inflater, limit_bytes=limit_bytes, lease=lease)
             except TimeoutError as error:
-                raise BodyTooSlow("the body did not come in time") from error
+                raise BodyTooSlow("timeout while reading the body") from error
             except RequestPayloadError as error:
-                raise BadHttp("the body is not framed as HTTP demands") from error
+                raise BadHttp("the body has invalid HTTP framing") from error
         metrics.soon(_count_bytes, content.total_bytes, len(body))
         return body
 
     async def _finished(self, finish: Finish, delivery: Delivery) -> web.Response:
-        """The edge of the process: whatever else goes wrong is counted and may be sent again."""
+        """Run `finish`; unexpected errors are logged, and the request may be retried."""
         try:
             return await finish(delivery)
         except OpslogError:
@@ -207,8 +207,8 @@ class Receiver:
         except Exception as error:
             _log.error("%s export failed: %s", delivery.signal.value, trace_of(error))
             if self._poison.is_poison(delivery.body):
-                raise PoisonPayload("this body meets an internal error each time") from error
-            raise IngestFailed("internal error; nothing was kept, send again") from error
+                raise PoisonPayload("this body causes an internal error every time") from error
+            raise IngestFailed("internal error; nothing was stored, retry") from error
 
     async def _ingested(self, delivery: Delivery) -> web.Response:
         signal = delivery.signal
@@ -218,8 +218,8 @@ class Receiver:
         return reply(delivery.encoding, bodies.accepted(signal, delivery.encoding, outcome))
 
     async def _explained(self, delivery: Delivery) -> web.Response:
-        told = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
-        response = reply(Encoding.JSON, told)
+        body = await self._explain(delivery.signal, delivery.encoding, delivery.body, delivery.key)
+        response = reply(Encoding.JSON, body)
         response.headers.update(_PRIVATE_HEADERS)
         return response
 
@@ -237,12 +237,12 @@ class Receiver:
 
 @lru_cache(maxsize=256)
 def encoding_of(content_type: str) -> Encoding | None:
-    """The encoding a Content-Type header names, in any case, with or without parameters."""
+    """The encoding of a Content-Type header, case-insensitive, parameters ignored."""
     return _ENCODINGS.get(content_type.partition(";")[0].strip().lower())
 
 
 def _continue(request: web.BaseRequest) -> None:
-    """Tell a sender that waits for it to go on with the body (RFC 9110 section 10.1.1)."""
+    """Send 100 Continue if the sender expects it (RFC 9110 section 10.1.1)."""
     expects = request.headers.get("Expect", "").lower() == "100-continue"
     transport = request.transport
     if expects and transport is not None and request.version >= (1, 1):
@@ -250,7 +250,7 @@ def _continue(request: web.BaseRequest) -> None:
 
 
 def _is_much_unread(request: web.BaseRequest) -> bool:
-    """Whether reading the rest of the body away would take longer than a new connection."""
+    """Whether draining the rest of the body would take longer than a new connection."""
     content = request.content
     if content.is_eof():
         return False

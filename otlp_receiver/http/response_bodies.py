@@ -1,7 +1,7 @@
-"""What senders get to read: partial_success or google.rpc.Status, in the encoding they used.
+"""Bodies of responses: partial_success or google.rpc.Status, in the request's encoding.
 
-Messages are written by hand in both encodings: they are five fields, and Status is in no package
-that opslog depends on. tests/contract/otlp reads them back with the official classes. Sources:
+Both encodings are written without protobuf classes: there are five fields, and no dependency of
+opslog contains Status. tests/contract/otlp parses them with the official classes. Sources:
 opentelemetry-proto docs/specification.md ("Full Success", "Partial Success", "Failures"),
 googleapis google/rpc/{status,error_details}.proto.
 """
@@ -17,23 +17,23 @@ from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.mapping.reject_reasons import REASONS
 
 MAX_MESSAGE_CHARACTERS = 4000
-"""The specification forbids answers above 4 MiB; people read far less, and logs keep it all."""
+"""The specification limits responses to 4 MiB; people read far less."""
 MAX_WHERE_CHARACTERS = 500
 RECEIPTS_FIELD = 1000
-"""Of /v1/audit's answer in protobuf: the JSON text of the receipts."""
+"""Field of the protobuf response of /v1/audit: the receipts as JSON text."""
 
 CONTENT_TYPES: dict[Encoding, str] = {
     Encoding.PROTOBUF: "application/x-protobuf",
     Encoding.JSON: "application/json",
 }
-"""Exactly these: the Collector's exporter compares the whole header, parameters included."""
+"""Exact values: the Collector's exporter compares the whole header, including parameters."""
 
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
-_NOTHING: dict[Encoding, bytes] = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
+_EMPTY: dict[Encoding, bytes] = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
 
 
 class Outcome(Protocol):
-    """What became of one export that was made durable."""
+    """Result of one durable export."""
 
     @property
     def received(self) -> int:
@@ -41,24 +41,24 @@ class Outcome(Protocol):
 
     @property
     def rejected(self) -> Mapping[str, int]:
-        """Reason to count, of those that were not taken."""
+        """Count of rejected records by reason."""
 
     @property
     def rejected_at(self) -> Mapping[str, str]:
-        """Reason to the field path of the first of them, where it is known."""
+        """Field path of the first rejected record by reason, if known."""
 
     @property
     def warnings(self) -> list[str]:
-        """What the sender should know although everything was taken."""
+        """Warnings about accepted records."""
 
     @property
     def replaced_characters(self) -> int:
-        """Characters that could not be stored and became U+FFFD."""
+        """Characters that cannot be stored, replaced by U+FFFD."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejections:
-    """How a signal names what it rejects, in words and in JSON."""
+    """Names of a signal's rejected records, in text and in JSON."""
 
     noun: str
     json_name: str
@@ -71,14 +71,14 @@ _REJECTIONS: dict[Signal, Rejections] = {
 
 
 def accepted(signal: Signal, encoding: Encoding, outcome: Outcome) -> bytes:
-    """The body of a 200. Without rejects and warnings partial_success stays unset."""
+    """The body of a 200 response. Without rejects and warnings partial_success is unset."""
     if signal is Signal.AUDIT:
         return _receipts(encoding, outcome)
     if not outcome.rejected and not outcome.warnings:
-        return _NOTHING[encoding]
+        return _EMPTY[encoding]
     rejections = _REJECTIONS[signal]
     rejected = sum(outcome.rejected.values())
-    message = _told(rejections.noun, rejected, outcome)
+    message = _error_message(rejections.noun, rejected, outcome)
     if encoding is Encoding.JSON:
         partial: dict[str, str] = {"errorMessage": message}
         if rejected:
@@ -89,25 +89,25 @@ def accepted(signal: Signal, encoding: Encoding, outcome: Outcome) -> bytes:
 
 
 def _receipts(encoding: Encoding, outcome: Outcome) -> bytes:
-    """One receipt a record, in order.
+    """One receipt per record, in order.
 
-    In protobuf there is no message for it yet: readers of ExportLogsServiceResponse skip the field.
+    Protobuf has no message for it yet: parsers of ExportLogsServiceResponse skip the field.
     """
-    told = orjson.dumps({"receipts": getattr(outcome, "receipts", [])})
-    return told if encoding is Encoding.JSON else _text(RECEIPTS_FIELD, told)
+    receipts = orjson.dumps({"receipts": getattr(outcome, "receipts", [])})
+    return receipts if encoding is Encoding.JSON else _text(RECEIPTS_FIELD, receipts)
 
 
 def status(encoding: Encoding, error: OpslogError) -> bytes:
-    """A google.rpc.Status; a BadInput says which field is at fault in a BadRequest detail."""
+    """A google.rpc.Status; for a BadInput with the invalid field in a BadRequest detail."""
     message = _shortened(f"{error.code}: {error}", MAX_MESSAGE_CHARACTERS)
     where = _shortened(getattr(error, "where", ""), MAX_WHERE_CHARACTERS)
     detailed = isinstance(error, BadInput) and error.status == 400
     if encoding is Encoding.JSON:
-        told: dict[str, object] = {"code": error.grpc_code, "message": message}
+        body_json: dict[str, object] = {"code": error.grpc_code, "message": message}
         if detailed:
             violation = {"field": where, "description": message}
-            told["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": [violation]}]
-        return orjson.dumps(told)
+            body_json["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": [violation]}]
+        return orjson.dumps(body_json)
     body = _number(1, error.grpc_code) + _text(2, message.encode())
     if detailed:
         violation_ = _text(1, where.encode()) + _text(2, message.encode())
@@ -116,8 +116,8 @@ def status(encoding: Encoding, error: OpslogError) -> bytes:
     return body
 
 
-def _told(noun: str, rejected: int, outcome: Outcome) -> str:
-    """How many were rejected, why and what to do about it; then the warnings."""
+def _error_message(noun: str, rejected: int, outcome: Outcome) -> str:
+    """Number of rejected records with reasons and advice; then the warnings."""
     sentences = list(outcome.warnings)
     if rejected:
         reasons = "; ".join(
@@ -134,7 +134,7 @@ def _first_of(where: str | None) -> str:
 
 
 def _shortened(text: str, limit: int) -> str:
-    """Text that encodes as UTF-8 and is no longer than `limit` characters."""
+    """Text that is valid UTF-8 and truncated to `limit` characters."""
     clean = text.encode("utf-8", "replace").decode()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
@@ -149,7 +149,7 @@ def _varint(number: int) -> bytes:
 
 
 def _number(tag: int, value: int) -> bytes:
-    """A varint field; proto3 leaves out zeros."""
+    """A varint field; proto3 omits zeros."""
     return _varint(tag << 3) + _varint(value) if value else b""
 
 

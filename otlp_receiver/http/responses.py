@@ -1,4 +1,4 @@
-"""HTTP responses: 200 with its body, or an error with the headers that belong to its cause."""
+"""HTTP responses: 200 with its body, or an error with its headers."""
 
 import random
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from otlp_receiver.http.inflate import ACCEPT_ENCODING
 
 _SERVER = "opslog"
 _RETRY_AFTER_S = (1, 3)
-"""Python's and JavaScript's exporters drop a batch when told to wait longer than what is left of
-their 10 s; spread, so that all of them do not come back in the same second."""
+"""The exporters for Python and JavaScript drop a batch if Retry-After exceeds what remains of their
+10 s; random, so that not all of them retry in the same second."""
 
 
 def reply(encoding: Encoding, body: bytes) -> web.Response:
-    """200 in the request's encoding."""
+    """A 200 response in the request's encoding."""
     headers = {"Content-Type": bodies.CONTENT_TYPES[encoding], "Server": _SERVER}
     return web.Response(body=body, headers=headers)
 
 
 def refusal(error: OpslogError, encoding: Encoding) -> web.Response:
-    """An error as a google.rpc.Status, and when to come again if that may help.
+    """An error as a google.rpc.Status, with Retry-After if it is retryable.
 
-    A status that senders would not try again although they should (500) is sent as 503.
+    500 is sent as 503: senders do not retry on 500.
     """
     status = error.status if error.status != 500 else 503
     headers = {"Content-Type": bodies.CONTENT_TYPES[encoding], "Server": _SERVER}
@@ -40,12 +40,12 @@ def refusal(error: OpslogError, encoding: Encoding) -> web.Response:
 
 
 def empty(headers: Mapping[str, str]) -> web.Response:
-    """204, the answer to a preflight."""
+    """A 204 response to a preflight."""
     return web.Response(status=204, headers={**headers, "Server": _SERVER})
 
 
 def unread() -> web.Response:
-    """For a sender that has gone; never arrives."""
+    """Response to a sender that has disconnected; never delivered."""
     response = web.Response(status=400)
     response.force_close()
     return response

@@ -1,6 +1,6 @@
-"""The paths of the receiver, and the HTTP server that serves them.
+"""The paths of the receiver, and its HTTP server.
 
-A new path is a line in ROUTES and, where it does something new, a step in receive.py.
+To add a path, add a line to ROUTES and, if it does something new, a step in receive.py.
 """
 
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ def build_app(settings: OtlpSettings, sink: Sink, keys: KeyRing, explain: Explai
 
 
 def _with_variants(prefix: str) -> dict[str, Route]:
-    """Every path with and without a trailing slash, and again under the prefix.
+    """Every path with and without a trailing slash, and the same under the prefix.
 
-    An endpoint with a slash at its end is the third example of the exporter specification; to be
-    redirected would lose the data of senders that follow with GET.
+    An endpoint with a trailing slash is the third example of the exporter specification; a redirect
+    would lose the data of senders that follow it with GET.
     """
     return {
         f"{before}{path}{slash}": route

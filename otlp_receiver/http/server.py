@@ -1,8 +1,8 @@
-"""HTTP conduct that aiohttp leaves to us: deadlines, errors of the protocol itself, draining.
+"""The HTTP server on top of aiohttp: deadlines, malformed requests, connection limits, draining.
 
-One sweep a second looks at every connection, so a request pays for its deadlines with two
-assignments and no timer. Overridden are asyncio.Protocol's methods and aiohttp's `handle_error` and
-`log_exception`; the one private name is `_messages`, see data_received.
+A sweep once a second checks every connection, so deadlines cost a request two assignments and no
+timer. Overrides asyncio.Protocol's methods and aiohttp's `handle_error` and `log_exception`; the
+only private name used is `_messages`, see data_received.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from otlp_receiver.errors import BadHttp, IngestFailed, ReceiverStopping, trace_
 from otlp_receiver.metrics import ACCEPT_PAUSES, CONNECTIONS, PEER_REFUSALS, SLOW_CLOSED
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-"""Answers one request; raises nothing but CancelledError."""
+"""Handles one request; raises only CancelledError."""
 ErrorResponder = Callable[[OpslogError], web.StreamResponse]
-"""The answer to an error that met no handler."""
+"""Builds the response to an error outside the handler."""
 
 _NO_DEADLINE = float("inf")
 _RATE_GRACE_S = 10.0
-"""Bodies may be slow for this long: a mobile client wakes its radio."""
+"""Grace period before the minimum body rate applies: a mobile client wakes its radio."""
 _READ_BUFFER_BYTES = 64 * 1024
-"""Reading pauses at twice this; it bounds what a connection holds that nobody reads."""
+"""Reading pauses at twice this size; bounds the unread bytes of a connection."""
 _LINGER_S = 5.0
-"""How long an unread body is read and thrown away, so that the sender sees the answer."""
+"""How long an unread body is drained, so that the sender can read the response."""
 _EXPECTED = (ConnectionError, RequestPayloadError)
-"""What senders do: go away, or break their framing (answered with 400)."""
+"""Caused by senders: they disconnect or violate the framing (400)."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class BodyWatch:
-    """A body that has not arrived whole; `alarm` raises TimeoutError in whoever reads it."""
+    """An incomplete body; `alarm` raises TimeoutError in its reader."""
 
     alarm: asyncio.Timeout
     began_s: float
@@ -48,7 +48,7 @@ class BodyWatch:
 
 
 class Connection(RequestHandler):
-    """One connection, with the time by which it must have done something."""
+    """One connection, with its deadline."""
 
     __slots__ = ("body", "deadline_s", "in_request", "peer", "server")
 
@@ -56,31 +56,31 @@ class Connection(RequestHandler):
         super().__init__(server, **kwargs)
         self.server = server
         self.peer = peer
-        """Address of the other side, as it was accepted."""
+        """Address of the peer when accepted."""
         self.deadline_s = _NO_DEADLINE
-        """When the connection is closed unless a request has come; loop time."""
+        """Loop time at which the connection is closed unless a request has arrived."""
         self.in_request = False
         self.body: BodyWatch | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock for the first headers."""
+        """Start the header timeout."""
         self.deadline_s = self._loop.time() + self.server.settings.header_timeout_s
         CONNECTIONS.inc()
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Free the place of this connection."""
+        """Release the slot of this connection."""
         CONNECTIONS.dec()
         super().connection_lost(exc)
         self.server.slots.release(self.peer)
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock when headers begin on an idle connection; wake whoever reads."""
+        """Start the header timeout on an idle connection; wake the reader of a broken body."""
         if not self.in_request and self.deadline_s == _NO_DEADLINE:
             self.deadline_s = self._loop.time() + self.server.settings.header_timeout_s
         super().data_received(data)
-        # When a body breaks off in a malformed chunk, aiohttp queues the error behind the request
-        # and leaves its reader waiting. Before the end of a body nothing else can be queued.
+        # After a malformed chunk in a body, aiohttp queues the error behind the request and leaves
+        # the reader waiting. Before the end of a body nothing else can be queued.
         body = self.body
         if body is not None and self._messages and not body.content.is_eof():
             body.content.set_exception(RequestPayloadError())
@@ -90,27 +90,27 @@ class Connection(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 -- quotes what was sent
+        message: str | None = None,  # noqa: ARG002 -- quotes the request
     ) -> web.StreamResponse:
-        """Answer bytes that are not HTTP. What was sent is neither logged nor echoed."""
+        """Respond to malformed HTTP. The request is neither logged nor echoed."""
         del request
         error: OpslogError = BadHttp("the request is malformed, or a header is too long")
         if status != 400:
-            error = IngestFailed("internal error; nothing was kept, send again")
+            error = IngestFailed("internal error; nothing was stored, retry")
             if exc is not None:
-                _log.error("request failed outside of its handler: %s", trace_of(exc))
+                _log.error("request failed outside its handler: %s", trace_of(exc))
         response = self.server.refuse(error)
         response.force_close()
         return response
 
     def log_exception(self, *_: Any, **kwargs: Any) -> None:
-        """As aiohttp's, without messages: they quote headers, and headers hold keys."""
+        """Log as aiohttp does, without messages: they quote headers, and headers contain keys."""
         error = kwargs.get("exc_info")
         if isinstance(error, Exception) and not isinstance(error, _EXPECTED):
             _log.warning("connection failed: %s", trace_of(error))
 
     def is_late(self, now_s: float) -> bool:
-        """Whether headers are overdue. A late body is woken instead, and answered with 408."""
+        """Whether the headers have timed out. The reader of a late body is woken, and sends 408."""
         body = self.body
         if body is None:
             return now_s > self.deadline_s
@@ -128,7 +128,7 @@ class Connection(RequestHandler):
 
 
 class HttpServer(web.Server):
-    """aiohttp's low-level server with our connections: no routes, middlewares or access log."""
+    """aiohttp's low-level server with `Connection`: no routes, middlewares or access log."""
 
     def __init__(
         self,
@@ -142,44 +142,44 @@ class HttpServer(web.Server):
         self.settings = settings
         self.refuse = refuse
         self.stopping = False
-        """Set by drain: whatever comes now is answered with 503."""
+        """Set by drain: new requests get 503."""
         self.slots = ConnectionSlots(settings.max_connections, settings.max_connections_per_peer)
         self._handler = handler
         self._update_gauges = update_gauges
 
     @property
     def header_timeout_s(self) -> float:
-        """Longest time for a handshake, as for headers."""
+        """Timeout of the TLS handshake, as for headers."""
         return self.settings.header_timeout_s
 
     @property
     def sweep_every_s(self) -> float:
-        """Pause between two sweeps."""
+        """Interval between sweeps."""
         return min(1.0, self.settings.header_timeout_s / 4, self.settings.body_timeout_s / 4)
 
     def on_pause(self) -> None:
-        """No connection is accepted for a while: too many, or no descriptors left."""
+        """Count a pause in accepting: too many connections, or no descriptors left."""
         ACCEPT_PAUSES.inc()
 
     def on_refused(self) -> None:
-        """A connection was closed at once: its peer has as many as one may have."""
+        """Count a connection closed immediately because its peer has reached its limit."""
         PEER_REFUSALS.inc()
 
     def connection(self, peer: str) -> Connection:
-        """The protocol of one more connection."""
+        """Create the protocol of a new connection."""
         return Connection(
             self,
             peer,
             loop=self._loop,
             access_log=None,
-            auto_decompress=False,  # a limit needs to see how much comes out
+            auto_decompress=False,  # receive.py decompresses, within limits
             keepalive_timeout=self.settings.keepalive_timeout_s,
             lingering_time=_LINGER_S,
             read_bufsize=_READ_BUFFER_BYTES,
         )
 
     def sweep(self) -> None:
-        """Close connections whose headers are overdue, wake readers of overdue bodies."""
+        """Close connections with timed-out headers, wake readers of timed-out bodies."""
         self._update_gauges()
         now_s = self._loop.time()
         for connection in self.connections:
@@ -188,7 +188,7 @@ class HttpServer(web.Server):
                 connection.force_close()
 
     async def drain(self, grace_s: float) -> None:
-        """Finish what has begun, refuse what comes, then close everything."""
+        """Finish requests in progress, refuse new ones, then close all connections."""
         self.stopping = True
         ends_s = self._loop.time() + grace_s
         while True:
@@ -204,7 +204,7 @@ class HttpServer(web.Server):
         await self.shutdown(1.0)
 
     def _request(self, *args: Any) -> web.BaseRequest:
-        """Called by aiohttp when headers are complete and it is their turn."""
+        """Called by aiohttp when it starts to handle a request with complete headers."""
         request = self._make_request(*args)
         connection = request.protocol
         if isinstance(connection, Connection):
@@ -215,7 +215,7 @@ class HttpServer(web.Server):
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             if self.stopping:
-                response = self.refuse(ReceiverStopping("the receiver is stopping; send again"))
+                response = self.refuse(ReceiverStopping("the receiver is shutting down; retry"))
             else:
                 response = await self._handler(request)
             if self.stopping:
@@ -229,10 +229,10 @@ class HttpServer(web.Server):
 
 @asynccontextmanager
 async def watched(request: web.BaseRequest) -> AsyncIterator[None]:
-    """Watch the reading of this body: TimeoutError where it does not come in time."""
+    """Watch the reading of this body; raises TimeoutError if it is too slow."""
     connection = request.protocol
     if not isinstance(connection, Connection):
-        raise TypeError("the request came through another server")
+        raise TypeError("the request belongs to another server")
     async with asyncio.timeout(None) as alarm:
         now_s = asyncio.get_running_loop().time()
         connection.body = BodyWatch(alarm, now_s, request.content)

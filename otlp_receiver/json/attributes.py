@@ -1,4 +1,4 @@
-"""Attributes of OTLP/JSON, remembered by (key, member, content, type)."""
+"""Attributes of OTLP/JSON, cached by (key, member, content, type)."""
 
 from collections.abc import Hashable
 
@@ -15,22 +15,22 @@ _HASHABLE = frozenset({int, float, bool})
 
 
 class AttributeReader:
-    """Reads the attributes of one request and tallies what is odd about the record at hand."""
+    """Reads the attributes of one request and counts the anomalies of the current record."""
 
     def __init__(self, memos: Memos, limits: LimitSettings, *, dirty: bool) -> None:
         self.tally = Tally(limits.depth)
-        self.room = limits.request_rows
-        """Records, span events and links that the request may still have."""
+        self.remaining_rows = limits.request_rows
+        """Remaining records, span events and links of the request."""
         self.dirty = dirty
-        """Whether texts may hold NULs or lone surrogates."""
+        """Whether texts may contain NULs or lone surrogates."""
         self._memos = memos
         self._max_attributes = limits.attributes
         self._fresh: list[Fresh] = []
         self._pairs: dict[Hashable, Pair] = {}
-        """Those of this request that no memo knew, each read once."""
+        """New attributes of this request, each read once."""
 
     def read(self, items: object, where: str) -> list[Attribute | None]:
-        """Attributes of a record, None where a miss waits for redaction. Hot."""
+        """Attributes of a record; None for misses, which are redacted later. Hot."""
         if type(items) is not list:
             if items is None:
                 return []
@@ -45,7 +45,7 @@ class AttributeReader:
         for item in items:
             memo_key: tuple[object, ...] | None = None
             try:
-                # The shape that every SDK sends; anything else is for key_value.
+                # The form that every SDK sends; key_value handles all others.
                 ((member, content),) = item["value"].items()
                 kind = type(content)
                 if kind is str:
@@ -67,7 +67,7 @@ class AttributeReader:
         attributes: list[Attribute | None],
         where: str,
     ) -> None:
-        """Find in the older memo, or read, the last of `attributes`: the younger one lacks it."""
+        """Find the last of `attributes` in the older generation, or read it, after a miss."""
         place = len(attributes) - 1
         pair = None
         if memo_key is not None:
@@ -84,12 +84,12 @@ class AttributeReader:
         self._fresh.append((attributes, place, memo_key, pair, where))
 
     def fresh(self) -> list[Fresh]:
-        """Those of the record just read that no memo knew."""
+        """The new attributes of the record just read."""
         fresh, self._fresh = self._fresh, []
         return fresh
 
     def pairs(self, fields: Object, where: str) -> list[Pair]:
-        """Attributes of a resource or a scope, which are remembered as a whole."""
+        """Attributes of a resource or a scope, which are cached as a whole."""
         items = list_of(fields, "attributes", where)[: self._max_attributes]
         return [self._pair(item, f"{where}attributes[{n}]") for n, item in enumerate(items)]
 
@@ -101,21 +101,21 @@ class AttributeReader:
             raise
 
     def some(self, items: list[object], where: str) -> list[object]:
-        """As many span events or links as an attribute list may have, and the request has room."""
-        taken = min(len(items), self._max_attributes, self.room)
-        self.room -= taken
+        """Span events or links, truncated to the attribute limit and the request's limit."""
+        taken = min(len(items), self._max_attributes, self.remaining_rows)
+        self.remaining_rows -= taken
         if taken < len(items):
             self.tally.touched = True
             self.tally.cuts[where] = len(items)
         return items[:taken]
 
     def clean(self, record: Object) -> None:
-        """Replace what PostgreSQL does not take in all texts of a record, if there may be any."""
+        """Replace characters that PostgreSQL does not accept in all texts of a record."""
         replaced = scrub(record) if self.dirty else 0
         if replaced:
             self.tally.touched = True
             self.tally.replaced += replaced
 
     def odd(self) -> Odd | None:
-        """What was odd about the record just read."""
+        """The anomalies of the record just read."""
         return self.tally.take() if self.tally.touched else None

@@ -1,9 +1,9 @@
-"""OTLP/JSON -> the same Export that decode.py makes of protobuf.
+"""OTLP/JSON -> the same Export that protobuf/decode.py returns.
 
 Source: opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding": ids in hex, enums as
-integers, lowerCamelCase, unknown names ignored. snake_case is read as well: storing nothing
-without a word helps nobody. A body of the wrong shape is BadPayload; a wrong value inside one
-record rejects that record alone (Export.rejects), so that its neighbours live.
+integers, lowerCamelCase, unknown names ignored. snake_case is accepted as well: ignoring it would
+silently drop data. A body of the wrong structure is BadPayload; an invalid value in one record
+rejects only that record (Tallies.rejects).
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Groups = list[Group[RawStream | Stream, Row]]
 
 
 class JsonReader:
-    """Reads one request; made anew for each."""
+    """Reads one request; create one per request."""
 
     def __init__(self, memos: Memos, limits: LimitSettings) -> None:
         self._memos = memos
@@ -54,10 +54,9 @@ class JsonReader:
         return self._read(body, read)
 
     def _read(self, body: bytes, read: "Callable[[_Envelopes], Export]") -> Export:
-        """Once as fast as can be, and once more where that would have been inexact.
+        """Read with fast parsing, and again with exact numbers if required.
 
-        All of it at once, unlike protobuf, because the first row that asks for exact numbers may be
-        the last.
+        Reads all rows at once, unlike protobuf: even the last row may require exact numbers.
         """
         try:
             return read(self._envelopes(parse(body)))
@@ -66,14 +65,14 @@ class JsonReader:
 
     def _envelopes(self, parsed: Parsed) -> "_Envelopes":
         if type(parsed.document) is not dict:
-            raise BadPayload("the body is JSON, but not an object")
+            raise BadPayload("the body is JSON but not an object")
         attributes = AttributeReader(self._memos, self._limits, dirty=parsed.is_dirty)
         tallies = Tallies(replaced=parsed.replaced)
         return _Envelopes(parsed.document, tallies, attributes, self._memos)
 
 
 class _Envelopes:
-    """Resources and scopes of one document, and the rows in them."""
+    """Resources and scopes of one document, with their rows."""
 
     def __init__(
         self, document: Object, tallies: Tallies, attributes: AttributeReader, memos: Memos
@@ -84,7 +83,7 @@ class _Envelopes:
         self._memos = memos
 
     def read(self, names: tuple[str, str, str], read_row: ReadRow[Row]) -> Groups[Row]:
-        """The rows by resource and scope; rejects go to the tallies."""
+        """The rows grouped by resource and scope; rejects go to the tallies."""
         groups: Groups[Row] = []
         resources, scopes, records = names
         for i, resource in enumerate(_items(_message(self._document, ""), resources, "")):
@@ -120,9 +119,9 @@ class _Envelopes:
         return rows
 
     def _admit(self, raw_rows: list[object], where: str) -> list[object]:
-        """Those records that the request still has room for; the others are rejected."""
-        sent, taken = len(raw_rows), min(len(raw_rows), self._attributes.room)
-        self._attributes.room -= taken
+        """The records within the request's limit; the others are rejected."""
+        sent, taken = len(raw_rows), min(len(raw_rows), self._attributes.remaining_rows)
+        self._attributes.remaining_rows -= taken
         if taken < sent:
             first = self.tallies.received + taken
             reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
@@ -138,7 +137,7 @@ class _Envelopes:
     def _stream(
         self, resource: tuple[Object, str], scope: tuple[Object, str]
     ) -> RawStream | Stream:
-        """Raises WrongValue with the whole path."""
+        """Raises WrongValue with the full path."""
         (envelope, at), (scope_envelope, scope_at) = resource, scope
         parts = [
             envelope.get("resource"),
@@ -177,7 +176,7 @@ _URL: dict[str, Reader] = {"schemaUrl": text}
 
 
 def _memo_key(parts: list[object]) -> bytes | None:
-    """Resource and scope as one text; None where they hold what orjson cannot write."""
+    """Resource and scope as one text; None if orjson cannot serialize them."""
     try:
         key = orjson.dumps(parts)
     except TypeError:
@@ -186,7 +185,7 @@ def _memo_key(parts: list[object]) -> bytes | None:
 
 
 def _message(raw: object, where: str) -> Object:
-    """An envelope; of the wrong shape there is no record that could be rejected alone."""
+    """An envelope; if it is invalid, no single record can be rejected."""
     try:
         return object_of(raw, where)
     except WrongValue as wrong:

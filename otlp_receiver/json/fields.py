@@ -1,6 +1,6 @@
-"""The fields of OTLP/JSON messages: their names, enums, and reading them with the path of a fault.
+"""The fields of OTLP/JSON messages: names, enums, and readers that report the path of an error.
 
-Source: opentelemetry-proto; field names in lowerCamelCase, snake_case is taken as well.
+Source: opentelemetry-proto; field names in lowerCamelCase, snake_case is accepted as well.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Reader = Callable[[object], Any]
 
 
 def names(*camel: str) -> dict[str, str]:
-    """Every accepted name of the fields to the one that is read.
+    """Map every accepted spelling of the names to lowerCamelCase.
 
     >>> names("traceId")
     {'trace_id': 'traceId', 'traceId': 'traceId'}
@@ -116,11 +116,11 @@ NAMES = names(
     "logRecords",
     "spans",
 )
-"""Of all other messages; no name means two things."""
+"""Names of all other messages; no name is ambiguous."""
 
 
 def renamed(raw: Object, known: dict[str, str]) -> Object:
-    """The known fields under their lowerCamelCase names; unknown ones are ignored."""
+    """The known fields by lowerCamelCase name; unknown ones are ignored."""
     return {known[name]: value for name, value in raw.items() if name in known}
 
 
@@ -137,7 +137,7 @@ def values_of(fields: Object, readers: dict[str, Reader], where: str = "") -> li
 
 
 def at_fault(fields: Object, readers: dict[str, Reader]) -> str:
-    """Which field is wrong, where one is known to be: found by reading them once more."""
+    """The first invalid field, found by reading all of them again."""
     return next(name for name, read in readers.items() if not _reads(read, fields.get(name)))
 
 
@@ -150,7 +150,7 @@ def _reads(read: Reader, value: object) -> bool:
 
 
 def object_of(raw: object, where: str) -> Object:
-    """A message's fields; null is an empty one."""
+    """A message's fields; null is an empty message."""
     if raw is None:
         return {}
     if type(raw) is not dict:
@@ -159,7 +159,7 @@ def object_of(raw: object, where: str) -> Object:
 
 
 def list_of(fields: Object, name: str, where: str = "") -> list[object]:
-    """A repeated field; null is an empty one."""
+    """A repeated field; null is an empty list."""
     items = fields.get(name)
     if items is None:
         return []

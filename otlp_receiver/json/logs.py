@@ -18,7 +18,7 @@ from storage.record.record import Value
 
 
 def read_log(raw: object, attributes: AttributeReader) -> RawLog:
-    """A LogRecord. Raises WrongValue with the path within it."""
+    """Read a LogRecord. Raises WrongValue with the path in it."""
     if type(raw) is not dict:
         raise WrongValue("not an object")
     if attributes.dirty:

@@ -7,7 +7,7 @@ from otlp_receiver.json.values import WrongValue
 
 
 def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
-    """A Span. Raises WrongValue with the path within it."""
+    """Read a Span. Raises WrongValue with the path in it."""
     if type(raw) is not dict:
         raise WrongValue("not an object")
     attributes.clean(raw)

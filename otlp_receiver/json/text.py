@@ -1,7 +1,7 @@
-"""The text of a JSON body as Python objects: RFC 8259, with what senders get wrong forgiven.
+"""Parse a JSON body: RFC 8259, tolerant of common mistakes of senders.
 
-orjson first. What it refuses and some SDKs send (lone surrogates, a BOM, invalid UTF-8) is read by
-the standard library; bare NaN and whatever else is no JSON is BadPayload in both.
+orjson first. Input that it rejects but some SDKs send (lone surrogates, a BOM, invalid UTF-8) is
+parsed by the standard library; bare NaN and other invalid JSON is BadPayload.
 """
 
 import json
@@ -24,17 +24,17 @@ _NUL = b"\\u0000"
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A body as objects."""
+    """A parsed body."""
 
     document: Any
     is_dirty: bool
-    """Whether its texts may hold NULs or lone surrogates."""
+    """Whether its texts may contain NULs or lone surrogates."""
     replaced: int
-    """Characters replaced because the bytes were not UTF-8."""
+    """Characters replaced because of invalid UTF-8."""
 
 
 def parse(body: bytes) -> Parsed:
-    """The fast way. Raises BadPayload."""
+    """Parse fast. Raises BadPayload."""
     refuse_json_bomb(body)
     try:
         return Parsed(orjson.loads(body), _NUL in body, 0)
@@ -45,7 +45,7 @@ def parse(body: bytes) -> Parsed:
 
 
 def parse_exactly(body: bytes) -> Parsed:
-    """With fractions as Decimal: for integers written as 9007199254740993.0."""
+    """Parse fractions as Decimal: for integers written as 9007199254740993.0."""
     text, replaced = _text_of(body)
     return Parsed(_stdlib(text, _decimal), is_dirty=True, replaced=replaced)
 
@@ -63,13 +63,13 @@ def _stdlib(text: str, parse_float: Callable[[str], Any]) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=parse_float)
     except RecursionError:
-        raise BadPayload("the body is JSON that is nested too deep") from None
+        raise BadPayload("the body is JSON with excessive nesting") from None
     except json.JSONDecodeError as bad:
         raise BadPayload(
             f"the body is not JSON: {bad.msg} at line {bad.lineno}, column {bad.colno}"
         ) from None
     except ValueError:  # an integer of more than 4300 digits
-        raise BadPayload("the body is not JSON: a number that cannot be read") from None
+        raise BadPayload("the body is not JSON: number with too many digits") from None
 
 
 def _decimal(text: str) -> Decimal | float:
@@ -80,18 +80,18 @@ def _decimal(text: str) -> Decimal | float:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise BadPayload(f"the body is not JSON: {name} is not a number there")
+    raise BadPayload(f"the body is not JSON: {name} is not a JSON number")
 
 
 def scrub(document: Any) -> int:
-    """Replace NULs and lone surrogates in all texts below `document`, in place; how many.
+    """Replace NULs and lone surrogates in all texts of `document`, in place; return the count.
 
-    Not recursive: whoever parsed it bounded the depth, but not for our stack.
+    Not recursive: the parser's nesting limit may exceed Python's stack.
     """
     replaced = 0
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
+    pending = [document]
+    while pending:
+        node = pending.pop()
         if type(node) is dict:
             for key in [key for key in node if _ODD_CHARACTERS.search(key)]:
                 clean, count = _ODD_CHARACTERS.subn(REPLACEMENT, key)
@@ -106,5 +106,5 @@ def scrub(document: Any) -> int:
                 node[place], count = _ODD_CHARACTERS.subn(REPLACEMENT, value)
                 replaced += count
             elif type(value) is dict or type(value) is list:
-                waiting.append(value)
+                pending.append(value)
     return replaced

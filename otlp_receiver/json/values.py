@@ -1,4 +1,4 @@
-"""Values of the protobuf JSON mapping, with the exceptions that OTLP/JSON makes.
+"""Values of the protobuf JSON mapping, with OTLP/JSON's exceptions.
 
 Sources: protobuf.dev, "ProtoJSON Format"; opentelemetry-proto, docs/specification.md, "JSON
 Protobuf Encoding". null is the default of every field. A value of the wrong type raises WrongValue.
@@ -17,7 +17,7 @@ from storage.record.record import Value
 UINT32, UINT64 = 2**32, 2**64
 _INT32, _INT64 = 2**31, 2**63
 _EXACT = 2**53
-"""From here on a float does not say which integer was written."""
+"""From here on a float does not identify an integer exactly."""
 _MAX_DIGITS = 40
 
 _INTEGER = re.compile(r"-?[0-9]{1,40}", re.ASCII)
@@ -27,7 +27,7 @@ _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 
 
 class WrongValue(ValueError):
-    """A field whose value is not of its type; `where` is the path within the record."""
+    """A value of the wrong type or out of range; `where` is the path in the record."""
 
     def __init__(self, message: str, where: str = "") -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class WrongValue(ValueError):
 
 
 class NeedsExactNumbers(Exception):
-    """A float stands where an integer belongs and is too large to tell which: read text again."""
+    """A float in place of an integer is too large to be exact: parse again with exact numbers."""
 
 
 def text(value: object) -> str:
@@ -48,10 +48,10 @@ def text(value: object) -> str:
 
 
 def integer(value: object, lowest: int, highest: int) -> int:
-    """An integer field: a number or its text, also 1e3, 5.0 and "1e2"; lowest <= n < highest."""
+    """An integer field: a number or a string, also 1e3, 5.0 and "1e2"; lowest <= n < highest."""
     number = whole(value)
     if number is None or not lowest <= number < highest:
-        raise WrongValue("not an integer of its range")
+        raise WrongValue("not an integer in range")
     return number
 
 
@@ -68,7 +68,7 @@ def uint32(value: object) -> int:
 
 
 def enum(value: object, names: dict[str, int]) -> int:
-    """An enum: its integer; its name too, which senders must not write and some do."""
+    """An enum: its integer, or its name, which senders must not write but some do."""
     if type(value) is int and 0 <= value < 256:
         return value
     if value is None:
@@ -79,18 +79,18 @@ def enum(value: object, names: dict[str, int]) -> int:
 
 
 def hex_id(value: object) -> bytes:
-    """An id in hex of any case; what is no hex is no id (base64 ids are not decoded)."""
+    """An id in hex, case-insensitive; invalid hex is an empty id (base64 is not decoded)."""
     if value is None:
         return b""
     if type(value) is not str:
-        raise WrongValue("not an id in hex")
+        raise WrongValue("not a hex id")
     if len(value) % 2 or not _HEX.fullmatch(value):
         return b""
     return bytes.fromhex(value)
 
 
 def whole(value: object) -> int | None:
-    """The integer that a number or a text says, or None."""
+    """The integer value of a number or a string, or None."""
     if type(value) is int:
         return value
     if type(value) is str:
@@ -109,7 +109,7 @@ def whole(value: object) -> int | None:
 def _whole_decimal(value: str | Decimal) -> int | None:
     try:
         number = Decimal(value)
-    except InvalidOperation:  # an exponent that even Decimal refuses
+    except InvalidOperation:  # an exponent out of range for Decimal
         return None
     if not number.is_finite() or number.adjusted() > _MAX_DIGITS:
         return None
@@ -119,7 +119,8 @@ def _whole_decimal(value: str | Decimal) -> int | None:
 def int_value(value: object) -> Value:
     """AnyValue.int_value; a number beyond int64 becomes a double.
 
-    JavaScript SDKs write every whole double as an intValue (1e+300). The same as text is refused.
+    JavaScript SDKs write every whole double as an intValue (1e+300). Strings beyond int64 are
+    rejected.
     """
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
@@ -136,7 +137,7 @@ def _is_number(value: object) -> TypeGuard[int | float | Decimal]:
 
 
 def double_value(value: object) -> Value:
-    """AnyValue.double_value: a number, its text, NaN and infinities as text."""
+    """AnyValue.double_value: a number or a string, NaN and infinities as strings."""
     if type(value) is float:
         return value
     if type(value) is str:
@@ -151,7 +152,7 @@ def double_value(value: object) -> Value:
         except OverflowError:
             number = float("inf")
         if isinf(number):
-            raise WrongValue("a number beyond what a double holds")
+            raise WrongValue("number out of range for a double")
         return number
     raise WrongValue("not a number")
 
@@ -182,10 +183,10 @@ def bytes_value(value: object) -> Value:
 
 
 def any_value(value: object, tally: Tally, depth: int = 0) -> Value:
-    """An AnyValue object; of several members the last known one that is not null.
+    """An AnyValue object; of several members, the last known one that is not null.
 
-    null is the default of every member, so one that is null says nothing: JavaScript SDKs write
-    NaN as `doubleValue: null`.
+    null is the default of every member, so it is ignored: JavaScript SDKs write NaN as
+    `doubleValue: null`.
     """
     if value is None:
         return None

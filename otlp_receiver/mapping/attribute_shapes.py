@@ -1,9 +1,8 @@
-"""Where in a list of attributes the sources of each column stand: found once per set of keys.
+"""Positions of each column's sources in a list of attributes, computed once per list of keys.
 
-Records of one place in a program carry the same keys in the same order, so which attribute is the
-actor, which the route and in what order jsonb sorts them is not looked for in each record.
-The order of sources is that of the tables in the rules; a key that comes twice counts where it
-comes last, as in jsonb.
+Records from one place in a program have the same keys in the same order, so the positions (actor,
+route, ...) and jsonb's sort order need not be computed for each record. Sources are ordered as in
+the tables of the rules; of a duplicate key the last one counts, as in jsonb.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from storage.record.canonical import order_of
 
 
 class Shape:
-    """The places of one set of keys; each field is an argument of the rule of its name."""
+    """The positions for one list of keys; each field is an argument of the rule of that name."""
 
     __slots__ = (
         "action",
@@ -52,7 +51,7 @@ class Shape:
     actor: Places
     address: Places
     arrange: Callable[[Sequence[bytes]], Sequence[bytes]]
-    """Members in canonical order, of several with one key the last."""
+    """Sorts members canonically; of duplicate keys only the last is kept."""
     audit: audit.AuditPlaces
     audit_outcome: int | None
     correlation: Places
@@ -69,7 +68,7 @@ class Shape:
 
 
 class ShapeMaker:
-    """Makes shapes for one configuration."""
+    """Creates shapes for one configuration."""
 
     def __init__(self, settings: MappingSettings) -> None:
         self._module = (

@@ -1,4 +1,4 @@
-"""metadata.audit: what an audit event says beyond the columns.
+"""metadata.audit: the fields of an audit event that have no column.
 
 Source: OTEP 0267 and specification/audit/data-model.md (opentelemetry-specification PR 5059).
 """
@@ -21,7 +21,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "audit.integrity.algorithm": ("integrity", "algorithm"),
     "audit.integrity.value": ("integrity", "value"),
 }
-"""Attribute to its place in metadata.audit."""
+"""Path in metadata.audit by attribute."""
 
 AuditPlaces = tuple[tuple[int, str], ...]
 

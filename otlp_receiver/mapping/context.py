@@ -1,4 +1,4 @@
-"""What the mapping of one request knows and fills."""
+"""State of the mapping of one request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from config.levels import Level
 from otlp_receiver.export import Odd, Stream
 from otlp_receiver.mapping.attribute_shapes import Shape
-from otlp_receiver.mapping.columns.identity import NEXT_PLACE
+from otlp_receiver.mapping.columns.identity import NEXT_POSITION
 from otlp_receiver.mapping.columns.texts import cut
 from otlp_receiver.mapping.columns.times import (
     OBSERVED,
@@ -23,62 +23,62 @@ from storage.record.record import Batch, Record
 from storage.record.record_ids import TAIL_MASK
 
 Sources: TypeAlias = dict[str, str]
-"""Column to the attribute or field that its value came from. Filled only for explain.py."""
+"""Source attribute or field by column. Filled only for explain.py."""
 
 Note: TypeAlias = Callable[[Record, Sources, str], None]
-"""Told of every record that was mapped, and why it was not taken ("" when it was)."""
+"""Called with every mapped record, and the reason if it was rejected (else "")."""
 
 MAX_METADATA_BYTES = 512 * 2**20
-"""Of all records of a request together. Only numbers like 1e308 grow so, which jsonb prints in
-full: a hostile body must not fill the memory."""
+"""Limit for all records of a request. Only numbers like 1e308 grow that much, because jsonb prints
+them in full: a malicious body must not exhaust memory."""
 
 
 SLICE_ROWS: Final = 100
-"""Records that are mapped without a look at anything else: some two milliseconds. The writer's COPY
-shares the event loop, and a socket to PostgreSQL holds work for no longer than that."""
+"""Records mapped without yielding, about 2 ms. The writer's COPY shares the event loop, and a
+socket to PostgreSQL buffers no more work than that."""
 
-PLACE_SOURCE = "time and place in the request"
-"""Of the id of a record that has no identity of its own."""
+POSITION_SOURCE = "time and position in the request"
+"""Source of the id of a record without a natural key."""
 _TIME_SOURCES = {
     "": "the record's own time",
     OBSERVED: "observed_time_unix_nano",
-    RECEIVED: "the time of arrival",
+    RECEIVED: "time of arrival",
 }
 
 
 @dataclass(slots=True)
 class MappingContext:
-    """One request on its way through the mapping."""
+    """State of the mapping of one request."""
 
     batch: Batch
     received_ns: int
     tail: int
-    """Of the id of the last record without an identity; its low 34 bits are random."""
+    """Tail of the id of the last record without a natural key; its low 34 bits are random."""
     min_level: Level | None
     max_message_bytes: int
     shapes: dict[tuple[str, ...], Shape]
-    """Those used lately; `shape_of` knows or makes the others."""
+    """Recently used shapes; `shape_of` returns the others."""
     shape_of: Callable[[tuple[str, ...]], Shape]
     facts_of: Callable[[Stream], StreamFacts]
     note: Note | None = None
     short_message: int = field(init=False)
-    """Characters up to which a message fits for certain: each takes up to four bytes."""
+    """Characters up to which a message certainly fits: each takes up to four bytes."""
     earliest_ns: int = field(init=False)
     latest_ns: int = field(init=False)
-    room_bytes: int = field(init=False)
-    """Metadata that the request may still have."""
+    remaining_bytes: int = field(init=False)
+    """Remaining metadata of the request."""
     odd_times: int = 0
-    """Records whose time is not plausible."""
+    """Records with an implausible time."""
 
     def __post_init__(self) -> None:
-        self.room_bytes = MAX_METADATA_BYTES
+        self.remaining_bytes = MAX_METADATA_BYTES
         self.short_message = self.max_message_bytes // 4
         self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
 
     def set_time(
         self, record: Record, time_ns: int, observed_ns: int, sources: Sources | None
     ) -> str:
-        """Set created_unix_ns and odd_time; how far that can be trusted, "" for fully."""
+        """Set created_unix_ns and odd_time; return the time quality, "" if normal."""
         quality = ""
         if not time_ns:
             time_ns, quality = time_without_own(observed_ns, self.received_ns)
@@ -92,7 +92,7 @@ class MappingContext:
         return odd or quality
 
     def cut_message(self, message: str, odd: Odd | None) -> tuple[str, Odd | None]:
-        """The message within its limit, and the note of what it was."""
+        """Truncate the message to its limit, and note its original size."""
         size = len(message.encode())
         if size <= self.max_message_bytes:
             return message, odd
@@ -101,7 +101,7 @@ class MappingContext:
         return cut(message, self.max_message_bytes), odd
 
     def note_odd(self, odd: Odd | None, replaced: int, extra: dict[str, bytes]) -> None:
-        """Count what was replaced, and say it in the record's metadata.otel (`extra`)."""
+        """Count replaced characters, and add anomalies to the record's metadata.otel (`extra`)."""
         if odd is not None:
             replaced += odd.replaced
             extra.update(odd_members(odd))
@@ -110,19 +110,19 @@ class MappingContext:
             extra["replaced_characters"] = b"%d" % replaced
 
     def next_tail(self) -> int:
-        """The tail of the id of the next record that has no identity of its own."""
-        self.tail = (self.tail + NEXT_PLACE) & TAIL_MASK
+        """The tail of the id of the next record without a natural key."""
+        self.tail = (self.tail + NEXT_POSITION) & TAIL_MASK
         return self.tail
 
     def take(self, record: Record, sources: Sources | None, *, derived: bool = False) -> None:
-        """The record is part of the batch, unless it is below the key's level or one too many."""
+        """Add the record to the batch, unless it is below the key's level or over the limit."""
         reason = ""
-        if self.room_bytes <= 0:
+        if self.remaining_bytes <= 0:
             reason = TOO_MUCH
         elif self.min_level is not None and record.level < self.min_level:
             reason = BELOW_MIN_LEVEL
         else:
-            self.room_bytes -= len(record.metadata)
+            self.remaining_bytes -= len(record.metadata)
             self.batch.records.append(record)
             self.batch.derived += derived
         if reason and not derived:

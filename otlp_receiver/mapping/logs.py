@@ -1,9 +1,8 @@
 """Log records: one row each, one line per column.
 
-Hot (loadtests/bench_codec.py): a rule is called only where its shape (shapes.py) says that a
-record has something for it, and `_map_log` is long because each call costs as much as a column.
-What explain.py shows is of the same context: `sources` is filled beside the columns, not by a second
-mapping.
+Hot (loadtests/bench_codec.py): a rule is called only if the record's shape has attributes for it
+(attribute_shapes.py), and `_map_log` is long because a function call costs as much as a column.
+explain.py uses the same code: `sources` is filled along with the columns.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,12 +14,12 @@ from otlp_receiver.mapping.audit import audit_member
 from otlp_receiver.mapping.columns.action import CHARACTERS, action_of
 from otlp_receiver.mapping.columns.address import address_of
 from otlp_receiver.mapping.columns.exception import exception_member
-from otlp_receiver.mapping.columns.identity import NEXT_PLACE, tail_of
+from otlp_receiver.mapping.columns.identity import NEXT_POSITION, tail_of
 from otlp_receiver.mapping.columns.levels import level_without_number
 from otlp_receiver.mapping.columns.message import message_without_text
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.trace_ids import NO_SPAN, NO_TRACE
-from otlp_receiver.mapping.context import PLACE_SOURCE, SLICE_ROWS, MappingContext, Sources
+from otlp_receiver.mapping.context import POSITION_SOURCE, SLICE_ROWS, MappingContext, Sources
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.otel_member import otel_member
 from otlp_receiver.mapping.shared_columns import fill_shared_columns
@@ -32,7 +31,7 @@ from storage.record.record_ids import TAIL_MASK, id_of
 
 
 def map_logs(groups: Iterable[Group[Stream, LogRow]], context: MappingContext) -> Iterator[None]:
-    """All log records of a request into `context.batch`; comes up for air after each slice."""
+    """Map all log records of a request into `context.batch`; yields after each slice."""
     for group in groups:
         facts = context.facts_of(group.stream)
         context.batch.streams[facts.definition.id] = facts.definition
@@ -43,7 +42,7 @@ def map_logs(groups: Iterable[Group[Stream, LogRow]], context: MappingContext) -
 
 
 def _map_some(rows: Iterator[LogRow], facts: StreamFacts, context: MappingContext) -> int:
-    """At most SLICE_ROWS of `rows`; how many there were."""
+    """Map at most SLICE_ROWS of `rows`; return how many."""
     count = 0
     for row in islice(rows, SLICE_ROWS):
         sources: Sources | None = None if context.note is None else {}
@@ -52,7 +51,7 @@ def _map_some(rows: Iterator[LogRow], facts: StreamFacts, context: MappingContex
     return count
 
 
-def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
+def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     row: LogRow, facts: StreamFacts, context: MappingContext, sources: Sources | None
 ) -> Record:
     head, time_ns, observed_ns, trace_id, span_id, text, body, attributes, marks, odd = row
@@ -97,7 +96,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         set_trace_context(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
     tail, id_source = tail_of(attributes, shape.identity) if shape.identity else (None, "")
     if tail is None:
-        tail = context.tail = (context.tail + NEXT_PLACE) & TAIL_MASK
+        tail = context.tail = (context.tail + NEXT_POSITION) & TAIL_MASK
     record.id = id_of(record.created_unix_ns, tail)
 
     message, message_source = text, "body"
@@ -133,7 +132,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - the hot path, see above
         )
     if sources is not None:
         sources.update(
-            id=id_source or PLACE_SOURCE,
+            id=id_source or POSITION_SOURCE,
             level=level_source or "severity_number",
             action=action_source,
             ipAddress=address_source,

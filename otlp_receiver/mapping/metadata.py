@@ -1,8 +1,8 @@
-"""metadata: what has no column, as canonical JSON.
+"""metadata: everything without a column, as canonical JSON.
 
 Exactly attributes, body, span, exception, otel, redaction, time_quality, level_source, audit, each
-only when it has content. Everything is put together from ready pieces: canonical.py fixes the order
-of members, tests/unit/otlp_receiver/test_metadata.py that the pieces keep it.
+only if not empty. Assembled from serialized members: canonical.py defines their order,
+tests/unit/otlp_receiver/mapping/test_metadata.py checks that it is kept.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from storage.record.canonical import canonical, member, order_of
 
 
 def sorted_object(members: dict[str, bytes]) -> bytes:
-    """An object of ready values by key."""
+    """An object of serialized values by key."""
     keys = sorted(members, key=order_of)
     return b"{" + b", ".join([canonical(key) + b": " + members[key] for key in keys]) + b"}"
 
@@ -29,7 +29,7 @@ def assembled(
     level_source: str = "",
     time_quality: str = "",
 ) -> bytes:
-    """The whole. Arguments are members (`"otel": {…}`) or b""; `attributes` the inside of one."""
+    """The metadata object. Arguments are members (`"otel": {…}`) or b""; `attributes` w/o key."""
     members = (
         body,
         otel,
@@ -45,9 +45,9 @@ def assembled(
 
 
 def redaction_member(marks: Iterable[Mark]) -> bytes:
-    """`"redaction": [{"rule": …, "count": …, "field": …}]`: where which rule hid how much.
+    """`"redaction": [{"rule": …, "count": …, "field": …}]`: count by field and rule.
 
-    By field, then rule: the same record gives the same bytes, whatever the memos held before.
+    Sorted by field and rule: the same record yields the same bytes, independent of the memos.
     """
     counts: dict[tuple[str, str], int] = {}
     for where, rule, count in marks:
@@ -62,7 +62,7 @@ def redaction_member(marks: Iterable[Mark]) -> bytes:
 
 
 def odd_members(odd: Odd) -> dict[str, bytes]:
-    """What metadata.otel says about structure that could not be kept."""
+    """Members of metadata.otel about structure that was not kept."""
     members: dict[str, bytes] = {}
     if odd.cuts:
         members["cut"] = canonical(dict(odd.cuts))

@@ -1,4 +1,4 @@
-"""metadata.otel of log records: what is the same in many of them is written once.
+"""metadata.otel of log records; the part that many records share is serialized once (Head).
 
 Source: mapping of logs/data-model.md to non-OTLP formats; the raw number and text are always kept.
 """
@@ -9,7 +9,7 @@ from otlp_receiver.mapping.metadata import sorted_object
 from storage.record.canonical import canonical
 
 _OBSERVED = "observed_ns"
-_HOLE = b'"observed_ns": '
+_GAP = b'"observed_ns": '
 
 
 def head_of(
@@ -22,7 +22,7 @@ def head_of(
     marks: tuple[Mark, ...] = (),
     replaced: int = 0,
 ) -> Head:
-    """The texts are redacted."""
+    """Create a Head. The texts must be redacted."""
     members = {"severity_number": b"%d" % severity_number}
     if severity_text:
         members["severity_text"] = canonical(severity_text)
@@ -32,7 +32,7 @@ def head_of(
         members["event_name"] = canonical(event_name)
     if dropped:
         members["dropped_attributes_count"] = b"%d" % dropped
-    before, _, after = sorted_object({**members, _OBSERVED: b""}).partition(_HOLE)
+    before, _, after = sorted_object({**members, _OBSERVED: b""}).partition(_GAP)
     return Head(
         severity_number=severity_number,
         severity_text=severity_text,
@@ -41,7 +41,7 @@ def head_of(
         level=level_by_number(severity_number),
         members=members,
         otel=b'"otel": ' + sorted_object(members),
-        before=b'{"otel": ' + before + _HOLE,
+        before=b'{"otel": ' + before + _GAP,
         between=after + b', "attributes": {',
         after=after,
         marks=marks,
@@ -50,7 +50,7 @@ def head_of(
 
 
 def otel_member(head: Head, observed_ns: int, extra: dict[str, bytes]) -> bytes:
-    """Metadata's `"otel": {…}` of one record, with what else there is to say (`extra`)."""
+    """Metadata's `"otel": {…}` of one record, with further members (`extra`)."""
     if not extra and not observed_ns:
         return head.otel
     if not extra:

@@ -1,4 +1,4 @@
-"""Why a record was not taken: the closed list. Counted by these names, told in these sentences."""
+"""Reasons for rejecting a record (a closed set): names for metrics, messages for senders."""
 
 from typing import Final
 
@@ -8,9 +8,9 @@ TOO_MANY: Final = "too_many"
 TOO_MUCH: Final = "too_much"
 
 REASONS: Final[dict[str, str]] = {
-    BAD_VALUE: "a field has a value of the wrong type or out of range; send it as OTLP/JSON says",
-    BELOW_MIN_LEVEL: "the level is below the minimum of the ingest key; send it with another key",
-    TOO_MANY: "the request holds more records than limits.request_rows; send smaller batches",
-    TOO_MUCH: "the request's records take more than 512 MiB as text; send smaller batches",
+    BAD_VALUE: "a field has the wrong type or is out of range; see the OTLP/JSON specification",
+    BELOW_MIN_LEVEL: "the level is below the minimum level of the ingest key; use another key",
+    TOO_MANY: "the request has more records than limits.request_rows; send smaller batches",
+    TOO_MUCH: "the request's records exceed 512 MiB as text; send smaller batches",
 }
-"""Reason to what the sender can do about it, for `error_message` of a partial success."""
+"""Explanation and advice by reason, for `error_message` of a partial success."""

@@ -1,7 +1,7 @@
-"""The columns that log records, spans and exception events fill by the same rules.
+"""The columns with the same rules for log records, spans and exception events.
 
-A record's own attributes first, then what its parent (the stream, or the span of an event) offers;
-never merged into one map. What does not fit its column is returned in full, for metadata.otel.full.
+The record's own attributes first, then the values of its parent (the stream, or the event's span);
+never merged into one map. Values too long for their column go to `full`, for metadata.otel.full.
 """
 
 from typing import Protocol
@@ -21,22 +21,22 @@ from storage.record.record import Attribute, Record
 
 
 class Parent(Protocol):
-    """What stands above a record. Each: the value, and where it came from."""
+    """Parent of a record, with values and their sources."""
 
     @property
     def module(self) -> tuple[Rank, str, str]:
-        """How good the name is, the name, its source."""
+        """Rank of the name, the name, its source."""
 
     @property
     def actor(self) -> tuple[str | None, str]:
-        """Who acted."""
+        """The actor."""
 
     @property
     def correlation(self) -> tuple[str | None, str]:
-        """The correlation id in full."""
+        """The full correlation id."""
 
 
-def fill_shared_columns(  # noqa: PLR0917 - hot: names cost
+def fill_shared_columns(  # noqa: PLR0917 - hot: keyword arguments are slow
     record: Record,
     attributes: list[Attribute],
     shape: Shape,

@@ -1,7 +1,7 @@
-"""metadata.span: what a span has beyond the columns, enough to give it back as it was sent.
+"""metadata.span: the fields of a span that have no column, enough to restore it as sent.
 
-Source: opentelemetry-proto trace.proto. Enums are open: an unknown number is shown as unspecified
-and kept as a number.
+Source: opentelemetry-proto trace.proto. Enums are open: an unknown number becomes the unspecified
+value, and the number is kept.
 """
 
 from otlp_receiver.export import SpanEvent, SpanLink, SpanRow

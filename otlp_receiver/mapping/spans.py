@@ -1,8 +1,7 @@
-"""Spans: one row each, at their start; span events named "exception" are rows derived from them.
+"""Spans: one row each, at their start time; span events named "exception" become derived rows.
 
 Sources: opentelemetry-proto trace.proto; semantic conventions, exceptions/exceptions-spans.md. A
-span without valid ids is kept, as the Collector keeps it: it is somebody's telemetry, only not
-joined to a trace. `sources` as in logs.py.
+span without valid ids is stored without a trace, as in the Collector. `sources` as in logs.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from otlp_receiver.mapping.columns.message import message_of_span
 from otlp_receiver.mapping.columns.module import Rank
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.times import duration_ns
-from otlp_receiver.mapping.context import PLACE_SOURCE, SLICE_ROWS, MappingContext, Sources
+from otlp_receiver.mapping.context import POSITION_SOURCE, SLICE_ROWS, MappingContext, Sources
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.shared_columns import fill_shared_columns
 from otlp_receiver.mapping.span_member import span_member
@@ -32,7 +31,7 @@ from storage.record.record_ids import id_of
 
 @dataclass(slots=True)
 class _SpanAsParent:
-    """What a span gives to the rows of its exception events."""
+    """Values that a span passes to the rows of its exception events."""
 
     module: tuple[Rank, str, str]
     actor: tuple[str | None, str]
@@ -40,9 +39,9 @@ class _SpanAsParent:
 
 
 def map_spans(groups: Iterable[Group[Stream, SpanRow]], context: MappingContext) -> Iterator[None]:
-    """All spans of a request, each followed by its exceptions, into `context.batch`.
+    """Map all spans of a request, each followed by its exceptions, into `context.batch`.
 
-    Comes up for air after each slice.
+    Yields after each slice.
     """
     for group in groups:
         facts = context.facts_of(group.stream)
@@ -106,7 +105,7 @@ def _map_span(span: SpanRow, facts: StreamFacts, context: MappingContext) -> Rec
     )
     if sources is not None:
         sources.update(
-            id="trace_id, span_id" if record.trace_id and record.span_id else PLACE_SOURCE,
+            id="trace_id, span_id" if record.trace_id and record.span_id else POSITION_SOURCE,
             durationNs="end_time_unix_nano",
             parentSpanId="parent_span_id",
             level=level_source or "default",
@@ -125,9 +124,9 @@ def _map_exception(
     parent_row: tuple[Record, Rank],
     context: MappingContext,
 ) -> None:
-    """An ERROR row that shares the span's ids; what the event does not say, the span does.
+    """An ERROR row with the span's ids; values missing in the event come from the span.
 
-    `parent_row`: the span's row, and how much its module counts.
+    `parent_row`: the span's row, and the rank of its module.
     """
     parent, rank = parent_row
     attributes = event.attributes
@@ -171,7 +170,7 @@ def _map_exception(
     )
     if sources is not None:
         sources.update(
-            id="the span's id and the place of the event",
+            id="the span's id and the position of the event",
             derivedFrom=f"events[{place}]",
             level="exception",
             action=action_source,
@@ -200,7 +199,7 @@ def _set_parent(record: Record, sent: bytes, attributes: list[Attribute], shape:
 
 
 def _tail(record: Record, context: MappingContext, event: int | None = None) -> int:
-    """From the span's ids where it has them, so that a span sent twice has one id."""
+    """Derived from the span's ids if valid, so that duplicates have the same id."""
     if record.trace_id is None or record.span_id is None:
         return context.next_tail()
     ids = record.trace_id + record.span_id

@@ -1,4 +1,4 @@
-"""Resource and scope: stored once, and what they say about every record below them.
+"""Resource and scope: stored once, with the values that they provide for all of their records.
 
 Sources: opentelemetry-proto resource.proto, common.proto (InstrumentationScope);
 opentelemetry-specification, common/mapping-to-non-otlp.md for the name of the dropped count.
@@ -21,11 +21,11 @@ _DROPPED = "otel.dropped_attributes_count"
 
 @dataclass(slots=True, eq=False)
 class StreamFacts:
-    """What a stream gives to its records, for one ingest key."""
+    """Values that a stream provides for its records, for one ingest key."""
 
     definition: StreamDef
     key_attributes: tuple[tuple[str, Value], ...]
-    """Of the ingest key, as they were when this was made."""
+    """Of the ingest key, when this was created."""
     module: tuple[module.Rank, str, str]
     actor: tuple[str | None, str]
     correlation: tuple[str | None, str]
@@ -38,7 +38,7 @@ def facts_of(
     settings: MappingSettings,
     make_shape: ShapeMaker,
 ) -> StreamFacts:
-    """`added`: the attributes of the ingest key, redacted; they win over the sender's."""
+    """`added`: the redacted attributes of the ingest key, which override the sender's."""
     resource = [*stream.resource, *added]
     scope = list(stream.scope)
     at_scope = make_shape([attribute.key for attribute in scope])
@@ -60,7 +60,7 @@ def facts_of(
 def _module_of_key(
     added: Sequence[Attribute], settings: MappingSettings
 ) -> tuple[module.Rank, str, str] | None:
-    """The module that the ingest key is bound to, if it is."""
+    """The module set by the ingest key, if any."""
     given = {attribute.key: attribute.value for attribute in added}
     for rank, name in (
         (module.Rank.ATTRIBUTE, settings.source_module_attribute),

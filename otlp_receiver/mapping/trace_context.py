@@ -1,4 +1,4 @@
-"""Which trace and span a record belongs to, by the rules of trace_ids.py, set on the record."""
+"""Set a record's trace and span ids, by the rules of columns/trace_ids.py."""
 
 from otlp_receiver.mapping.attribute_shapes import Shape
 from otlp_receiver.mapping.columns.trace_ids import (
@@ -22,11 +22,11 @@ def set_trace_context(
     extra: dict[str, bytes],
     sources: Sources | None,
 ) -> None:
-    """Set trace_id and span_id where the fields (`sent`) do not hold two good ids.
+    """Set trace_id and span_id if the fields (`sent`) do not contain two valid ids.
 
-    `where` else to look: attributes, their shape, and the body.
+    `where`: the other sources, which are attributes, their shape, and the body.
 
-    What was sent and is no id, and a span without a trace, is kept in metadata.otel (`extra`).
+    Invalid ids, and a span id without a trace id, are kept in metadata.otel (`extra`).
     """
     sent_trace, sent_span = sent
     attributes, shape, body = where

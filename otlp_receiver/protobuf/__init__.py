@@ -1,5 +1,5 @@
-"""OTLP/protobuf -> Export, without refusing a record for one odd value.
+"""OTLP/protobuf -> Export, without rejecting a record for one invalid value.
 
-In: the bytes of a body. Out: an Export, or BadPayload with the path of the field.
+In: the bytes of a body. Out: an Export, or BadPayload with the field path.
 Imports `memos`, `mapping`, `tally`; never `json`.
 """

@@ -1,13 +1,13 @@
-"""OTLP protobuf -> Export. Bytes that are no protobuf are BadPayload with the field path.
+"""OTLP protobuf -> Export. Invalid protobuf is BadPayload with the field path.
 
-Source: opentelemetry-proto v1. Everything that a sender may leave out or get wrong within a value
-is forgiven (wire.py); JSON (decode_json.py) makes the same Export, mapping is written once.
+Source: opentelemetry-proto v1. Missing or invalid parts within a value are tolerated (wire.py);
+json/decode.py returns the same Export, so there is one mapping.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from mypy_extensions import i64
@@ -34,8 +34,9 @@ from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
 from otlp_receiver.protobuf.bombs import refuse_protobuf_bomb
 from otlp_receiver.protobuf.descriptors import LogRecord, LogsRequest, TracesRequest
 from otlp_receiver.protobuf.fast_path import LOG_RECORD, Fields, Scope, field, read, scopes_of
-from otlp_receiver.protobuf.locate import locate_error
-from otlp_receiver.protobuf.wire import LENGTH, Malformed, any_value, fields, key_value
+from otlp_receiver.protobuf.locate import locate_error, raise_bad_payload
+from otlp_receiver.protobuf.streams import read_resource, read_scope
+from otlp_receiver.protobuf.wire import Malformed, any_value, key_value
 from otlp_receiver.tally import Tally
 from storage.record.record import Attribute
 
@@ -52,34 +53,27 @@ _fields = attrgetter(
     "body",
     "attributes",
 )
-_UINT32 = 0xFFFF_FFFF
 FAST_PATH: Final = not __file__.endswith(".py")
-"""Whether this module is compiled. Interpreted, the walk takes longer than protobuf's parser."""
+"""Whether this module is compiled. Interpreted, the fast path is slower than protobuf's parser."""
 
 
 class ProtobufReader:
-    """Reads one request; made anew for each."""
+    """Reads one request; create one per request."""
 
     def __init__(self, memos: Memos, limits: LimitSettings, *, fast_path: bool = FAST_PATH) -> None:
-        """Of requests within these limits.
-
-        Args:
-            memos: what the codec remembers.
-            limits: of records and values.
-            fast_path: whether to read logs by walk.py where that is possible; the answer is the same.
-        """
+        """`fast_path`: whether to read logs by fast_path.py if possible; the result is the same."""
         self._memos = memos
         self._young = memos.attributes.young
         self._known = memos.attributes.young.get
         self._fast_path = fast_path
         self._fields = Fields()
         self._max_attributes = limits.attributes
-        self._room = limits.request_rows
+        self._remaining_rows = limits.request_rows
         self._tally = Tally(limits.depth)
         self._tallies = Tallies()
 
     def logs(self, body: bytes) -> Export:
-        """An ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
+        """Read an ExportLogsServiceRequest. Raises BadPayload, also while its rows are read."""
         refuse_protobuf_bomb(body)
         scopes = scopes_of(body) if self._fast_path else None
         if scopes is not None:
@@ -88,7 +82,7 @@ class ProtobufReader:
         return Export(self._tallies, logs=self._log_groups(request))
 
     def traces(self, body: bytes) -> Export:
-        """An ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
+        """Read an ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
         refuse_protobuf_bomb(body)
         request = _parsed(TracesRequest, body, TracesRequest, body)
         return Export(self._tallies, spans=self._span_groups(request))
@@ -115,10 +109,10 @@ class ProtobufReader:
                     yield self._fast_log_row(body, begin, at)
                     place += 1
         except Malformed as bad:
-            _refuse(bad, f"{where}.log_records[{place}]", "body")
+            raise_bad_payload(bad, f"{where}.log_records[{place}]", "body")
 
     def _fast_log_row(self, body: bytes, begin: i64, end: i64) -> RawLog:
-        """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        """Hot (loadtests/bench_codec.py). None in a memo: a cache miss."""
         fields = self._fields
         if not read(body, begin, end, fields):
             return self._log_row(_parsed(LogRecord, body[begin:end], LogsRequest, body))
@@ -150,9 +144,9 @@ class ProtobufReader:
                     yield Group(stream, self._spans(spans, scope_at))
 
     def _admit(self, records: Any, where: str) -> Any:
-        """Those records that the request still has room for; the others are rejected."""
-        sent, taken = len(records), min(len(records), self._room)
-        self._room -= taken
+        """The records within the request's limit; the others are rejected."""
+        sent, taken = len(records), min(len(records), self._remaining_rows)
+        self._remaining_rows -= taken
         if taken < sent:
             first = self._tallies.received + taken
             reject = Reject(first, TOO_MANY, f"{where}[{taken}]", sent - taken)
@@ -161,9 +155,9 @@ class ProtobufReader:
         return records if taken == sent else records[:taken]
 
     def _some(self, items: Any, where: str) -> Any:
-        """As many span events or links as an attribute list may have, and the request has room."""
-        taken = min(len(items), self._max_attributes, self._room)
-        self._room -= taken
+        """Span events or links, truncated to the attribute limit and the request's limit."""
+        taken = min(len(items), self._max_attributes, self._remaining_rows)
+        self._remaining_rows -= taken
         if taken < len(items):
             self._tally.touched = True
             self._tally.cuts[where] = len(items)
@@ -176,10 +170,10 @@ class ProtobufReader:
                 yield self._log_row(record)
                 place += 1
         except Malformed as bad:
-            _refuse(bad, f"{where}.log_records[{place}]", "body")
+            raise_bad_payload(bad, f"{where}.log_records[{place}]", "body")
 
     def _log_row(self, record: Any) -> RawLog:
-        """Hot (loadtests/bench_codec.py). A memo's None: not seen lately."""
+        """Hot (loadtests/bench_codec.py). None in a memo: a cache miss."""
         (
             number,
             text,
@@ -198,7 +192,7 @@ class ProtobufReader:
         times, ids = (time_ns, observed_ns), (trace_id, span_id)
         return self._row(head, times, ids, body, raws, list(map(self._known, raws)))
 
-    def _row(  # noqa: PLR0917 - hot: names cost
+    def _row(  # noqa: PLR0917 - hot: keyword arguments are slow
         self,
         head: HeadKey,
         times: tuple[int, int],
@@ -207,7 +201,7 @@ class ProtobufReader:
         raws: Any,
         attributes: list[Attribute | None],
     ) -> RawLog:
-        """The row of a record's fields, its attributes as far as the younger memo knows them."""
+        """The row of a record's fields; `attributes` are those found in the younger generation."""
         fresh: list[Fresh] = []
         if None in attributes:
             self._miss(attributes, raws, "attributes", fresh)
@@ -221,13 +215,13 @@ class ProtobufReader:
     def _miss(
         self, attributes: list[Attribute | None], raws: Any, where: str, fresh: list[Fresh]
     ) -> None:
-        """Find in the older memo, or decode into `fresh`, those that the younger memo lacks."""
+        """Find missing attributes in the older generation, or decode them into `fresh`."""
         tally = self._tally
         for place, known in enumerate(attributes):
             if known is not None:
                 continue
             if place >= self._max_attributes:
-                break  # the rest will be cut
+                break  # the rest will be dropped
             raw = raws[place]
             older = attributes[place] = self._memos.attributes.older(raw)
             if older is not None:
@@ -237,12 +231,12 @@ class ProtobufReader:
             except Malformed as bad:
                 bad.where = f"{where}[{place}]"
                 raise
-            # What was replaced has to be counted each time it comes: never remembered.
+            # Replaced characters are counted on each occurrence: do not cache.
             remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
             fresh.append((attributes, place, raw if remember else None, pair, where))
 
     def _attributes(self, raws: Any, where: str, fresh: list[Fresh]) -> list[Attribute | None]:
-        """Attributes of a span, an event or a link; those not known yet are added to `fresh`."""
+        """Attributes of a span, an event or a link; new ones are added to `fresh`."""
         attributes = list(map(self._memos.attributes.young.get, raws))
         if not all(attributes):
             self._miss(attributes, raws, where, fresh)
@@ -277,7 +271,7 @@ class ProtobufReader:
                 for n, link in enumerate(self._some(span.links, "links"))
             ]
         except Malformed as bad:
-            _refuse(bad, where, "attributes")
+            raise_bad_payload(bad, where, "attributes")
         status = span.status
         return RawSpan(
             trace_id=span.trace_id,
@@ -331,54 +325,23 @@ class ProtobufReader:
             scope_schema_url=scope.schema_url,
         )
         try:
-            self._read_resource(raw_resource, stream)
+            read_resource(raw_resource, stream, self._tally, self._max_attributes)
         except Malformed as bad:
-            _refuse(bad, at, "resource")
+            raise_bad_payload(bad, at, "resource")
         try:
-            self._read_scope(raw_scope, stream)
+            read_scope(raw_scope, stream, self._tally, self._max_attributes)
         except Malformed as bad:
-            _refuse(bad, scope_at, "scope")
+            raise_bad_payload(bad, scope_at, "scope")
         if self._tally.touched:
             stream.odd = self._tally.take()
             stream.memo_key = None
         return stream
 
-    def _read_resource(self, raw: bytes, stream: RawStream) -> None:
-        for number, wire_type, content in fields(raw):
-            if isinstance(content, int):
-                if number == 2:
-                    stream.resource_dropped = content & _UINT32
-            elif (
-                number == 1 and wire_type == LENGTH and len(stream.resource) < self._max_attributes
-            ):
-                stream.resource.append(key_value(content, self._tally))
-
-    def _read_scope(self, raw: bytes, stream: RawStream) -> None:
-        for number, wire_type, content in fields(raw):
-            if isinstance(content, int):
-                if number == 4:
-                    stream.scope_dropped = content & _UINT32
-            elif wire_type != LENGTH:
-                continue
-            elif number == 1:
-                stream.scope_name = content
-            elif number == 2:
-                stream.scope_version = content
-            elif number == 3 and len(stream.scope) < self._max_attributes:
-                stream.scope.append(key_value(content, self._tally))
-
 
 def _parsed(message_class: Any, raw: bytes, request_class: Any, body: bytes) -> Any:
-    """A message of a request, or the whole of it."""
+    """Parse a message of a request, or the whole request."""
     try:
         return message_class.FromString(raw)
     except DecodeError:
         where, what = locate_error(request_class.DESCRIPTOR, body)
         raise BadPayload(f"the body is not a protobuf export: {what}", where=where) from None
-
-
-def _refuse(bad: Malformed, where: str, otherwise: str) -> NoReturn:
-    """`otherwise`: the field when the error does not name one."""
-    raise BadPayload(
-        f"the body is not a protobuf export: {bad}", where=f"{where}.{bad.where or otherwise}"
-    ) from None

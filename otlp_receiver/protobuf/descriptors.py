@@ -1,8 +1,8 @@
-"""Private OTLP message classes that never refuse a record for one odd text or one deep value.
+"""Private OTLP message classes that do not reject a record for invalid UTF-8 or deep nesting.
 
-opentelemetry-proto's own descriptors, copied into a pool of our own with every `string` as `bytes`
-(protobuf refuses a whole request for one byte of bad UTF-8) and the fields of RAW left undecoded
-(protobuf refuses more than 100 levels; wire.py bounds them itself, and knows most by their bytes).
+opentelemetry-proto's descriptors, copied into a private pool with every `string` as `bytes`
+(protobuf rejects a whole request for one invalid UTF-8 byte) and the fields of RAW left undecoded
+(protobuf rejects more than 100 levels; wire.py has its own limit, and most are cached by bytes).
 """
 
 from types import ModuleType
@@ -27,11 +27,11 @@ RAW = frozenset({
     "ScopeLogs.scope",
     "ScopeSpans.scope",
 })  # fmt: skip
-"""Kept as `repeated bytes`; several occurrences of a singular one, joined, are its merger."""
+"""Changed to `repeated bytes`; joining the occurrences of a singular field merges them."""
 
 _OLD_SCOPES = 1000
-"""instrumentation_library_logs/_spans of 2021: the same shape as scope_logs; the Collector still
-reads it (opentelemetry-collector, pdata/internal/otlp)."""
+"""instrumentation_library_logs/_spans of 2021: same structure as scope_logs; the Collector still
+accepts it (opentelemetry-collector, pdata/internal/otlp)."""
 
 _Field = descriptor_pb2.FieldDescriptorProto
 

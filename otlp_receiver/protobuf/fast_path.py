@@ -1,12 +1,11 @@
-"""Requests for logs in the shape that every SDK sends, read straight from their bytes.
+"""Fast path for log requests as every SDK sends them, parsed directly from the bytes.
 
-A walk over a request costs a third of parsing it into objects and asking them, once compiled. It
-knows the usual and gives up on everything else (an unknown field, another wire type, a message in
-two pieces, a number out of range, a length that does not fit): None, and protobuf's own parser has
-the word, about the one record or about all of the request. So whatever is odd, or wrong, is still
-judged in one place.
+When compiled, it takes a third of the time of parsing into objects and reading those. It handles
+the common form only and returns None or False for anything else (an unknown field, another wire
+type, a message in two pieces, a number out of range, a length that does not fit): then protobuf's
+parser reads the record or the request. So unusual and invalid input is handled in one place.
 
-    scopes_of   a request   -> where its records are
+    scopes_of   a request   -> the positions of its records
     read        one record  -> its fields
 
 Source: protobuf.dev "Encoding"; opentelemetry-proto logs.proto, for the numbers of the fields.
@@ -23,7 +22,7 @@ _RESOURCE: Final = 0x0A
 _SCOPE: Final = 0x0A
 _SCHEMA_URL: Final = 0x1A
 LOG_RECORD: Final = 0x12
-"""The tag (number of the field and wire type) of a record in its scope."""
+"""The tag (field number and wire type) of a record in its scope."""
 
 _TIME: Final = 0x09
 _NUMBER: Final = 0x10
@@ -38,13 +37,13 @@ _OBSERVED: Final = 0x59
 _EVENT_NAME: Final = 0x62
 
 _MAX_SCOPES: Final = 10_000
-"""Beyond it a request is no usual one: where each scope is would cost more than protobuf's list."""
+"""Above it the fast path gives up: the list of scopes would cost more than protobuf's."""
 _INT32_MAX: Final = 0x7FFF_FFFF
 _UINT32_MAX: Final = 0xFFFF_FFFF
 
 
 class Resource:
-    """What the scopes of one ResourceLogs share; named as in the message that protobuf makes."""
+    """Fields shared by the scopes of one ResourceLogs, named as in protobuf's message."""
 
     __slots__ = ("place", "resource", "schema_url")
 
@@ -55,7 +54,7 @@ class Resource:
 
 
 class Scope:
-    """One ScopeLogs with records, and where in the request it is."""
+    """One ScopeLogs with records, and its position in the request."""
 
     __slots__ = ("begin", "end", "of", "place", "records", "schema_url", "scope")
 
@@ -70,7 +69,7 @@ class Scope:
 
 
 class Fields:
-    """The fields of one record; read into again and again."""
+    """The fields of one record; reused for each record."""
 
     __slots__ = (
         "attributes",
@@ -97,13 +96,13 @@ class Fields:
     trace_id: bytes
     span_id: bytes
     body_begin: i64
-    """Of the AnyValue in the request; equal to `body_end` where there is none, or an empty one."""
+    """Position of the AnyValue in the request; equal to `body_end` if it is missing or empty."""
     body_end: i64
     attributes: list[bytes]
 
 
 def varint(raw: bytes, at: i64, end: i64) -> tuple[i64, i64]:
-    """A number and the place after it; -1 as place where it is cut off or takes over five bytes."""
+    """A varint and the position after it; -1 if it is truncated or longer than five bytes."""
     value: i64 = 0
     shift: i64 = 0
     while at < end and shift < 35:
@@ -117,9 +116,9 @@ def varint(raw: bytes, at: i64, end: i64) -> tuple[i64, i64]:
 
 
 def field(raw: bytes, at: i64, end: i64) -> tuple[i64, i64]:
-    """Begin and end of the content of a field with a length, whose length stands at `at`.
+    """Begin and end of the content of a length-delimited field whose length is at `at`.
 
-    -1 as begin where it does not fit before `end`.
+    Begin is -1 if it does not fit before `end`.
     """
     size, begin = varint(raw, at, end)
     if begin < 0 or size > end - begin:
@@ -128,7 +127,7 @@ def field(raw: bytes, at: i64, end: i64) -> tuple[i64, i64]:
 
 
 def scopes_of(body: bytes) -> list[Scope] | None:
-    """The scopes of a request that have records, in order; None: not a usual request."""
+    """The scopes of a request that have records, in order; None: not on the fast path."""
     found: list[Scope] = []
     at: i64 = 0
     size: i64 = len(body)
@@ -144,7 +143,7 @@ def scopes_of(body: bytes) -> list[Scope] | None:
 
 
 def _add_scopes(body: bytes, at: i64, end: i64, resource: Resource, found: list[Scope]) -> bool:
-    """The scopes of one ResourceLogs; False: not a usual one."""
+    """Add the scopes of one ResourceLogs; False: not on the fast path."""
     place = 0
     while at < end:
         tag: i64 = body[at]
@@ -170,7 +169,7 @@ def _add_scopes(body: bytes, at: i64, end: i64, resource: Resource, found: list[
 
 
 def _scan_scope(body: bytes, scope: Scope) -> bool:
-    """Count a scope's records and keep the rest of it; False: not a usual one."""
+    """Count a scope's records and read its other fields; False: not on the fast path."""
     at, end = scope.begin, scope.end
     while at < end:
         tag: i64 = body[at]
@@ -189,9 +188,9 @@ def _scan_scope(body: bytes, scope: Scope) -> bool:
 
 
 def read(body: bytes, at: i64, end: i64, into: Fields) -> bool:  # noqa: C901, PLR0911, PLR0912
-    """Read the LogRecord between two places of a request; False: not a usual one.
+    """Read the LogRecord between two positions of a request; False: not on the fast path.
 
-    Hot (loadtests/bench_codec.py), and as long as the message has fields.
+    Hot (loadtests/bench_codec.py); one branch per field of the message.
     """
     into.number = into.flags = into.dropped = into.time_ns = into.observed_ns = 0
     into.text = into.event_name = into.trace_id = into.span_id = b""
@@ -234,7 +233,7 @@ def read(body: bytes, at: i64, end: i64, into: Fields) -> bool:  # noqa: C901, P
                 into.attributes.append(body[begin:at])
             elif tag == _BODY:
                 if has_body:
-                    return False  # two pieces of one
+                    return False  # in two pieces
                 has_body = True
                 into.body_begin, into.body_end = begin, at
             elif tag == _TRACE_ID:

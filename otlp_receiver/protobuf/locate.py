@@ -1,22 +1,23 @@
-"""Where a body stops being protobuf: protobuf's own error does not say. Errors only, never hot."""
+"""Locate the error in an invalid protobuf body, which protobuf's own error does not. Not hot."""
 
-from typing import Any
+from typing import Any, NoReturn
 
+from otlp_receiver.errors import BadPayload
 from otlp_receiver.protobuf.wire import LENGTH, Malformed, fields
 
 _MAX_LEVELS = 8
-_UNKNOWN = "it cannot be decoded"
+_UNKNOWN = "cannot be decoded"
 
 
 def locate_error(descriptor: Any, body: bytes) -> tuple[str, str]:
-    """(field path, what is wrong) of the first fault; ("", …) where none is found."""
+    """(field path, message) of the first error; ("", …) if none is found."""
     path: list[str] = []
     what = _walk(descriptor, body, path, _MAX_LEVELS)
     return ".".join(path), what or _UNKNOWN
 
 
 def _walk(descriptor: Any, raw: bytes, path: list[str], levels: int) -> str:
-    """What is wrong in `raw`, with `path` pointing at it; "" and the path as it was if nothing."""
+    """The error in `raw`, with `path` pointing at it; "" and the path unchanged if none."""
     counts: dict[str, int] = {}
     try:
         for number, wire_type, content in fields(raw):
@@ -35,3 +36,10 @@ def _walk(descriptor: Any, raw: bytes, path: list[str], levels: int) -> str:
     except Malformed as bad:
         return str(bad)
     return ""
+
+
+def raise_bad_payload(bad: Malformed, where: str, otherwise: str) -> NoReturn:
+    """Raise BadPayload; `otherwise` is the field if the error does not name one."""
+    raise BadPayload(
+        f"the body is not a protobuf export: {bad}", where=f"{where}.{bad.where or otherwise}"
+    ) from None

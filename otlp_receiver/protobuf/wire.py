@@ -1,8 +1,8 @@
-"""Protobuf bytes of AnyValue and KeyValue, read without ever refusing a value for being odd.
+"""Parse AnyValue and KeyValue from protobuf bytes, tolerating invalid values.
 
-Why a walk of our own: stock protobuf refuses bad UTF-8 and deep nesting, for the whole request.
-Bytes that are no protobuf raise Malformed; decode.py adds where. Two ways through: `key_value` and
-`any_value` know the usual shapes by their first bytes, everything else takes `fields`.
+The protobuf library rejects the whole request for invalid UTF-8 or deep nesting. Invalid protobuf
+raises Malformed; decode.py adds the path. `key_value` and `any_value` detect the common forms by
+their first bytes; `fields` handles everything else.
 Source: protobuf.dev "Encoding"; opentelemetry-proto common.proto.
 """
 
@@ -21,26 +21,26 @@ _FLAT_STRING, _FLAT_BOOL, _FLAT_INT, _FLAT_DOUBLE = 0x0A, 0x10, 0x18, 0x21
 
 
 class Malformed(ValueError):
-    """Bytes that are not protobuf; the message says what is wrong, never the bytes."""
+    """Invalid protobuf; the message describes the error and never contains the bytes."""
 
     def __init__(self, what: str, where: str = "") -> None:
         super().__init__(what)
         self.where = where
-        """Where in the record, when the raiser knew."""
+        """Path in the record, if known."""
 
 
 def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
-    """A KeyValue; without key it is "", without value None.
+    """Parse a KeyValue; a missing key is "", a missing value None.
 
     opentelemetry-proto, common.proto: "It is valid for all values to be unspecified".
     """
-    # The shape that every SDK sends: 0a len key 12 len value, both shorter than 128 bytes.
+    # The form that every SDK sends: 0a len key 12 len value, both shorter than 128 bytes.
     size = len(raw)
     if size > 3 and raw[0] == 0x0A and (at := raw[1] + 2) < size - 1 and raw[at] == 0x12:
         value_size = raw[at + 1]
         if value_size < 0x80 and at < 0x82 and at + 2 + value_size == size:
             key = text_of(raw[2:at], tally)
-            # And of these shapes the usual one: a short text.
+            # The most common case: a short text.
             if value_size > 1 and raw[at + 2] == _FLAT_STRING and raw[at + 3] == value_size - 2:
                 return key, text_of(raw[at + 4 :], tally)
             return key, any_value(raw[at + 2 :], tally, depth)
@@ -60,15 +60,15 @@ def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
 def any_value(  # noqa: PLR0911 - the hot path
     raw: bytes, tally: Tally, depth: int = 0
 ) -> Value:
-    """An AnyValue as Python; empty is None. Of the oneof's members the last wins.
+    """Parse an AnyValue; empty is None. Of the oneof's members the last wins.
 
-    `depth` counts the maps and lists around it. Beyond `tally.max_depth` a container becomes a
-    mark: an exporter's bug must not cost the record, a deeper limit helps nobody who reads.
+    `depth` counts the enclosing maps and lists. Beyond `tally.max_depth` a container is replaced by
+    a marker, so that an exporter's bug does not lose the record.
     """
     size = len(raw)
     if not size:
         return None
-    # The usual shapes: one scalar member that fills the message.
+    # The common forms: one scalar member that fills the message.
     first = raw[0]
     if first == _FLAT_STRING and size > 1:
         if raw[1] == size - 2 < 0x80:
@@ -86,7 +86,7 @@ def any_value(  # noqa: PLR0911 - the hot path
 
 
 def _any_value(raw: bytes, tally: Tally, depth: int) -> Value:
-    """Any message at all: every order, repetition and merger that protobuf allows."""
+    """Parse any message: with every order, repetition and merging that protobuf allows."""
     member = 0
     parts: list[bytes] = []
     scalar: int | bytes = 0
@@ -116,7 +116,7 @@ _WIRE_TYPES = {
     7: LENGTH,
     8: VARINT,
 }
-"""AnyValue's members; one with another wire type is an unknown field, as protobuf has it."""
+"""AnyValue's members; as in protobuf, one with another wire type is an unknown field."""
 
 
 def _scalar(member: int, content: int | bytes, tally: Tally) -> Value:
@@ -159,22 +159,22 @@ def _container(member: int, raw: bytes, tally: Tally, depth: int) -> Value:
 
 
 def signed(number: int) -> int:
-    """A varint as the int64 that it stands for."""
+    """A varint as int64."""
     return number - (1 << 64) if number >= _INT64_SIGN else number
 
 
 def fields(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """(number, wire type, content) of each field of a message, groups left out.
+    """Yield (number, wire type, content) of each field of a message, without groups.
 
-    Content is an int for varints, bytes otherwise. Raises Malformed where protobuf
-    would refuse: cut off, a varint of more than ten bytes, field number 0, wire types 6 and 7.
+    Content is an int for varints, bytes otherwise. Raises Malformed for what protobuf rejects:
+    truncation, a varint longer than ten bytes, field number 0, wire types 6 and 7.
     """
     at, size = 0, len(raw)
     while at < size:
         tag, at = _varint(raw, at)
         number, wire_type = tag >> 3, tag & 7
         if tag >= _TAG_LIMIT or not number:
-            raise Malformed("a field number that does not exist")
+            raise Malformed("invalid field number")
         if wire_type == VARINT:
             value, at = _varint(raw, at)
             yield number, wire_type, value
@@ -182,7 +182,7 @@ def fields(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
             length, at = _varint(raw, at)
             end = at + length
             if end > size:
-                raise Malformed("a field that is longer than its message")
+                raise Malformed("field longer than its message")
             yield number, wire_type, raw[at:end]
             at = end
         elif wire_type == GROUP:
@@ -194,7 +194,7 @@ def fields(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A varint and the place after it; padded ones too, cut to 64 bits."""
+    """A varint and the position after it; accepts padding, truncates to 64 bits."""
     try:
         byte = raw[at]
         if byte < 0x80:
@@ -207,42 +207,42 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
                 return value & 0xFFFF_FFFF_FFFF_FFFF, place + 1
             shift += 7
     except IndexError:
-        raise Malformed("cut off within a number") from None
-    raise Malformed("a number of more than ten bytes")
+        raise Malformed("truncated number") from None
+    raise Malformed("varint longer than ten bytes")
 
 
 def _after_fixed(size: int, at: int, wire_type: int) -> int:
     if wire_type not in {FIXED64, FIXED32}:
-        raise Malformed("a wire type that does not exist")
+        raise Malformed("invalid wire type")
     end = at + (8 if wire_type == FIXED64 else 4)
     if end > size:
-        raise Malformed("cut off within a number")
+        raise Malformed("truncated number")
     return end
 
 
 def _after_group(raw: bytes, at: int, number: int) -> int:
-    """The place after a group; OTLP has none, so whatever it holds is unknown."""
+    """The position after a group; OTLP has none, so its content is unknown and skipped."""
     size = len(raw)
     open_groups = [number]
     while open_groups:
         tag, at = _varint(raw, at)
         number, wire_type = tag >> 3, tag & 7
         if tag >= _TAG_LIMIT or not number:
-            raise Malformed("a field number that does not exist")
+            raise Malformed("invalid field number")
         if wire_type == VARINT:
             _, at = _varint(raw, at)
         elif wire_type == LENGTH:
             length, at = _varint(raw, at)
             at += length
             if at > size:
-                raise Malformed("a field that is longer than its message")
+                raise Malformed("field longer than its message")
         elif wire_type == GROUP:
             open_groups.append(number)
             if len(open_groups) > MAX_GROUP_DEPTH:
-                raise Malformed("groups nested too deep")
+                raise Malformed("groups nested too deeply")
         elif wire_type == END_GROUP:
             if open_groups.pop() != number:
-                raise Malformed("a group that ends where another began")
+                raise Malformed("mismatched end of group")
         else:
             at = _after_fixed(size, at, wire_type)
     return at

@@ -1,5 +1,5 @@
-"""Export -> RedactedExport: every text that a sender wrote passes the redactor here.
+"""Export -> RedactedExport: every text from a sender passes the redactor here.
 
-In: an Export. Out: a RedactedExport, limits of attributes applied.
+In: an Export. Out: a RedactedExport, with the attribute limits applied.
 Imports `memos` and `mapping`; never a decoder.
 """

@@ -1,4 +1,4 @@
-"""Messages and new attributes of some records, redacted in one call and put where they belong."""
+"""Redact messages and new attributes of several records in one call of the redactor."""
 
 from collections.abc import Hashable
 from typing import Final, TypeAlias
@@ -9,16 +9,16 @@ from otlp_receiver.redaction.limiting import Limiter, RedactorLike
 from storage.record.record import Attribute
 
 BULK_RECORDS: Final = 50
-"""Records that the redactor is asked about at once: its first pass costs a call for all of them."""
+"""Records per call of the redactor: its first pass costs one call for all of them."""
 
 RedactionInput: TypeAlias = "tuple[str | None, list[Fresh], list[Mark], Odd | None]"
-"""Of one record: the message, what is new beside it; the marks so far, to be added to; odd."""
+"""One record: message, new attributes, marks so far (extended by the redaction), anomalies."""
 
 _NO_PAIRS: Final[list[Pair]] = []
 
 
 class BulkRedactor:
-    """Its state is the memos."""
+    """Redacts several records at a time; its state is the memos."""
 
     def __init__(self, redactor: RedactorLike, limiter: Limiter, memos: Memos) -> None:
         self._redactor = redactor
@@ -26,7 +26,7 @@ class BulkRedactor:
         self._memos = memos
 
     def __call__(self, inputs: list[RedactionInput]) -> list[tuple[str | None, Odd | None]]:
-        """Redact each message and what is new beside it, and put each where it belongs."""
+        """Redact the messages, and store the redacted new attributes in their records."""
         requests: list[tuple[str | None, list[Pair]]] = []
         pending: list[list[Fresh]] = []
         repeated: list[tuple[int, Fresh]] = []
@@ -58,7 +58,7 @@ class BulkRedactor:
         seen: set[Hashable],
         repeated: list[tuple[int, Fresh]],
     ) -> list[Fresh]:
-        """Those that have to be redacted: not known from before, not seen in this slice already."""
+        """The attributes to redact: neither cached nor already seen in this slice."""
         unknown: list[Fresh] = []
         for item in fresh:
             key = item[2]
@@ -81,7 +81,7 @@ class BulkRedactor:
         inputs: list[RedactionInput],
         results: list[tuple[str | None, Odd | None]],
     ) -> None:
-        """Settle what an earlier record of the same slice had as well, by what is known since."""
+        """Store an attribute that an earlier record of the same slice also has, now cached."""
         key, marks = item[2], inputs[place][2]
         known = self._memos.attributes.find(key) or self._memos.marked.find(key)
         if known is not None:
@@ -94,7 +94,7 @@ class BulkRedactor:
     def _store(
         self, attribute: Attribute, item: Fresh, marks: list[Mark], odd: Odd | None
     ) -> Odd | None:
-        """Put an attribute where it belongs, within the limits, and remember it."""
+        """Store an attribute in its record, truncated to the limits, and cache it."""
         target, place, memo_key, _, where = item
         _place(attribute, item, marks)
         size = len(attribute.json)
@@ -117,7 +117,7 @@ def _place(attribute: Attribute, item: Fresh, marks: list[Mark]) -> None:
 
 
 def note_cuts(cuts: dict[str, int], where: str, odd: Odd | None) -> Odd:
-    """What was cut from an attribute that stands at `where`."""
+    """Add the original sizes of what was truncated in an attribute at path `where`."""
     odd = odd or Odd()
     odd.cuts.update({f"{where}{key}": size for key, size in cuts.items()})
     return odd

@@ -1,4 +1,4 @@
-"""The limits of attributes (settings, limits.*): what is longer is cut and noted, never refused."""
+"""Attribute limits (settings, limits.*): longer values are truncated and marked, never rejected."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,33 +10,33 @@ from storage.record.record import Attribute, Hit, Value
 
 
 class RedactorLike(Protocol):
-    """What the codec inputs of storage.redaction.Redactor."""
+    """The methods of storage.redaction.redactor.Redactor that the codec uses."""
 
     def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
-        """A text on its own."""
+        """Redact a single text."""
 
     def attribute(self, key: str, value: Value) -> Attribute:
-        """A key and its value."""
+        """Redact a key and its value."""
 
     def records(
         self, requests: Sequence[tuple[str | None, Sequence[Pair]]]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
-        """Messages, and some attributes beside each, in one pass."""
+        """Redact messages, each with some attributes, in one pass."""
 
 
 class Limiter:
-    """Cuts redacted attributes; makes new ones through the redactor, as all are made."""
+    """Truncates redacted attributes; creates the new ones through the redactor, like all others."""
 
     def __init__(self, redactor: RedactorLike, limits: LimitSettings) -> None:
         self._redactor = redactor
         self._limits = limits
         self.least = min(limits.key_bytes, limits.value_bytes)
-        """Bytes of JSON up to which an attribute is within the limits for certain."""
+        """Size of an attribute's JSON up to which it is certainly within the limits."""
 
     def shorten(self, attribute: Attribute, sizes: dict[str, int]) -> Attribute:
-        """The attribute within the limits; what was cut goes to `sizes`, by key.
+        """Truncate the attribute to the limits; original sizes go to `sizes`, by key.
 
-        It is redacted, so that redacting what is left of it changes nothing.
+        It is already redacted, so redacting the rest again changes nothing.
         """
         limits = self._limits
         key = attribute.key
@@ -52,7 +52,7 @@ class Limiter:
 
 
 def _short(value: Value, max_bytes: int, cuts: list[int]) -> Value:
-    """`value` with each text and each byte string cut to `max_bytes`; sizes go to `cuts`."""
+    """`value` with texts and byte strings truncated to `max_bytes`; original sizes go to `cuts`."""
     if isinstance(value, str):
         size = len(value) if value.isascii() else len(value.encode())
         if size > max_bytes:

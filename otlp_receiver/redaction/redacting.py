@@ -1,8 +1,8 @@
-"""Export -> RedactedExport: nothing that a sender wrote goes on without the redactor's eyes on it.
+"""Export -> RedactedExport: redacts every text from a sender.
 
-Each distinct attribute, head, resource and name is redacted once and remembered (memos.py); the
-messages and what is new in some records go to the redactor together, in one call.
-Texts over the limits are cut here, after redaction: half a secret is not recognised any more.
+Each distinct attribute, head, resource and name is redacted once and cached (memos.py); messages
+and new attributes of several records go to the redactor in one call (bulk.py). Texts over the
+limits are truncated after redaction: half a secret would not be recognized.
 """
 
 from collections.abc import Iterable, Iterator
@@ -53,7 +53,7 @@ class Redacting:
         self._redact_bulk = BulkRedactor(redactor, self._limiter, memos)
 
     def __call__(self, export: Export) -> RedactedExport:
-        """The whole request, record by record as they are asked for."""
+        """Redact the whole request, record by record on demand."""
         counts = export.tallies.redactions
         return RedactedExport(
             export.tallies,
@@ -79,7 +79,7 @@ class Redacting:
             yield from self._redact_slice(some, counts)
 
     def _redact_slice(self, rows: list[RawLog], counts: dict[str, int]) -> list[LogRow]:
-        """Hot (loadtests/bench_codec.py). No generator: their variables are slow once compiled."""
+        """Hot (loadtests/bench_codec.py). No generator: their variables are slow when compiled."""
         inputs: list[RedactionInput] = []
         bodies: list[Attribute | None] = []
         for _, _, _, _, _, body, _, fresh, odd in rows:
@@ -88,8 +88,8 @@ class Redacting:
                 inputs.append((body, fresh, marks, odd))
                 bodies.append(None)
             else:
-                structured, noted = self._body(body, marks, odd)
-                inputs.append((None, fresh, marks, noted))
+                structured, body_odd = self._body(body, marks, odd)
+                inputs.append((None, fresh, marks, body_odd))
                 bodies.append(structured)
         results = self._redact_bulk(inputs)
         rows_out: list[LogRow] = []
@@ -102,7 +102,7 @@ class Redacting:
                 marks.extend(head.marks)
             if marks:
                 _count(marks, counts)
-            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # all results
+            attributes: list[Attribute] = raw_attributes  # type: ignore[assignment] # no None left
             rows_out.append(
                 (head, time, observed, trace, span, text, bodies[place], attributes, marks, odd)
             )
@@ -142,7 +142,7 @@ class Redacting:
         return head
 
     def _text(self, raw: RawText) -> CleanText:
-        """A short text: name, status, schema URL."""
+        """Redact a short text: name, status, schema URL."""
         if not raw:
             return "", (), 0
         known = self._memos.texts.find(raw)
@@ -195,7 +195,7 @@ class Redacting:
         return stream
 
     def _redact_attributes(self, pairs: list[Pair], hits: dict[str, int]) -> tuple[Attribute, ...]:
-        """Attributes of a resource or a scope, which are remembered as a whole."""
+        """Redact the attributes of a resource or a scope, which are cached as a whole."""
         own = []
         for attribute in self._redactor.records([(None, pairs)])[0][2]:
             for rule, count in attribute.hits:
@@ -267,7 +267,7 @@ class Redacting:
 
 @dataclass(slots=True)
 class _Notes:
-    """What the texts of one span bring with them."""
+    """Redactions and anomalies found in the texts of one span."""
 
     marks: list[Mark]
     odd: Odd | None

@@ -1,5 +1,5 @@
-"""One module for each column or group of columns, with its rule. Pure.
+"""One module per column or group of columns, with its rule. Pure.
 
-In: attributes and fields of a record. Out: the value of a column and the name of the rule.
+In: attributes and fields of a record. Out: the value of a column and its source.
 Imports nothing of `mapping` outside this package.
 """

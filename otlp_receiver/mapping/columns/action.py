@@ -1,8 +1,8 @@
-"""action: what was done, in a name that has few values.
+"""action: what was done, as a name of low cardinality.
 
 Sources: logs/data-model.md, EventName (names an event type, no dynamic values); registry/event
 (`event.name` deprecated); http spans: `http.request.method` + `http.route` are of low cardinality;
-ECS `event.action`. Span names may hold ids in spite of the rule: they are templated for the index.
+ECS `event.action`. Span names may contain ids despite the rule: they are templated for the index.
 """
 
 import re
@@ -33,7 +33,7 @@ _IDS = re.compile(
 
 
 def templated(name: str) -> str:
-    """A span's name without its ids.
+    """A span's name with ids replaced.
 
     >>> templated("GET /users/42/orders/9f1c2a3b-0000-4000-8000-000000000000")
     'GET /users/{id}/orders/{id}'
@@ -56,7 +56,7 @@ def action_of(
     span_name: str = "",
     otherwise: str = OF_LOGS,
 ) -> tuple[str, str]:
-    """(action, source) of a record; `event_name` and `span_name` are "" where there is none."""
+    """(action, source) of a record; `event_name` and `span_name` are "" if missing."""
     configured, events, http, has_exception, functions = places
     if configured or event_name or events or span_name:
         action, source = _named(attributes, places, event_name, span_name)
@@ -92,7 +92,7 @@ def _function(attributes: list[Attribute], places: Places) -> tuple[str | None, 
 
 _NONE: tuple[None, str] = (None, "")
 _MAX_TEMPLATED = 1024
-"""Characters; longer names are cut anyway, and not worth a place in a cache."""
+"""Characters; longer names are truncated anyway, and not worth caching."""
 
 ActionPlaces = tuple[Places, Places, tuple[int, int] | None, bool, Places]
-"""Configured attribute, event names, (method, route), whether it has an exception, functions."""
+"""Configured attribute, event names, (method, route), whether there is an exception, functions."""

@@ -1,7 +1,7 @@
-"""actorId: who acted. An opaque text, no reference into a table of users.
+"""actorId: who acted. An opaque text, not a reference to a table of users.
 
 Sources: semantic conventions, registry/user and registry/enduser (both in development; `enduser.id`
-"may be a username, email": redaction makes a joinable token of those); audit: OTEP 0267.
+"may be a username, email": redaction turns those into a joinable token); audit: OTEP 0267.
 """
 
 from otlp_receiver.mapping.columns.texts import Places, scalar_text
@@ -17,9 +17,9 @@ _ANONYMOUS = frozenset(
 
 
 def actor_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
-    """(actor, source) as one set of attributes names it.
+    """(actor, source) of one list of attributes.
 
-    "anonymous" and "unknown" are nobody, except in an audit record, which states that.
+    "anonymous" and "unknown" are no actor, except in an audit record, which states them explicitly.
     """
     for place, key in places:
         value = attributes[place].value

@@ -1,4 +1,4 @@
-"""ipAddress: the client's, never that of the sender of the request (which is a collector).
+"""ipAddress: the client's, never that of the sender of the OTLP request (usually a collector).
 
 Sources: semantic conventions, registry/client: `client.address` is the client "behind any
 intermediaries" and may be a domain or a socket; registry/network: `network.peer.address` the
@@ -21,19 +21,19 @@ KEYS = (
     "network.peer.address",
 )
 SPAN_KINDS = frozenset({2, 5})
-"""SERVER and CONSUMER: on other spans these attributes name the other side."""
+"""SERVER and CONSUMER: on other spans these attributes name the remote peer."""
 
-_LONGEST = 64
-"""Characters of the longest text that can be an address with zone and port."""
+_MAX_CHARACTERS = 64
+"""Maximum characters of an address with zone and port."""
 
 
-_REMEMBERED = 16_384
+_MAX_ENTRIES = 16_384
 _known: dict[str, bytes | None] = {}
-"""Addresses come again and again; emptied when it is full."""
+"""Cache of parsed addresses; cleared when full."""
 
 
 def parse_address(text: str) -> bytes | None:
-    """4 or 16 bytes; port and zone dropped, IPv4 in IPv6 unwrapped; None for what is no address.
+    """4 or 16 bytes, without port and zone; IPv4-mapped IPv6 as IPv4; None if not an address.
 
     >>> parse_address("[::ffff:203.0.113.9]:443").hex(), parse_address("unix.sock")
     ('cb007109', None)
@@ -53,18 +53,18 @@ def parse_address(text: str) -> bytes | None:
 
 
 def address_of(attributes: list[Attribute], places: Places) -> tuple[bytes | None, str]:
-    """(address, source). The first attribute that says something decides, address or not.
+    """(address, source). The first non-empty attribute decides, address or not.
 
-    A proxy's address is worse than none where the client gave a name; only `audit.source.id`, which
-    may be any id, is passed over.
+    If the client is given by name, a proxy's address would be wrong; only `audit.source.id`, which
+    may be any id, is skipped.
     """
     for place, key in places:
         text = attributes[place].value
         if type(text) is not str or not text:
             continue
         address = _known.get(text)
-        if address is None and len(text) <= _LONGEST and text not in _known:
-            if len(_known) >= _REMEMBERED:
+        if address is None and len(text) <= _MAX_CHARACTERS and text not in _known:
+            if len(_known) >= _MAX_ENTRIES:
                 _known.clear()
             address = _known[text] = parse_address(text)
         if address is not None:

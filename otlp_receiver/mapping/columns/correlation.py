@@ -1,8 +1,8 @@
-"""correlationId: what ties the records of one undertaking across services.
+"""correlationId: links the records of one business transaction across services.
 
-OpenTelemetry has no such convention; these are the names in use, the nearest one of the semantic
-conventions (registry/messaging) and the captured request headers (lists: the first counts).
-`session.id` is not one: it lives for hours.
+OpenTelemetry has no such convention; these are common names, the closest one of the semantic
+conventions (registry/messaging) and captured request headers (of a list, the first element).
+`session.id` is not included: a session lasts for hours.
 """
 
 from otlp_receiver.mapping.columns.texts import Places, first_scalar_text
@@ -20,7 +20,7 @@ KEYS = (
 
 
 def correlation_of(attributes: list[Attribute], places: Places) -> tuple[str | None, str]:
-    """(correlation id in full, source)."""
+    """(full correlation id, source)."""
     for place, key in places:
         value = attributes[place].value
         text = value if type(value) is str else first_scalar_text(value)

@@ -8,17 +8,17 @@ from storage.record.canonical import member
 from storage.record.record import Attribute
 
 EVENT_NAME = "exception"
-"""Name of the span event that reports one."""
+"""Name of a span event that reports an exception."""
 FIELDS = (
     ("exception.type", "type"),
     ("exception.message", "message"),
     ("exception.stacktrace", "stacktrace"),
 )
-"""Attribute to name in metadata.exception, in canonical order of those names."""
+"""(attribute, name in metadata.exception), in canonical order of the names."""
 
 
 def exception_text(attributes: list[Attribute], places: Places) -> str | None:
-    """`type: message`, or whichever of the two there is."""
+    """`type: message`, or the one that is present."""
     parts = [
         text
         for place, name in places

@@ -1,7 +1,7 @@
 """The level of a record.
 
 Sources: opentelemetry-specification, logs/data-model.md, "Severity Fields" and appendix B; the
-number decides, the text only where the number says nothing, and free text is never searched.
+number decides, the text only if the number is unset, and free text is never searched.
 """
 
 from config.levels import Level
@@ -25,21 +25,21 @@ _TOKENS = (
     ("crit critical alert fatal emerg emergency panic", Level.CRITICAL),
 )
 BY_TEXT: dict[str, Level] = {token: level for tokens, level in _TOKENS for token in tokens.split()}
-"""Whole texts, in any case."""
+"""Exact texts, case-insensitive."""
 
 BODY_KEYS = ("level", "severity")
-"""Where loggers that send a map as body put it."""
+"""Keys of the level in the body of loggers that send a map."""
 
 
 def level_by_number(number: int) -> Level | None:
-    """The level that a severity number stands for, if it stands for one."""
+    """The level of a severity number, or None."""
     return BY_NUMBER.get(number)
 
 
 def level_without_number(
     severity_text: str, body: Value, *, has_exception: bool, audit_outcome: Value
 ) -> tuple[Level, str]:
-    """(level, source) of a log record whose number says nothing."""
+    """(level, source) of a log record without a severity number."""
     level = BY_TEXT.get(severity_text.strip().lower())
     if level is not None:
         return level, "severity_text"
@@ -58,6 +58,6 @@ def level_without_number(
 def level_of_span(status_code: int) -> tuple[Level, str]:
     """(level, source): ERROR for status ERROR (opentelemetry-proto trace.proto, 2), else INFO.
 
-    INFO needs no source: it is what spans are unless they failed.
+    INFO has no source: it is the default of spans.
     """
     return (Level.ERROR, "span_status") if status_code == 2 else (Level.INFO, "")

@@ -1,4 +1,4 @@
-"""message: what a person reads.
+"""message: the human-readable text.
 
 Sources: logs/data-model.md, Body and EventName; opentelemetry-specification, common/README.md,
 "AnyValue representation for non-OTLP protocols".
@@ -10,7 +10,7 @@ from storage.record.canonical import text_of
 from storage.record.record import Attribute, Value
 
 BODY_KEYS = ("message", "msg", "log", "event")
-"""Where loggers that send a map as body put the text."""
+"""Keys of the text in the body of loggers that send a map."""
 
 _STATUSES = ("UNSET", "OK", "ERROR")
 _MAX_PAIRS = 8
@@ -22,8 +22,8 @@ def message_without_text(
 ) -> tuple[str, str]:
     """(message, source) of a log record whose body is not a text.
 
-    A map speaks by its text; scalars and lists by themselves; without a body the exception speaks,
-    then the event; last the map as JSON.
+    The text in a map; a scalar or list as text; without a body the exception, then the event; last
+    the map as JSON.
     """
     if isinstance(body, dict):
         for key in BODY_KEYS:

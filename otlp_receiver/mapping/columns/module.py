@@ -1,8 +1,8 @@
-"""sourceModule: the service, or the part of it, that speaks.
+"""sourceModule: the service, or the part of it, that emitted the record.
 
-Sources: semantic conventions, registry/service: `unknown_service…` is what an SDK sends when nobody
-named the service, so it names nothing; registry/code: `code.function.name` is fully qualified,
-`code.namespace` its predecessor. Python's scope name is the logger's name.
+Sources: semantic conventions, registry/service: `unknown_service…` is the SDK's default without a
+configured name, so it is ignored; registry/code: `code.function.name` is fully qualified,
+`code.namespace` its predecessor. In Python the scope name is the logger's name.
 """
 
 from enum import IntEnum
@@ -18,14 +18,14 @@ _SEPARATORS = (".", "::", "#", "\\", "->")
 
 
 class Rank(IntEnum):
-    """The sources, best first; a record's own comes before its scope's and its resource's."""
+    """The sources, best first; a record's own comes before those of its scope and resource."""
 
     KEY = -1
-    """The ingest key's attributes: a sender cannot pass for another, whatever its records say."""
+    """The ingest key's attributes: a sender cannot impersonate another."""
     ATTRIBUTE = 0
     """The configured attribute (mapping.source_module_attribute)."""
     SCOPE_FIRST = 1
-    """The scope's name, for the services in mapping.scope_first (modular monoliths)."""
+    """The scope's name, for services in mapping.scope_first (modular monoliths)."""
     SERVICE = 2
     SCOPE = 3
     CODE = 4
@@ -36,7 +36,7 @@ ModulePlaces = tuple[tuple[Rank, int, str], ...]
 
 
 def read(rank: Rank, key: str, value: Value) -> str | None:
-    """The module that one attribute names, if it names one."""
+    """The module named by an attribute, or None."""
     text = scalar_text(value)
     if text is None or (rank is Rank.SERVICE and text.startswith(UNKNOWN)):
         return None
@@ -48,7 +48,7 @@ def read(rank: Rank, key: str, value: Value) -> str | None:
 def module_of(
     attributes: list[Attribute], places: ModulePlaces, stream: tuple[Rank, str, str]
 ) -> tuple[str, str]:
-    """(module, source) of a record; `stream` is what its resource and scope have to offer."""
+    """(module, source) of a record; `stream` is the best of its resource and scope."""
     best, module, source = stream
     for rank, place, key in places:
         if rank > best:
@@ -60,6 +60,6 @@ def module_of(
 
 
 def last_separator(name: str) -> tuple[int, int]:
-    """Where the last part of a qualified name is parted off: (start, end); (0, 0) if nowhere."""
+    """(start, end) of the last separator in a qualified name; (0, 0) without one."""
     found = [(at, at + len(mark)) for mark in _SEPARATORS if (at := name.rfind(mark)) > 0]
     return max(found, default=(0, 0), key=lambda place: place[1])

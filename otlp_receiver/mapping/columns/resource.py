@@ -1,8 +1,8 @@
-"""resourceType and resourceId: the thing that was acted on.
+"""resourceType and resourceId: the object that was acted on.
 
-This is not OpenTelemetry's Resource: service.* and host.* never come here. Sources: the record's
-own attributes only; audit: OTEP 0267; SigNoz' audit events (pkg/types/audittypes); pairs of the
-semantic conventions where the settings ask for them (mapping.resource_pairs).
+Not OpenTelemetry's Resource: service.* and host.* are not used. Sources: the record's own
+attributes only; audit: OTEP 0267; SigNoz' audit events (pkg/types/audittypes); pairs of the
+semantic conventions if configured (mapping.resource_pairs).
 """
 
 from otlp_receiver.mapping.columns.texts import scalar_text
@@ -27,17 +27,17 @@ OPTIONAL: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("k8s.node", ("k8s.node.name",)),
     ),
 }
-"""Name in the settings to (type, attributes whose values joined by "/" are the id)."""
+"""(type, attributes whose values joined by "/" are the id) by name in the settings."""
 
 PairPlaces = tuple[tuple[int | None, int | None, str], ...]
-"""(place of the type, place of the id, name of the source), best first; one may be missing."""
+"""(position of the type, position of the id, source), best first; one position may be missing."""
 OptionalPlaces = tuple[tuple[str, tuple[int, ...], str], ...]
 
 
 def resource_of(
     attributes: list[Attribute], pairs: PairPlaces, optional: OptionalPlaces
 ) -> tuple[str | None, str | None, str]:
-    """(type, id, source); of a pair that is half there, the half."""
+    """(type, id, source); of an incomplete pair, the part that is present."""
     for type_place, id_place, source in pairs:
         kind = None if type_place is None else scalar_text(attributes[type_place].value)
         name = None if id_place is None else scalar_text(attributes[id_place].value)

@@ -1,4 +1,4 @@
-"""Values as the texts of columns, and texts cut to what a column takes."""
+"""Attribute values as texts of columns, and truncation to the column's limit."""
 
 from hashlib import sha256
 
@@ -7,14 +7,14 @@ from storage.record.record import Attribute, Value
 _HASH_DIGITS = 8
 
 ID_CHARACTERS = 255
-"""Longest resource_id and actor_id: a B-tree entry takes 2,704 bytes, and ids are far shorter."""
+"""Maximum resource_id and actor_id: a B-tree entry takes 2,704 bytes, and ids are far shorter."""
 
 
 def scalar_text(value: Value) -> str | None:
-    """A scalar as an id or a name; None for what names nothing (empty, flags, maps).
+    """A string or integer as text; None for empty strings and other types.
 
-    >>> scalar_text("u-42"), scalar_text(42), scalar_text(""), scalar_text(True), scalar_text({"a": 1})
-    ('u-42', '42', None, None, None)
+    >>> [scalar_text(value) for value in ("u-42", 42, "", True, {"a": 1})]
+    ['u-42', '42', None, None, None]
     """
     if type(value) is str:
         return value or None
@@ -24,14 +24,14 @@ def scalar_text(value: Value) -> str | None:
 
 
 def first_scalar_text(value: Value) -> str | None:
-    """The same, and of a list (a repeated header) its first element."""
+    """The same; of a list (a repeated header) the first element."""
     if type(value) is list and value:
         return scalar_text(value[0])
     return scalar_text(value)
 
 
 def fit(text: str, characters: int) -> str:
-    """`text`, or where it is longer its beginning and a hash, so that two of them stay two.
+    """`text`, or if too long its prefix and a hash, so that different texts remain different.
 
     >>> fit("a" * 12, 12), fit("a" * 13, 12)
     ('aaaaaaaaaaaa', 'aaa-a689d786')
@@ -43,12 +43,12 @@ def fit(text: str, characters: int) -> str:
 
 
 def cut(text: str, max_bytes: int) -> str:
-    """`text` cut to `max_bytes` of UTF-8 at a character; the size before belongs into metadata."""
+    """`text` truncated to `max_bytes` of UTF-8 at a character boundary."""
     return text.encode()[:max_bytes].decode(errors="ignore")
 
 
 def first_text(attributes: list[Attribute], places: "Places") -> tuple[str | None, str]:
-    """The first of the attributes at `places` that says something, and its name."""
+    """The first non-empty of the attributes at `places`, and its name."""
     for place, key in places:
         value = attributes[place].value
         text = value if type(value) is str else scalar_text(value)
@@ -58,4 +58,4 @@ def first_text(attributes: list[Attribute], places: "Places") -> tuple[str | Non
 
 
 Places = tuple[tuple[int, str], ...]
-"""Where in a record's attributes the sources of one column stand, best first, and their names."""
+"""(position in a record's attributes, name) of the sources of one column, best first."""

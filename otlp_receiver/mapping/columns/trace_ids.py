@@ -1,4 +1,4 @@
-"""traceId and spanId: from the record's fields, else from attributes or a body that name them.
+"""traceId and spanId: from the record's fields, else from attributes or body members.
 
 Sources: opentelemetry-proto logs.proto: all zeros or a wrong length is invalid, then the record "is
 not associated with a trace"; compatibility/logging_trace_context.md for the names.
@@ -12,12 +12,12 @@ NO_TRACE, NO_SPAN = bytes(TRACE_BYTES), bytes(SPAN_BYTES)
 
 
 def valid(raw: bytes, size: int) -> bool:
-    """Whether `raw` is an id: of its size, and not all zeros."""
+    """Whether `raw` is a valid id: of this size, and not all zeros."""
     return len(raw) == size and any(raw)
 
 
 def from_hex(value: Value, size: int) -> bytes | None:
-    """An id written in hex (dashes allowed, any case), or None.
+    """An id in hex (dashes allowed, case-insensitive), or None.
 
     >>> from_hex("4BF92F35-77B3-4DA6-A3CE-929D0E0E4736", 16).hex()
     '4bf92f3577b34da6a3ce929d0e0e4736'
@@ -34,7 +34,7 @@ def from_hex(value: Value, size: int) -> bytes | None:
 def named_id(
     key: str, size: int, attributes: list[Attribute], place: int | None, body: Value
 ) -> tuple[bytes | None, str]:
-    """(id, source) by name: the record's attributes first, then its body."""
+    """(id, source) by name: from the record's attributes, then from its body."""
     if place is not None:
         found = from_hex(attributes[place].value, size)
         if found is not None:
