@@ -1,5 +1,5 @@
-# Everything a developer does, in one word each. `make help` lists them.
-# Works from any folder (make -C FOLDER), as root and as an ordinary user; needs python3 and make.
+# Development tasks; `make help` lists them.
+# Works from any folder (make -C FOLDER), as root and as an unprivileged user; needs python3 and make.
 
 ifeq ($(wildcard pyproject.toml),)
 $(error run this as: make -C FOLDER, where FOLDER is the one with this Makefile)
@@ -16,7 +16,7 @@ WORKERS ?= 2
 # How long `make fuzz` runs.
 SECONDS ?= 60
 
-# An environment is complete when its stamp is newer than what it was made from.
+# An environment is complete when its stamp is newer than its sources.
 RUNTIME := $(VENV)/.stamp-runtime
 TESTING := $(VENV)/.stamp-testing
 LOADING := $(VENV)/.stamp-loading
@@ -27,7 +27,7 @@ RECIPE := pyproject.toml scripts/environment
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install codec compiled run demo doctor test format-check lint types floors spelling docstrings \
+.PHONY: help install codec compiled run demo doctor test format-check lint types layers spelling docstrings \
 	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
 	bench-latency bench-flush bench-viewer fuzz lock audit clean
 
@@ -55,23 +55,23 @@ $(AUDITING): $(RECIPE)
 	@scripts/environment speed,demo,compile audit
 	@touch $@ $(RUNTIME)
 
-install: $(RUNTIME) codec ## Make .venv with the opslog command in it
+install: $(RUNTIME) codec ## Create .venv with the opslog command in it
 
-codec: $(RUNTIME) ## Compile the codec where a C compiler is; opslog runs without it, slower
+codec: $(RUNTIME) ## Compile the codec if there is a C compiler; optional, opslog is slower without
 	@$(BIN)/python scripts/compile_codec --if-possible
 
-run: $(RUNTIME) codec ## Start everything; prints the page's address, a token and a line to try
+run: $(RUNTIME) codec ## Start everything; prints the viewer's address, a token and an example
 	@exec $(BIN)/opslog up --with-parent
 
-demo: $(RUNTIME) ## Send the telemetry of a small shop to the running opslog
+demo: $(RUNTIME) ## Send the telemetry of a demo shop to the running opslog
 	@$(BIN)/opslog demo
 
-doctor: $(RUNTIME) ## Say what may be wrong with this machine, why, and how to mend it
+doctor: $(RUNTIME) ## Check this machine: problems, reasons, fixes
 	@$(BIN)/opslog doctor
 
-test: format-check lint types floors spelling docstrings viewer suite compiled ## What CI does: all checks, all tests
+test: format-check lint types layers spelling docstrings viewer suite compiled ## What CI runs: all checks, all tests
 
-format-check: $(TESTING) ## Is everything formatted?
+format-check: $(TESTING) ## Check the formatting
 	@$(BIN)/ruff format --check --quiet $(CODE)
 
 lint: $(TESTING) ## ruff
@@ -80,22 +80,22 @@ lint: $(TESTING) ## ruff
 types: $(TESTING) ## mypy --strict
 	@$(BIN)/mypy --no-error-summary
 
-floors: $(TESTING) ## Imports go downwards only
+layers: $(TESTING) ## import-linter: imports go downwards only
 	@$(BIN)/lint-imports --no-logo
 
 spelling: $(TESTING) ## codespell
 	@$(BIN)/codespell $(CODE) docs scripts Makefile $(wildcard *.md)
 
-docstrings: $(TESTING) ## Does every public thing say what it is?
+docstrings: $(TESTING) ## interrogate: everything public has a docstring
 	@$(BIN)/interrogate --quiet $(PACKAGES)
 
-unit: $(TESTING) ## The quick tests only
+unit: $(TESTING) ## Unit and consistency tests only
 	@$(BIN)/pytest -q tests/unit tests/consistency
 
-viewer: ## Is query/static what ui/ makes? Checks, tests and builds it anew (needs Node)
+viewer: ## Check, test and rebuild the viewer; query/static must equal the build (needs Node)
 	@scripts/viewer
 
-browser: ## Get the browser of the viewer's tests (as root, by apt-get)
+browser: ## Install the browser of the viewer's tests (as root, with apt-get)
 	@scripts/browser
 
 suite: $(TESTING) browser ## All tests, with branch coverage; fails below 90 %
@@ -104,85 +104,85 @@ suite: $(TESTING) browser ## All tests, with branch coverage; fails below 90 %
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty --fail-under=90
 
-# What the codec is tested by; all of it has run from its sources before, for the coverage.
+# Tests of the codec; all of them run interpreted as well, for the coverage.
 COMPILED := tests/unit/otlp_receiver tests/unit/storage tests/unit/opslog/test_compiled.py \
 	tests/integration/otlp_receiver
 
-compiled: $(TESTING) codec ## The tests of the codec once more, compiled
+compiled: $(TESTING) codec ## The codec's tests again, compiled
 	@if [ -d .compiled ]; then $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(COMPILED); \
-		else echo 'the codec is not compiled here: not tested compiled'; fi
+		else echo 'the codec is not compiled: skipping its compiled tests'; fi
 
-fix: $(TESTING) ## Format, and mend what ruff can mend
+fix: $(TESTING) ## Format, and apply ruff's fixes
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
 
-docs: $(RUNTIME) ## Write the generated pages of docs/reference anew
+docs: $(RUNTIME) ## Regenerate the generated pages of docs/reference
 	@$(BIN)/python -m opslog.docs.reference
 
-load: $(LOADING) codec ## A fresh opslog under a fixed rate: nothing lost, nothing twice
+load: $(LOADING) codec ## A fresh opslog at a fixed rate: nothing lost, nothing stored twice
 	@$(BIN)/python -m loadtests.run_load
 
-# The load that all figures are taken with; it is no part of this repository.
+# The load tool of all benchmarks; it is not part of this repository.
 LOAD_TOOL ?= ../shared/tools/otlp_load.py
 
 bench: $(LOADING) codec ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.bench --load-tool $(LOAD_TOOL)
 
-profile: $(LOADING) codec ## CPU microseconds a record by stage (LOAD_TOOL=path/to/otlp_load.py)
+profile: $(LOADING) codec ## CPU microseconds per record by stage (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.profile --load-tool $(LOAD_TOOL)
 
-bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with sealing beside it
+bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with concurrent sealing
 	@$(BIN)/python -m loadtests.sustain --load-tool $(LOAD_TOOL) --minutes $(or $(MINUTES),15)
 
-bench-storage: $(LOADING) codec ## Bytes a row by heap and index, CPU of sealing
+bench-storage: $(LOADING) codec ## Bytes per row by heap and index, CPU of sealing
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
 
 bench-retention: $(LOADING) codec ## Dropping 20M rows and 1,000 segments under load, planning with them (30 GB)
 	@$(BIN)/python -m loadtests.bench_retention --load-tool $(LOAD_TOOL)
 
-bench-query: $(LOADING) codec ## Questions over HTTP against records of 24 h: one table (ROWS=5000000)
+bench-query: $(LOADING) codec ## Queries over HTTP on records of 24 h: one table (ROWS=5000000)
 	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000)
 
-bench-latency: $(LOADING) codec ## One record alone: its 200, and its way to the API
+bench-latency: $(LOADING) codec ## Latency of a single record: to the 200, and to the API
 	@$(BIN)/python -m loadtests.bench_latency
 
 bench-flush: $(LOADING) codec ## The writer's transaction with 500 rows, commit included
 	@$(BIN)/python -m loadtests.bench_flush --load-tool $(LOAD_TOOL)
 
-# One after the other: each test has a product, and often a PostgreSQL, of its own.
+# Sequential per process: each test starts its own installation, and often its own PostgreSQL.
 FAULTS := tests/faults tests/durability tests/unit/storage/spool/test_spool.py \
 	tests/integration/storage/test_writer.py tests/integration/retention/test_faults.py \
 	tests/integration/evidence tests/contract/otlp/test_slow_senders.py \
 	tests/contract/otlp/test_sizes.py
 
-test-faults: $(TESTING) ## The fault suite alone: kills, full disks, damage, leaps of the clock
+test-faults: $(TESTING) ## The fault suite only: kills, full disks, corruption, clock jumps
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(FAULTS)
 
-# Rounds of kills, and the seed of their moments (0: one is drawn and printed).
+# Rounds of kills, and the seed of their times (0: random, printed).
 ROUNDS ?= 200
 SEED ?= 0
 
 test-faults-long: $(TESTING) ## Kill everything at random moments; prints a table (ROUNDS=200 SEED=7)
 	@$(BIN)/python -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 
-soak: $(LOADING) ## MINUTES=30 at 10,000 records/s: memory and files flat, figures balanced
+soak: $(LOADING) ## MINUTES=30 at 10,000 records/s: memory and files flat, counts balanced
 	@$(BIN)/python -m loadtests.soak --minutes $(or $(MINUTES),30)
 
-bench-viewer: $(TESTING) browser ## The page with many records: first results, scrolling, live tail (ROWS=5000000)
+bench-viewer: $(TESTING) browser ## The viewer with many records: first results, scrolling, live tail (ROWS=5000000)
 	@OPSLOG_VIEWER_RECORDS=$(or $(ROWS),120000) $(BIN)/pytest -q -s -m long tests/browser/test_speed.py
 
-fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps what it finds
+fuzz: $(FUZZING) ## Fuzz the receiver's decoders; SECONDS=1200 for longer; keeps its findings
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
 
-lock: $(AUDITING) ## Write requirements.lock anew: every package of a running opslog, with hashes
+lock: $(AUDITING) ## Regenerate requirements.lock: all runtime packages, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra speed --extra demo --quiet --upgrade \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command 'make lock' --output-file requirements.lock
 
-audit: $(AUDITING) ## Are vulnerabilities known in what requirements.lock names? Asks pypi.org
+audit: $(AUDITING) ## Check requirements.lock for known vulnerabilities (queries pypi.org)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
-clean: ## Remove .venv and everything that can be made again (never data)
+clean: ## Remove .venv and everything generated (never data)
 	@rm -rf .venv .compiled .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache ui/node_modules
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
