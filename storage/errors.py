@@ -1,13 +1,13 @@
-"""Errors of the room that keeps records."""
+"""Errors of the storage layer."""
 
 from config.errors import BadInput, SetupError, Unavailable
 
 
 class SpoolFull(Unavailable):
-    """The spool has reached its limit or its disk is nearly full; nothing of this was kept."""
+    """The spool has reached its limit or its disk is nearly full; the request was not stored."""
 
     code = "spool_full"
-    title = "The spool has no room left"
+    title = "The spool is full"
 
     def __init__(self, *, used_bytes: int, limit_bytes: int, free_bytes: int) -> None:
         super().__init__(
@@ -16,41 +16,41 @@ class SpoolFull(Unavailable):
 
 
 class SpoolFailed(Unavailable):
-    """The disk refused to write or to sync; nothing of this request was kept."""
+    """A write or sync on the spool's disk failed; the request was not stored."""
 
     code = "spool_failed"
-    title = "The spool's disk refused a write"
+    title = "A write to the spool's disk failed"
 
 
 class SpoolSlow(Unavailable):
-    """The disk does not answer; sent again, the request is stored once (duplicate_window_s)."""
+    """The disk does not respond; a retry of the request is stored once (duplicate_window_s)."""
 
     code = "spool_slow"
-    title = "The spool's disk does not answer"
+    title = "The spool's disk does not respond"
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"the spool's disk has not answered for {timeout_s:g} s; send again")
+        super().__init__(f"the spool's disk has not responded for {timeout_s:g} s; retry")
 
 
 class SpoolNotReady(Unavailable):
-    """The spool has no number yet: it gets one from the database at its very first start."""
+    """The spool has no number yet: the database assigns one at the first start."""
 
     code = "spool_not_ready"
-    title = "The spool waits for its first contact with the database"
+    title = "The spool is waiting for its first connection to the database"
 
 
 class SpoolBusy(SetupError):
-    """Another process works with this spool."""
+    """Another process uses this spool."""
 
     code = "spool_busy"
-    title = "The spool belongs to another process"
+    title = "The spool is in use by another process"
     exit_code = 75
 
 
-class DatabaseAway(Unavailable):
-    """PostgreSQL cannot be reached or does not take what it is given."""
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached or does not accept writes."""
 
-    code = "database_away"
+    code = "database_unavailable"
     title = "The database cannot be reached"
 
 
@@ -62,45 +62,45 @@ class SchemaNewer(SetupError):
 
 
 class SchemaEdited(SetupError):
-    """A migration that the database has is not the one that this opslog ships."""
+    """An applied migration differs from the file that this opslog ships."""
 
     code = "schema_edited"
     title = "A migration was changed after it had been applied"
 
 
 class SchemaBehind(SetupError):
-    """Migrations are missing from the database."""
+    """The database lacks migrations."""
 
     code = "schema_behind"
     title = "The database has not been migrated"
 
 
 class MigrationFailed(SetupError):
-    """A migration did not go through; what it had begun was taken back where it could be."""
+    """A migration failed; it was rolled back where possible."""
 
     code = "migration_failed"
-    title = "A migration did not go through"
+    title = "A migration failed"
 
 
-class DatabaseUnfit(SetupError):
-    """This PostgreSQL cannot hold opslog's records as it is set up."""
+class DatabaseUnsupported(SetupError):
+    """The version or configuration of this PostgreSQL is not supported."""
 
-    code = "database_unfit"
-    title = "The database does not fit"
+    code = "database_unsupported"
+    title = "The database is not supported"
 
 
 class EvidenceKeyWrong(SetupError):
-    """The key file that signs the ledger is missing, or is not the one that the ledger names."""
+    """The key file that signs the ledger is missing, or does not match the ledger."""
 
     code = "evidence_key_wrong"
     title = "The ledger cannot be signed"
 
 
 class LedgerBehind(SetupError):
-    """The ledger is shorter than a head that was published: an older database was restored."""
+    """The ledger is shorter than a published head: an older database was restored."""
 
     code = "ledger_behind"
-    title = "The ledger is older than what was published"
+    title = "The ledger is older than the last published head"
 
 
 class NoDeadLetter(BadInput):
@@ -116,10 +116,10 @@ class NoDeadLetter(BadInput):
 
 
 class AuditIdTaken(BadInput):
-    """An audit record with this id is stored with other content; nothing of the request was."""
+    """An audit record with this id is stored with other content; the request was rejected."""
 
     code = "audit_id_taken"
-    title = "The id of an audit record is taken"
+    title = "The id of an audit record is already in use"
     status = 409
     grpc_code = 6
 

@@ -1,4 +1,4 @@
-"""Figures of spools and writers. Kept as plain numbers by them, brought here once a second."""
+"""Prometheus metrics of spools and writers, updated once a second from their plain counters."""
 
 from prometheus_client import Counter, Gauge
 
@@ -10,45 +10,45 @@ _SPOOL_BYTES = Gauge(
 )
 _SPOOL_ROWS = Gauge(
     "opslog_spool_waiting_rows",
-    "Acknowledged rows that are not in PostgreSQL yet.",
+    "Acknowledged rows not yet in PostgreSQL.",
     multiprocess_mode="livesum",
 )
 _SPOOL_FRAMES = Gauge(
     "opslog_spool_waiting_requests",
-    "Acknowledged requests that are not in PostgreSQL yet.",
+    "Acknowledged requests not yet in PostgreSQL.",
     multiprocess_mode="livesum",
 )
 _QUARANTINED = Counter(
-    "opslog_spool_quarantined_rows", "Rows in damaged frames that were set aside."
+    "opslog_spool_quarantined_rows", "Rows in damaged frames that were quarantined."
 )
 _SYNCS = Counter("opslog_spool_syncs", "Groups of requests made durable by one fdatasync each.")
 _ROWS = Counter("opslog_writer_rows", "Rows committed to PostgreSQL.")
 _TRANSACTIONS = Counter("opslog_writer_transactions", "Transactions committed.")
 _DUPLICATES = Counter(
-    "opslog_writer_duplicate_rows", "Rows of requests that were sent twice; stored once."
+    "opslog_writer_duplicate_rows", "Rows of duplicate requests, which are stored once."
 )
 _REPLAYED = Counter(
-    "opslog_writer_replayed_requests", "Requests read from a spool that were stored already."
+    "opslog_writer_replayed_requests", "Requests read from a spool that were already stored."
 )
-_DEAD = Counter("opslog_writer_dead_rows", "Rows that PostgreSQL refused; see dead letters.")
+_DEAD = Counter("opslog_writer_dead_rows", "Rows that PostgreSQL rejected; see dead letters.")
 _FLUSH_SECONDS = Gauge(
     "opslog_writer_flush_seconds", "Duration of the last transaction.", multiprocess_mode="livemax"
 )
 _AWAY = Gauge(
-    "opslog_writer_away", "Writers for which PostgreSQL takes nothing.", multiprocess_mode="livesum"
+    "opslog_writer_away", "Writers that cannot write to PostgreSQL.", multiprocess_mode="livesum"
 )
 
 
-class StorageFigures:
-    """Carries the figures of one spool and its writer into the metrics."""
+class StorageMetrics:
+    """Exports the counters of one spool and its writer as metrics."""
 
     def __init__(self, spool: SpoolState, writer: WriterState) -> None:
         self._spool = spool
         self._writer = writer
-        self._told: dict[Counter, int] = {}
+        self._exported: dict[Counter, int] = {}
 
     def note(self) -> None:
-        """Bring the metrics up to date."""
+        """Update the metrics."""
         spool, writer = self._spool, self._writer
         _SPOOL_BYTES.set(spool.used_bytes)
         _SPOOL_ROWS.set(spool.waiting_rows)
@@ -64,5 +64,5 @@ class StorageFigures:
             (_REPLAYED, writer.replayed),
             (_DEAD, writer.dead),
         ):
-            counter.inc(total - self._told.get(counter, 0))
-            self._told[counter] = total
+            counter.inc(total - self._exported.get(counter, 0))
+            self._exported[counter] = total

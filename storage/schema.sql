@@ -1,6 +1,6 @@
--- The whole schema as the numbered migrations leave it, in one file to be read. Nothing runs it but
--- tests/integration/storage/test_schema.py, which builds it beside the migrations and compares.
--- Rights are in migrations/grants.sql, roles in storage/database/roles.py, leaves in opslog_make_leaf below.
+-- The complete schema after all migrations, for reading. It is only executed by
+-- tests/integration/storage/test_schema.py, which compares the result with that of the migrations.
+-- Grants are in migrations/grants.sql, roles in storage/database/roles.py, leaves in opslog_make_leaf.
 
 CREATE TYPE log_level AS ENUM ('DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL');
 
@@ -42,13 +42,13 @@ CREATE TABLE segments (
     segment         integer PRIMARY KEY,
     class           text NOT NULL,
     state           text NOT NULL
-        CHECK (state IN ('ready',     -- leaf made and attached ahead of time, no rows yet
-                         'open',      -- the one that writers of its class fill
+        CHECK (state IN ('ready',     -- leaf created and attached in advance, no rows yet
+                         'open',      -- the one to which writers of its class add rows
                          'closed',    -- rolled over; never changes again; waits to be sealed
                          'sealed',    -- bulk indexes, frozen, zone map and digest final
                          'cold',      -- moved to a cold tier (planned)
-                         'retiring',  -- nothing reads it any more; its leaf is about to vanish
-                         'dropped')), -- gone; the row stays as the record of it
+                         'retiring',  -- no longer read; its leaf is about to be dropped
+                         'dropped')), -- leaf dropped; the row stays as the record of it
     rows            bigint,           -- exact from 'closed' on; of an open one: sum over ingest_parts
     bytes           bigint,           -- COPY bytes
     min_created_at  timestamptz,      -- zone map over plausible times; NULL: no such row
@@ -62,13 +62,13 @@ CREATE TABLE segments (
     sealed_at       timestamptz,
     dropped_at      timestamptz,
     digest          bytea,
-    traces          bytea,            -- room for a filter of trace ids (billions of rows)
+    traces          bytea,            -- reserved for a filter of trace ids (billions of rows)
     is_hold         boolean NOT NULL DEFAULT false,  -- rows that only legal holds keep
     replaced_by     integer,          -- the segment that has its rows now, after a rewrite
-    finished_at     timestamptz,      -- sealed, and frozen and constrained as well
-    seal_ms         integer,          -- how long sealing took: for the seconds to clear
+    finished_at     timestamptz,      -- sealed, and also frozen and constrained
+    seal_ms         integer,          -- duration of sealing, to estimate the backlog
     disk_bytes      bigint,           -- of the sealed leaf with its indexes
-    damage          text              -- what the read-back before sealing found wrong
+    damage          text              -- problem found by the read-back before sealing
 );
 -- At most one open and one ready segment per class.
 CREATE UNIQUE INDEX segments_open ON segments (class) WHERE state = 'open';
@@ -94,7 +94,7 @@ CREATE TABLE spools (
     made_at     timestamptz NOT NULL DEFAULT now()
 );
 
--- One row per request that reached the store, claimed in the transaction of its rows.
+-- One row per stored request, claimed in the transaction of its rows.
 CREATE TABLE ingest_batches (
     batch_id         bigint PRIMARY KEY,
     received_at      timestamptz NOT NULL,
@@ -104,9 +104,9 @@ CREATE TABLE ingest_batches (
     encoding_version smallint NOT NULL,
     signal           text NOT NULL,          -- logs, traces, audit
     request_hash     bytea NOT NULL,
-    duplicate_of     bigint,                 -- the batch that holds the rows, when this one is a copy
+    duplicate_of     bigint,                 -- the batch that has the rows, if this is a duplicate
     received         integer NOT NULL,       -- records in the request
-    derived          integer NOT NULL,       -- rows made from others
+    derived          integer NOT NULL,       -- rows derived from others
     stored           integer NOT NULL,
     duplicate        integer NOT NULL,
     dead             integer NOT NULL,       -- rows in dead_letters
@@ -114,7 +114,7 @@ CREATE TABLE ingest_batches (
 );
 CREATE INDEX ingest_batches_received ON ingest_batches USING brin (received_at);
 
--- The rows of one batch in one segment, with their hash, computed before the database saw them.
+-- The rows of one batch in one segment, with their hash, computed before they were stored.
 CREATE TABLE ingest_parts (
     batch_id        bigint NOT NULL,
     segment         integer NOT NULL,
@@ -130,7 +130,7 @@ CREATE TABLE ingest_parts (
     PRIMARY KEY (segment, batch_id)
 );
 
--- Requests seen lately, so that a client's retry is recognised. Pruned after otlp.duplicate_window_s.
+-- Recent requests, to detect retries. Deleted after otlp.duplicate_window_s.
 CREATE TABLE ingest_requests (
     request_hash    bytea PRIMARY KEY,
     batch_id        bigint NOT NULL,
@@ -138,8 +138,8 @@ CREATE TABLE ingest_requests (
 );
 CREATE INDEX ingest_requests_received ON ingest_requests (received_at);
 
--- Rows per minute and hour, in the transaction of the rows; go with their segment.
--- `spool_id` keeps writers out of each other's way: no two update the same row.
+-- Rows per minute and hour, in the transaction of the rows; deleted with their segment.
+-- `spool_id` prevents contention between writers: no two update the same row.
 CREATE TABLE log_counts (
     segment         integer NOT NULL,
     minute          timestamptz NOT NULL,
@@ -167,7 +167,7 @@ CREATE TABLE log_counts_hourly (
 ) WITH (fillfactor = 70);
 CREATE INDEX log_counts_hourly_hour ON log_counts_hourly (hour);
 
--- Rows that PostgreSQL refused, redacted, with the reason; replayable.
+-- Rows that PostgreSQL rejected, redacted, with the reason; replayable.
 CREATE TABLE dead_letters (
     dead_letter_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     batch_id        bigint NOT NULL,
@@ -185,12 +185,12 @@ CREATE TABLE dead_letters (
     note            text
 );
 
--- Keys that senders show. Only the hash is stored; the key is shown once.
+-- Ingest keys of senders. Only the hash is stored; the key is shown once.
 CREATE TABLE ingest_keys (
     ingest_key_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name            text NOT NULL,
     key_hash        bytea NOT NULL UNIQUE,  -- SHA-256 of the key
-    hint            text NOT NULL,          -- first characters, so that people can tell keys apart
+    hint            text NOT NULL,          -- first characters, to tell keys apart
     made_at         timestamptz NOT NULL DEFAULT now(),
     made_by         text NOT NULL,
     expires_at      timestamptz,
@@ -206,13 +206,13 @@ CREATE TABLE ingest_keys (
 CREATE UNIQUE INDEX ingest_keys_name ON ingest_keys (name) WHERE revoked_at IS NULL;
 
 -- ---------------------------------------------------------------------------------------------
--- How segments are made, opened, rolled over; who may not change records; who hears of it.
--- Advisory locks, in the order in which they are taken (storage/database/locks.py has the same numbers):
---   1869638658, hashtext(class)   making the next leaf of a class, one at a time
---   1869638657, hashtext(class)   the gate: writers share it, rolling over takes it alone
+-- Creating, opening and rolling over segments; protection of records; notifications.
+-- Advisory locks, in locking order (storage/database/locks.py has the same numbers):
+--   1869638658, hashtext(class)   creating the next leaf of a class, one at a time
+--   1869638657, hashtext(class)   the gate: shared by writers, exclusive for a rollover
 -- ---------------------------------------------------------------------------------------------
 
--- Refuses every statement that would change stored records, whoever runs it.
+-- Rejects every statement that would change stored records, for all roles.
 -- Uses: trigger `refuse_change` on system_logs and on every leaf.
 CREATE FUNCTION opslog_refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -222,14 +222,14 @@ BEGIN
               HINT = 'Retention removes whole segments; nothing changes or deletes a single row.';
 END $$;
 
--- By statement, so that it costs an INSERT nothing and refuses even where no row would match.
+-- Per statement, so that it does not slow down INSERT and fires even if no row matches.
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON system_logs
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
--- ALWAYS: also where session_replication_role = 'replica' switches ordinary triggers off.
+-- ALWAYS: also if session_replication_role = 'replica' disables ordinary triggers.
 ALTER TABLE system_logs ENABLE ALWAYS TRIGGER refuse_change;
 
--- Tells every catalogue copy that `segments` has changed.
--- Uses: trigger `tell_catalogue`; heard by storage/segments/catalogue.py.
+-- Notifies every copy of the catalogue that `segments` has changed.
+-- Uses: trigger `tell_catalogue`; received by storage/segments/catalogue.py.
 CREATE FUNCTION opslog_tell_catalogue() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -240,11 +240,11 @@ END $$;
 CREATE TRIGGER tell_catalogue AFTER INSERT OR UPDATE OR DELETE ON segments
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_tell_catalogue();
 
--- Makes the leaf of one segment: table, indexes of an open segment, trigger, rights, ATTACH.
--- segment_number   taken from segment_numbers, so nothing from outside reaches an identifier
--- Cost: 25-60 ms. CREATE ... PARTITION OF would lock out readers behind any long read; a table
--- that is attached when it is finished does not.
--- Uses: opslog_prepare_segment; not for others.
+-- Creates the leaf of one segment: table, indexes of an open segment, trigger, grants, ATTACH.
+-- segment_number   taken from segment_numbers, so no external text reaches an identifier
+-- Cost: 25-60 ms. CREATE ... PARTITION OF would block readers behind any long read; attaching a
+-- finished table does not.
+-- Uses: opslog_prepare_segment only.
 CREATE FUNCTION opslog_make_leaf(segment_number integer) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -282,7 +282,7 @@ BEGIN
                    leaf, segment_number);
 END $$;
 
--- The ready segment of a class; makes it when there is none.
+-- The ready segment of a class; creates it if there is none.
 -- class_name   retention class, 1 to 100 characters
 -- Rows: its number. Waits at most 2 s for a lock (SQLSTATE 55P03), writers never wait for it.
 -- Uses: storage/segments/rollover.py ahead of time; opslog_open_segment, opslog_roll_segment.
@@ -310,11 +310,11 @@ BEGIN
     RETURN number;
 END $$;
 
--- The open segment of a class; opens the ready one, or makes one, when there is none.
+-- The open segment of a class; opens the ready one, or creates one, if there is none.
 -- class_name   retention class
--- Rows: its number. Call it in a transaction of its own: what it opens is seen by others after
--- the commit, and they wait for it until then.
--- Uses: storage/segments/rollover.py, for a class that opslog_enter_segments did not answer.
+-- Rows: its number. Call it in its own transaction: others see the segment after the commit, and
+-- wait until then.
+-- Uses: storage/segments/rollover.py, for a class that opslog_enter_segments did not return.
 CREATE FUNCTION opslog_open_segment(class_name text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -336,11 +336,11 @@ BEGIN
 END $$;
 
 -- Enters the gate of some classes for the rest of the transaction: until it ends, none of the
--- segments that are returned can be rolled over.
--- classes   retention classes of the rows that the transaction is about to store
--- Rows: class and number of its open segment; a class without an open one is left out.
--- READ COMMITTED only: the state has to be read after the gate was entered.
--- Uses: storage/segments/rollover.py, enter_segments. Sorted, so that two writers never wait crosswise.
+-- returned segments can be rolled over.
+-- classes   retention classes of the rows that the transaction will store
+-- Rows: class and number of its open segment; classes without an open one are omitted.
+-- READ COMMITTED only: the state must be read after entering the gate.
+-- Uses: storage/segments/rollover.py, enter_segments. Sorted, so that two writers never deadlock.
 CREATE FUNCTION opslog_enter_segments(classes text[])
 RETURNS TABLE (class_name text, segment_number integer)
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -356,10 +356,10 @@ END $$;
 
 -- Closes the open segment of a class and opens the ready one.
 -- class_name   retention class
--- expected     the segment to close; another one open means that somebody was faster
--- Rows: the number of the open segment afterwards. Waits at most 1 s for the writers that are in
--- (SQLSTATE 55P03 after that), since new ones wait behind it; then two updates, and they go on.
--- The figures of the closed segment are not summed behind the gate but by opslog_settle_segments.
+-- expected     the segment to close; if another one is open, it was already rolled over
+-- Rows: the number of the open segment afterwards. Waits at most 1 s for running writers (SQLSTATE
+-- 55P03 after that), since new ones queue behind it; the lock is then held for two updates.
+-- The totals of the closed segment are not summed under the lock but by opslog_settle_segments.
 -- Uses: storage/segments/rollover.py.
 CREATE FUNCTION opslog_roll_segment(class_name text, expected integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
@@ -383,9 +383,9 @@ BEGIN
     RETURN number;
 END $$;
 
--- Sums up closed segments that have no figures yet: rows, bytes, zone map, from ingest_parts.
--- Rows: how many were summed up. No writer can add to them any more, so the figures are final.
--- Uses: storage/segments/rollover.py, after each roll-over and, for what a crash left, at every pass.
+-- Computes the totals of closed segments that have none: rows, bytes, zone map, from ingest_parts.
+-- Rows: their number. No writer can add to them any more, so the totals are final.
+-- Uses: storage/segments/rollover.py, after each rollover and, after a crash, at every pass.
 CREATE FUNCTION opslog_settle_segments() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -405,11 +405,11 @@ BEGIN
 END $$;
 
 -- ---------------------------------------------------------------------------------------------
--- The ledger that shows changes; what came and what became of it; ids of audit records.
+-- The tamper-evident ledger; the accounting of ingest; ids of audit records.
 -- ---------------------------------------------------------------------------------------------
 
--- Entries that wait for their number, put here in the transaction of what they speak of. Writers do
--- not number them: a chain written by the writers themselves would make them wait for each other.
+-- Entries that are not yet numbered, added in the transaction of the change that they record. Writers
+-- do not number them: a chain maintained by writers would serialize their transactions.
 CREATE TABLE ledger_in (
     in_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind        text NOT NULL,          -- storage/ledger/entries.py
@@ -418,8 +418,8 @@ CREATE TABLE ledger_in (
     made_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The ledger. hash = SHA-256(0x00, entry), where the entry holds the hash of the one before it, so
--- that the hashes are a chain and the leaves of a Merkle tree (RFC 9162) at the same time.
+-- The ledger. hash = SHA-256(0x00, entry), where the entry contains the previous hash, so that the
+-- hashes are both a chain and the leaves of a Merkle tree (RFC 9162).
 CREATE TABLE ledger (
     seq         bigint PRIMARY KEY,     -- from 0, without gaps
     kind        text NOT NULL,
@@ -431,8 +431,8 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_batch ON ledger (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX ledger_other ON ledger (seq) WHERE kind <> 'data';
 
--- Roots of whole subtrees of 256 leaves, of 256 of those, and so on: a proof of one entry among a
--- billion reads some thousand rows. They follow from `ledger` and prove nothing by themselves.
+-- Roots of complete subtrees of 256 leaves, of 256 of those, and so on: a proof of one entry among a
+-- billion reads a few thousand rows. They are derived from `ledger` and prove nothing by themselves.
 CREATE TABLE ledger_nodes (
     height      smallint NOT NULL,      -- 8, 16, 24 …
     place       bigint NOT NULL,
@@ -440,7 +440,7 @@ CREATE TABLE ledger_nodes (
     PRIMARY KEY (height, place)
 );
 
--- Signed heads: of each minute the newest. Every one is published outside the database.
+-- Signed heads: the newest of each minute. All heads are published outside the database.
 CREATE TABLE ledger_checkpoints (
     minute      timestamptz PRIMARY KEY,
     size        bigint NOT NULL,        -- entries that it covers
@@ -456,13 +456,13 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR TRUNCATE ON ledger_in
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
 ALTER TABLE ledger_in ENABLE ALWAYS TRIGGER refuse_change;
 
--- Gives waiting entries their place in the ledger, with the head that covers them.
--- first_seq     number of the first; anything but the next one is refused (SQLSTATE 40001)
+-- Moves waiting entries to the ledger, with the head that covers them.
+-- first_seq     number of the first; must be the next one (else SQLSTATE 40001)
 -- in_ids, hashes   the entries in order, and the hash of each
--- heights, places, nodes   subtrees that are whole now
+-- heights, places, nodes   subtrees that are now complete
 -- note          the signed head, of `first_seq` plus the number of entries
--- Uses: storage/ledger/sequencer.py. The writer may call it, and may not delete what waits: an entry
--- leaves ledger_in only for the ledger.
+-- Uses: storage/ledger/sequencer.py. The writer role may call it, but may not delete waiting entries:
+-- an entry leaves ledger_in only for the ledger.
 CREATE FUNCTION opslog_sequence(first_seq bigint, in_ids bigint[], hashes bytea[],
     heights smallint[], places bigint[], nodes bytea[], note text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -497,39 +497,39 @@ END $$;
 REVOKE ALL ON FUNCTION opslog_sequence(bigint, bigint[], bytea[], smallint[], bigint[], bytea[],
     text) FROM PUBLIC;
 
--- What came and what became of it, per minute of arrival; in the transaction of the rows.
+-- Ingest counters per minute of arrival, in the transaction of the rows.
 -- received + derived = stored + duplicate + dead + rejected, for each minute, key and module.
--- `spool_id` keeps writers out of each other's way: no two update the same row.
+-- `spool_id` prevents contention between writers: no two update the same row.
 CREATE TABLE ingest_minutes (
     minute          timestamptz NOT NULL,
     ingest_key_id   integer NOT NULL,
-    source_module   varchar(50) NOT NULL,   -- '' where a rejected record says none
-    reason          text NOT NULL,          -- of `rejected`; '' in the row of all other figures
+    source_module   varchar(50) NOT NULL,   -- '' where a rejected record has none
+    reason          text NOT NULL,          -- of `rejected`; '' in the row of all other counters
     spool_id        integer NOT NULL,
     received        bigint NOT NULL,
     derived         bigint NOT NULL,
     stored          bigint NOT NULL,
     duplicate       bigint NOT NULL,
-    dead            bigint NOT NULL,        -- in dead_letters; a replay takes them off again
+    dead            bigint NOT NULL,        -- in dead_letters; a replay subtracts them
     rejected        bigint NOT NULL,
     PRIMARY KEY (minute, ingest_key_id, source_module, reason, spool_id)
 ) WITH (fillfactor = 70);
 
--- Audit records by the id that their sender gave them; in the transaction of the rows.
+-- Audit records by the sender's id, in the transaction of the rows.
 CREATE TABLE audit_records (
     record_id       text PRIMARY KEY,       -- audit.record.id
     content         bytea NOT NULL,         -- SHA-256 of the record as sent
     id              uuid NOT NULL,          -- of the row
     batch_id        bigint NOT NULL,
-    leaf            bytea NOT NULL,         -- what the receipt says
+    leaf            bytea NOT NULL,         -- its leaf hash, as in the receipt
     received_at     timestamptz NOT NULL
 );
 
 -- ---------------------------------------------------------------------------------------------
--- What retention did, is asked to do, and must not do.
+-- Retention: history, holds, purges.
 -- ---------------------------------------------------------------------------------------------
 
--- One row per run of a job that takes records away or moves them.
+-- One row per run of a job that removes or moves records.
 CREATE TABLE retention_runs (
     run_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind        text NOT NULL CHECK (kind IN ('expire', 'limit', 'merge', 'purge')),
@@ -543,19 +543,19 @@ CREATE TABLE retention_runs (
 );
 CREATE INDEX retention_runs_began ON retention_runs (began_at);
 
--- What a run did to one segment, in the transaction in which it did it. Only ever added to.
+-- The step of a run for one segment, in the transaction of the change. Append-only.
 CREATE TABLE retention_steps (
     run_id      bigint NOT NULL REFERENCES retention_runs,
     segment     integer NOT NULL,
     class       text NOT NULL,
     action      text NOT NULL
-        CHECK (action IN ('retire',    -- gone with all its rows, but for those carried over
+        CHECK (action IN ('retire',    -- dropped with all its rows, except those in `to_segment`
                           'merge',     -- its rows are in `to_segment`
-                          'purge')),   -- its rows are gone but for those in `to_segment`
-    rule        text NOT NULL,         -- that set the time, or the purge's number
-    rows        bigint NOT NULL,       -- rows taken away; of a merge: moved
+                          'purge')),   -- its rows are removed, except those in `to_segment`
+    rule        text NOT NULL,         -- the retention rule, or the purge's number
+    rows        bigint NOT NULL,       -- rows removed; of a merge: moved
     bytes       bigint NOT NULL,       -- COPY bytes of them
-    root        bytea,                 -- of the segment as it was: Merkle root over its rows
+    root        bytea,                 -- of the segment before: Merkle root over its rows
     to_segment  integer,
     kept_rows   bigint NOT NULL,       -- rows that are in `to_segment` now
     newest      timestamptz,           -- its newest arrival
@@ -566,7 +566,7 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON retention_st
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
 ALTER TABLE retention_steps ENABLE ALWAYS TRIGGER refuse_change;
 
--- The rule in force for each class, as the last run found it; outlives the rule's removal.
+-- The rule of each class, as of the last run; kept after the rule is removed.
 CREATE TABLE retention_classes (
     class       text PRIMARY KEY,
     rule        text NOT NULL,
@@ -575,14 +575,14 @@ CREATE TABLE retention_classes (
     since       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- What is known of the true time, so that a clock that was set wrong drops nothing.
+-- The clock state, so that a wrong system clock does not expire records.
 CREATE TABLE retention_clock (
     only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     state       jsonb NOT NULL,
     observed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Legal holds. Neither changes; a hold ends by its release or at its date.
+-- Legal holds. Both tables are immutable; a hold ends by its release or at its date.
 CREATE TABLE holds (
     hold_id     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
@@ -600,7 +600,7 @@ CREATE TABLE hold_releases (
     released_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Waits for whoever is deciding what goes, so that a hold is seen by it or comes before it.
+-- Waits for a run that is planning removals, so that it either includes the hold or precedes it.
 -- Uses: triggers on holds and hold_releases; retention/expiry/run.py takes the same lock.
 CREATE FUNCTION opslog_before_hold() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -611,7 +611,7 @@ END $$;
 CREATE TRIGGER wait_for_plan BEFORE INSERT ON holds
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_before_hold();
 
--- A purge that was asked for, with what it would do; done only when it is confirmed in time.
+-- A requested purge with its preview; executed only if it is confirmed in time.
 CREATE TABLE purges (
     purge_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     token_hash  bytea NOT NULL UNIQUE,
@@ -628,7 +628,7 @@ CREATE TABLE purge_confirmations (
     confirmed_by text NOT NULL,
     confirmed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
--- Where it stands; the only one of the three that changes, and only by retention's hand.
+-- Its progress; the only one of the three that changes, and only by retention.
 CREATE TABLE purge_results (
     purge_id    bigint PRIMARY KEY REFERENCES purges,
     run_id      bigint NOT NULL,
@@ -637,8 +637,8 @@ CREATE TABLE purge_results (
     done_at     timestamptz
 );
 
--- Tells the worker that somebody wants something of it.
--- Uses: trigger on purge_confirmations; heard by retention/jobs/worker.py.
+-- Notifies the worker of a confirmed purge.
+-- Uses: trigger on purge_confirmations; received by retention/jobs/worker.py.
 CREATE FUNCTION opslog_tell_retention() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -648,9 +648,9 @@ END $$;
 CREATE TRIGGER tell_retention AFTER INSERT ON purge_confirmations
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_tell_retention();
 
--- Makes a leaf that belongs to nobody yet: table, trigger, rights; no index, not attached.
+-- Creates a bare leaf: table, trigger, grants; no index, not attached.
 -- segment_number   taken from segment_numbers
--- Uses: storage/segments/rewriting.py, which fills it, indexes it and puts it in the place of others.
+-- Uses: storage/segments/rewriting.py, which fills and indexes it and replaces others by it.
 CREATE FUNCTION opslog_make_bare_leaf(segment_number integer) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -673,15 +673,15 @@ BEGIN
     END IF;
 END $$;
 
--- What the hourly comparison of figures with counted rows found. Only ever added to.
+-- Results of the hourly comparison of counters with counted rows. Append-only.
 -- Uses: storage/ledger/accounting/checks.py; read by the worker's health and by the API.
 CREATE TABLE ledger_checks (
     check_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     began_at    timestamptz NOT NULL,
     ended_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    rows        bigint NOT NULL,    -- counted, over all segments that are there
+    rows        bigint NOT NULL,    -- counted, over all existing segments
     segments    integer NOT NULL,
-    differences text[] NOT NULL     -- in words; none: it balances
+    differences text[] NOT NULL     -- as text; empty if balanced
 );
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_checks
     FOR EACH STATEMENT EXECUTE FUNCTION opslog_refuse_change();
@@ -692,10 +692,10 @@ REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_m
     opslog_roll_segment(text, integer), opslog_settle_segments(), opslog_before_hold(),
     opslog_tell_retention(), opslog_make_bare_leaf(integer) FROM PUBLIC;
 
--- When browsers logged out, so that every query server knows, also after a restart.
--- Uses: storage/access/session_ends.py, which forgets a row when no session of its token can hold.
+-- Logouts of browser sessions, shared by all query servers and kept across restarts.
+-- Uses: storage/access/session_ends.py, which deletes a row when its token has expired.
 CREATE TABLE session_ends (
     token     text PRIMARY KEY,     -- first 16 hex digits of the token's SHA-256
-    ended_at  timestamptz NOT NULL, -- sessions that were begun until then are over
-    forget_at timestamptz NOT NULL  -- the token's own end
+    ended_at  timestamptz NOT NULL, -- sessions started before have ended
+    forget_at timestamptz NOT NULL  -- expiry of the token
 );

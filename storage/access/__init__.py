@@ -1,5 +1,5 @@
-"""Ingest keys and ended sessions, stored as hashes.
+"""Ingest keys and ended sessions; only hashes of keys and tokens are stored.
 
-In: key names, rights, tokens to end. Out: keys to check senders with.
-Imports `record` and `database`.
+In: key names, permissions, logouts. Out: keys to authenticate senders, ended sessions.
+Imports `record` and `database` only.
 """

@@ -1,8 +1,8 @@
-"""Keys that senders show: made, listed, rotated, revoked. Only SHA-256 hashes are ever stored.
+"""Ingest keys: create, list, rotate, revoke. Only SHA-256 hashes are stored.
 
-A key is in force until `revoked_at` and until `expires_at`, whichever is first. Rotation sets
-`revoked_at` of the old key to the end of its grace, so that both hold side by side for a while.
-Each change is announced on CHANNEL, which otlp_receiver/admission/keys.py listens to.
+A key is valid until `revoked_at` or `expires_at`, whichever is first. Rotation sets `revoked_at` of
+the old key to the end of its grace period, so both are valid for a while. Each change is announced
+on CHANNEL, to which otlp_receiver/admission/keys.py listens.
 """
 
 import math
@@ -31,42 +31,42 @@ DEFAULT_RIGHTS = ("logs", "traces")
 
 _ALPHABET = string.digits + string.ascii_letters
 _SECRET_CHARACTERS = 40
-"""Of 62 each: 238 bits, beyond guessing, so that one round of SHA-256 is hash enough."""
+"""62 possible values each: 238 bits, infeasible to guess, so one round of SHA-256 suffices."""
 _MAX_NAME_CHARACTERS = 100
 _YEAR_10000_S = 253_402_300_800
 
 
 class KeyRefused(BadInput):
-    """What was asked of a key cannot be: the name, a right or a limit is not valid."""
+    """The name, a permission or a limit of the key is not valid."""
 
     code = "key_refused"
-    title = "The ingest key cannot be made or changed like this"
+    title = "The ingest key cannot be created or changed like this"
 
 
 class KeyNameTaken(KeyRefused):
-    """A key of this name is in force; revoke or rotate that one, or take another name."""
+    """A valid key has this name; revoke or rotate it, or choose another name."""
 
     code = "key_name_taken"
-    title = "An ingest key of this name is in force"
+    title = "An ingest key with this name exists"
     status: ClassVar[int] = 409
 
 
 class KeyUnknown(KeyRefused):
-    """No key of this name is in force."""
+    """There is no valid key with this name."""
 
     code = "key_unknown"
-    title = "No ingest key of this name is in force"
+    title = "There is no ingest key with this name"
     status: ClassVar[int] = 404
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTerms:
-    """What a key may do. Rates are per second over all receivers' own buckets; None is no limit."""
+    """Permissions and limits of a key. Rates apply per second and receiver; None is no limit."""
 
     rights: tuple[str, ...] = DEFAULT_RIGHTS
-    """Of RIGHTS."""
+    """Members of RIGHTS."""
     attributes: Mapping[str, Value] = field(default_factory=dict)
-    """Added to each resource; they win over what the sender says."""
+    """Added to each resource; they override the sender's."""
     min_level: Level | None = None
     """Records below it are rejected and counted."""
     expires_at: datetime | None = None
@@ -77,41 +77,41 @@ class KeyTerms:
         unknown = sorted(set(self.rights) - set(RIGHTS))
         if unknown or not self.rights:
             raise KeyRefused(
-                f"rights are some of {', '.join(RIGHTS)}; not {', '.join(unknown) or 'none'}",
+                f"use one or more of {', '.join(RIGHTS)}; got {', '.join(unknown) or 'none'}",
                 where="rights",
             )
         for name in ("records_per_s", "bytes_per_s"):
             rate = getattr(self, name)
             if rate is not None and rate < 1:
-                raise KeyRefused(f"{name} is at least 1, or left out for no limit", where=name)
+                raise KeyRefused(f"{name} must be at least 1; omit it for no limit", where=name)
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise KeyRefused("expires_at needs a time zone", where="expires_at")
         if self.expires_at is not None and not 0 <= self.expires_at.timestamp() < _YEAR_10000_S:
-            raise KeyRefused("expires_at lies between the years 1970 and 9999", where="expires_at")
+            raise KeyRefused("expires_at must be in the years 1970 to 9999", where="expires_at")
         if any(_is_out_of_range(value) for value in self.attributes.values()):
-            raise KeyRefused("a number of the attributes is out of range", where="attributes")
+            raise KeyRefused("a number in the attributes is out of range", where="attributes")
 
 
 @dataclass(frozen=True, slots=True)
 class IngestKey:
-    """One key as people may see it: everything but the key itself."""
+    """The public part of a key: everything except the key itself."""
 
     id: int
     name: str
     hint: str
-    """The first HINT_CHARACTERS characters, so that people can tell keys apart."""
+    """The first HINT_CHARACTERS characters, to tell keys apart."""
     terms: KeyTerms
     made_at: datetime
     made_by: str
     revoked_at: datetime | None
-    """May lie ahead: the end of a rotation's grace."""
+    """May be in the future: the end of a rotation's grace period."""
     rotated_from: int | None
     last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key just made. `secret` is shown once and is in no repr."""
+    """A newly created key. `secret` is shown once and is not in the repr."""
 
     key: IngestKey
     secret: str = field(repr=False)
@@ -119,7 +119,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class HashedKey:
-    """A key in force as receivers need it to check senders."""
+    """A valid key as receivers need it to authenticate senders."""
 
     id: int
     name: str
@@ -129,14 +129,14 @@ class HashedKey:
 
 
 def digest_of(secret: str) -> bytes:
-    """SHA-256 of a key as presented; text that is not UTF-8 hashes to what no key has."""
+    """SHA-256 of a presented key; invalid UTF-8 never matches a stored hash."""
     return sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 async def create(
     conn: Connection, name: str, *, made_by: str, terms: KeyTerms | None = None
 ) -> IssuedKey:
-    """Make a key. Raises KeyNameTaken, KeyRefused."""
+    """Create a key. Raises KeyNameTaken, KeyRefused."""
     checked = _checked_name(name)
     async with conn.transaction():
         await conn.execute(statement("free_key_name"), checked)
@@ -144,7 +144,7 @@ async def create(
 
 
 async def list_keys(conn: Connection, *, with_revoked: bool = False) -> list[IngestKey]:
-    """Keys by name, newest first within a name; without those whose time is over, unless asked."""
+    """Keys by name, newest first within a name; `with_revoked` adds revoked and expired ones."""
     rows = await conn.fetch(statement("list_keys"), with_revoked)
     return [_ingest_key(row) for row in rows]
 
@@ -152,30 +152,30 @@ async def list_keys(conn: Connection, *, with_revoked: bool = False) -> list[Ing
 async def rotate(
     conn: Connection, name: str, *, made_by: str, grace: timedelta = timedelta(hours=1)
 ) -> IssuedKey:
-    """A new key of the same name and terms; the old one holds until the grace is over."""
+    """Create a key with the same name and terms; the old one is valid until `grace` is over."""
     if grace < timedelta(0):
-        raise KeyRefused("the grace of a rotation is not negative", where="grace")
+        raise KeyRefused("the grace period must not be negative", where="grace")
     async with conn.transaction():
         old = await conn.fetchrow(statement("end_key"), name, grace)
         if old is None:
-            raise KeyUnknown(f"no ingest key named {name!r} is in force", where="name")
+            raise KeyUnknown(f"no valid ingest key named {name!r}", where="name")
         return await _insert(
             conn, name, made_by, _terms(old), rotated_from=int(old["ingest_key_id"])
         )
 
 
 async def revoke(conn: Connection, name: str) -> int:
-    """End every key of this name at once, one in its grace as well; how many. Or KeyUnknown."""
+    """Revoke every key with this name, also in its grace period; returns how many. KeyUnknown."""
     async with conn.transaction():
         ended = await conn.fetch(statement("revoke_keys"), name)
         if not ended:
-            raise KeyUnknown(f"no ingest key named {name!r} is in force", where="name")
+            raise KeyUnknown(f"no valid ingest key named {name!r}", where="name")
         await _announce(conn)
     return len(ended)
 
 
 async def keys_in_force(conn: Connection) -> list[HashedKey]:
-    """Every key that is in force now, for receivers to check senders against."""
+    """Every valid key, for receivers to authenticate senders."""
     return [
         HashedKey(
             id=row["ingest_key_id"],
@@ -189,7 +189,7 @@ async def keys_in_force(conn: Connection) -> list[HashedKey]:
 
 
 async def note_use(conn: Connection, used_at: Mapping[int, datetime]) -> None:
-    """Write when keys were last used, by id; never moves a time back."""
+    """Store when keys were last used, by id; never moves a time back."""
     await conn.execute(statement("note_key_use"), list(used_at), list(used_at.values()))
 
 
@@ -214,7 +214,7 @@ async def _insert(
         )
     except asyncpg.UniqueViolationError as error:
         raise KeyNameTaken(
-            f"an ingest key named {name!r} is in force; rotate or revoke it, or take another name",
+            f"an ingest key named {name!r} exists; rotate or revoke it, or choose another name",
             where="name",
         ) from error
     await _announce(conn)
@@ -235,7 +235,7 @@ def _is_out_of_range(value: Value) -> bool:
 def _checked_name(name: str) -> str:
     if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
         raise KeyRefused(
-            f"a key's name has 1 to {_MAX_NAME_CHARACTERS} printable characters", where="name"
+            f"the name must have 1 to {_MAX_NAME_CHARACTERS} printable characters", where="name"
         )
     return name
 

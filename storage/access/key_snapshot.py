@@ -1,7 +1,7 @@
-"""The hashed ingest keys as a file, so that receivers can check senders without PostgreSQL.
+"""A file of the hashed ingest keys, so that receivers can authenticate senders without PostgreSQL.
 
-The file holds no key, only SHA-256 hashes; it is readable by its owner alone all the same.
-Whoever changes the format raises VERSION: an unknown version is as good as no file.
+The file holds no key, only SHA-256 hashes; still, only its owner may read it. A change of the
+format increments VERSION: a file of an unknown version is ignored.
 """
 
 import logging
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def write_snapshot(path: Path, keys: list[HashedKey]) -> None:
-    """Replace the file as a whole; a crash leaves the old one. Never raises: it is a copy."""
+    """Replace the file atomically. Errors are only logged, since the file is a cache."""
     body = orjson.dumps({"version": VERSION, "keys": [_plain(key) for key in keys]})
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -33,13 +33,13 @@ def write_snapshot(path: Path, keys: list[HashedKey]) -> None:
             os.fsync(file.fileno())
         new.replace(path)
     except OSError as error:
-        _log.warning("the snapshot of ingest keys was not written: %s", error.strerror)
+        _log.warning("cannot write the snapshot of ingest keys: %s", error.strerror)
         with suppress(OSError):
             new.unlink()
 
 
 def read_snapshot(path: Path) -> list[HashedKey] | None:
-    """The keys of the last run; None when there is no file that can be read."""
+    """The keys of the last run; None when there is no readable file."""
     try:
         found = orjson.loads(path.read_bytes())
         if found["version"] != VERSION:
@@ -48,7 +48,7 @@ def read_snapshot(path: Path) -> list[HashedKey] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("the snapshot of ingest keys was not read: %s", type(error).__name__)
+        _log.warning("cannot read the snapshot of ingest keys: %s", type(error).__name__)
         return None
 
 

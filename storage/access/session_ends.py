@@ -1,7 +1,7 @@
-"""When browsers logged out: in memory for the asking, in the database for all query servers.
+"""Logouts of browser sessions: cached in memory, shared by all query servers in the database.
 
-Whoever logs out ends every session that was begun with the same token until then; the token
-itself holds on, and may begin another.
+A logout ends every session started with the same token until then; the token itself stays valid
+and can start a new session.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from storage.database.listening import Standing, pause
+from storage.database.dedicated import DedicatedConnection, pause
 from storage.database.pool import DatabaseRole
 from storage.database.statements import statement
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 CHANNEL = "opslog_session_ends"
-_LOOK_EVERY_S = 60.0
+_REFRESH_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,65 +29,65 @@ class SessionEnd:
 
 
 class SessionEnds:
-    """The logouts that count; `run` is a task of the process."""
+    """The logouts that are still relevant; `run` is a task of the process."""
 
     def __init__(self, dsn: str) -> None:
-        self._standing = Standing(
-            dsn, DatabaseRole.OWNER, name="opslog-sessions", task="telling others of logouts"
+        self._dedicated = DedicatedConnection(
+            dsn, DatabaseRole.OWNER, name="opslog-sessions", task="publishing logouts"
         )
         self._ends: dict[str, SessionEnd] = {}
-        self._untold: dict[str, SessionEnd] = {}
+        self._pending: dict[str, SessionEnd] = {}
         self._wake = asyncio.Event()
         self.is_known = asyncio.Event()
-        """Set when the database has told what it knows."""
+        """Set once the logouts have been loaded from the database."""
 
     @property
     def problem(self) -> str:
-        """Why others are not told; empty when all is well."""
-        return self._standing.problem
+        """Why logouts cannot be published; empty when they can."""
+        return self._dedicated.problem
 
     def ended_s(self, token: str) -> float:
-        """Until when sessions of this token are over; 0: none is."""
+        """Sessions of this token that started before this time have ended; 0: none has."""
         end = self._ends.get(token)
         return 0.0 if end is None else end.ended_s
 
     def end(self, token: str, end: SessionEnd) -> None:
-        """Somebody logs out: here at once, elsewhere as soon as the database has it."""
-        self._ends[token] = self._untold[token] = end
+        """Record a logout: here at once, elsewhere when it is in the database."""
+        self._ends[token] = self._pending[token] = end
         self._wake.set()
 
     async def run(self) -> None:
-        """Tell and listen until cancelled; a lost connection is made anew."""
-        await self._standing.run(self._follow)
+        """Publish and listen until cancelled; reconnects when the connection is lost."""
+        await self._dedicated.run(self._follow)
 
     async def _follow(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
         connection.add_termination_listener(lambda _: self._wake.set())
         while True:
             self._wake.clear()
-            await self._tell(connection)
+            await self._publish(connection)
             await connection.execute(statement("forget_sessions"))
             rows = await connection.fetch(statement("session_ends"))
             stored = {
                 row["token"]: SessionEnd(row["ended_at"].timestamp(), row["forget_at"].timestamp())
                 for row in rows
             }
-            self._ends = stored | self._untold
+            self._ends = stored | self._pending
             self.is_known.set()
-            self._standing.well()
-            await pause(self._wake, _LOOK_EVERY_S)
+            self._dedicated.succeeded()
+            await pause(self._wake, _REFRESH_EVERY_S)
 
-    async def _tell(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        telling = dict(self._untold)
-        if not telling:
+    async def _publish(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        pending = dict(self._pending)
+        if not pending:
             return
-        rows = [(token, _time(end.ended_s), _time(end.forget_s)) for token, end in telling.items()]
+        rows = [(token, _time(end.ended_s), _time(end.forget_s)) for token, end in pending.items()]
         async with connection.transaction():
             await connection.executemany(statement("end_sessions"), rows)
             await connection.execute(statement("announce_session_ends"), CHANNEL)
-        for token, end in telling.items():
-            if self._untold.get(token) == end:
-                del self._untold[token]
+        for token, end in pending.items():
+            if self._pending.get(token) == end:
+                del self._pending[token]
 
 
 def _time(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""The types of asyncpg that signatures name; strings, since asyncpg's classes are not generic."""
+"""Type aliases for asyncpg; strings, because its classes are not generic at run time."""
 
 from typing import TypeAlias
 

@@ -1,8 +1,8 @@
-"""Brings the schema up to date: numbered SQL files, forward only, each recorded with its hash.
+"""Schema migrations: numbered SQL files, forward only, each recorded with its hash.
 
-A file runs as the owner role in a transaction of its own. One that has to run outside (CREATE
-INDEX CONCURRENTLY) starts with the line `-- no-transaction`, separates its statements by lines
-`-- next`, and says IF NOT EXISTS: killed half way, it is run again from its start.
+A file runs as the owner role in its own transaction. One that must run outside (CREATE INDEX
+CONCURRENTLY) starts with the line `-- no-transaction`, separates its statements by lines `-- next`,
+and uses IF NOT EXISTS: after an interruption it is run again from the start.
 """
 
 import time
@@ -26,7 +26,7 @@ from storage.database.roles import (
     take_role,
 )
 from storage.errors import (
-    DatabaseUnfit,
+    DatabaseUnsupported,
     MigrationFailed,
     SchemaBehind,
     SchemaEdited,
@@ -38,9 +38,9 @@ NEXT = "-- next\n"
 OLDEST_POSTGRESQL = 160_000
 """GRANT ... WITH SET and pg_has_role(..., 'SET') came with 16."""
 LOCK_TIMEOUT_S = 4
-"""Of each statement: a migration that waits makes everybody behind it wait."""
-TURN_TIMEOUT_S = 120
-"""Longest wait for another process that is migrating."""
+"""Of each statement: a migration that waits for a lock blocks all later statements."""
+MIGRATION_LOCK_TIMEOUT_S = 120
+"""Maximum wait for another process that is migrating."""
 
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -60,12 +60,12 @@ class Migration:
 
     @property
     def sha256(self) -> bytes:
-        """Of the file's bytes."""
+        """The hash of the file's bytes."""
         return sha256(self.sql.encode()).digest()
 
     @property
     def in_transaction(self) -> bool:
-        """Whether it runs inside a transaction of its own."""
+        """Whether it runs in its own transaction."""
         return not self.sql.startswith(NO_TRANSACTION)
 
 
@@ -81,24 +81,24 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a database stands."""
+    """The schema version of a database."""
 
     applied: tuple[Applied, ...]
     pending: tuple[Migration, ...]
 
     @property
     def is_current(self) -> bool:
-        """Nothing is left to be done."""
+        """Whether no migration is pending."""
         return not self.pending
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `up` did, or with dry_run would do."""
+    """What `up` did, or would do with dry_run."""
 
     migrations: tuple[Migration, ...]
     findings: tuple[Finding, ...]
-    """Guards that are missing because the login may not set them up."""
+    """Safeguards that are missing because the login may not set them up."""
 
 
 @cache
@@ -114,7 +114,7 @@ def shipped() -> tuple[Migration, ...]:
 
 
 async def status(conn: Connection, known: tuple[Migration, ...] | None = None) -> Status:
-    """What the database has and what it lacks. Raises SchemaNewer, SchemaEdited."""
+    """The applied and the pending migrations. Raises SchemaNewer, SchemaEdited."""
     known = shipped() if known is None else known
     applied: tuple[Applied, ...] = ()
     if await conn.fetchval("SELECT to_regclass('public.schema_migrations') IS NOT NULL"):
@@ -128,7 +128,7 @@ async def status(conn: Connection, known: tuple[Migration, ...] | None = None) -
 
 
 async def require_current(conn: Connection) -> None:
-    """For processes that do not migrate themselves. Raises SchemaBehind, SchemaNewer or -Edited."""
+    """Check for processes that do not migrate. Raises SchemaBehind, SchemaNewer, SchemaEdited."""
     pending = (await status(conn)).pending
     if pending:
         names = ", ".join(migration.name for migration in pending)
@@ -141,16 +141,16 @@ async def up(
     dry_run: bool = False,
     known: tuple[Migration, ...] | None = None,
 ) -> Report:
-    """Apply what is missing, as the login of a connection that is not in a transaction.
+    """Apply pending migrations, as the login of a connection that is not in a transaction.
 
-    Several processes may call it at once: one works, the others wait and find it done. With
-    `dry_run` nothing is changed, and findings are not looked for. Raises a SetupError that says
-    what to do; everything before the failing file stays applied, so that `up` can go on there.
+    Several processes may call it at once: one migrates, the others wait. With `dry_run` nothing
+    is changed or checked for findings. Raises a SetupError that names the fix; files before the
+    failing one stay applied, so `up` can continue there.
     """
-    await _require_fit(conn)
+    await _require_supported(conn)
     if dry_run:
         return Report((await status(conn, known)).pending, ())
-    async with _turn(conn):
+    async with _migration_lock(conn):
         before = await status(conn, known)
         findings = await prepare_roles(conn)
         findings += await _take_owner(conn)
@@ -175,7 +175,7 @@ CREATE TABLE public.schema_migrations (
     applied_by  name NOT NULL DEFAULT session_user,
     took_ms     integer NOT NULL
 );
--- Every login has to see where a database stands, also one whose migration stopped half way.
+-- Every login must see the schema version, even when a migration was interrupted.
 GRANT SELECT ON public.schema_migrations TO PUBLIC;
 """
 _OWNER_MAY_CREATE = """
@@ -194,49 +194,49 @@ def _compare(applied: tuple[Applied, ...], known: tuple[Migration, ...]) -> None
         mine = by_number.get(row.number)
         if mine is None and row.number > newest:
             raise SchemaNewer(
-                f"the database has migration {row.name}, this opslog knows none beyond {newest}: "
-                "install the opslog that migrated it, or restore a backup from before"
+                f"the database has migration {row.name}, this opslog only has up to {newest}: "
+                "install the opslog that migrated it, or restore an earlier backup"
             )
         if mine is None or mine.sha256 != row.sha256:
             raise SchemaEdited(
-                f"migration {row.name} is in the database since {row.applied_at:%Y-%m-%d %H:%M} "
-                "in another version than this opslog ships: install the original file again; "
-                "a change to the schema is a new migration with the next number"
+                f"migration {row.name}, applied {row.applied_at:%Y-%m-%d %H:%M}, differs from the "
+                "file that this opslog ships: restore the original file; "
+                "to change the schema, add a new migration with the next number"
             )
 
 
-async def _require_fit(conn: Connection) -> None:
+async def _require_supported(conn: Connection) -> None:
     if conn.is_in_transaction():
-        raise MigrationFailed("migrations need a connection outside of a transaction")
+        raise MigrationFailed("migrations need a connection that is not in a transaction")
     version, encoding, recovering = await conn.fetchrow(
         "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),"
         " pg_is_in_recovery()"
     ) or (0, "", False)
     if version < OLDEST_POSTGRESQL:
         found = await conn.fetchval("SHOW server_version")
-        raise DatabaseUnfit(f"PostgreSQL {found} is too old: opslog needs 16 or newer")
+        raise DatabaseUnsupported(f"PostgreSQL {found} is too old: opslog needs 16 or newer")
     if encoding != "UTF8":
-        raise DatabaseUnfit(
+        raise DatabaseUnsupported(
             f"the database's encoding is {encoding}, opslog needs UTF8: "
             "CREATE DATABASE opslog ENCODING 'UTF8' TEMPLATE template0"
         )
     if recovering:
-        raise DatabaseUnfit("this PostgreSQL is a standby: let database_url name the primary")
+        raise DatabaseUnsupported("this PostgreSQL is a standby: set database_url to the primary")
 
 
 @asynccontextmanager
-async def _turn(conn: Connection) -> AsyncIterator[None]:
-    """Hold the migration lock, with the timeouts that migrations need."""
+async def _migration_lock(conn: Connection) -> AsyncIterator[None]:
+    """Hold the migration lock, with the timeouts for migrations set."""
     await conn.execute(
         "SET search_path = public, pg_temp; SET statement_timeout = 0;"
-        f" SET lock_timeout = '{TURN_TIMEOUT_S}s'"
+        f" SET lock_timeout = '{MIGRATION_LOCK_TIMEOUT_S}s'"
     )
     try:
         await conn.execute("SELECT pg_advisory_lock($1, 0)", MIGRATION_SPACE)
     except asyncpg.LockNotAvailableError as error:
         raise MigrationFailed(
-            f"another process has been migrating this database for {TURN_TIMEOUT_S} s: "
-            "wait for it, or look for it in pg_stat_activity"
+            f"another process has been migrating this database for {MIGRATION_LOCK_TIMEOUT_S} s: "
+            "wait for it, or find it in pg_stat_activity"
         ) from error
     try:
         await conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
@@ -248,7 +248,7 @@ async def _turn(conn: Connection) -> AsyncIterator[None]:
 
 
 async def _take_owner(conn: Connection) -> list[Finding]:
-    """Become who owns the tables already, else the owner role where that may create them."""
+    """Take the role that owns the tables; without tables, the owner role if it may create them."""
     owner = await conn.fetchval(
         "SELECT pg_get_userbyid(relowner) FROM pg_class"
         " WHERE oid = to_regclass('public.schema_migrations')"
@@ -262,21 +262,21 @@ async def _take_owner(conn: Connection) -> list[Finding]:
     if owner == DatabaseRole.OWNER:
         if not await take_role(conn, DatabaseRole.OWNER):
             raise MigrationFailed(
-                f"the tables belong to {owner}, which the login {login} may not become: as a "
+                f"the tables belong to {owner}, a role that the login {login} may not take: as a "
                 f"superuser: GRANT {owner}, {DatabaseRole.WRITER}, {DatabaseRole.READER} TO {login}"
             )
         return []
     if not await conn.fetchval("SELECT pg_has_role(session_user, $1::name, 'USAGE')", owner):
         raise MigrationFailed(
-            f"the tables belong to {owner}, and database_url names {login}: let it name {owner}, "
+            f"the tables belong to {owner}, but database_url names {login}: use {owner} there, "
             f"or as a superuser: GRANT {name} TO {login}"
         )
     return [
         Finding(
             what=f"the tables belong to {owner}, not to {DatabaseRole.OWNER}",
-            why="they were made by a login that could not take the owner role",
-            mend=f"as a superuser: REASSIGN OWNED BY {name} TO {DatabaseRole.OWNER}"
-            " (it hands over whatever else that login owns, databases included)",
+            reason="they were created by a login that could not take the owner role",
+            fix=f"as a superuser: REASSIGN OWNED BY {name} TO {DatabaseRole.OWNER}"
+            " (this also reassigns everything else that login owns, including databases)",
         )
     ]
 
@@ -290,8 +290,8 @@ async def _make_record_table(conn: Connection) -> None:
         login = await conn.fetchval("SELECT quote_ident(session_user)")
         database = await conn.fetchval("SELECT quote_ident(current_database())")
         raise MigrationFailed(
-            f"the login {login} may not create tables in schema public of {database}: give it a "
-            f"database of its own (ALTER DATABASE {database} OWNER TO {login})"
+            f"the login {login} may not create tables in schema public of {database}: make it the "
+            f"owner of the database (ALTER DATABASE {database} OWNER TO {login})"
         ) from error
 
 
@@ -308,25 +308,25 @@ async def _apply(conn: Connection, migration: Migration) -> None:
             await _record(conn, migration, started)
     except asyncpg.LockNotAvailableError as error:
         raise MigrationFailed(
-            f"migration {migration.name} waited {LOCK_TIMEOUT_S} s for a lock and gave up: "
+            f"migration {migration.name} timed out after {LOCK_TIMEOUT_S} s waiting for a lock: "
             "end long transactions on opslog's tables and run `opslog migrate up` again"
         ) from error
     except _LOST as error:
         raise MigrationFailed(
             f"the connection was lost during migration {migration.name}: "
-            "see that PostgreSQL runs and run `opslog migrate up` again"
+            "check that PostgreSQL is running, then run `opslog migrate up` again"
         ) from error
     except asyncpg.PostgresError as error:
         raise MigrationFailed(
-            f"migration {migration.name} {_fate(migration)} ({error.sqlstate}: {error}): "
-            "mend the cause and run `opslog migrate up` again"
+            f"migration {migration.name} {_outcome(migration)} ({error.sqlstate}: {error}): "
+            "fix the cause and run `opslog migrate up` again"
         ) from error
 
 
-def _fate(migration: Migration) -> str:
+def _outcome(migration: Migration) -> str:
     if migration.in_transaction:
-        return "was refused and left nothing behind"
-    return "stopped half way"
+        return "failed and was rolled back"
+    return "failed and is partly applied"
 
 
 async def _record(conn: Connection, migration: Migration, started: float) -> None:

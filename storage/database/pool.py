@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: which role, which limits, how long one lives.
+"""Connections to PostgreSQL: role, limits, lifetime.
 
-Every connection of opslog is made here. Codecs (jsonb, inet) are left to the callers: the writer
-sends COPY bytes and wants none. A pooler between us and PostgreSQL must pool by session.
+Every connection of opslog is opened here. Codecs (jsonb, inet) are left to the callers: the writer
+sends COPY bytes and needs none. A connection pooler in between must use session pooling.
 """
 
 import logging
@@ -19,34 +19,34 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_CONNECTION_S = 300.0
-"""A backend remembers every leaf it has touched (50 kB each): idle ones are let go."""
+"""A backend caches metadata of every leaf it has used (50 kB each), so idle ones are closed."""
 QUERIES_PER_CONNECTION = {
     DatabaseRole.OWNER: 1_000,
     DatabaseRole.WRITER: 50_000,
     DatabaseRole.READER: 10_000,
 }
-"""Busy ones are replaced, for the same reason."""
-KEPT_STATEMENTS = 200
-KEPT_STATEMENT_BYTES = 64 * 1024
-"""A question to 30 leaves is 14 kB of SQL."""
+"""Busy connections are replaced, for the same reason."""
+CACHED_STATEMENTS = 200
+CACHED_STATEMENT_BYTES = 64 * 1024
+"""A query over 30 leaves is 14 kB of SQL."""
 COMMAND_TIMEOUT_S = 120.0
-"""Longest wait for an answer where no statement timeout is set: the network may have gone."""
+"""Maximum wait for a result where no statement timeout is set: the network may be down."""
 
 _SETTINGS: dict[str, str] = {
     "search_path": "public, pg_temp",
     "timezone": "UTC",
     "jit": "off",  # costs more than the statements take
-    "lock_timeout": "5s",  # somebody's ALTER TABLE must not hold a flush for ever
+    "lock_timeout": "5s",  # a manual ALTER TABLE must not block a flush indefinitely
     "idle_in_transaction_session_timeout": "60s",  # an old snapshot stops FREEZE and DETACH
     "client_min_messages": "warning",
-    # Over a network: a client that vanished must not keep its locks for hours.
+    # Over a network: a client that disappeared must not keep its locks for hours.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
 _ROLE_SETTINGS: dict[DatabaseRole, dict[str, str]] = {
     DatabaseRole.OWNER: {},
-    # A frame leaves the spool when its transaction is on disk, so the commit has to mean that.
+    # A frame leaves the spool when its transaction is on disk, so commits must be synchronous.
     DatabaseRole.WRITER: {"synchronous_commit": "on"},
     DatabaseRole.READER: {
         "default_transaction_read_only": "on",
@@ -55,7 +55,7 @@ _ROLE_SETTINGS: dict[DatabaseRole, dict[str, str]] = {
         "max_parallel_workers_per_gather": "0",
     },
 }
-_told: set[str] = set()
+_reported: set[str] = set()
 
 
 async def open_pool(
@@ -69,30 +69,30 @@ async def open_pool(
 ) -> Pool:
     """A pool of up to `size` connections that have taken `role`.
 
-    It connects with the first use, not here, so a process can start while PostgreSQL is away.
+    It connects on first use, so a process can start while PostgreSQL is unavailable.
     `statement_timeout_s` 0 means none. `name` is shown in pg_stat_activity (default: the role).
-    With `keeps_plans` a statement is planned once per connection, whatever its values: a tenth of
-    a millisecond less for each leaf, for statements that one index answers for every value.
+    With `keeps_plans` a statement is planned once per connection, whatever its values: this saves
+    0.1 ms per leaf for statements that use the same index for every value.
     """
     arguments = _arguments(dsn, role, statement_timeout_s, name)
     if keeps_plans:
         arguments["server_settings"]["plan_cache_mode"] = "force_generic_plan"
     return await asyncpg.create_pool(
         **arguments,
-        statement_cache_size=KEPT_STATEMENTS,
-        max_cacheable_statement_size=KEPT_STATEMENT_BYTES,
+        statement_cache_size=CACHED_STATEMENTS,
+        max_cacheable_statement_size=CACHED_STATEMENT_BYTES,
         min_size=0,
         max_size=size,
         max_queries=QUERIES_PER_CONNECTION[role],
         max_inactive_connection_lifetime=IDLE_CONNECTION_S,
         init=lambda conn: _take(conn, role),
-        # Readers change nothing of their session, so nothing is put back after each question.
+        # Readers do not change their session, so nothing is reset after a query.
         reset=_leave if role is DatabaseRole.READER else None,
     )
 
 
 async def _leave(_: Connection) -> None:
-    """Nothing to put back; asyncpg has ended a transaction before."""
+    """Reset nothing; asyncpg has already ended any transaction."""
 
 
 async def connect(
@@ -117,7 +117,7 @@ def _arguments(
     return {
         "dsn": dsn,
         "timeout": CONNECT_TIMEOUT_S,
-        # Above the statement timeout, so that PostgreSQL's own, clearer error comes first.
+        # Longer than the statement timeout, so that PostgreSQL's clearer error comes first.
         "command_timeout": statement_timeout_s + 5 if limit_ms else COMMAND_TIMEOUT_S,
         "server_settings": {
             **_SETTINGS,
@@ -129,6 +129,6 @@ def _arguments(
 
 
 async def _take(conn: Connection, role: DatabaseRole) -> None:
-    if not await take_role(conn, role) and role not in _told:
-        _told.add(role)
-        log.warning("database role %s cannot be taken; the login's own rights are used", role)
+    if not await take_role(conn, role) and role not in _reported:
+        _reported.add(role)
+        log.warning("database role %s is not available; using the login's own privileges", role)

@@ -1,8 +1,8 @@
-"""Questions to PostgreSQL: run within a time limit, cancelled when the asker goes away.
+"""Queries to PostgreSQL: limited in time, cancelled when the client disconnects.
 
-A Session is one question: one connection for its statements, one deadline over all of them. When
-its task is cancelled, asyncpg cancels the running statement on the server. What goes wrong comes
-out as an error of this file or of errors.py, never as PostgreSQL's own words.
+A Session serves one query: one connection for its statements, one deadline for all of them. When
+its task is cancelled, asyncpg cancels the running statement on the server. Failures are raised as
+an error of this module or of errors.py, never with PostgreSQL's own message.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import asyncpg
 
 from config.errors import BadInput, OpslogError, Unavailable
 from storage.database.connection import Connection
-from storage.errors import DatabaseAway
+from storage.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -30,46 +30,46 @@ Row: TypeAlias = "asyncpg.Record"
 
 @dataclass(slots=True)
 class Spent:
-    """Time that questions have spent in the database."""
+    """Time spent in the database."""
 
     seconds: float = 0.0
 
 
 DATABASE_TIME: ContextVar[Spent | None] = ContextVar("opslog_database_time", default=None)
-"""Where the time of one request's statements is summed; whoever wants to know sets it."""
+"""Sum of the time of one request's statements; collected if the caller sets it."""
 
 CONNECTION_WAIT_S = 2.0
-"""Longest wait for a free connection; ingest has its own, so it never stands behind us."""
+"""Maximum wait for a free connection; ingest has its own pool, so queries never block it."""
 
 
-class QuestionTooSlow(Unavailable):
-    """The question ran into its time limit; a narrower one (time range, fields) may pass."""
+class QueryTimeout(Unavailable):
+    """The query reached its time limit; a narrower one (time range, fields) may succeed."""
 
-    code = "question_too_slow"
-    title = "The question took longer than it may"
+    code = "query_timeout"
+    title = "The query timed out"
     retry_after_s = 1
 
     def __init__(self, limit_s: float | None = None) -> None:
         after = "" if limit_s is None else f" after {limit_s:g} s"
-        super().__init__(f"stopped{after}; narrow the time range or add a field to search by")
+        super().__init__(f"query timed out{after}; narrow the time range or filter by a field")
 
 
 class DatabaseBusy(Unavailable):
-    """All connections are taken by other questions."""
+    """All connections are in use by other queries."""
 
     code = "database_busy"
     title = "All database connections are in use"
 
 
 class DatabaseRefused(OpslogError):
-    """PostgreSQL refused a statement of ours: a defect; its words are in opslog's own log."""
+    """PostgreSQL rejected a statement: a bug in opslog; the message is in opslog's own log."""
 
     code = "database_refused"
-    title = "The database refused a statement"
+    title = "The database rejected a statement"
 
 
 class LeafGone(Unavailable):
-    """A segment was dropped while it was asked; the catalogue's copy has to be read again."""
+    """A segment was dropped while it was queried; the catalogue must be reloaded."""
 
     code = "segment_gone"
     title = "A segment was dropped while it was read"
@@ -78,14 +78,14 @@ class LeafGone(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and its arguments; values are only ever arguments."""
+    """SQL and its arguments; values are always passed as arguments."""
 
     text: str
     arguments: tuple[object, ...] = ()
 
 
 class Session:
-    """One question's connection and what is left of its time."""
+    """The connection of one query and its remaining time."""
 
     def __init__(
         self, connection: Connection, limit_s: float, *, keeps_plans: bool = False
@@ -97,10 +97,10 @@ class Session:
         self._deadline_s = time.monotonic() + limit_s
 
     async def rows(self, statement: Statement, *, limit_s: float | None = None) -> list[Row]:
-        """All rows of the statement, which may take `limit_s` of the time that is left."""
+        """All rows of the statement, within the remaining time and at most `limit_s`."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
-            raise QuestionTooSlow(self._limit_s)
+            raise QueryTimeout(self._limit_s)
         if limit_s is not None:
             left_s = min(left_s, limit_s)
         begin_s = time.perf_counter()
@@ -116,19 +116,19 @@ class Session:
 
 
 class Reader:
-    """Opens sessions on the pools of the role that can only select."""
+    """Opens sessions on the pools of the read-only role."""
 
     def __init__(self, pool: "Pool", *, limit_s: float, lookups: "Pool | None" = None) -> None:
         self._pool = pool
         self._lookups = lookups
         self.limit_s = limit_s
-        """Longest that one question may take in all."""
+        """Total time limit of one query."""
 
     @asynccontextmanager
     async def session(self, *, is_lookup: bool = False) -> AsyncIterator[Session]:
-        """A connection for one question. Raises DatabaseBusy when none gets free in time.
+        """A connection for one query. Raises DatabaseBusy when none becomes free in time.
 
-        With `is_lookup` it is one that keeps plans (storage/database/pool.py), if there is one.
+        With `is_lookup` it comes from the pool that keeps plans (storage/database/pool.py), if any.
         """
         keeps_plans = is_lookup and self._lookups is not None
         pool = self._lookups if is_lookup and self._lookups is not None else self._pool
@@ -136,15 +136,15 @@ class Reader:
             try:
                 connection = await pool.acquire(timeout=CONNECTION_WAIT_S)
             except TimeoutError as error:
-                raise DatabaseBusy("no database connection got free in time") from error
+                raise DatabaseBusy("no database connection became free in time") from error
         try:
             yield Session(connection, self.limit_s, keeps_plans=keeps_plans)
         finally:
-            # Shielded: a cancelled question must still hand back its connection.
+            # Shielded: a cancelled query must still return its connection.
             await asyncio.shield(_release(pool, connection))
 
     async def rows(self, statement: Statement) -> list[Row]:
-        """All rows of a question of one statement."""
+        """All rows of a query of one statement."""
         async with self.session() as session:
             return await session.rows(statement)
 
@@ -153,8 +153,8 @@ async def _release(pool: "Pool", connection: "PoolConnectionProxy[asyncpg.Record
     await pool.release(connection)
 
 
-class _translated:  # noqa: N801 - reads as the word it is: `with _translated(...)`
-    """Turns what asyncpg raises into errors that say what a client may do."""
+class _translated:  # noqa: N801 - reads like a function: `with _translated(...)`
+    """Translates asyncpg's exceptions into errors for the client."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -166,18 +166,18 @@ class _translated:  # noqa: N801 - reads as the word it is: `with _translated(..
         if error is None or isinstance(error, OpslogError):
             return
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
-            raise QuestionTooSlow(self._limit_s) from error
+            raise QueryTimeout(self._limit_s) from error
         if isinstance(error, asyncpg.UndefinedTableError):
-            raise LeafGone("a segment of this question no longer exists") from error
+            raise LeafGone("a segment of this query no longer exists") from error
         if isinstance(error, asyncpg.InvalidRegularExpressionError):
             raise BadInput("the regular expression is not valid", where="q") from error
-        if isinstance(error, _AWAY):
-            raise DatabaseAway("the database does not answer") from error
+        if isinstance(error, _UNAVAILABLE):
+            raise DatabaseUnavailable("the database does not respond") from error
         if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-            raise DatabaseRefused("a statement of opslog was refused") from error
+            raise DatabaseRefused("a statement of opslog was rejected") from error
 
 
-_AWAY = (
+_UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -187,7 +187,7 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.InternalClientError,  # what a connection says that broke in the middle of something
+    asyncpg.InternalClientError,  # raised when a connection breaks in the middle of an operation
 )
 
 
@@ -212,16 +212,16 @@ SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema
 
 
 class Streams:
-    """Resource and scope by stream id; rows of log_streams never change, so they are kept."""
+    """Resource and scope by stream id; rows of log_streams never change, so they are cached."""
 
     def __init__(self, *, most: int = 10_000) -> None:
-        self._kept: OrderedDict[int, Stream] = OrderedDict()
+        self._cache: OrderedDict[int, Stream] = OrderedDict()
         self._most = most
 
     async def of(self, session: Session, stream_ids: Iterable[int]) -> dict[int, Stream]:
-        """The streams with these ids; asks only for those that it does not know yet."""
+        """The streams with these ids; queries only those that are not cached."""
         wanted = set(stream_ids)
-        missing = [stream_id for stream_id in wanted if stream_id not in self._kept]
+        missing = [stream_id for stream_id in wanted if stream_id not in self._cache]
         fresh: dict[int, Stream] = {}
         if missing:
             rows = await session.rows(Statement(_STREAMS, (missing,)))
@@ -230,15 +230,15 @@ class Streams:
         for stream_id in wanted:
             if stream_id in fresh:
                 found[stream_id] = fresh[stream_id]
-            elif stream_id in self._kept:
-                self._kept.move_to_end(stream_id)
-                found[stream_id] = self._kept[stream_id]
+            elif stream_id in self._cache:
+                self._cache.move_to_end(stream_id)
+                found[stream_id] = self._cache[stream_id]
             else:
                 found[stream_id] = NO_STREAM
-        self._keep(fresh)
+        self._store(fresh)
         return found
 
-    def _keep(self, fresh: dict[int, Stream]) -> None:
-        self._kept.update(fresh)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+    def _store(self, fresh: dict[int, Stream]) -> None:
+        self._cache.update(fresh)
+        while len(self._cache) > self._most:
+            self._cache.popitem(last=False)

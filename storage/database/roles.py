@@ -1,8 +1,8 @@
-"""The three roles of the database, and what is done where they cannot be had.
+"""The three database roles, and the fallback where they cannot be created.
 
 opslog_owner owns the tables, opslog_writer adds rows, opslog_reader reads. They have no login; a
-connection takes one by SET ROLE (pool.py). Where the login may not create roles, everything
-works under the login itself and each missing guard becomes a Finding for `opslog doctor`.
+connection takes one by SET ROLE (pool.py). Where the login may not create roles, everything runs
+as the login itself and each missing safeguard becomes a Finding for `opslog doctor`.
 """
 
 import logging
@@ -19,30 +19,30 @@ log = logging.getLogger(__name__)
 
 
 class DatabaseRole(StrEnum):
-    """What a connection may do; the value is the role's name in PostgreSQL."""
+    """Privileges of a connection; the value is the role's name in PostgreSQL."""
 
     OWNER = "opslog_owner"
     """Migrations and retention."""
     WRITER = "opslog_writer"
     """Adds records; changes and removes none."""
     READER = "opslog_reader"
-    """Selects."""
+    """Reads only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that works, but with a guard less than it should have."""
+    """A working setup that lacks a safeguard."""
 
     what: str
-    why: str
-    mend: str
-    """What to type or whom to ask."""
+    reason: str
+    fix: str
+    """The command to run, or whom to ask."""
 
 
 _INHERIT = {
     DatabaseRole.OWNER: "FALSE",
     DatabaseRole.WRITER: "FALSE",
-    # People who look around with the login of the DSN may read without SET ROLE.
+    # Manual queries with the login of the DSN may read without SET ROLE.
     DatabaseRole.READER: "TRUE",
 }
 
@@ -54,7 +54,7 @@ SELECT set_config('role', r.rolname, false)
 
 
 async def take_role(conn: Connection, role: DatabaseRole) -> bool:
-    """SET ROLE for the rest of the session; False where the login may not, and stays itself.
+    """SET ROLE for the rest of the session; False where the login may not.
 
     The role survives RESET ALL (PostgreSQL exempts it), hence also a pool's reset.
     """
@@ -62,14 +62,14 @@ async def take_role(conn: Connection, role: DatabaseRole) -> bool:
 
 
 async def leave_role(conn: Connection) -> None:
-    """Back to the login itself."""
+    """Return to the login's own role."""
     await conn.execute("SET ROLE NONE")
 
 
 async def prepare_roles(conn: Connection) -> list[Finding]:
-    """Make the roles and the login's membership in them, as far as it may; what is missing.
+    """Create the roles and the login's membership where allowed; returns what is missing.
 
-    Call it as the login, outside a transaction. Doing it again changes nothing.
+    Call it as the login, outside a transaction. Idempotent.
     """
     findings = []
     for role in DatabaseRole:
@@ -79,7 +79,7 @@ async def prepare_roles(conn: Connection) -> list[Finding]:
     if not findings:
         findings += await _open_schema(conn)
     for finding in findings:
-        log.warning("%s: %s", finding.what, finding.why)
+        log.warning("%s: %s", finding.what, finding.reason)
     return findings
 
 
@@ -90,12 +90,12 @@ async def _create(conn: Connection, role: DatabaseRole) -> Finding | None:
     try:
         await conn.execute(statement)
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-        pass  # another installation of this cluster made it at the same moment
+        pass  # another installation on this cluster created it concurrently
     except asyncpg.InsufficientPrivilegeError:
         return Finding(
             what=f"the database role {role} is missing",
-            why="the login of database_url may not create roles, so its own rights are used",
-            mend=f"as a superuser: {statement}; {await _membership(conn, role)};"
+            reason="the login of database_url may not create roles, so its own privileges are used",
+            fix=f"as a superuser: {statement}; {await _membership(conn, role)};"
             " then run `opslog migrate up` again",
         )
     return None
@@ -115,19 +115,19 @@ async def _join(conn: Connection, role: DatabaseRole) -> Finding | None:
     except asyncpg.InsufficientPrivilegeError:
         return Finding(
             what=f"the login may not take the database role {role}",
-            why="the role exists, but was made by somebody else, so the login's rights are used",
-            mend=f"as a superuser: {statement}; then run `opslog migrate up` again",
+            reason="another login created the role, so the login's own privileges are used",
+            fix=f"as a superuser: {statement}; then run `opslog migrate up` again",
         )
     return None
 
 
 async def _open_schema(conn: Connection) -> list[Finding]:
-    """Let the roles into the schema, and nobody else create in it."""
+    """Grant the roles access to the schema and revoke CREATE from everybody else."""
     database = await conn.fetchval("SELECT quote_ident(current_database())")
     statements = (
         f"GRANT USAGE, CREATE ON SCHEMA public TO {DatabaseRole.OWNER}",
         f"GRANT USAGE ON SCHEMA public TO {DatabaseRole.WRITER}, {DatabaseRole.READER}",
-        # Until PostgreSQL 14 everybody could create there, and thereby shadow a name of ours.
+        # Until PostgreSQL 14 every role could create objects there and so shadow opslog's.
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT CREATE ON DATABASE {database} TO {DatabaseRole.OWNER}",  # trusted extensions
     )
@@ -144,7 +144,7 @@ async def _open_schema(conn: Connection) -> list[Finding]:
     return [
         Finding(
             what=f"the role {DatabaseRole.OWNER} may not create tables in schema public",
-            why="the login of database_url does not own the database",
-            mend="as the database's owner: " + "; ".join(statements),
+            reason="the login of database_url does not own the database",
+            fix="as the database's owner: " + "; ".join(statements),
         )
     ]

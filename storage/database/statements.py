@@ -1,10 +1,10 @@
 """SQL by name, from storage/sql/*.sql.
 
     -- name: drop_candidates
-    -- What it is for; parameters with their units; the rows; who uses it.
+    -- Purpose; parameters with their units; result rows; callers.
     SELECT …
 
-The comment lines stay in the file; only the statement goes to the server.
+The comment lines stay in the file; only the statement is sent to the server.
 """
 
 import re
@@ -20,7 +20,7 @@ def statement(name: str) -> str:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Statements of one file by name. ValueError: no name, a bad or a doubled one, no statement.
+    """Statements of one file by name. ValueError: missing, invalid or duplicate name, or no SQL.
 
     >>> parse("-- name: one" + chr(10) + "SELECT 1;")
     {'one': 'SELECT 1'}
@@ -31,7 +31,7 @@ def parse(text: str) -> dict[str, str]:
         lines = [line for line in body.splitlines() if not line.startswith("--")]
         sql = "\n".join(lines).strip().removesuffix(";")
         if not name.isidentifier() or name in found or not sql:
-            raise ValueError(f"statement {name!r} has a bad or doubled name, or is empty")
+            raise ValueError(f"statement {name!r} has an invalid or duplicate name, or is empty")
         found[name] = sql
     return found
 
@@ -43,8 +43,8 @@ def _all() -> dict[str, str]:
         if not file.name.endswith(".sql"):
             continue
         more = parse(file.read_text(encoding="utf-8"))
-        doubled = found.keys() & more.keys()
-        if doubled:
-            raise ValueError(f"{file.name} names {sorted(doubled)} again")
+        duplicates = found.keys() & more.keys()
+        if duplicates:
+            raise ValueError(f"{file.name} redefines {sorted(duplicates)}")
         found |= more
     return found

@@ -1,5 +1,5 @@
-"""The filter tree that searches, holds and purges share.
+"""The filter tree shared by searches, holds and purges.
 
-In: a filter (filters.py). Out: what a segment's catalogue row decides of it (prune.py), SQL
-(conditions.py), JSON (filter_json.py). Imports `record` and `database`, never segments.
+In: a filter (filters.py). Out: the filter narrowed to a segment (prune.py), SQL (conditions.py),
+JSON (filter_json.py). Imports `record` and `database`, never `segments`.
 """

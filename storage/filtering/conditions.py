@@ -1,7 +1,7 @@
-"""A filter tree as a condition in SQL. Pure; values only ever become arguments.
+"""Compiles a filter tree into an SQL condition. Pure; values are always passed as arguments.
 
-Names in the text come from columns of fields.py and from the catalogue's integers: that is why
-ruff's S608 is answered here and in query/planning/compile.py, and nowhere else.
+Identifiers come only from the columns of fields.py and from the catalogue's integers: that is why
+ruff's S608 is suppressed here and in query/planning/compile.py, and nowhere else.
 """
 
 import json
@@ -37,31 +37,31 @@ from storage.record.times import datetime_of
 
 
 class Arguments:
-    """Collects the values of a statement; the same value of the same type is sent once."""
+    """Collects the arguments of a statement; a repeated value of the same type is sent once."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, object], int] = {}
 
     def add(self, value: Hashable, sql_type: str) -> str:
-        """The placeholder of the value, with its type in SQL."""
+        """Add a value; returns its placeholder with its SQL type."""
         place = self._places.setdefault((sql_type, value), len(self._places) + 1)
         return f"${place}::{sql_type}"
 
     def values(self) -> tuple[object, ...]:
-        """All of them in order of their numbers."""
+        """All values in order of their numbers."""
         return tuple(value for _, value in self._places)
 
 
 def leaf_table(segment: int) -> str:
-    """The table of a segment; only an integer of the catalogue gets into its name."""
+    """The table of a segment, whose name is built only from the catalogue's integer."""
     return f"system_logs_s{int(segment)}"
 
 
 def is_needle(condition: Filter) -> bool:
-    """Whether the condition is likely to leave few rows and needs an index without order.
+    """Whether the condition is selective, so that an index without time order is better.
 
-    Attributes and identifiers inside the message are; words are frequent, and walking in order
-    of time finds the newest of them sooner.
+    Attributes and identifiers in the message are selective. Words are frequent: a scan in time
+    order finds the newest matches sooner.
     """
     match condition:
         case AttrEquals():
@@ -77,18 +77,18 @@ def is_needle(condition: Filter) -> bool:
 
 
 def condition_of(condition: Filter, arguments: Arguments) -> str:
-    """The SQL condition of a filter; true for the records that it selects, else false or NULL."""
+    """The SQL condition of a filter; true for matching records, else false or NULL."""
     return _WRITERS[type(condition)](condition, arguments)
 
 
-def _joined(of: Sequence[Filter], word: str, empty: str, arguments: Arguments) -> str:
+def _joined(of: Sequence[Filter], operator: str, empty: str, arguments: Arguments) -> str:
     if not of:
         return empty
-    return "(" + word.join(condition_of(item, arguments) for item in of) + ")"
+    return "(" + operator.join(condition_of(item, arguments) for item in of) + ")"
 
 
 def _not(condition: Not, arguments: Arguments) -> str:
-    # NULL is "no": the records without a value are among those that do not match.
+    # NULL counts as false: records without a value are among those that do not match.
     return f"({condition_of(condition.of, arguments)}) IS NOT TRUE"
 
 
@@ -118,17 +118,17 @@ def _text(condition: Text, arguments: Arguments) -> str:
     if not condition.ignores_case:
         return f"message LIKE {pattern}"
     part = max(_CASELESS.findall(condition.text), key=len, default="")
-    if len(part) < _TELLING_LETTERS:
+    if len(part) < _MIN_CASELESS_LETTERS:
         return f"message ILIKE {pattern}"
-    # Comparing as it is costs half of comparing in any case. With another collation, so that the
-    # trigram index is asked for the whole text only.
+    # LIKE costs half of ILIKE. The other collation makes the planner use the trigram index only
+    # for the whole text.
     first = arguments.add(f"%{_like(part)}%", "text")
     return f'(message COLLATE "C" LIKE {first} AND message ILIKE {pattern})'
 
 
 _CASELESS = re.compile(r"[\x20-@\[-`{-~]+")
-_TELLING_LETTERS = 3
-"""Of a part without case that is looked for first: a space alone is in every message."""
+_MIN_CASELESS_LETTERS = 3
+"""Minimum length of a caseless part that is matched first: every message has a space."""
 
 
 def _present(condition: FieldPresent, _: Arguments) -> str:
@@ -146,7 +146,7 @@ def _typed(value: FieldValue, kind: ValueType, arguments: Arguments) -> str:
 
 
 def _sent(value: FieldValue) -> Hashable:
-    """A value as asyncpg takes it."""
+    """The value as an argument for asyncpg."""
     if isinstance(value, Level):
         return value.name
     if isinstance(value, Kind):
@@ -155,7 +155,7 @@ def _sent(value: FieldValue) -> Hashable:
 
 
 def _like(text: str) -> str:
-    """Text in a LIKE pattern, taken letter by letter."""
+    """Escape text for a LIKE pattern."""
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
@@ -166,7 +166,7 @@ def _in_network(condition: IpIn, arguments: Arguments) -> str:
     return f"ip_address <<= {arguments.add(network, 'inet')}"
 
 
-# Long digits would be slow to convert and huge exponents are out of numeric's range.
+# Many digits are slow to convert, and huge exponents exceed the range of numeric.
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,63})(\.\d{1,64})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -183,7 +183,7 @@ def attribute_text(name: str, arguments: Arguments) -> str:
 
 
 def _attribute_compare(condition: AttrCompare, arguments: Arguments) -> str:
-    # A path, so that text that is no number is no error: @@ is then NULL.
+    # A jsonpath, so that non-numeric text is not an error: @@ is then NULL.
     path = f"$.attributes.{json.dumps(condition.name)}.double()"
     value = f"{path} {condition.comparison.value} {condition.number}"
     return f"metadata @@ {arguments.add(value, 'jsonpath')}"
@@ -215,7 +215,7 @@ def compile_streams(condition: ResourceEquals, *, most: int) -> Statement:
 
 
 def _members(name: str, value: str) -> list[str]:
-    """JSON objects with this member: as text, and as the number or truth value it spells."""
+    """JSON objects with this member: as text, and as the number or boolean that it spells."""
     spellings = [json.dumps(value, ensure_ascii=False)]
     if NUMBER.fullmatch(value) or value in {"true", "false"}:
         spellings.append(value)
@@ -238,7 +238,7 @@ def _in_time(condition: TimeRange, arguments: Arguments) -> str:
         if rest == 0:
             conditions.append(f"created_at {operator} {at}")
         else:
-            # A row comparison, whose first column still uses the index on created_at.
+            # A row comparison, whose first column can still use the index on created_at.
             nanoseconds = arguments.add(rest, "smallint")
             conditions.append(f"(created_at, created_ns) {operator} ({at}, {nanoseconds})")
     return f"({' AND '.join(conditions)})" if conditions else "TRUE"
@@ -263,4 +263,4 @@ _WRITERS: dict[type[Filter], Callable[[Any, Arguments], str]] = {
     IpIn: _in_network,
     TimeRange: _in_time,
 }
-"""All nodes but ResourceEquals, which resolve.py replaces by its streams."""
+"""All nodes except ResourceEquals, which resolve.py replaces by its streams."""

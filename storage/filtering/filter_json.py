@@ -1,6 +1,6 @@
-"""A filter tree as JSON that outlives releases, and back: holds and purges are stored so.
+"""Serializes a filter tree as JSON that is stable across releases, for holds and purges.
 
-{"Text": {"text": "x", "ignores_case": false}}        members by name, so that one may be added
+{"Text": {"text": "x", "ignores_case": false}}        members by name, so that more can be added
 """
 
 import json
@@ -26,8 +26,8 @@ _VALUES: dict[ValueType, Callable[[Any], FieldValue]] = {
 }
 
 
-class NotAFilter(ValueError):
-    """The JSON is not one that `dump` made, or of a newer opslog."""
+class InvalidFilter(ValueError):
+    """The JSON was not written by `dump`, or by a newer opslog."""
 
 
 def dump(condition: Filter) -> str:
@@ -45,20 +45,20 @@ def _shown(value: object) -> object:
 
 
 def load(text: str) -> Filter:
-    """The filter that `dump` showed. Raises NotAFilter."""
+    """The filter that `dump` serialized. Raises InvalidFilter."""
     try:
         return _node(json.loads(text))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotAFilter(f"this is not a filter that opslog can read: {error}") from error
+        raise InvalidFilter(f"not a valid filter: {error}") from error
 
 
 def _node(shown: Any) -> Filter:
     ((name, members),) = shown.items()
     field = _FIELDS[members["field"]] if "field" in members else None
-    made: Filter = _NODES[name](
+    node: Filter = _NODES[name](
         **{key: _member(key, value, field) for key, value in members.items()}
     )
-    return made
+    return node
 
 
 def _member(key: str, value: Any, field: Field | None) -> object:  # noqa: PLR0911 - one a member

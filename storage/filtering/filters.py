@@ -1,9 +1,9 @@
-"""The filter tree: what a question, a hold or a purge selects. Pure data.
+"""The filter tree: the records that a query, a hold or a purge selects. Pure data.
 
     parameters (query/planning/search.py), query text  ->  Filter  ->  prune.py  ->  conditions.py
 
-Whoever adds a node teaches it to prune.py (what a segment's catalogue row says about it) and to
-conditions.py (its SQL); a test walks all nodes through both.
+A new node must be added to prune.py (how a segment's catalogue row narrows it) and to conditions.py
+(its SQL); a test covers all nodes in both.
 """
 
 from collections.abc import Callable
@@ -29,21 +29,21 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them; without any: every record."""
+    """All of them match; empty: every record."""
 
     of: tuple["Filter", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """One of them at least; without any: no record."""
+    """At least one of them matches; empty: no record."""
 
     of: tuple["Filter", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The records that `of` does not select, those without a value included."""
+    """The records that `of` does not match, including those without a value."""
 
     of: "Filter"
 
@@ -75,7 +75,7 @@ class FieldCompare:
 
 @dataclass(frozen=True, slots=True)
 class FieldPrefix:
-    """A text field begins with this; upper and lower case differ."""
+    """A text field has this prefix; case-sensitive."""
 
     field: Field
     prefix: str
@@ -90,7 +90,7 @@ class FieldPresent:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The message contains this, letter by letter: a word, a phrase, a needle."""
+    """The message contains this literal text: a word, a phrase, an identifier."""
 
     text: str
     ignores_case: bool = False
@@ -98,7 +98,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A text field matches this regular expression of PostgreSQL, anywhere."""
+    """A text field matches this PostgreSQL regular expression anywhere."""
 
     pattern: str
     ignores_case: bool = False
@@ -107,7 +107,7 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class AttrEquals:
-    """The record's attribute has this value: the text, or the number or truth value it spells."""
+    """The record's attribute has this value: the text, or the number or boolean it spells."""
 
     name: str
     value: str
@@ -120,12 +120,12 @@ class AttrCompare:
     name: str
     comparison: Comparison
     number: str
-    """In digits, as PostgreSQL reads it."""
+    """In PostgreSQL's syntax."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttrPrefix:
-    """The record's attribute, as text, begins with this."""
+    """The record's attribute, as text, has this prefix."""
 
     name: str
     prefix: str
@@ -133,7 +133,7 @@ class AttrPrefix:
 
 @dataclass(frozen=True, slots=True)
 class AttrRegex:
-    """The record's attribute, as text, matches this regular expression, anywhere."""
+    """The record's attribute, as text, matches this regular expression anywhere."""
 
     name: str
     pattern: str
@@ -157,14 +157,14 @@ class ResourceEquals:
 
 @dataclass(frozen=True, slots=True)
 class IpIn:
-    """The client's address lies in this network (a single address is its smallest one)."""
+    """The client's address is in this network (which may be a single address)."""
 
     network: IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Happened at or after `start_ns` and before `end_ns` (nanoseconds since 1970; None: open)."""
+    """Dated at or after `start_ns` and before `end_ns` (nanoseconds since 1970; None: open)."""
 
     start_ns: int | None
     end_ns: int | None
@@ -196,7 +196,7 @@ NOTHING = Or(())
 
 
 def all_of(*filters: Filter) -> Filter:
-    """Their conjunction, flattened; one alone is itself."""
+    """Their conjunction, flattened; a single filter is returned as it is."""
     flat: list[Filter] = []
     for item in filters:
         flat.extend(item.of if isinstance(item, And) else (item,))
@@ -204,7 +204,7 @@ def all_of(*filters: Filter) -> Filter:
 
 
 def plain(value: object) -> object:
-    """A filter as lists and strings that JSON can hold: for digests and the access audit.
+    """A filter as JSON-compatible lists and strings, for digests and the access audit.
 
     >>> plain(Not(Text("x")))
     ['Not', ['Text', 'x', False]]
@@ -219,10 +219,10 @@ _PLAIN: tuple[tuple[type | UnionType, Callable[[Any], object]], ...] = (
     (Field, lambda field: field.name),
     (Kind, lambda kind: kind.word),
     (Level, lambda level: level.name),
-    (Enum, lambda word: word.value),
+    (Enum, lambda member: member.value),
     (bytes, bytes.hex),
     (tuple, lambda items: [plain(item) for item in items]),
     (IPv4Network | IPv6Network | UUID, str),
-    (str | int | None, lambda same: same),
+    (str | int | None, lambda value: value),
 )
-"""First match wins; a level is a number too."""
+"""First match wins; a level is also a number."""

@@ -1,7 +1,7 @@
-"""What the catalogue alone says about a filter in one segment: nothing, everything, or the rest.
+"""Narrows a filter for one segment by the catalogue alone: to NOTHING, EVERYTHING or the rest.
 
 `narrow` is three-valued logic over a segment's class, level and zone map. A segment whose filter
-narrows to NOTHING is not asked; the others are asked only what the catalogue leaves open. Pure.
+narrows to NOTHING is not queried; the others are queried only for the remaining conditions. Pure.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,39 +25,39 @@ from storage.filtering.filters import (
 from storage.record.fields import KIND, LEVEL, FieldValue, Kind
 
 FOREVER_US = 2**62
-"""Beyond any time that a record can have (microseconds since 1970)."""
+"""Later than any time of a record (microseconds since 1970)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What is known of one segment without looking into it."""
+    """What the catalogue has about one segment."""
 
     segment: int
     is_sealed: bool
     """Whether it has the bulk indexes (metadata, source module, and others)."""
     levels: frozenset[Level] | None
-    """The levels that its rows can have; None where its class does not tell."""
+    """The levels that its rows can have; None where its class does not determine them."""
     kinds: frozenset[Kind] | None
     spans_us: tuple[tuple[int, int], ...]
-    """Closed intervals of `created_at` in which all of its rows lie."""
+    """Closed intervals of `created_at` that contain all of its rows."""
     rows: int = 0
-    """How many it has, roughly."""
+    """Approximate number of rows."""
     has_trigrams: bool = True
-    """Of a sealed one: whether words have an index as well."""
+    """Whether a sealed segment also has the trigram index."""
 
     @property
     def latest_us(self) -> int:
-        """No row is newer."""
+        """Upper bound of its times."""
         return max((high for _, high in self.spans_us), default=-FOREVER_US)
 
     @property
     def earliest_us(self) -> int:
-        """No row is older."""
+        """Lower bound of its times."""
         return min((low for low, _ in self.spans_us), default=FOREVER_US)
 
 
 def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case per node
-    """What is left of the filter in this segment; EVERYTHING or NOTHING where that is settled."""
+    """What remains of the filter in this segment; EVERYTHING or NOTHING where that is decided."""
     match condition:
         case And(of):
             return _narrow_and(of, leaf)
@@ -79,10 +79,9 @@ def narrow(condition: Filter, leaf: Leaf) -> Filter:  # noqa: PLR0911 - one case
 
 
 def narrower(condition: Filter) -> Callable[[Leaf], Filter]:
-    """`narrow` for many segments: but for its time, a filter is narrowed once for each class.
+    """`narrow` for many segments: except for time, a filter is narrowed once per class.
 
-    Of a thousand segments all but a few are sorted out; what that costs is time that every question
-    takes.
+    Of a thousand segments all but a few are pruned, which adds to the time of every query.
     """
     of = condition.of if isinstance(condition, And) else (condition,)
     spans = [item for item in of if isinstance(item, TimeRange)]
@@ -167,7 +166,7 @@ def _holds(level: Level, comparison: Comparison, value: FieldValue) -> bool:
 
 
 def _narrow_time(span: TimeRange, leaf: Leaf) -> Filter:
-    # The range is exact to the nanosecond, the zone map to the microsecond below.
+    # The range is exact to the nanosecond, the zone map is rounded down to the microsecond.
     start_us = -FOREVER_US if span.start_ns is None else span.start_ns // 1000
     last_us = FOREVER_US if span.end_ns is None else (span.end_ns - 1) // 1000
     inside = [low for low, high in leaf.spans_us if low <= last_us and high >= start_us]

@@ -1,4 +1,4 @@
-"""Filters on the resource become filters on streams, before they are compiled.
+"""Replaces filters on the resource by filters on streams, before they are compiled.
 
 A resource is stored once per stream, so `resource.<name>` is looked up there first.
 """
@@ -10,7 +10,7 @@ from storage.filtering.filters import NOTHING, And, FieldIn, Filter, Not, Or, Re
 from storage.record.fields import STREAM_ID
 
 MAX_STREAMS = 20_000
-"""Streams that one condition may stand for; more do not select, they only slow down."""
+"""Maximum number of streams per condition; more are not selective and only slow the query."""
 
 
 async def resolve(session: Session, condition: Filter) -> Filter:

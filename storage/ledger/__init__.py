@@ -1,5 +1,5 @@
-"""The signed ledger: entries, their order, proofs, exports, the stand-alone verifier.
+"""The signed ledger: entries, sequencing, proofs, exports, the stand-alone verifier.
 
-In: what the writer and retention did, in the same transaction. Out: signed heads and proofs.
-Imports `spool`, `record`, `database`; verify.py imports nothing of opslog.
+In: entries of the writer and of retention, in the transaction that they describe. Out: signed heads
+and proofs. Imports `spool`, `record`, `database`; verify.py imports nothing of opslog.
 """

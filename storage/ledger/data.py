@@ -1,4 +1,4 @@
-"""What the ledger says of one request in the store. Pure; a few microseconds a request."""
+"""The ledger entry of one stored request. Pure; takes a few microseconds per request."""
 
 from array import array
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _LEAF_WORDS = 32 // MARK_BYTES
 
 
 def marks_of(part: Part) -> bytes:
-    """The first four bytes of each leaf of a part: they tell later which row was changed."""
+    """The first four bytes of each leaf of a part, to identify a changed row later."""
     return array("I", part.leaves)[::_LEAF_WORDS].tobytes()
 
 
@@ -20,7 +20,7 @@ def data_body(entry: StoredFrame, segments: Mapping[str, int]) -> str:
     """The body of a data entry.
 
     A part is [class, segment, rows, bytes, digest, leaves]; the digest covers `leaves` rows, of
-    which those in `missing` ([class, position, leaf]) were refused and are dead letters.
+    which those in `missing` ([class, position, leaf]) were rejected and are dead letters.
     """
     frame = entry.frame
     body: dict[str, object] = {

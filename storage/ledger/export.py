@@ -1,7 +1,7 @@
-"""What a verifier needs, line by line: heads, entries, rows, and the figures that follow from them.
+"""Evidence exports, line by line: heads, entries, rows, and the data derived from them.
 
-One snapshot of the database, so that rows and ledger fit while ingest goes on; the published heads
-are read before it is taken. The lines are those that verify.py takes; it has the meaning of each.
+Uses one snapshot of the database, so that rows and ledger are consistent during ingest; the
+published heads are read before it is taken. verify.py reads the lines and defines their meaning.
 """
 
 import base64
@@ -38,9 +38,9 @@ async def export(
     *,
     segments: Collection[int] | None = None,
 ) -> None:
-    """Hand every line to `take`; rows only of these segments (None: of all).
+    """Pass every line to `take`; rows only of these segments (None: of all).
 
-    `connection` may be that of a reader; it is used in a transaction of its own.
+    `connection` may have the reader role; it is used in its own transaction.
     """
     for note in published(heads):
         take({"head": [note]})
@@ -48,7 +48,7 @@ async def export(
         async for row in connection.cursor(statement("all_checkpoints")):
             take({"head": [row["note"]]})
         async for row in connection.cursor(statement("all_entries"), prefetch=1000):
-            take({"entry": [row["seq"], row["made_us"], row["kind"], row["body"], row["hash"]]})
+            take({"entry": [row["seq"], row["created_us"], row["kind"], row["body"], row["hash"]]})
         for row in await connection.fetch(statement("all_waiting")):
             take({"waiting": list(row)})
         for row in await connection.fetch(statement("all_segments")):
@@ -64,23 +64,23 @@ async def verify(
     *,
     segments: Collection[int] | None = None,
 ) -> Verifier:
-    """Check the live database, without a file in between. Raises ValueError: it cannot be told."""
+    """Check the live database, without a file. Raises ValueError if it cannot be verified."""
     verifier = Verifier(trusted)
     await export(connection, heads, verifier.take, segments=segments)
     return verifier
 
 
 def published(folder: Path) -> Iterator[str]:
-    """The heads of the files: all of the newest file, of older ones the last of each minute."""
+    """The published heads: all of the newest file, of older ones the last of each minute."""
     files = sorted(folder.glob("*.heads"))
     for path in files[:-1]:
-        yield from {read(note).made_us // _MINUTE_US: note for note in notes_in(path)}.values()
+        yield from {read(note).created_us // _MINUTE_US: note for note in notes_in(path)}.values()
     for path in files[-1:]:
         yield from notes_in(path)
 
 
 def encoded(line: Line) -> Line:
-    """The line as it may go into a JSON file: rows in base64."""
+    """The line as JSON: rows in base64."""
     if "rows" not in line:
         return line
     (rows,) = line["rows"]
@@ -104,9 +104,7 @@ async def _segment(
     rows = _Rows(take)
     columns = ", ".join(COPY_COLUMNS)
     try:
-        async with (
-            connection.transaction()
-        ):  # a savepoint: the other segments are read all the same
+        async with connection.transaction():  # a savepoint: the other segments are read in any case
             await connection.copy_from_query(
                 f"SELECT {columns} FROM system_logs_s{segment:d}",  # noqa: S608 - names of ours
                 output=rows.piece,
@@ -126,7 +124,7 @@ async def _segment(
 
 
 class _Rows:
-    """COPY output without header and trailer. Pieces end where rows do."""
+    """COPY output without header and trailer. Pieces end at row boundaries."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -134,7 +132,7 @@ class _Rows:
         self._has_begun = False
 
     async def piece(self, data: bytes) -> None:
-        """Hand on the piece before this one: the last of all ends with the trailer."""
+        """Pass on the previous piece: the last one ends with the trailer."""
         if self._has_begun:
             if self._held:
                 self._take({"rows": [self._held]})
@@ -143,18 +141,18 @@ class _Rows:
         self._held = bytes(data)
 
     def end(self) -> None:
-        """Hand on the last piece."""
+        """Pass on the last piece."""
         if rest := self._held.removesuffix(TRAILER):
             self._take({"rows": [rest]})
 
 
 async def _facts(connection: Connection, take: Take) -> None:
-    """What follows from the ledger and is stored besides."""
+    """Stored data that is derived from the ledger's entries."""
     for row in await connection.fetch(statement("minute_facts")):
         take({"fact": ["minute", list(row)[:2], list(row)[2:]]})
     async for row in connection.cursor(statement("batch_facts"), prefetch=1000):
-        batch, *figures, rejected = row
-        take({"fact": ["batch", [batch], [*figures, json.loads(rejected)]]})
+        batch, *counters, rejected = row
+        take({"fact": ["batch", [batch], [*counters, json.loads(rejected)]]})
     async for row in connection.cursor(statement("stream_facts"), prefetch=100):
         number, *texts = row
         take({"fact": ["stream", [number], texts]})

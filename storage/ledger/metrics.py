@@ -1,4 +1,4 @@
-"""Figures of the ledger."""
+"""Prometheus metrics of the ledger."""
 
 import time
 
@@ -15,23 +15,23 @@ _PUBLISHED = Gauge(
 
 _DIFFERENCES = Gauge(
     "opslog_ledger_differences",
-    "Figures of ingest that the last hourly check found not to fit the rows.",
+    "Ingest counters that did not match the rows in the last hourly check.",
     multiprocess_mode="livemax",
 )
 _CHECKED = Gauge(
     "opslog_ledger_check_timestamp_seconds",
-    "When figures and rows were last compared, in seconds since 1970.",
+    "When counters and rows were last compared, in seconds since 1970.",
     multiprocess_mode="livemax",
 )
 
 
 def note_check(began_s: float, differences: int) -> None:
-    """Figures and rows were compared."""
+    """Record the result of a check."""
     _CHECKED.set(began_s)
     _DIFFERENCES.set(differences)
 
 
 def note_head(size: int) -> None:
-    """A head was signed and published."""
+    """Record a signed and published head."""
     _ENTRIES.set(size)
     _PUBLISHED.set(time.time())

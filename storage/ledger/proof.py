@@ -1,6 +1,6 @@
 """The proof of one record: row, leaves of its part, entry, path to a signed head.
 
-`python verify.py PROOF --key …` checks it with nothing else (verify.py, take_proof).
+`python verify.py PROOF --key …` verifies it without any other input (verify.py, take_proof).
 """
 
 import base64
@@ -24,27 +24,27 @@ Leaves = dict[int, bytes]
 
 
 class NotSignedYet(Unavailable):
-    """The record is stored, and the ledger has not signed for it yet: a matter of a second."""
+    """The record is stored, but not yet covered by a signed head, which takes about a second."""
 
     code = "not_signed_yet"
-    title = "The ledger has not signed for this record yet"
+    title = "The record is not yet covered by a signed head"
     retry_after_s = 1
 
 
 class NoProof(Unavailable):
-    """The record is there, but its batch is not the one that the ledger has: `opslog verify`."""
+    """The record exists, but its batch does not match the ledger; run `opslog verify`."""
 
     code = "no_proof"
-    title = "This record cannot be proved"
+    title = "This record cannot be proven"
     retryable = False
 
 
 async def proof_of(connection: Connection, wanted: UUID) -> dict[str, object] | None:
-    """The proof of the record with this id, as JSON can have it; None when there is no such record.
+    """The proof of the record with this id, JSON-compatible; None when there is no such record.
 
     Raises:
-        NotSignedYet: ask again in a second.
-        NoProof: the rows do not fit the ledger.
+        NotSignedYet: retry in a second.
+        NoProof: the rows do not match the ledger.
     """
     first = datetime.fromtimestamp(0, UTC) + timedelta(
         milliseconds=int.from_bytes(wanted.bytes[:6], "big")
@@ -58,7 +58,7 @@ async def proof_of(connection: Connection, wanted: UUID) -> dict[str, object] | 
         entry = await connection.fetchrow(statement("entry_of_batch"), place["batch_id"])
         head = await connection.fetchrow(statement("newest_checkpoint"))
         if entry is None or head is None or read(head["note"]).size <= entry["seq"]:
-            raise NotSignedYet("the record is stored; ask for its proof again")
+            raise NotSignedYet("the record is stored; retry to get its proof")
         row, leaves = await _part(connection, place, json.loads(entry["body"]))
         path = await inclusion_path(connection, entry["seq"], head["size"])
         rotations = await connection.fetch(statement("ledger_keys"))
@@ -66,7 +66,7 @@ async def proof_of(connection: Connection, wanted: UUID) -> dict[str, object] | 
         "class": place["class"],
         "row": base64.b64encode(row).decode(),
         "leaves": base64.b64encode(b"".join(leaves)).decode(),
-        "entry": [entry[name] for name in ("seq", "made_us", "kind", "body")],
+        "entry": [entry[name] for name in ("seq", "created_us", "kind", "body")],
         "before": entry["before"].hex(),
         "path": [
             [side, step.hex()]
@@ -89,7 +89,7 @@ async def _part(
     parts = body["parts"]
     assert isinstance(parts, list)
     if digest not in [part[4] for part in parts]:
-        raise NoProof("the rows of its batch are not those of the ledger; run `opslog verify`")
+        raise NoProof("the rows of its batch do not match the ledger; run `opslog verify`")
     return rows[place["position"]], ordered
 
 
@@ -126,9 +126,9 @@ async def _absent(connection: Connection, place: asyncpg.Record, body: dict[str,
         if class_name == place["class"]
     }
     for purge in await connection.fetch(statement("purges_of")):
-        said = json.loads(purge["body"])
-        if said["class"] == place["class"]:
-            for batch, position, leaf in said["removed"]:
+        entry = json.loads(purge["body"])
+        if entry["class"] == place["class"]:
+            for batch, position, leaf in entry["removed"]:
                 if batch == place["batch_id"]:
                     absent[position] = bytes.fromhex(leaf)
     return absent

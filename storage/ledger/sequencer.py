@@ -1,10 +1,10 @@
-"""Numbers, hashes and signs what waits in ledger_in; one process of all does it at a time.
+"""Numbers, hashes and signs the entries in ledger_in; one process at a time does it.
 
     every second of activity    entries -> place, hash, subtrees; one signed head over all
-    every heartbeat when idle   a head that says: nothing more until now
+    every heartbeat when idle   a head that confirms that there are no further entries
 
-What is signed is committed first and published afterwards. A connection that is lost, or a commit
-whose end is not known, makes it begin anew from what the database has.
+A head is committed first and published afterwards. After a lost connection, or a commit with an
+unknown result, it restarts from the state of the database.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from secrets import token_hex
 import asyncpg
 
 from config.settings import LedgerSettings
-from storage.database.listening import Standing
+from storage.database.dedicated import DedicatedConnection
 from storage.database.locks import LEDGER_SPACE
 from storage.database.pool import Connection, DatabaseRole
 from storage.database.statements import statement
@@ -35,13 +35,13 @@ from storage.record.columns import ENCODING_VERSION
 
 _log = logging.getLogger(__name__)
 _MOST_ENTRIES = 5_000
-"""Of one transaction; what is more waits for the next, at once."""
+"""Maximum per transaction; more are sequenced immediately in the next."""
 _TURN_EVERY_S = 1.0
 
 
 @dataclass(slots=True)
 class _End:
-    """Where the ledger ends, and who signs for it."""
+    """The end of the ledger, and the current key."""
 
     origin: str
     public: bytes
@@ -50,7 +50,7 @@ class _End:
 
 
 class Sequencer:
-    """The ledger's only hand. Every writing process has one; the lock says whose turn it is."""
+    """The only writer of the ledger. Every writing process has one; a lock elects the leader."""
 
     def __init__(
         self, dsn: str, keys: EvidenceKeys, heads: Heads, settings: LedgerSettings
@@ -59,26 +59,26 @@ class Sequencer:
         self._keys = keys
         self._heads = heads
         self._settings = settings
-        self._standing = Standing(
+        self._dedicated = DedicatedConnection(
             dsn, DatabaseRole.WRITER, name="opslog-ledger", task="signing the ledger"
         )
 
     @property
     def problem(self) -> str:
-        """Why the ledger cannot be signed or published at present; empty when all is well."""
-        return self._standing.problem or self._heads.problem
+        """Why the ledger cannot be signed or published at present; empty when it can."""
+        return self._dedicated.problem or self._heads.problem
 
     async def run(self) -> None:
-        """Sequence until cancelled; a lost connection is made anew."""
+        """Sequence until cancelled; reconnects when the connection is lost."""
         try:
-            await self._standing.run(self._sequence)
+            await self._dedicated.run(self._sequence)
         finally:
             await self._heads.close()
 
     async def _sequence(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         try:
             while not await connection.fetchval(statement("sequence_ledger"), LEDGER_SPACE):
-                self._standing.well()
+                self._dedicated.succeeded()
                 await asyncio.sleep(_TURN_EVERY_S)
             self.is_leader = True
             end = await self._begin(connection)
@@ -88,14 +88,14 @@ class Sequencer:
                 idle = began_s - signed_s >= self._settings.heartbeat_s
                 if taken := await self._step(connection, end, even_if_idle=idle):
                     signed_s = began_s
-                self._standing.well()
+                self._dedicated.succeeded()
                 if taken < _MOST_ENTRIES:
                     spent_s = time.monotonic() - began_s
                     await asyncio.sleep(max(self._settings.checkpoint_s - spent_s, 0.01))
         except (EvidenceKeyWrong, LedgerBehind) as error:
-            self._standing.trouble(str(error))
+            self._dedicated.failed(str(error))
         finally:
-            self.is_leader = False  # the lock goes with the connection
+            self.is_leader = False  # the lock is released with the connection
 
     async def _begin(self, connection: Connection) -> _End:
         found = await connection.fetchrow(statement("ledger_end"))
@@ -118,7 +118,7 @@ class Sequencer:
         return end
 
     async def _first(self, connection: Connection) -> _End:
-        """A ledger without entries: its name and its key are the first."""
+        """Begin a ledger with the entry of its name and key."""
         origin = f"opslog/{token_hex(8)}"
         public = public_bytes(self._keys.current())
         body = {
@@ -127,27 +127,27 @@ class Sequencer:
             "encoding": ENCODING_VERSION,
         }
         async with connection.transaction():
-            # One that was not sequenced any more, of a process that ended right here.
+            # A process that ended here may have left one that was not sequenced.
             found = await connection.fetchrow(statement("waiting_entries"), 1)
             if found is None or found["kind"] != "genesis":
                 await enter(connection, "genesis", body)
             else:
                 body = json.loads(found["body"])
-        _log.info("the ledger begins; its public key is %s", body["key"])
+        _log.info("new ledger; its public key is %s", body["key"])
         return _End(str(body["origin"]), public_of(str(body["key"])), Frontier(), NO_ENTRY)
 
     async def _acknowledged(self, connection: Connection, published: Head) -> None:
-        """An older database is signed again only when somebody has said that it was restored."""
+        """Resume signing an older database only if its restoration was recorded."""
         for row in await connection.fetch(statement("restorations")):
             if json.loads(row["body"])["head"] == published.size:
                 return
         raise LedgerBehind(
-            f"a head of {published.size} entries was published, and the database has fewer: it is "
-            "an older copy. Put back the newer one, or say why not: opslog ledger restored"
+            f"a head of {published.size} entries was published, but the database has fewer: it is "
+            "an older copy. Use the newer one, or record the restoration: opslog ledger restored"
         )
 
     async def _step(self, connection: Connection, end: _End, *, even_if_idle: bool) -> int:
-        """Sequence what waits; how many entries there were, and at least 1 after a heartbeat."""
+        """Sequence waiting entries; returns their number, at least 1 after a heartbeat."""
         waiting = await connection.fetch(statement("waiting_entries"), _MOST_ENTRIES)
         if not waiting and not even_if_idle:
             return 0
@@ -173,12 +173,12 @@ class Sequencer:
 def _append(
     end: _End, waiting: Sequence["asyncpg.Record"]
 ) -> tuple[list[bytes], list[tuple[Node, bytes]]]:
-    """The hashes of the entries, and the subtrees that are whole with them."""
+    """The hashes of the entries, and the subtrees that they complete."""
     hashes: list[bytes] = []
     whole: list[tuple[Node, bytes]] = []
     for row in waiting:
         end.last_hash = entry_hash(
-            end.tree.size, end.last_hash, row["made_us"], row["kind"], row["body"]
+            end.tree.size, end.last_hash, row["created_us"], row["kind"], row["body"]
         )
         hashes.append(end.last_hash)
         whole += end.tree.append(end.last_hash)
@@ -188,9 +188,9 @@ def _append(
 
 
 def _rotate(end: _End, body: str) -> None:
-    """From this entry on another key signs; an entry that is not signed by both changes nothing."""
+    """Switch to the next key; an entry that is not signed by both keys is ignored."""
     new = followed_by(end.origin, end.public, json.loads(body))
     if new is None:
-        _log.error("an entry of the ledger names a new key and is not signed by the old one")
+        _log.error("a key rotation in the ledger is not signed by both keys; ignored")
         return
     end.public = new

@@ -1,10 +1,10 @@
-"""Checks opslog's evidence with nothing of opslog: an export or a proof, the public key, this file.
+"""Verifies opslog's evidence without opslog: needs an export or a proof, the public key, this file.
 
     python verify.py [copies of heads …] FILE --key opslog/3f2c…+0a1b2c3d+AWx…
 
-Needs Python 3.11 and the package cryptography. Two verdicts: integrity (nothing that is there was
-changed or added) and completeness (nothing is missing). Exit code 0 both hold; 1 one does not; 2
-both hold, with known gaps, such as rows that retention removed; 3 it cannot be told.
+Needs Python 3.11 and the package cryptography. Two verdicts: integrity (no data was changed or
+added) and completeness (no data is missing). Exit code 0: both hold; 1: one does not; 2: both hold,
+with known gaps, such as rows that retention removed; 3: it cannot be verified.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 INTEGRITY, COMPLETENESS = VERDICTS = ("integrity", "completeness")
 LEAF, NODE, FIELDS, EPOCH_US, MINUTE_US = b"\0", b"\1", b"\0\x1a", 946_684_800_000_000, 60_000_000
-FIGURES = ("received", "derived", "stored", "duplicate", "dead")
+COUNTERS = ("received", "derived", "stored", "duplicate", "dead")
 _int4, _int8 = struct.Struct(">i").unpack_from, struct.Struct(">q").unpack_from
 
 
 class Part(NamedTuple):
-    """Rows of one batch that have to be in a segment; `absent`, by position, lawfully are not."""
+    """Rows of one batch expected in a segment; `absent`: leaves of rows that may be missing."""
 
     class_name: str
     digest: str
@@ -38,18 +38,18 @@ class Part(NamedTuple):
 
 
 def hash_of(*pieces: bytes) -> bytes:
-    """SHA-256. RFC 9162: a leaf begins with LEAF, an inner node with NODE."""
+    """SHA-256. RFC 9162: the input of a leaf begins with LEAF, of an inner node with NODE."""
     return sha256(b"".join(pieces)).digest()
 
 
 class Tree:
-    """RFC 9162, root over leaves that come one by one."""
+    """Incremental Merkle tree of RFC 9162."""
 
     def __init__(self) -> None:
         self.size, self.edge = 0, list[bytes]()
 
     def add(self, leaf: bytes) -> None:
-        """One more leaf hash."""
+        """Add a leaf hash."""
         place = self.size
         while place & 1:
             leaf, place = hash_of(NODE, self.edge.pop(), leaf), place >> 1
@@ -57,7 +57,7 @@ class Tree:
         self.size += 1
 
     def root(self) -> bytes:
-        """Over all so far."""
+        """The root over all leaves so far."""
         root = self.edge[-1] if self.edge else hash_of()
         for left in reversed(self.edge[:-1]):
             root = hash_of(NODE, left, root)
@@ -71,17 +71,17 @@ def part_digest(class_name: str, batch: int, leaves: Sequence[bytes]) -> str:
     return hash_of(head, *leaves).hex()
 
 
-def entry_hash(seq: int, before: bytes, made_us: int, kind: str, body: str) -> bytes:
+def entry_hash(seq: int, before: bytes, created_us: int, kind: str, body: str) -> bytes:
     """The hash of an entry; it covers the hash of the entry before."""
-    head = f"opslog ledger entry 1\n{seq}\n{before.hex()}\n{made_us}\n{kind}\n"
+    head = f"opslog ledger entry 1\n{seq}\n{before.hex()}\n{created_us}\n{kind}\n"
     return hash_of(LEAF, head.encode(), body.encode())
 
 
 def is_signed(key: str, data: bytes, signature: bytes) -> bool:
-    """Whether the key NAME+HASH+KEY made this signature. ValueError: it is no such key."""
+    """Whether the key NAME+HASH+KEY made this signature. ValueError: not such a key."""
     (name, hashed), raw = key.split("+", 2)[:2], base64.b64decode(key.split("+", 2)[2])
     if hash_of(f"{name}\n".encode(), raw)[:4].hex() != hashed:
-        raise ValueError("the key's hash does not fit the key")
+        raise ValueError("the key's hash does not match the key")
     try:
         return Ed25519PublicKey.from_public_bytes(raw[1:]).verify(signature, data) is None
     except InvalidSignature:
@@ -89,52 +89,52 @@ def is_signed(key: str, data: bytes, signature: bytes) -> bool:
 
 
 def root_of(note: str, key: str) -> bytes | None:
-    """The root that a head says; None when the key did not sign exactly that."""
+    """The root in a head; None when the key did not sign it."""
     try:
         text, _, line = note.partition("\n\n")
         origin, _, root = text.split("\n")[:3]
         raw = base64.b64decode(line.rstrip("\n").rpartition(" ")[2], validate=True)
-        is_ours = [origin, raw[:4].hex()] == key.split("+", 2)[:2]
-        good = is_ours and is_signed(key, f"{text}\n".encode(), raw[4:])
-        return base64.b64decode(root, validate=True) if good else None
+        is_own = [origin, raw[:4].hex()] == key.split("+", 2)[:2]
+        valid = is_own and is_signed(key, f"{text}\n".encode(), raw[4:])
+        return base64.b64decode(root, validate=True) if valid else None
     except ValueError:
         return None
 
 
 def key_after(key: str, body: dict[str, str]) -> str | None:
-    """The key that follows by an entry key_rotate; None when both did not sign it."""
+    """The next key according to an entry key_rotate; None unless both keys signed it."""
     lines = ["opslog key rotation 1", key.partition("+")[0], body["old"], body["new"], ""]
-    said = "\n".join(lines).encode()
+    message = "\n".join(lines).encode()
     try:
         old, new = (base64.b64decode(body[f"signature_{which}"]) for which in ("old", "new"))
-        good = is_signed(key, said, old) and is_signed(body["new"], said, new)
-        return body["new"] if good and body["old"] == key else None
+        valid = is_signed(key, message, old) and is_signed(body["new"], message, new)
+        return body["new"] if valid and body["old"] == key else None
     except ValueError:
         return None
 
 
 class Verifier:
-    """Takes an export line by line; `told` says what it found."""
+    """Takes an export line by line; `report` returns the result."""
 
     def __init__(self, trusted: str) -> None:
-        is_signed(trusted, b"", bytes(64))  # ValueError: it is no key
+        is_signed(trusted, b"", bytes(64))  # ValueError: not a key
         self.findings: list[tuple[Any, ...]] = []
         self.gaps, self.seen = list[str](), Counter[str]()
         self.trusted, self.key, self.is_trusted, self.is_whole = trusted, "", False, False
         self.tree, self.before, self.signed = Tree(), bytes(32), 0
         self.heads: dict[int, set[str]] = defaultdict(set)
         self.parts: dict[int, dict[int, Part]] = defaultdict(dict)
-        self.roots, self.gone = dict[int, str](), dict[int, str]()
+        self.roots, self.dropped = dict[int, str](), dict[int, str]()
         self.facts: dict[tuple[object, ...], Any] = {}
         self.rows: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
         self.counts, self.live = Counter[tuple[int, str, str, str]](), set[int]()
 
     def fault(self, verdict: str, what: str, *place: int | None) -> None:
-        """Note what is wrong; `place` is segment, batch, position."""
+        """Record a finding; `place` is segment, batch, position."""
         self.findings.append((verdict, what, *place))
 
     def take(self, line: dict[str, Any]) -> None:
-        """One line of an export; its only member names the method."""
+        """Process one line of an export; its only member names the method."""
         for name, values in line.items():
             getattr(self, f"take_{name}")(*values)
 
@@ -143,11 +143,11 @@ class Verifier:
         size = note.split("\n")[1:2]
         self.heads[int(size[0]) if size and size[0].isdecimal() else -1].add(note)
 
-    def take_entry(self, seq: int, made_us: int, kind: str, body: str, hashed: str) -> None:
+    def take_entry(self, seq: int, created_us: int, kind: str, body: str, hashed: str) -> None:
         """An entry of the ledger, in order of number."""
         if seq != self.tree.size:
             self.fault(COMPLETENESS, f"entry {self.tree.size} is missing, {seq} follows")
-        if entry_hash(seq, self.before, made_us, kind, body).hex() != hashed:
+        if entry_hash(seq, self.before, created_us, kind, body).hex() != hashed:
             self.fault(INTEGRITY, f"entry {seq} ({kind}) was changed or moved")
         self.before = bytes.fromhex(hashed)
         self.tree.add(self.before)
@@ -163,18 +163,18 @@ class Verifier:
     def take_waiting(self, age_s: int, kind: str, body: str) -> None:
         """An entry that no head covers yet."""
         if age_s > 60:
-            self.gaps.append(f"an entry ({kind}) waits for its signature for {age_s} s")
+            self.gaps.append(f"an entry ({kind}) has been waiting {age_s} s for its signature")
         self.read_body(kind, json.loads(body), "a waiting entry")
 
     def read_body(self, kind: str, body: dict[str, Any], name: str) -> None:
-        """What an entry says about keys, rows and segments."""
+        """Apply an entry: keys, rows, segments."""
         if kind == "data":
             self.read_data(body)
         elif kind == "genesis":
             self.key = self.key or body["key"]
         elif kind == "key_rotate":
             if (new := key_after(self.key, body)) is None:
-                self.fault(INTEGRITY, f"{name} names a new key and is not signed by both")
+                self.fault(INTEGRITY, f"{name} rotates the key but is not signed by both keys")
             self.key = new or self.key
         elif kind == "seal":
             self.roots[body["segment"]] = body["root"]
@@ -186,12 +186,12 @@ class Verifier:
         self.is_trusted |= self.key == self.trusted
 
     def read_data(self, body: dict[str, Any]) -> None:
-        """One request: its figures, its streams, its rows in each segment."""
-        batch, figures = body["batch"], [body[name] for name in FIGURES]
-        self.facts["batch", batch] = [*figures, body["rejected"]]
+        """One request: its counters, its streams, its rows in each segment."""
+        batch, counters = body["batch"], [body[name] for name in COUNTERS]
+        self.facts["batch", batch] = [*counters, body["rejected"]]
         key = ("minute", body["received_us"] // MINUTE_US, body["key"])
-        figures.append(sum(body["rejected"].values()))
-        self.facts[key] = list(map(int.__add__, self.facts.get(key, [0] * 6), figures))
+        counters.append(sum(body["rejected"].values()))
+        self.facts[key] = list(map(int.__add__, self.facts.get(key, [0] * 6), counters))
         for digest in body["streams"]:
             number = int.from_bytes(bytes.fromhex(digest)[:8], "big", signed=True)
             self.facts["stream", number] = digest
@@ -203,12 +203,12 @@ class Verifier:
             self.parts[segment][batch] = Part(class_name, digest, leaves, absent[class_name])
 
     def read_removal(self, kind: str, body: dict[str, Any], name: str) -> None:
-        """Segments went: with all rows, or into another segment with all or some of them."""
+        """Segments were dropped: with all rows, or with all or some copied into another one."""
         source = [body["segment"]] if kind == "retire" else body["from"]
         parts: dict[int, Part] = {}
         for segment in source:
             parts |= self.parts.pop(segment, {})
-            self.gone[segment] = f"{kind} in {name}"
+            self.dropped[segment] = f"{kind} in {name}"
         for batch, position, leaf in body.get("removed", ()):
             parts[batch].absent[position] = bytes.fromhex(leaf)
         if "kept" in body:
@@ -223,11 +223,11 @@ class Verifier:
         """`there`: 1 rows follow, 2 not in this export, 3 unreadable, 0 no table, -1 detached."""
         self.rows.clear()
         self.counts.clear()
-        parts, gone = self.parts.get(number, {}), self.gone.get(number)
-        if gone and there and state != "retiring":
-            self.fault(COMPLETENESS, f"is still there after its {gone}", number)
+        parts, dropped = self.parts.get(number, {}), self.dropped.get(number)
+        if dropped and there and state != "retiring":
+            self.fault(COMPLETENESS, f"still exists after its {dropped}", number)
         if parts and there < 1:
-            self.fault(COMPLETENESS, f"{len(parts)} batches are gone, no entry says why", number)
+            self.fault(COMPLETENESS, f"{len(parts)} batches are missing without an entry", number)
             del self.parts[number]
         if any(part.class_name != class_name for part in parts.values()):
             self.fault(INTEGRITY, f"its class was changed to {class_name!r}", number)
@@ -237,19 +237,19 @@ class Verifier:
             self.gaps.append(f"the rows of segment {number} are not in this export")
 
     def take_rows(self, rows: str | bytes) -> None:
-        """Rows of the segment that `take_end` will name: whole COPY tuples in any order."""
+        """Rows of the segment of the next `take_end`: complete COPY tuples in any order."""
         data = base64.b64decode(rows) if isinstance(rows, str) else rows
         at, size = 0, _int4
         while at < len(data):
             if data[at : at + 2] != FIELDS:
-                raise ValueError("a row has a layout that this verifier does not know")
+                raise ValueError("a row has an unknown layout")
             start, minute = at, (_int8(data, at + 6)[0] + EPOCH_US) // MINUTE_US
             batch = _int8(data, at + 30)[0]
-            at += 54 + max(size(data, at + 50)[0], 0)  # behind duration_ns
+            at += 54 + max(size(data, at + 50)[0], 0)  # after duration_ns
             position = size(data, at + 4)[0]
-            end = at + 28 + size(data, at + 24)[0]  # of level, behind ingest_key_id and tenant
+            end = at + 28 + size(data, at + 24)[0]  # of level, after ingest_key_id and tenant
             level, kind = data[at + 28 : end].decode(), chr(data[end + 16])
-            at = end + 37  # behind created_ns, severity_number, kind, id
+            at = end + 37  # after created_ns, severity_number, kind, id
             for _ in range(5):  # trace_id, span_id, parent_span_id, nonce, ip_address
                 at += 4 + max(size(data, at)[0], 0)
             module = data[at + 4 : at + 4 + size(data, at)[0]].decode()
@@ -259,7 +259,7 @@ class Verifier:
             self.counts[minute, level, kind, module] += 1
 
     def take_end(self, number: int, rows: int | None, parts: list[Any], counts: list[Any]) -> None:
-        """All rows of a segment have come: check them by the ledger, and figures by them."""
+        """The end of a segment's rows: compare them with the ledger and with the counters."""
         expected, tree, before = self.parts.pop(number, {}), Tree(), len(self.findings)
         self.live |= expected.keys()
         marks = {batch: base64.b64decode(text) for batch, _, text in parts}
@@ -270,18 +270,18 @@ class Verifier:
                 tree.add(leaf)
         if before == len(self.findings) and self.roots.get(number) not in {None, tree.root().hex()}:
             self.fault(INTEGRITY, "its rows are not those that were sealed", number)
-        told = {("rows", tree.size if rows is None else rows), *((b, n) for b, n, _ in parts)}
-        told |= {(tuple(key), n) for *key, n in counts if n}
-        true = {("rows", tree.size), *((b, len(r)) for b, r in self.rows.items() if r)}
-        wrong = sorted(told ^ true ^ set(self.counts.items()), key=str)
+        stored = {("rows", tree.size if rows is None else rows), *((b, n) for b, n, _ in parts)}
+        stored |= {(tuple(key), n) for *key, n in counts if n}
+        counted = {("rows", tree.size), *((b, len(r)) for b, r in self.rows.items() if r)}
+        wrong = sorted(stored ^ counted ^ set(self.counts.items()), key=str)
         if wrong and before == len(self.findings):
-            self.fault(INTEGRITY, f"figures were changed: {wrong[0]}", number)
+            self.fault(INTEGRITY, f"counters were changed: {wrong[0]}", number)
         self.seen.update(segments=1, rows=tree.size)
 
     def check_part(
         self, place: tuple[int, int], part: Part | None, rows: list[tuple[int, bytes]], marks: bytes
     ) -> None:
-        """Say which of these rows are not those that the ledger has."""
+        """Report rows that do not match the ledger."""
         if part is None:
             moved = "moved here" if ("batch", place[1]) in self.facts else "added"
             return self.fault(INTEGRITY, f"{len(rows)} rows were {moved}", *place, rows[0][0])
@@ -291,7 +291,7 @@ class Verifier:
             return None
         if len(rows) == len(part.absent):
             return self.fault(COMPLETENESS, f"all {part.leaves} rows are missing", *place)
-        # The marks prove nothing, but tell which rows are not those that they were.
+        # The marks prove nothing, but identify the rows that differ.
         wanted = [marks[at : at + 4] for at in range(0, len(marks), 4)]
         shown = [leaf[:4] for _, leaf in rows]
         swapped = sorted(wanted) == sorted(shown)
@@ -300,17 +300,17 @@ class Verifier:
             for row in range(at, stop) if tag != "equal" else ():
                 new = "was changed" if row - at < end - first else "was added"
                 new = "was swapped" if swapped else new
-                new = "is there twice" if leaves.count(leaves[row]) > 1 else new
+                new = "is duplicated" if leaves.count(leaves[row]) > 1 else new
                 self.fault(INTEGRITY, f"the row {new}", *place, rows[row][0])
             if (lost := end - first - stop + at) > 0 and not swapped:
                 after = rows[stop - 1][0] + 1 if stop else 0
                 self.fault(COMPLETENESS, f"{lost} rows are missing from here on", *place, after)
         if wanted == shown:
-            self.fault(INTEGRITY, "rows were changed, and the marks that tell which", *place)
+            self.fault(INTEGRITY, "rows were changed, and the marks that identify them", *place)
         return None
 
     def take_fact(self, kind: str, key: list[int], value: Any) -> None:
-        """Something that is stored and follows from the ledger."""
+        """Stored data that is derived from the ledger."""
         if kind == "stream":
             texts = (text.encode() for text in value)
             value = hash_of(*(len(t).to_bytes(8, "big") + t for t in texts)).hex()
@@ -322,39 +322,39 @@ class Verifier:
             self.fault(INTEGRITY, f"{kind} {', '.join(map(str, key))} {change}")
 
     def take_finish(self, form: str) -> None:
-        """The last line: what has not come?"""
+        """The last line: report what is missing."""
         self.is_whole = form == "opslog-evidence/1"
         if not self.signed:
-            raise ValueError("there is no ledger, or no head of it")
+            raise ValueError("there is no ledger, or it has no head")
         if not self.is_trusted:
             self.fault(INTEGRITY, f"the ledger is signed with another key: {self.key}")
         if self.signed < self.tree.size:
             self.fault(INTEGRITY, f"no head covers entries {self.signed} to {self.tree.size - 1}")
         for size, notes in sorted(self.heads.items()):
-            cut_off = any(root_of(note, self.key) for note in notes)
-            what = "names entries that are not there" if cut_off else "is not signed by the key"
-            self.fault(VERDICTS[cut_off], f"the head of {size} entries {what}")
+            truncated = any(root_of(note, self.key) for note in notes)
+            what = "covers missing entries" if truncated else "is not signed by the key"
+            self.fault(VERDICTS[truncated], f"the head of {size} entries {what}")
         for number in filter(self.parts.get, [*self.parts]):
-            self.fault(COMPLETENESS, "it is gone, and no entry says why", number)
+            self.fault(COMPLETENESS, "is missing without an entry", number)
         for kind, *key in self.facts:
             name = f"{kind} {', '.join(map(str, key))}"
             if kind == "dead letter":
-                self.gaps.append(f"{name} is not there any more")  # its class's time is over
+                self.gaps.append(f"{name} no longer exists")  # expired with its class
             elif kind != "batch" or key[0] in self.live:
                 self.fault(COMPLETENESS, f"{name} is missing")
 
     def take_proof(self, proof: dict[str, Any]) -> None:
         """One record: from its row to the leaves of its part, to the entry, to the head."""
         self.is_whole, self.seen["record"] = True, 1
-        seq, made_us, kind, text = proof["entry"]
+        seq, created_us, kind, text = proof["entry"]
         blob, body = base64.b64decode(proof["leaves"]), json.loads(text)
         leaves = [blob[at : at + 32] for at in range(0, len(blob), 32)]
         if hash_of(LEAF, base64.b64decode(proof["row"])) not in leaves:
             self.fault(INTEGRITY, "the record is not one of its batch")
         if part_digest(proof["class"], body["batch"], leaves) not in [p[4] for p in body["parts"]]:
             self.fault(INTEGRITY, "the batch is not the one in the ledger")
-        node = entry_hash(seq, bytes.fromhex(proof["before"]), made_us, kind, text)
-        for side, step in proof["path"]:  # the entry's hash covers its number, so sides suffice
+        node = entry_hash(seq, bytes.fromhex(proof["before"]), created_us, kind, text)
+        for side, step in proof["path"]:  # the entry's hash covers its number, so sides are enough
             other = bytes.fromhex(step)
             node = hash_of(NODE, *((node, other) if side == "right" else (other, node)))
         for rotation in proof["rotations"]:
@@ -363,17 +363,17 @@ class Verifier:
         if root_of(proof["head"], self.trusted) != node:
             self.fault(INTEGRITY, "the head does not cover the entry, or the key did not sign it")
 
-    def told(self) -> list[str]:
-        """Everything in lines for people, both verdicts last."""
+    def report(self) -> list[str]:
+        """The result as lines of text, both verdicts last."""
         if not self.is_whole:
-            raise ValueError("the file is not whole, or no export and no proof")
-        told = [f"known gap: {gap}" for gap in self.gaps]
+            raise ValueError("the file is incomplete, or neither an export nor a proof")
+        report = [f"known gap: {gap}" for gap in self.gaps]
         for verdict, what, *place in self.findings:
             at = map(", {} {}".format, ("segment", "batch", "position"), place)
-            told.append(f"{verdict}{''.join(at)}: {what}")
-        told.append(", ".join([f"{n} {what} checked" for what, n in self.seen.items()]))
+            report.append(f"{verdict}{''.join(at)}: {what}")
+        report.append(", ".join([f"{n} {what} checked" for what, n in self.seen.items()]))
         failed = {finding[0] for finding in self.findings}
-        return told + [f"{v}: {'FAILED' if v in failed else 'holds'}" for v in VERDICTS]
+        return report + [f"{v}: {'FAILED' if v in failed else 'holds'}" for v in VERDICTS]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -388,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
             with path.open(encoding="utf-8") as lines:
                 for line in lines:
                     verifier.take(json.loads(line))
-        sys.stdout.write("\n".join([*verifier.told(), ""]))
+        sys.stdout.write("\n".join([*verifier.report(), ""]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         sys.stderr.write(f"cannot be verified: {type(error).__name__}: {error}\n")
         return 3

@@ -1,5 +1,5 @@
 """The record: columns, values, canonical JSON, COPY tuples, streams, retention classes.
 
-In: values of one record. Out: COPY tuples and their hashes. Imports nothing of storage but
-`database` (streams are rows). The columns are the table COLUMNS in columns.py.
+In: values of one record. Out: COPY tuples and their hashes. Of storage, imports only `database`
+(streams are rows). The columns are the table COLUMNS in columns.py.
 """

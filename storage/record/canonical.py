@@ -1,8 +1,8 @@
-"""JSON exactly as PostgreSQL prints jsonb, so that a stored row gives back the very bytes sent.
+"""JSON exactly as PostgreSQL prints jsonb, so that a stored row reads back as the bytes sent.
 
 Members by length of the UTF-8 key, then bytes; `", "` and `": "`; plain decimals; only the escapes
-that jsonb emits. tests/integration/test_canonical.py proves it against a server; whoever changes a
-byte here changes ENCODING_VERSION (columns.py), because leaf hashes cover these bytes.
+that jsonb emits. tests/integration/test_canonical.py proves it against a server. A change of any
+byte here needs a new ENCODING_VERSION (columns.py), because leaf hashes cover these bytes.
 """
 
 from base64 import b64encode
@@ -19,7 +19,7 @@ _dumps = orjson.dumps
 
 
 def canonical(value: Value) -> bytes:
-    """`value` as jsonb prints it. Strings must hold no NUL and no lone surrogate.
+    """`value` as jsonb prints it. Strings must not contain NUL or lone surrogates.
 
     NaN and infinities, which JSON lacks, become the strings that OpenTelemetry's "AnyValue
     representation for non-OTLP protocols" names; bytes become base64. Nesting is bounded by the
@@ -37,19 +37,19 @@ def member(key: str, value: Value) -> bytes:
 
 
 def order_of(key: str) -> bytes:
-    """What sorts members as jsonb does: the length of the UTF-8 key, then its bytes."""
+    """Sort key of members, as in jsonb: the length of the UTF-8 key, then its bytes."""
     raw = key.encode()
     return len(raw).to_bytes(4, "big") + raw
 
 
 def object_of(members: Iterable[Attribute]) -> bytes:
-    """An object of ready members; of several with one key the last wins, as in jsonb itself."""
+    """An object of encoded members; of duplicate keys the last wins, as in jsonb."""
     by_order = {item.order: item.json for item in members}
     return b"{" + b", ".join([by_order[order] for order in sorted(by_order)]) + b"}"
 
 
 def text_of(value: Value) -> str:
-    """`value` as a person reads it: a string as it is, everything else as canonical JSON.
+    """`value` in readable form: a string as it is, everything else as canonical JSON.
 
     OpenTelemetry specification, common/README.md, "AnyValue representation for non-OTLP
     protocols"; bytes and non-finite numbers without quotes, nothing for None.

@@ -1,9 +1,8 @@
-"""Which retention class a record belongs to.
+"""The retention class of a record.
 
-There is one per level, one for audit, and one per rule that names more than levels
-(config/retention.py).
-Asked once per record: rules are turned into a lookup when a process starts, and what they said
-about a combination of values is remembered.
+There is one per level, one for audit, and one per rule that matches more than levels
+(config/retention.py). Evaluated once per record: the rules are compiled when the process starts,
+and the result for each combination of values is cached.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,19 +20,19 @@ __all__ = ["AUDIT", "CLASS_BY_LEVEL", "classes_of", "classifier", "classify"]
 CLASS_BY_LEVEL: tuple[str, ...] = tuple(name.lower() for name in LEVEL_NAMES)
 
 _REMEMBERED = 65_536
-"""Combinations of values; beyond it all are forgotten and found anew."""
+"""Maximum number of cached combinations; beyond it the cache is cleared."""
 
 
 def classify(record: Record) -> str:
-    """The retention class of a record where no rule makes classes of its own."""
+    """The retention class of a record if no rule defines its own class."""
     return AUDIT if record.kind == AUDIT else CLASS_BY_LEVEL[record.level]
 
 
 def classifier(settings: RetentionSettings) -> Classify:
-    """What names the class of each record by these rules; without rules as quick as an index."""
+    """A function from a record to its class by these rules; an index lookup without rules."""
     if all(rule.is_by_level for rule in settings.rules):
         return classify
-    decided = _Decided([rule for rule in settings.rules if AUDIT not in rule.kind])
+    decided = _ClassCache([rule for rule in settings.rules if AUDIT not in rule.kind])
     values_of = decided.values_of
 
     def by_rules(record: Record) -> str:
@@ -43,29 +42,29 @@ def classifier(settings: RetentionSettings) -> Classify:
 
 
 def classes_of(settings: RetentionSettings) -> tuple[str, ...]:
-    """The classes that telemetry may go to: those of the levels, and those that rules make."""
-    own = [rule.name for rule in settings.rules if not rule.is_by_level]
-    return (*CLASS_BY_LEVEL, *own)
+    """The classes of telemetry: those of the levels, and those that rules define."""
+    custom = [rule.name for rule in settings.rules if not rule.is_by_level]
+    return (*CLASS_BY_LEVEL, *custom)
 
 
-class _Decided(dict[Any, str]):
-    """Values of a record to its class, found when first asked for."""
+class _ClassCache(dict[Any, str]):
+    """Maps the values of a record to its class, computed on first use."""
 
     def __init__(self, rules: Sequence[RetentionRule]) -> None:
         super().__init__()
         self._rules = rules
-        # Only what some rule looks at: fewer combinations, quicker lookups.
-        self._looked_at = tuple(
+        # Only fields that some rule uses: fewer combinations, faster lookups.
+        self._fields = tuple(
             field
             for field in MATCHED
             if field in {"level", "kind"} or any(getattr(rule, field) for rule in rules)
         )
-        self.values_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*self._looked_at)
+        self.values_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*self._fields)
 
     def __missing__(self, values: tuple[Any, ...]) -> str:
         if len(self) >= _REMEMBERED:
             self.clear()
-        decided = self[values] = self._decide(dict(zip(self._looked_at, values, strict=True)))
+        decided = self[values] = self._decide(dict(zip(self._fields, values, strict=True)))
         return decided
 
     def _decide(self, seen: dict[str, Any]) -> str:
@@ -73,8 +72,8 @@ class _Decided(dict[Any, str]):
         if seen["kind"] == AUDIT:
             return AUDIT
         by_level = CLASS_BY_LEVEL[level]
-        asked = [LEVEL_NAMES[level], *(seen.get(field) for field in MATCHED[1:])]
+        compared = [LEVEL_NAMES[level], *(seen.get(field) for field in MATCHED[1:])]
         for rule in self._rules:
-            if rule.matches(asked):
+            if rule.matches(compared):
                 return by_level if rule.is_by_level else rule.name
         return by_level

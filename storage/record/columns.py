@@ -1,13 +1,14 @@
-"""The columns of system_logs: name, type, order, meaning. Everything else follows this table.
+"""The columns of system_logs: name, type, order, meaning. Everything else is derived from it.
 
-Order: 8-byte columns first, then 4, 2, 1, then uuid and variable ones (24 bytes a row for
-nothing). A new column: here, a migration, schema.sql, ENCODING_VERSION; old frames stay readable.
+Order: 8-byte columns first, then 4, 2, 1, then uuid and variable-length ones, which saves 24 bytes
+of padding per row. A new column: here, a migration, schema.sql, ENCODING_VERSION; old frames stay
+readable.
 """
 
 from dataclasses import dataclass
 
 ENCODING_VERSION = 1
-"""Of the COPY rows in frames and of what the leaf hash covers. Stored with every batch."""
+"""Version of the COPY rows in frames, which leaf hashes cover. Stored with every batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("message", "text", False, "what a person reads"),
     Column("metadata", "jsonb", False, "attributes, body, span, exception, otel, redaction, …"),
 )
-"""In COPY order. The table has `segment` besides; each leaf's default fills it."""
+"""In COPY order. The table also has `segment`, which is filled by each leaf's default."""
 
 COPY_COLUMNS: tuple[str, ...] = tuple(column.name for column in COLUMNS)

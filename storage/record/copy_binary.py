@@ -1,6 +1,6 @@
-"""RedactedBatch -> the binary COPY tuples that spool, leaf hash and PostgreSQL all see.
+"""RedactedBatch -> the binary COPY tuples shared by spool, leaf hash and PostgreSQL.
 
-Encoded once. Hot path: long functions and short names are paid for by loadtests/bench_codec.py.
+Encoded once. Hot path: loadtests/bench_codec.py justifies the long functions and short names.
 The layout is that of PostgreSQL's COPY ... (FORMAT binary) (documentation, "COPY", File Formats)
 over columns.py; tests/integration/test_copy_binary.py reads every value back.
 """
@@ -18,7 +18,7 @@ from storage.record.columns import COLUMNS, ENCODING_VERSION
 from storage.record.record import Part, Record, RedactedBatch
 
 Classify = Callable[[Record], str]
-"""Names the retention class of a record."""
+"""Returns the retention class of a record."""
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -46,7 +46,7 @@ _sha256 = hashlib.sha256
 
 @dataclass(slots=True)
 class _Count:
-    """Rows that log_counts counts together, and their bytes."""
+    """Rows and bytes of one row of log_counts."""
 
     minute: i64
     level: i64
@@ -57,44 +57,44 @@ class _Count:
 
 
 @dataclass(slots=True)
-class _PartInMaking:
-    # One piece of memory each: thousands of small ones, freed between others that stay, tear holes.
+class _PartBuilder:
+    # One buffer each: thousands of small objects, freed among others that stay, fragment memory.
     copy_bytes: BytesWriter = field(default_factory=BytesWriter)
     leaves: BytesWriter = field(default_factory=BytesWriter)
     rows: i64 = 0
     counts: dict[tuple[int, int, str, str], _Count] = field(default_factory=dict)
     latest: _Count | None = None
-    """Of the record before: that of the next one as well, more often than not."""
+    """The count of the previous record, usually also that of the next one."""
     min_us: i64 = 1 << 62
     max_us: i64 = 0
     odd: i64 = 0
 
 
 class Encoder:
-    """Makes the rows of one request into one Part per retention class."""
+    """Encodes the rows of one request as one Part per retention class."""
 
-    __slots__ = ("_batch_id", "_classify", "_making", "_rows", "rows")
+    __slots__ = ("_batch_id", "_builders", "_classify", "_rows", "rows")
 
     def __init__(
         self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int, classify: Classify
     ) -> None:
         self._batch_id = batch_id
         self._classify = classify
-        self._making: dict[str, _PartInMaking] = {}
+        self._builders: dict[str, _PartBuilder] = {}
         self._rows = _Rows(batch_id, received_unix_ns, ingest_key_id)
         self.rows = 0
-        """How many there are so far: the `position` of the next one."""
+        """Rows so far: the `position` of the next one."""
 
     def add(self, batch: RedactedBatch, nonces: bytes) -> None:
         """Add the records of a batch; `nonces` holds 16 random bytes for each."""
-        classify, making, rows = self._classify, self._making, self._rows
+        classify, builders, rows = self._classify, self._builders, self._rows
         position = self.rows
         for place, record in enumerate(batch.records):
             row = rows.row(record, position + place, nonces[place * 16 : place * 16 + 16])
             class_name = classify(record)
-            part = making.get(class_name)
+            part = builders.get(class_name)
             if part is None:
-                part = making[class_name] = _PartInMaking()
+                part = builders[class_name] = _PartBuilder()
             part.rows += 1
             part.copy_bytes.write(row)
             part.leaves.write(leaf_of(row))
@@ -110,8 +110,10 @@ class Encoder:
         self.rows = position + len(batch.records)
 
     def parts(self) -> list[Part]:
-        """What was added, in order of class name."""
-        return [_finish(name, self._making[name], self._batch_id) for name in sorted(self._making)]
+        """The parts, in order of class name."""
+        return [
+            _finish(name, self._builders[name], self._batch_id) for name in sorted(self._builders)
+        ]
 
 
 def encode(
@@ -123,7 +125,7 @@ def encode(
     classify: Classify,
     nonces: bytes,
 ) -> list[Part]:
-    """A whole batch at once."""
+    """Encode a whole batch at once."""
     encoder = Encoder(
         batch_id=batch_id,
         received_unix_ns=received_unix_ns,
@@ -135,7 +137,7 @@ def encode(
 
 
 class _Rows:
-    """Writes the rows of one request, one after the other, in one piece of memory."""
+    """Encodes the rows of one request, one by one, in one buffer."""
 
     __slots__ = ("_arrival", "_sender", "_writer")
 
@@ -215,8 +217,8 @@ def _write_text(writer: BytesWriter, value: str | None) -> None:
         _write(writer, value.encode())
 
 
-def _count_of(part: _PartInMaking, minute: i64, record: Record) -> _Count:
-    """Where a record of that minute is counted."""
+def _count_of(part: _PartBuilder, minute: i64, record: Record) -> _Count:
+    """The count for a record of that minute."""
     latest = part.latest
     if (
         latest is not None
@@ -234,7 +236,7 @@ def _count_of(part: _PartInMaking, minute: i64, record: Record) -> _Count:
     return count
 
 
-def _finish(class_name: str, part: _PartInMaking, batch_id: int) -> Part:
+def _finish(class_name: str, part: _PartBuilder, batch_id: int) -> Part:
     leaves = part.leaves.getvalue()
     return Part(
         class_name=class_name,
@@ -267,7 +269,7 @@ def leaf_of(row: bytes) -> bytes:
 
 
 def rows_of(copy_bytes: bytes) -> Iterator[bytes]:
-    """The single tuples of a Part's COPY bytes, in order. For bisection and verification."""
+    """The tuples of a Part's COPY bytes, in order. For bisection and verification."""
     at = 0
     while at < len(copy_bytes):
         start = at
@@ -280,7 +282,7 @@ def rows_of(copy_bytes: bytes) -> Iterator[bytes]:
 
 
 def fields_of(row: bytes) -> dict[str, bytes | None]:
-    """The fields of one tuple by column name, as PostgreSQL's binary representation."""
+    """The fields of one tuple by column name, in PostgreSQL's binary representation."""
     fields: dict[str, bytes | None] = {}
     at = 2
     for column in COLUMNS:

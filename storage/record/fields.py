@@ -1,7 +1,7 @@
-"""The fields of a record that a question may name: the closed table between API and columns.
+"""The fields of a record that a query may use: the allowlist that maps API names to columns.
 
-Nothing outside this table ever becomes an identifier in SQL. A new field: one line here, its
-parameter in query/language/parameters.py, its row in docs/api.md.
+Nothing outside this table becomes an identifier in SQL. A new field: one line here, its parameter
+in query/language/filter_parameters.py, its row in docs/api.md.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from config.levels import Level
 
 
 class ValueType(Enum):
-    """What values a field has, and how PostgreSQL is told; the value is the array's type."""
+    """The type of a field's values; the enum value is PostgreSQL's array type."""
 
     TEXT = "text[]"
     LEVEL = "log_level[]"
@@ -23,7 +23,7 @@ class ValueType(Enum):
 
 
 class Kind(Enum):
-    """The kinds of records; the value is the letter that the column holds."""
+    """The kinds of records; the value is the letter stored in the column."""
 
     LOG = b"l"
     SPAN = b"s"
@@ -49,7 +49,7 @@ class Field:
     column: str
     type: ValueType
     is_nullable: bool = False
-    """Where the column may be NULL, "not equal" must also find the records without a value."""
+    """If the column may be NULL, "not equal" must also match records without a value."""
 
 
 ID = Field("id", "id", ValueType.UUID)
@@ -75,4 +75,4 @@ FIELDS: dict[str, Field] = {
         *(CORRELATION_ID, TRACE_ID, SPAN_ID, PARENT_SPAN_ID, MESSAGE, DURATION_NS),
     )
 }
-"""By the name that the API uses."""
+"""Fields by their name in the API."""

@@ -1,25 +1,25 @@
-"""The words of this room: value, attribute, stream, record, batch, part.
+"""The data types of the pipeline: value, attribute, stream, record, batch, part.
 
-redaction makes   Attribute          (the only place: tests/consistency greps)
-mapping makes     StreamDef, Record
-copy_binary makes Part
+redaction creates   Attribute          (the only place: tests/consistency checks)
+mapping creates     StreamDef, Record
+copy_binary creates Part
 """
 
 from dataclasses import dataclass, field
 from typing import Final, NewType, TypeAlias
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
-"""An OTLP AnyValue in Python. Strings hold no NUL and no lone surrogates (cleaned by decode)."""
+"""An OTLP AnyValue in Python. Strings have no NUL and no lone surrogates (cleaned by decode)."""
 
 Hit: TypeAlias = tuple[str, int]
 """(rule name, how often): what redaction hid, never the value."""
 
 
 class Attribute:
-    """One key and its value after redaction, with its canonical JSON, made once per distinct pair.
+    """A key and its redacted value, with its canonical JSON, built once per distinct pair.
 
     `json` is `"key": value` as PostgreSQL prints jsonb; `order` sorts members as jsonb does (by
-    length of the UTF-8 key, then bytes). Instances are shared between records: never change one.
+    length of the UTF-8 key, then bytes). Instances are shared between records: never modify one.
     """
 
     __slots__ = ("hits", "json", "key", "order", "value")
@@ -36,7 +36,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class StreamDef:
-    """Resource and scope that many records share; a row of `log_streams`, never changed."""
+    """Resource and scope shared by many records; a row of `log_streams`, immutable."""
 
     id: int
     """First 8 bytes of `digest`, as a signed 64-bit integer."""
@@ -72,7 +72,7 @@ RECORD_FIELDS: Final = (
     "stream_id",
     "trace_id",
 )
-"""What a record holds, by name."""
+"""The fields of a record."""
 
 
 class Record:
@@ -92,7 +92,7 @@ class Record:
     created_unix_ns: int
     """Nanoseconds since 1970 UTC, 0 <= n < 2**64."""
     odd_time: bool
-    """Dated outside [received - 400 d, received + 1 d]: stays out of the zone map's range."""
+    """Dated outside [received - 400 d, received + 1 d]: excluded from the zone map."""
     stream_id: int
     duration_ns: int | None
     trace_id: bytes | None
@@ -114,37 +114,37 @@ class Record:
 
 @dataclass(slots=True)
 class Batch:
-    """What one request becomes: records in order, the streams they name, and what was not taken."""
+    """One mapped request: records in order, their streams, and what was rejected."""
 
     records: list[Record]
     streams: dict[int, StreamDef]
     received: int
-    """Records (spans) that the request held, derived rows not counted."""
+    """Records (spans) in the request, without derived rows."""
     derived: int = 0
-    """Rows made from others (exception events of spans)."""
+    """Rows derived from others (exception events of spans)."""
     rejected: dict[str, int] = field(default_factory=dict)
-    """Reason to count; the reasons are a closed list (otlp_receiver/mapping/reasons.py)."""
+    """Reason to count; the reasons are a closed list (otlp_receiver/mapping/reject_reasons.py)."""
     rejected_modules: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(reason, source module) to count, of those among `rejected` whose module is known."""
+    """(reason, source module) to count, of those in `rejected` whose module is known."""
     rejected_at: dict[str, str] = field(default_factory=dict)
-    """Reason to the field path of the first record that was rejected for it, where it is known."""
+    """Reason to the field path of the first record rejected for it, if known."""
     warnings: list[str] = field(default_factory=list)
-    """What the sender should know although everything was taken."""
+    """Warnings for the sender although everything was accepted."""
     replaced_characters: int = 0
-    """NULs, lone surrogates and invalid UTF-8 that became U+FFFD."""
+    """NULs, lone surrogates and invalid UTF-8 replaced by U+FFFD."""
     every_record_has_time: bool = True
-    """Whether the request hash may be used to recognise a duplicate (design section 7)."""
+    """Whether the request hash may be used to detect duplicates (design section 7)."""
     redactions: dict[str, int] = field(default_factory=dict)
     """Rule to count, for the metrics."""
 
 
 RedactedBatch = NewType("RedactedBatch", Batch)
-"""Made only by otlp_receiver/mapping from redacted exports; `encode` takes nothing else."""
+"""Created only by otlp_receiver/mapping from redacted exports; `encode` accepts nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one request that go to one retention class, as PostgreSQL will read them."""
+    """The rows of one request in one retention class, encoded for PostgreSQL."""
 
     class_name: str
     rows: int

@@ -1,11 +1,11 @@
-r"""Ids that tell when: the layout of UUIDv7 (RFC 9562, 5.7) over the time of the record.
+r"""Time-ordered ids: the layout of UUIDv7 (RFC 9562, 5.7) with the time of the record.
 
     48 bits  milliseconds since 1970          4 bits   version 7
     12 bits  \\ nanoseconds within the         2 bits   variant
      8 bits  / millisecond, 0-999999          54 bits  tail
 
-The tail is a hash where a record has an identity of its own, so that the same record gets the same
-id again; else its place in the request (20 bits: order within equal times) and 34 random bits.
+The tail is a hash where a record has its own identity, so that the same record always gets the same
+id; else its position in the request (20 bits: order within equal times) and 34 random bits.
 """
 
 from struct import Struct

@@ -13,7 +13,7 @@ def stream_of(
 ) -> StreamDef:
     """The definition of a stream; `resource` and `scope` are canonical JSON objects, redacted.
 
-    The hash covers the four parts, each behind its length, so that no two streams share it.
+    The hash covers the four parts, each prefixed by its length, so that it is unambiguous.
     """
     parts = (resource, scope, resource_schema_url.encode(), scope_schema_url.encode())
     digest = sha256(b"".join([len(part).to_bytes(8, "big") + part for part in parts])).digest()
@@ -28,7 +28,7 @@ def stream_of(
 
 
 async def add_streams(connection: Connection, streams: Collection[StreamDef]) -> None:
-    """Store definitions; those that are there already stay as they are."""
+    """Store definitions; existing ones are left unchanged."""
     await connection.execute(
         statement("add_streams"),
         [stream.id for stream in streams],

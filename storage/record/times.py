@@ -1,4 +1,4 @@
-"""Times as people and programs write them: RFC 3339 to the nanosecond, or relative to now. Pure."""
+"""Parsing and formatting of times: RFC 3339 to the nanosecond, or relative to now. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,8 @@ _UNIT_NS = {
 def parse_time(text: str, *, now_ns: int, where: str) -> int:
     """Nanoseconds since 1970 UTC of an RFC 3339 time, of `now`, or of `-15m` (s, m, h, d, w).
 
-    Raises BadInput naming the parameter `where`. A `+` that the query string turned into a space
-    is taken for the plus of a time zone.
+    Raises BadInput naming the parameter `where`. A space before the time zone is read as `+`,
+    since a query string decodes `+` as a space.
 
     >>> parse_time("1970-01-01T00:00:01.000000005Z", now_ns=0, where="start")
     1000000005
@@ -51,7 +51,7 @@ def parse_time(text: str, *, now_ns: int, where: str) -> int:
 
 def _bad_time(where: str) -> BadInput:
     return BadInput(
-        f"{where} is not a time: write it like 2026-11-23T09:00:00Z, or -15m, -1h, -7d, now",
+        f"{where} is not a time: use 2026-11-23T09:00:00Z, or -15m, -1h, -7d, now",
         where=where,
     )
 
@@ -61,7 +61,7 @@ _MAX_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 
 def datetime_of(microseconds: int) -> datetime:
-    """Microseconds since 1970 as a datetime, kept within the years 1 to 9999."""
+    """Microseconds since 1970 as a datetime, clamped to the years 1 to 9999."""
     return EPOCH + timedelta(microseconds=min(max(microseconds, _MIN_US), _MAX_US))
 
 

@@ -1,5 +1,5 @@
-"""Finding secrets in text and replacing them, before anything is written.
+"""Redaction: finds secrets in text and replaces them, before anything is written.
 
-In: texts and attributes. Out: the same without secrets, and which rules matched.
-Imports only `record`. The rules are config/rules/*.toml.
+In: texts and attributes. Out: the same without secrets, and the rules that matched.
+Of storage, imports only `record`. The rules are config/rules/*.toml.
 """

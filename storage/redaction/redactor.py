@@ -1,7 +1,7 @@
-"""Redaction as others use it: texts, values, attributes, records; never a secret out of here.
+"""The interface of redaction: texts, values, attributes, records; never returns a secret.
 
-Fails closed: what cannot be scanned (too long, too deep, an engine that fails) is replaced by a
-marker as a whole.
+Fails closed: anything that cannot be scanned (too long, too deep, an engine failure) is replaced by
+a marker as a whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from storage.redaction.tokens import HmacKeys, marker
 from storage.redaction.values import LEAST_CARD, Counts, Values
 
 UNSCANNED: Final = "unscanned"
-"""Marker of what could not be scanned."""
+"""Marker for text that could not be scanned."""
 _LONGEST_BYTES: Final = 8 * 2**20
 _MEMO_ENTRIES: Final = 8192
 _NO_HITS: Final[tuple[Hit, ...]] = ()
@@ -47,8 +47,8 @@ class CanaryFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What redaction made of a payload that somebody tried, and which rules did it."""
+class Preview:
+    """The redacted form of a test payload, and the rules that matched."""
 
     result: Value
     hits: tuple[Hit, ...]
@@ -56,11 +56,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What is known of an attribute's name."""
+    """Cached facts about an attribute's name."""
 
     safe: str
     json: bytes
-    """What comes before the value in a member: `"key": `."""
+    """The member's JSON before the value: `"key": `."""
     is_plain: bool
     is_actor: bool
     order: bytes
@@ -68,14 +68,14 @@ class _Key:
 
 
 class Redactor:
-    """The redaction of one process; made once, it holds no state but its memory of names."""
+    """The redactor of one process; its only state is a cache of names."""
 
     __slots__ = (
+        "_custom",
         "_hmac",
         "_keys",
         "_names",
         "_numbers",
-        "_own",
         "_replace",
         "_rules",
         "_scanner",
@@ -83,19 +83,22 @@ class Redactor:
     )
 
     def __init__(self, settings: RedactionSettings, hmac_keys: HmacKeys) -> None:
-        """Compile the rules and prove each by its canary.
+        """Compile the rules and check each against its canary.
 
         Raises:
-            SetupError: a rule, name or pattern in `settings` is not usable; the message names it.
+            SetupError: a rule, name or pattern in `settings` is invalid; the message names it.
         """
         chosen = rules_of(settings)
         self._rules = chosen.rules
         self._hmac = hmac_keys
-        self._own = {
+        self._custom = {
             key.lower(): number for number, rule in enumerate(self._rules) for key in rule.keys
         }
         self._names = KeyNames(
-            chosen.names, allow=settings.allow_keys, secret=settings.secret_keys, own=self._own
+            chosen.names,
+            allow=settings.allow_keys,
+            secret=settings.secret_keys,
+            custom=self._custom,
         )
         self._scanner = Scanner(self._rules, self._names)
         self._replace = Replacements(self._rules, hmac_keys)
@@ -110,11 +113,11 @@ class Redactor:
         return self._rules
 
     def text(self, text: str, hints: Sequence[int] | None = None) -> tuple[str, tuple[Hit, ...]]:
-        """`text` without secrets, and which rules hid something how often.
+        """`text` without secrets, and the rules that matched, with counts.
 
         Args:
-            text: anything.
-            hints: of the first pass over this text or one that holds it, where it was made.
+            text: any text.
+            hints: result of the first pass over this text or one that contains it, if it was run.
         """
         safe, hits = self._bytes(text.encode("utf-8", "replace"), hints)
         return (safe.decode("utf-8", "replace"), hits) if hits else (text, hits)
@@ -136,21 +139,21 @@ class Redactor:
         return Attribute(known.safe, safe, json, known.order, (*known.hits, *hits))
 
     def records(
-        self, asked: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
+        self, records: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
-        """Message and new attributes of each of some records, with one first pass for all of them.
+        """Redact the message and new attributes of several records, with one first pass for all.
 
-        This is the hot path: loadtests/bench_redaction.py pays for its shape.
+        Hot path: loadtests/bench_redaction.py justifies its form.
         """
         texts: list[str] = []
-        for text, fresh in asked:
+        for text, fresh in records:
             texts.extend([value for _, value in fresh if isinstance(value, str)])
             if text is not None:
                 texts.append(text)
         hints = self._hints_among(texts)
-        answers: list[tuple[str | None, tuple[Hit, ...], list[Attribute]]] = []
+        results: list[tuple[str | None, tuple[Hit, ...], list[Attribute]]] = []
         place = 0
-        for text, fresh in asked:
+        for text, fresh in records:
             attributes: list[Attribute] = []
             for key, value in fresh:
                 known = self._keys.get(key) or self._learn(key)
@@ -164,33 +167,33 @@ class Redactor:
                 else:
                     attributes.append(self.attribute(key, value))
             if text is None:
-                answers.append((None, _NO_HITS, attributes))
+                results.append((None, _NO_HITS, attributes))
                 continue
             seen = hints.get(place, _NOTHING)
             place += 1
             if seen is None or seen:
-                answers.append((*self.text(text, seen), attributes))
+                results.append((*self.text(text, seen), attributes))
             else:
-                answers.append((text, _NO_HITS, attributes))
-        return answers
+                results.append((text, _NO_HITS, attributes))
+        return results
 
     def _hints_among(self, texts: list[str]) -> "Mapping[int, list[int] | None]":
-        """The first pass; None where it failed, so that each text is looked at by itself."""
+        """The first pass; None where it failed, so that each text is scanned separately."""
         try:
             return self._scanner.hints_among(texts)
-        except Exception:  # noqa: BLE001 (fails closed: each text meets the engine on its own)
+        except Exception:  # noqa: BLE001 (fails closed: each text is scanned separately)
             return dict.fromkeys(range(len(texts)))
 
-    def test(self, payload: Value) -> Trial:
-        """What redaction would make of a text, or of attributes (a map); nothing is kept."""
+    def test(self, payload: Value) -> Preview:
+        """Preview the redaction of a text, or of attributes (a map); nothing is stored."""
         if isinstance(payload, str):
-            return Trial(*self.text(payload))
-        return Trial(*self.value("", payload))
+            return Preview(*self.text(payload))
+        return Preview(*self.value("", payload))
 
     def self_test(self) -> list[CanaryFailure]:
-        """Rules that do not hide their own canary; empty when all is well."""
+        """Rules that do not redact their own canary; empty when all do."""
         return [
-            CanaryFailure(rule.name, "does not hide its own canary")
+            CanaryFailure(rule.name, "does not redact its own canary")
             for number, rule in enumerate(self._rules)
             if rule.canary and not self._finds(number, rule.canary.encode())
         ]
@@ -205,12 +208,12 @@ class Redactor:
         try:
             hints = self._scanner.hints(canary)
             found = any(rule == number for _, _, rule in self._scanner.spans(canary, hints))
-        except Exception:  # noqa: BLE001 (a failure of the engine is a failed canary)
+        except Exception:  # noqa: BLE001 (an engine failure is a failed canary)
             return False
         return found and self._bytes(canary)[0] != canary
 
     def _learn(self, key: str) -> _Key:
-        """Judge a name once; names are few, and a flood of them only empties the memory."""
+        """Classify a name once; names are few, and too many of them only clear the cache."""
         safe, hits = self.text(key)
         if len(self._keys) >= _MEMO_ENTRIES:
             self._keys.clear()
@@ -236,9 +239,9 @@ class Redactor:
             return _UNSCANNED
 
     def _hide(self, kind: Kind, key: str, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
-        """Replace a value that its name makes secret."""
-        if kind is Kind.OWN:
-            return self._replace.whole(raw, self._own[key.lower()])
+        """Replace a value that is secret because of its name."""
+        if kind is Kind.CUSTOM:
+            return self._replace.whole(raw, self._custom[key.lower()])
         number = self._numbers.get(_KEY_RULES[kind])
         if number is None:
             return self._bytes(raw)
@@ -251,7 +254,7 @@ class Redactor:
         return self._replace.whole(raw, number)
 
     def _actor(self, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
-        """An address becomes a token that stays joinable; an opaque id is a text like others."""
+        """Replace an address by a joinable token; scan an opaque id like other text."""
         if not is_email(raw):
             return self._bytes(raw)
         return self._hmac.token(raw.strip().lower()).encode(), (("email", 1),)
@@ -259,7 +262,7 @@ class Redactor:
     def _parts(
         self, raw: bytes, number: int, found: Iterable[Span]
     ) -> tuple[bytes, tuple[Hit, ...]]:
-        """Replace what `found` covers and what the text rules find besides."""
+        """Replace the spans in `found` and those that the text rules find."""
         spans: list[RuleSpan] = [(start, end, number) for start, end in found]
         hints = self._scanner.hints(raw)
         if hints:
@@ -268,7 +271,7 @@ class Redactor:
 
 
 def _is_harmless(known: _Key, value: Value, hints: Sequence[int] | None) -> bool:
-    """Whether the first pass over the value (`hints`) says all there is to say."""
+    """Whether the first pass over the value (`hints`) rules out a secret."""
     if isinstance(value, str):
         if hints is None or hints:
             return False

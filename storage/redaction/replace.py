@@ -1,4 +1,4 @@
-"""Spans become markers: overlaps are joined, the rule of highest precedence names the result."""
+"""Replaces spans by markers: overlaps are merged, the rule of highest precedence is reported."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -19,11 +19,11 @@ _DONE: Final = re.compile(
 _LETTER: Final = re.compile(rb"[A-Za-z0-9\x80-\xff]")
 
 DENSE: Final = "too_dense"
-"""Marker of a text in which more is secret than can be told apart in bounded time."""
+"""Marker for a text with more secrets than can be separated in bounded time."""
 
 
 def replacer(rule: Rule, keys: HmacKeys) -> Replacer:
-    """What `rule` puts in the place of a match."""
+    """The function that replaces a match of `rule`."""
     fixed = marker(rule.name).encode()
     if rule.replacement == "hmac":
         return lambda match: keys.token(match).encode()
@@ -39,7 +39,7 @@ def _last_digits(match: bytes) -> str:
 
 
 class Replacements:
-    """The replacers of a rule set, by the rules' numbers."""
+    """The replacers of a rule set, by rule number."""
 
     __slots__ = ("_make", "_password_then_host", "names")
 
@@ -53,9 +53,9 @@ class Replacements:
         self._make.append(lambda match: dense)  # noqa: ARG005 (one signature for all)
 
     def __call__(self, raw: bytes, spans: list[RuleSpan]) -> tuple[bytes, tuple[Hit, ...]]:
-        """`raw` without what `spans` cover, and which rules did it how often."""
+        """`raw` with `spans` replaced, and the rules that matched, with counts."""
         if b"[REDACTED:" in raw or b"hmac:" in raw:
-            spans = _undone(raw, spans)
+            spans = _unredacted(raw, spans)
         if len(spans) == 1:
             start, end, number = spans[0]
             safe = raw[:start] + self._make[number](raw[start:end]) + raw[end:]
@@ -77,14 +77,14 @@ class Replacements:
         return self._make[number](raw), ((self.names[number], 1),)
 
 
-def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
-    """The spans in which something is left to hide besides our own markers and tokens.
+def _unredacted(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
+    """The spans that contain more than opslog's own markers and tokens.
 
-    So a second pass changes nothing. A span that cuts a marker takes all of it.
+    This makes redaction idempotent. A span that cuts a marker is extended to all of it.
     """
     done = [match.span() for match in _DONE.finditer(raw)]
     starts = [start for start, _ in done]
-    kept = []
+    remaining = []
     for begin, end, number in spans:
         first = bisect_right(starts, begin)
         first -= first > 0 and done[first - 1][1] > begin
@@ -93,15 +93,15 @@ def _undone(raw: bytes, spans: list[RuleSpan]) -> list[RuleSpan]:
             left += raw[position : max(position, at)]
             start, position = min(start, at), max(position, stop)
         if _LETTER.search(left + raw[position : max(position, end)]):
-            kept.append((start, max(end, position), number))
-    return kept
+            remaining.append((start, max(end, position), number))
+    return remaining
 
 
 def joined(spans: list[RuleSpan], password_then_host: tuple[int, ...] = ()) -> list[RuleSpan]:
-    """Spans in order and apart; overlapping ones become one, with the rule that comes first.
+    """Sorted, disjoint spans; overlapping ones are merged, with the rule of higher precedence.
 
-    Of two rules in `password_then_host` the first ends at the `@` of a URI, where the second saw an
-    address in what is the end of a password and a host; the host stays.
+    Of two rules in `password_then_host` the first ends at the `@` of a URI, where the second took
+    the end of a password and a host for an address; the host stays.
     """
     spans.sort(key=itemgetter(0, 2))
     result: list[RuleSpan] = []

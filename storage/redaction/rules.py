@@ -1,4 +1,4 @@
-"""Rules as data: config/rules/*.toml and the settings' own, checked before anything is scanned."""
+"""Rules as data: config/rules/*.toml and custom ones from the settings, validated on loading."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ _FILLERS: Final = {
     "D": "3918274650",
     "U": "K7QX2MZP5RTW3BVN",
 }
-_OWN_FIELDS: Final = frozenset(
+_CUSTOM_FIELDS: Final = frozenset(
     (
         "name",
         "what",
@@ -44,7 +44,7 @@ _OWN_FIELDS: Final = frozenset(
         "canary",
     )
 )
-# Ordinary text in which no sane rule finds anything: what matches here matches everything.
+# Ordinary text in which no sensible rule matches: a pattern that does is too broad.
 _ORDINARY: Final = (
     b"The quick brown fox jumps over the lazy dog",
     b"GET /api/v2/orders/17 completed with status 200 in 12 ms",
@@ -56,42 +56,42 @@ _ORDINARY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as it is in force."""
+    """One rule, with the settings applied."""
 
     name: str
     what: str = ""
     source: str = ""
     patterns: tuple[str, ...] = ()
-    """RE2; empty where a finder of our own does the work, or only names are known."""
+    """RE2; empty for rules with a finder in code, or with names only."""
     weak: tuple[str, ...] = ()
-    """Further patterns, which count only when the validator agrees."""
+    """Further patterns, which count only if the validator accepts the match."""
     finder: str = ""
     triggers: tuple[str, ...] = ()
     """Patterns of the first pass; the rule runs only where one of them matches."""
     validator: str = "always"
     replacement: str = "marker"
     keys: tuple[str, ...] = ()
-    """Further names whose values are secrets of this rule."""
+    """Further names whose values this rule redacts."""
     allow: tuple[str, ...] = ()
-    """Patterns (RE2, whole match) of what is harmless all the same."""
+    """Patterns (RE2, whole match) of harmless matches."""
     canary: str = ""
-    """Text in which the rule must find something."""
+    """Text that the rule must redact."""
     enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules of an installation, in order of precedence, and the words of names."""
+    """All rules of an installation, in order of precedence, and the word lists for names."""
 
     rules: tuple[Rule, ...]
     names: Mapping[str, Sequence[str]]
     off: tuple[Rule, ...] = ()
-    """Rules that exist and are not in force."""
+    """Disabled rules."""
 
 
 @cache
 def shipped() -> RuleSet:
-    """The rules that come with opslog."""
+    """The built-in rules."""
     rules: list[Rule] = []
     names: dict[str, list[str]] = {}
     for file in _FILES:
@@ -120,16 +120,16 @@ def _shipped_rule(table: Mapping[str, Any]) -> Rule:
 
 
 def _with_edges(pattern: str) -> str:
-    """The pattern, with edges that know escaped line feeds and colours of terminals.
+    """The pattern, with edges that handle escaped line feeds and terminal colours.
 
-    The letter of such an escape would pass for the character before a word.
+    Otherwise the letter of such an escape would count as the character before a word.
     """
     begun = _FIRST_EDGE.sub(lambda match: (match[1] or "") + _WORD_EDGE, pattern)
     return begun.replace("(?:^|[^", _LEFT_EDGE)
 
 
 def _without_gaps(trigger: str) -> str:
-    """The trigger without upper bounds: counting costs the first pass a state for each step."""
+    """The trigger without upper bounds: counting costs the first pass one state per step."""
     return _LONG_GAP.sub(r"{\1,}", _with_edges(trigger))
 
 
@@ -148,11 +148,11 @@ def _filled(part: str) -> str:
 
 
 def rules_of(settings: RedactionSettings) -> RuleSet:
-    """The rules that `settings` ask for.
+    """The rules according to `settings`.
 
     Raises:
-        SetupError: a name, pattern, validator or replacement is not known or not usable; the
-            message names the setting.
+        SetupError: a name, pattern, validator or replacement is unknown or invalid; the message
+            names the setting.
     """
     known = {rule.name: rule for rule in shipped().rules}
     for place, names in (
@@ -160,7 +160,7 @@ def rules_of(settings: RedactionSettings) -> RuleSet:
         ("redaction.disable", settings.disable),
     ):
         _require(names, known, place)
-    own = [_own_rule(table, f"redaction.rules[{i}]") for i, table in enumerate(settings.rules)]
+    own = [_custom_rule(table, f"redaction.rules[{i}]") for i, table in enumerate(settings.rules)]
     for i, rule in enumerate(own):
         if rule.name in known:
             raise SetupError(
@@ -184,21 +184,21 @@ def rules_of(settings: RedactionSettings) -> RuleSet:
 def _require(names: Iterable[str], known: Iterable[str], place: str) -> None:
     for name in names:
         if name not in known:
-            raise SetupError(f"{place}: no rule {name!r}; there are {', '.join(known)}")
+            raise SetupError(f"{place}: unknown rule {name!r}; use {', '.join(known)}")
 
 
 def _check_replacement(name: str, kind: str, place: str) -> None:
     if kind not in REPLACEMENTS:
-        raise SetupError(f"{place}: {kind!r} is none of {', '.join(REPLACEMENTS)}")
+        raise SetupError(f"{place}: unknown {kind!r}; use {', '.join(REPLACEMENTS)}")
     if kind == "last4" and name != "credit_card":
-        raise SetupError(f"{place}: last4 is for credit_card only; use marker or hmac")
+        raise SetupError(f"{place}: last4 is only for credit_card; use marker or hmac")
 
 
-def _own_rule(table: Mapping[str, object], place: str) -> Rule:
-    unknown = sorted(set(table) - _OWN_FIELDS)
+def _custom_rule(table: Mapping[str, object], place: str) -> Rule:
+    unknown = sorted(set(table) - _CUSTOM_FIELDS)
     if unknown:
         raise SetupError(
-            f"{place}.{unknown[0]} is unknown; a rule has {', '.join(sorted(_OWN_FIELDS))}"
+            f"{place}.{unknown[0]} is unknown; use {', '.join(sorted(_CUSTOM_FIELDS))}"
         )
     name = _text(table, "name", place)
     if not _NAME.fullmatch(name):
@@ -206,7 +206,7 @@ def _own_rule(table: Mapping[str, object], place: str) -> Rule:
     keys = _texts(table, "keys", place)
     patterns = _texts(table, "pattern", place)
     if not patterns and not keys:
-        raise SetupError(f"{place}.pattern is missing; a rule has a pattern, or keys, or both")
+        raise SetupError(f"{place}.pattern is missing; a rule needs a pattern, keys, or both")
     triggers = _texts(table, "trigger", place)
     allow = _texts(table, "allow", place)
     for field, texts in (("pattern", patterns), ("trigger", triggers), ("allow", allow)):
@@ -214,7 +214,7 @@ def _own_rule(table: Mapping[str, object], place: str) -> Rule:
             _check_pattern(one, f"{place}.{field}")
     validator = _text(table, "validator", place) if "validator" in table else "always"
     if validator not in VALIDATORS:
-        raise SetupError(f"{place}.validator: {validator!r} is none of {', '.join(VALIDATORS)}")
+        raise SetupError(f"{place}.validator: unknown {validator!r}; use {', '.join(VALIDATORS)}")
     kind = _text(table, "replacement", place) if "replacement" in table else "marker"
     _check_replacement(name, kind, f"{place}.replacement")
     return Rule(
@@ -234,7 +234,7 @@ def _own_rule(table: Mapping[str, object], place: str) -> Rule:
 def _text(table: Mapping[str, object], field: str, place: str) -> str:
     value = table.get(field)
     if not isinstance(value, str) or not value:
-        raise SetupError(f"{place}.{field} must be a text that is not empty")
+        raise SetupError(f"{place}.{field} must be a non-empty string")
     return value
 
 
@@ -242,7 +242,7 @@ def _texts(table: Mapping[str, Any], field: str, place: str) -> tuple[str, ...]:
     value = table.get(field, [])
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
-        raise SetupError(f"{place}.{field} must be a list of texts that are not empty")
+        raise SetupError(f"{place}.{field} must be a list of non-empty strings")
     return tuple(texts)
 
 
@@ -252,11 +252,11 @@ def _check_pattern(pattern: str, place: str) -> None:
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         raise SetupError(
-            f"{place}: RE2 refuses the pattern ({reason}); it has no look-around and no back-references"
+            f"{place}: invalid RE2 pattern ({reason}); lookaround and backreferences are not supported"
         ) from None
     if compiled.fullmatch(b"") or compiled.search(b"").__class__ is not type(None):
         raise SetupError(
-            f"{place}: the pattern matches the empty text; ask for at least one character"
+            f"{place}: the pattern matches the empty string; require at least one character"
         )
     if all(compiled.search(text) for text in _ORDINARY[:2]) or any(
         compiled.fullmatch(text) for text in _ORDINARY

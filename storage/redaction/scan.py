@@ -1,4 +1,4 @@
-"""One pass of RE2 over a text says which rules may have something in it; only these then look.
+"""A first RE2 pass over a text selects the rules that may match; only these are then run.
 
 hints    bytes -> numbers of triggers       triggers.py, linear
 spans    bytes, numbers -> spans            the rules' finders
@@ -19,19 +19,19 @@ RuleSpan: TypeAlias = tuple[int, int, int]
 """(start, end, number of the rule)"""
 
 TOO_DENSE: Final = -1
-"""The rule of a span that hides the rest of a text because too much of it is secret."""
+"""Rule number of a span that hides the rest of a text because it has too many secrets."""
 _MOST_VIEWS: Final = 3
-# What may be spent on one text, in tenths of a microsecond: 1.8 ms, and 28 ns a byte, so that 64 kB
-# stay within 5 ms whatever is in them. Shorter texts may cost as much as 64 kB do.
+# Time budget per text, in tenths of a microsecond: 1.8 ms plus 28 ns a byte, so that 64 kB never
+# take more than 5 ms. Shorter texts may take as long as 64 kB.
 _BUDGET: Final = 18_000
 _LEAST_BUDGET: Final = 36_000
 _BUDGET_A_BYTE: Final = 0.28
 _SECOND_BUDGET: Final = 10_000
-"""For what comes before the place where the first was used up."""
-_LOOK_A_BYTE: Final = 0.02
+"""For the text before the position at which the first budget was exhausted."""
+_SCAN_COST_A_BYTE: Final = 0.02
 _LONG_BYTES: Final = 65_536
-"""Looking through a text costs each rule something too. Beyond this length only as much is reckoned:
-it is linear anyway, and a long text of many kinds of secrets must not go as a whole."""
+"""Scanning costs each rule time as well. It is charged only up to this length: it is linear anyway,
+and a long text with many kinds of secrets must not be hidden as a whole."""
 
 
 class Scanner:
@@ -49,31 +49,31 @@ class Scanner:
         self._view = len(self._arms)
         first_pass = Triggers([*triggers, VIEW])
         self.hints: Callable[[bytes], Sequence[int]] = first_pass
-        """The first pass: numbers of triggers; empty when no rule can have anything here."""
+        """The first pass: numbers of triggers; empty when no rule can match."""
         self.hints_among: Callable[[Sequence[str]], dict[int, list[int]]] = first_pass.among
-        """The same for many texts, by their places; those without any are left out."""
+        """The same for many texts, by their index; those without any are omitted."""
 
     def spans(self, raw: bytes, hints: Sequence[int], *, depth: int = 0) -> list[RuleSpan]:
-        """What the rules behind `hints` find, in no order.
+        """The unordered matches of the rules behind `hints`.
 
-        A text in which too much is found is hidden from there on, and what comes before is still
-        looked at by the other rules; if that is too much as well, it is hidden as a whole.
+        When the budget is exhausted, the text is hidden from there on, and the text before it is
+        still scanned by the other rules; if that exceeds its budget too, it is hidden as well.
         """
         spans: list[RuleSpan] = []
         budget = max(_LEAST_BUDGET, _BUDGET + int(len(raw) * _BUDGET_A_BYTE))
-        looking = _cost_of_looking(raw)
+        scan_cost = _scan_cost(raw)
         is_second = False
         done = set()
         for hint in sorted(hints) if len(hints) > 1 else hints:
             if hint == self._view:
                 if depth < _MOST_VIEWS:
-                    spans.extend(self._undone(raw, depth))
+                    spans.extend(self._unescaped(raw, depth))
                 continue
             number, cost, finder = self._arms[hint]
             if finder in done:
                 continue
             done.add(finder)
-            budget -= looking
+            budget -= scan_cost
             if budget < 0:
                 return [*spans, (0, len(raw), TOO_DENSE)]
             for start, end in finder(raw):
@@ -83,14 +83,14 @@ class Scanner:
                     if is_second:
                         return [*spans, (0, start, TOO_DENSE)]
                     raw, budget, is_second = raw[:start], _SECOND_BUDGET, True
-                    looking = _cost_of_looking(raw)
+                    scan_cost = _scan_cost(raw)
                     break
                 if end > start:
                     spans.append((start, end, number))
         return spans
 
-    def _undone(self, raw: bytes, depth: int) -> Iterator[RuleSpan]:
-        """What is found once escapes are undone, and undone again if there are more below."""
+    def _unescaped(self, raw: bytes, depth: int) -> Iterator[RuleSpan]:
+        """The matches in the unescaped text, recursively for nested escapes."""
         view = View(raw)
         hints = self.hints(view.text)
         if hints:
@@ -98,5 +98,5 @@ class Scanner:
                 yield (*view.source(start, end), number)
 
 
-def _cost_of_looking(raw: bytes) -> int:
-    return int(min(len(raw), _LONG_BYTES) * _LOOK_A_BYTE)
+def _scan_cost(raw: bytes) -> int:
+    return int(min(len(raw), _LONG_BYTES) * _SCAN_COST_A_BYTE)

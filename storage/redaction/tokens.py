@@ -1,7 +1,7 @@
-"""What may stand in a secret's place: markers, and keyed tokens that stay joinable.
+"""Replacements of secrets: markers, and keyed tokens that stay joinable.
 
-A plain hash of an e-mail address or a card number can be reversed by trying all of them, so a
-token is an HMAC; the key's id stands in it, and old keys stay readable after a rotation.
+A plain hash of an e-mail address or a card number can be reversed by brute force, so a token is an
+HMAC; it contains the key's id, and old keys stay usable after a rotation.
 """
 
 import hmac
@@ -18,7 +18,7 @@ _LEAST_KEY_BYTES: Final = 16
 
 
 class HmacKeys:
-    """Named keys, of which one is current; its `repr` shows names only."""
+    """Named keys, one of them current; the `repr` shows only names."""
 
     __slots__ = ("_keys", "current")
 
@@ -30,7 +30,7 @@ class HmacKeys:
             current: the id that new tokens carry.
 
         Raises:
-            SetupError: an id or a key is not usable, or `current` names none.
+            SetupError: an id or a key is invalid, or `current` is not among them.
         """
         for name, key in keys.items():
             if not _KEY_ID.fullmatch(name):
@@ -38,7 +38,7 @@ class HmacKeys:
             if len(key) < _LEAST_KEY_BYTES:
                 raise SetupError(f"redaction key {name!r} needs {_LEAST_KEY_BYTES} bytes or more")
         if current not in keys:
-            raise SetupError(f"redaction key {current!r} is current, but there is no such key")
+            raise SetupError(f"the current redaction key {current!r} does not exist")
         self._keys = dict(keys)
         self.current = current
 
@@ -52,15 +52,15 @@ class HmacKeys:
         return f"hmac:{name}:{digest[:32]}"
 
     def tokens(self, value: bytes) -> list[str]:
-        """The tokens of `value` under every key, so that a search spans a rotation."""
+        """The tokens of `value` under all keys, so that a search works across rotations."""
         return [self.token(value, key_id=name) for name in self._keys]
 
     def is_token(self, text: str) -> bool:
-        """Whether `text` is a token that one of these keys may have made."""
+        """Whether `text` is a token that names one of these keys."""
         match = _TOKEN.fullmatch(text)
         return match is not None and match.group(1) in self._keys
 
 
 def marker(rule: str) -> str:
-    """What stands where `rule` hid something."""
+    """The marker that replaces a match of `rule`."""
     return f"[REDACTED:{rule}]"

@@ -1,13 +1,13 @@
-"""The first pass: which rules may have something in a text.
+"""The first pass: which rules may match in a text.
 
-All triggers in one RE2 Set would be one automaton, whose states are the product of everything that
-triggers count and wait for: on random ids it never stops growing, and building states takes ten
-times as long as using them (12.5 against 1.8 microseconds a record of the load tool). So triggers
-of a kind share a Set, and what they count is bounded.
+All triggers in one RE2 Set would be one automaton, whose states are the product of the states of
+all triggers: on random ids it never stops growing, and building states takes ten times as long as
+using them (12.5 against 1.8 microseconds a record of the load tool). So triggers of a kind share a
+Set, and their repetition counts are bounded.
 
-Most texts have nothing, and a call of RE2 from Python takes longer than a look at a short text. So
-many texts are searched as one, by one pattern for each kind, and only where that finds something is
-the Set asked which triggers it is (2.5 against 1.3 microseconds a record of the load tool).
+Most texts have no match, and an RE2 call from Python takes longer than scanning a short text. So
+many texts are searched as one, by one pattern per kind, and only on a match does the Set determine
+the triggers (2.5 against 1.3 microseconds a record of the load tool).
 """
 
 import re
@@ -21,25 +21,25 @@ from storage.redaction.recognition.shapes import UNANCHORED, Span, options
 _Match: TypeAlias = Callable[[bytes], list[int]]
 _Find: TypeAlias = Callable[[object, bytes, int, int], list[Span]]
 _Which: TypeAlias = tuple[_Match, tuple[int, ...]]
-"""Which of its triggers match in a text, and the triggers' numbers."""
+"""A Set's match function, and the numbers of its triggers."""
 _Search: TypeAlias = "tuple[_Find | None, list[_Which]]"
-"""Where the next match of any of some kinds is, and who says of which. No find: the triggers hold on
-to a text's beginning or end, so that texts have to be looked at one by one."""
+"""A search for the next match of some kinds, and their Sets. No find: the triggers are anchored to
+the beginning or end of a text, so that texts are scanned one by one."""
 
 _NOTHING: Final[tuple[int, ...]] = ()
 _ESCAPED: Final = re.compile(r"\\[^AzbB]")
 _CLASS: Final = re.compile(r"\[\^?\]?[^\]]*\]")
 _OR_ANYTHING_ELSE: Final = re.compile(r"\^\|\[\^[^\]]*\]|\$\|\[\^[^\]]*\]|\[\^[^\]]*\]\|\$")
-"""`^|[^a-z]` and the like: a neighbouring text's end is as good as a beginning."""
+"""`^|[^a-z]` and the like: the separator of texts counts like a beginning."""
 _COUNTED: Final = re.compile(r"(?<!\\x)(\\d|[^x])\{(\d+)(?:,\d*)?\}")
 _MOST_COUNTED: Final = 8
 _LEADING_GAP: Final = re.compile(r"^(\(\?i\))?\[[^\]]+\]\*")
-_MANY_WORDS: Final = 600
-"""Characters of a trigger that lists all secret words."""
+_LONG_LIST: Final = 600
+"""Minimum length of a trigger that lists all secret words."""
 
 
 def leaner(trigger: str) -> str:
-    r"""A trigger that matches wherever `trigger` does and counts less. Digits are counted on.
+    r"""A trigger that matches wherever `trigger` does, with bounded counts except for digits.
 
     >>> leaner("[a-f0-9]{32}-"), leaner(r"\d{13}"), leaner(r"(?i)[\w.]*secret=")
     ('[a-f0-9]{8,}-', '\\d{13}', '(?i)secret=')
@@ -55,7 +55,7 @@ def _bounded(match: "re.Match[str]") -> str:
 
 
 def is_anchored(trigger: str) -> bool:
-    r"""Whether it depends on where a text begins or ends, beyond what a word's edge (`\b`) does.
+    r"""Whether it depends on where a text begins or ends, apart from word boundaries (`\b`).
 
     >>> is_anchored("^pin"), is_anchored(r"\Apin"), is_anchored(r"(?:^|[^\w])pin\$[^a]")
     (True, True, False)
@@ -67,7 +67,7 @@ def is_anchored(trigger: str) -> bool:
 def _kind(trigger: str) -> str:
     if is_anchored(trigger):
         return "anchored"
-    if len(trigger) > _MANY_WORDS:
+    if len(trigger) > _LONG_LIST:
         return "all secret words"
     if trigger.startswith("(?i)"):
         return "words"
@@ -75,21 +75,21 @@ def _kind(trigger: str) -> str:
 
 
 def _search_of(kind: str) -> str:
-    """Which kinds are searched for together.
+    """The group of kinds that are searched together.
 
-    Prefixes and words do not multiply each other's states where only the first match counts, as
-    they do in a Set. (In all orders of kinds tried, on the load tool's texts and on random ones.)
+    Prefixes and words do not multiply each other's states in a search for the first match, as they
+    do in a Set. (In all orders of kinds tried, on the load tool's texts and on random ones.)
     """
     return "prefixes and words" if kind in {"prefixes", "all secret words"} else kind
 
 
 class Triggers:
-    """Compiled triggers; `__call__` gives the numbers of those that match, none for most texts."""
+    """Compiled triggers; `__call__` returns the numbers of those that match, usually none."""
 
     __slots__ = ("_searches",)
 
     def __init__(self, triggers: Sequence[str]) -> None:
-        """Raises re2.error for a trigger that RE2 does not take."""
+        """Compile the triggers. Raises re2.error for one that RE2 rejects."""
         by_kind: dict[str, list[int]] = {}
         for number, trigger in enumerate(triggers):
             by_kind.setdefault(_kind(trigger), []).append(number)
@@ -107,7 +107,7 @@ class Triggers:
             )
 
     def __call__(self, raw: bytes) -> Sequence[int]:
-        """Numbers of the triggers that match somewhere in `raw`."""
+        """Numbers of the triggers that match anywhere in `raw`."""
         found: list[int] | None = None
         for _, sets in self._searches:
             for match, numbers in sets:
@@ -118,10 +118,10 @@ class Triggers:
         return _NOTHING if found is None else found
 
     def among(self, texts: Sequence[str]) -> dict[int, list[int]]:
-        """The same for each of many texts: place -> numbers, of those where any match."""
+        """The same for many texts: index -> numbers, of those with any match."""
         joined = "\0".join(texts).encode("utf-8", "replace")
         found: dict[int, list[int]] = {}
-        # Texts hold no NUL. If one did, places could not be told.
+        # Texts have no NUL. If one did, indexes could not be determined.
         is_apart = joined.count(b"\0") == len(texts) - 1
         for find, sets in self._searches:
             if find is None or not is_apart:
@@ -133,11 +133,11 @@ class Triggers:
                 start, stop = find(UNANCHORED, joined, begin, end)[0]
                 if start < 0:
                     break
-                # What comes before a match may be part of it: any character that is no letter.
+                # The match may include the character before it: any one that is not a letter.
                 inside = start + 1 if joined[start : start + 1] == b"\0" else start
                 place += joined.count(b"\0", begin, inside)
                 begin = joined.rfind(b"\0", 0, inside) + 1
-                # It may reach over several texts, each of which may have a match of its own.
+                # It may span several texts, each of which may have its own match.
                 while True:
                     after = joined.find(b"\0", begin)
                     after = end if after < 0 else after
@@ -157,11 +157,11 @@ def _note(raw: bytes, sets: list[_Which], place: int, found: dict[int, list[int]
 
 
 def _which(triggers: Sequence[str]) -> _Match:
-    made = re2.Set.SearchSet(options())
+    matcher = re2.Set.SearchSet(options())
     for trigger in triggers:
-        made.Add(leaner(trigger))
-    made.Compile()
-    match: _Match = made._set.Match  # noqa: SLF001 - the wrapper around it takes as long as it does
+        matcher.Add(leaner(trigger))
+    matcher.Compile()
+    match: _Match = matcher._set.Match  # noqa: SLF001 - the wrapper takes as long as the match
     return match
 
 

@@ -1,6 +1,6 @@
-"""Structured values: every string of a map or list, and what the names around it say.
+"""Structured values: every string of a map or list, judged by the names around it.
 
-{"auth": {"password": "x"}}               a name beside the value
+{"auth": {"password": "x"}}               the key of the value
 [{"name": "DB_PASSWORD", "value": "x"}]   a name in a sibling (Kubernetes, headers, forms)
 ["mysql", "--password", "x"]              a flag before it
 {"kty": "RSA", "d": "…"}                  private parts of a JSON web key (RFC 7517)
@@ -17,7 +17,7 @@ from storage.redaction.recognition.keys import KeyNames, Kind
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
 """Scans a text."""
 Hide: TypeAlias = Callable[[Kind, str, bytes], tuple[bytes, tuple[Hit, ...]]]
-"""Replaces a value that is secret for its name's sake."""
+"""Replaces a value that is secret because of its name."""
 Counts: TypeAlias = dict[str, int]
 
 TOO_DEEP: Final = "[REDACTED:unscanned]"
@@ -33,14 +33,14 @@ _MOST_MEMBERS: Final = 8
 _LEAST_NUMBER: Final = 1000
 _USERS: Final = frozenset(("user", "username", "login", "email", "User", "Username"))
 _JWK_PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
-_INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
-_JUDGED_LATER: Final = frozenset((Kind.ACTOR, Kind.AUTHORIZATION, Kind.COOKIE, Kind.OWN))
-_NUMBERS: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL, Kind.OWN))
+_INHERITED: Final = frozenset((Kind.SECRET, Kind.AUTHORIZATION, Kind.COOKIE, Kind.CUSTOM))
+_JUDGED_LATER: Final = frozenset((Kind.ACTOR, Kind.AUTHORIZATION, Kind.COOKIE, Kind.CUSTOM))
+_NUMBERS: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL, Kind.CUSTOM))
 _LEAST_HEADER_BYTES: Final = 16
 
 
 class Values:
-    """Walks values; made once with the functions that scan and hide."""
+    """Traverses values; created once with the functions that scan and hide."""
 
     __slots__ = ("_hide", "_names", "_text")
 
@@ -50,7 +50,7 @@ class Values:
         self._hide = hide
 
     def redact(self, key: str, value: Value, counts: Counts) -> Value:
-        """`value` without secrets; `counts` grows by what was hidden."""
+        """`value` without secrets; adds the matches to `counts`."""
         return self._any(self._names.kind(key), key, value, 0, counts)
 
     def _any(self, kind: Kind, key: str, value: Value, depth: int, counts: Counts) -> Value:
@@ -86,13 +86,13 @@ class Values:
         return is_secret(self._names, key, kind, raw)
 
     def _number(self, kind: Kind, key: str, value: Value, counts: Counts) -> Value:
-        # A parameter of type float would make floats of integers, once compiled.
+        # With a parameter of type float, compiled code would convert integers to floats.
         assert isinstance(value, (int, float))
         by_name = kind in _NUMBERS
         if not by_name and abs(value) < LEAST_CARD:
             return value
         raw = str(int(value) if isinstance(value, int) or value.is_integer() else value).encode()
-        secret = kind is Kind.OWN or (by_name and is_secret(self._names, key, kind, raw))
+        secret = kind is Kind.CUSTOM or (by_name and is_secret(self._names, key, kind, raw))
         safe, hits = self._hide(kind, key, raw) if secret else self._text(raw)
         if not hits:
             return value
@@ -117,7 +117,7 @@ class Values:
         return result
 
     def _command(self, items: list[Value]) -> list[str] | None:
-        """Arguments as the rules for command lines leave them: ["mysql", "-pSECRET"]."""
+        """Arguments redacted by the rules for command lines: ["mysql", "-pSECRET"]."""
         texts = [item for item in items if isinstance(item, str)]
         if len(texts) != len(items) or not any(text.startswith("-") for text in texts):
             return None
@@ -129,7 +129,7 @@ class Values:
         return [word.replace("\0", " ") for word in words]
 
     def _after(self, before: str, item: str, *, is_pair: bool) -> Kind:
-        """What an item says of the next: a flag, or the name of a header."""
+        """The kind of an item according to the previous one: a flag, or the name of a header."""
         if before.startswith("-") and "=" not in before:
             return self._names.kind(before.lstrip("-"))
         if _NAME_LIKE.fullmatch(before) is None:
@@ -175,7 +175,7 @@ class Values:
         return result
 
     def _named(self, items: dict[str, Value]) -> tuple[Kind, tuple[str, ...]]:
-        """What a sibling says of the value, and where that is: {"name": "DB_PASSWORD", "value": …}."""
+        """The kind of a value according to its sibling: {"name": "DB_PASSWORD", "value": …}."""
         for field in _NAME_FIELDS:
             name = items.get(field)
             if isinstance(name, str) and any(other in items for other in _VALUE_FIELDS):

@@ -1,8 +1,8 @@
-r"""The same text with its escapes undone, so that a secret cannot pass in another spelling.
+r"""Unescaped views of a text, so that escaping does not hide a secret.
 
 Percent escapes (RFC 3986), \u and \x escapes (JSON, JavaScript), character references (HTML),
-full-width letters and characters without width. Spans found in such a view are mapped back to the
-bytes that were written.
+full-width letters and zero-width characters. Spans found in a view are mapped back to the original
+bytes.
 """
 
 import re
@@ -30,7 +30,7 @@ _ESCAPE: Final = re.compile(
 
 
 class View:
-    """A decoded text and the way back to the bytes it was decoded from."""
+    """An unescaped text and its mapping to the original bytes."""
 
     __slots__ = ("_pieces", "_plain", "_raw_at", "_view_at", "text")
 
@@ -43,7 +43,7 @@ class View:
         self._view_at: list[int] = []
 
     def source(self, start: int, end: int) -> Span:
-        """The bytes of the original that view bytes `start` to `end` were decoded from."""
+        """The span of the original from which view bytes `start` to `end` were decoded."""
         if not self._raw_at:
             self._raw_at = list(accumulate(map(len, self._pieces), initial=0))
             self._view_at = list(accumulate(map(len, self._plain), initial=0))
@@ -59,7 +59,7 @@ class View:
 
 @lru_cache(maxsize=4096)
 def _decoded(escape: bytes) -> bytes:
-    """The character that an escape stands for; nothing for one without width."""
+    """The character of an escape; empty for a zero-width one."""
     if escape.startswith(b"%"):
         return bytes.fromhex(escape[1:].decode())
     if escape.startswith(b"\\"):

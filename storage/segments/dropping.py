@@ -1,10 +1,10 @@
-"""Taking a leaf out of system_logs and away, beside readers and writers.
+"""Detaching and dropping leaves of system_logs, concurrently with readers and writers.
 
-detach      DETACH PARTITION … CONCURRENTLY: waits for those who were there before, and holds
-            nobody up; interrupted, it is finished by the next attempt. Before that, some together
+detach      DETACH PARTITION … CONCURRENTLY: waits for running transactions without blocking new
+            ones; an interrupted one is finished by the next attempt. Before that, several together
             by a plain DETACH, if its lock is free within milliseconds
-drop        DROP TABLE of detached leaves, in the transaction that says so
-put back    a leaf that is wanted after all
+drop        DROP TABLE of detached leaves, in the transaction of their ledger entry
+put back    reattach a leaf that must be kept
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from storage.filtering.conditions import leaf_table
 from storage.segments.leaves import MOMENT_MS, in_a_moment, in_one_message, leaf_statement
 
 _ATTEMPT_S = 5.0
-"""One attempt to detach; the next one finishes what it began."""
+"""Duration of one attempt to detach; the next attempt finishes it."""
 _RETRY_S = 0.05
 TOGETHER = 8
-"""Leaves that are detached in one moment: half a millisecond each, in which readers wait."""
+"""Leaves detached in one transaction: readers wait half a millisecond for each."""
 _TRIES = 4
 
 
-class InTheWay(Exception):
-    """Somebody's transaction did not let go of the tables; the message says whose."""
+class TablesBusy(Exception):
+    """Another transaction did not release the tables in time; the message identifies it."""
 
 
 async def detach(connection: Connection, segment: int, *, deadline_s: float) -> None:
-    """Detach a leaf, or finish an interrupted detaching. Nothing where it is detached already.
+    """Detach a leaf, or finish an interrupted detach. Does nothing if it is detached already.
 
-    `deadline_s` is a time.monotonic(). Raises InTheWay.
+    `deadline_s` is a time.monotonic(). Raises TablesBusy.
     """
     while True:
         pending = await connection.fetchval(statement("detaching"), leaf_table(segment))
@@ -51,10 +51,10 @@ async def detach(connection: Connection, segment: int, *, deadline_s: float) -> 
 
 
 async def detach_together(connection: Connection, segments: Sequence[int]) -> None:
-    """Detach up to TOGETHER leaves in one moment, where readers and writers leave one.
+    """Detach up to TOGETHER leaves in one short transaction, if the lock is free.
 
-    One after the other, each would wait for the transactions of the writers. What is still
-    attached afterwards is for `detach`, which waits and holds nobody up.
+    One by one, each would wait for the writers' transactions. Leaves that are still attached
+    afterwards are left to `detach`, which waits without blocking others.
     """
     for attempt in range(_TRIES):
         if attempt:
@@ -62,8 +62,8 @@ async def detach_together(connection: Connection, segments: Sequence[int]) -> No
         texts = [leaf_statement("unplug_leaf", n) for n in await attached(connection, segments)]
         if not texts:
             return
-        # Not even queueing: who comes after one that waits for such a lock waits behind it.
-        if await in_a_moment(connection, in_one_message([statement("parent_for_us"), *texts])):
+        # NOWAIT: all later statements would queue behind one that waits for this lock.
+        if await in_a_moment(connection, in_one_message([statement("lock_parent"), *texts])):
             return
 
 
@@ -74,7 +74,7 @@ async def attached(connection: Connection, segments: Sequence[int]) -> list[int]
 
 
 async def finish_all(connection: Connection, *, deadline_s: float) -> None:
-    """Finish what was interrupted: only one leaf may be on its way out at a time."""
+    """Finish interrupted detaches: only one leaf may be pending at a time."""
     for row in await connection.fetch(statement("half_detached")):
         await detach(connection, row["segment"], deadline_s=deadline_s)
 
@@ -82,13 +82,13 @@ async def finish_all(connection: Connection, *, deadline_s: float) -> None:
 async def drop(
     connection: Connection,
     segments: Sequence[int],
-    saying: Callable[[], Awaitable[None]],
+    record_change: Callable[[], Awaitable[None]],
     *,
     deadline_s: float,
 ) -> None:
-    """Drop detached leaves; `saying` writes what is to be true with it, in the same transaction.
+    """Drop detached leaves; `record_change` runs in the same transaction.
 
-    Raises InTheWay when somebody reads it until the deadline.
+    Raises TablesBusy when they are read until the deadline.
     """
     while True:
         try:
@@ -96,7 +96,7 @@ async def drop(
                 texts = [leaf_statement("drop_leaf", segment) for segment in segments]
                 limit = f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'"
                 await connection.execute(in_one_message([limit, *texts]))
-                await saying()
+                await record_change()
         except asyncpg.LockNotAvailableError:
             await _or_give_up(connection, deadline_s)
         else:
@@ -104,7 +104,7 @@ async def drop(
 
 
 async def put_back(connection: Connection, segment: int, *, deadline_s: float) -> None:
-    """A marked segment is in system_logs again, and questions go there. Raises InTheWay."""
+    """Reattach a marked segment to system_logs, so queries read it again. Raises TablesBusy."""
     while True:
         try:
             async with connection.transaction():
@@ -123,11 +123,11 @@ async def _or_give_up(connection: Connection, deadline_s: float) -> None:
     if time.monotonic() < deadline_s:
         await asyncio.sleep(_RETRY_S)
         return
-    row = await connection.fetchrow(statement("in_the_way"))
+    row = await connection.fetchrow(statement("blocking_transaction"))
     if row is None:
-        raise InTheWay("the tables are in use")
-    since = "" if row["age_s"] is None else f" since {row['age_s']:.0f} s"
-    raise InTheWay(
+        raise TablesBusy("the tables are in use")
+    since = "" if row["age_s"] is None else f" for {row['age_s']:.0f} s"
+    raise TablesBusy(
         f"process {row['pid']} ({row['application_name'] or 'no name'}, {row['usename']}) has "
-        f"system_logs in use{since}"
+        f"been using system_logs{since}"
     )

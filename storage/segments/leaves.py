@@ -1,7 +1,7 @@
-"""Work on one leaf of system_logs: indexes, freezing, constraint. Each step may be done twice.
+"""Operations on one leaf of system_logs: indexes, freezing, constraint. All are idempotent.
 
-Leaves are closed: nobody writes to them, so an index is built beside the readers, and whatever is
-interrupted is taken back by PostgreSQL and begun again the next time.
+Closed leaves have no writers, so indexes are built while others read, and an interrupted step is
+rolled back by PostgreSQL and repeated the next time.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from storage.filtering.conditions import leaf_table
 from storage.record.columns import COPY_COLUMNS
 
 LONG_S = 4 * 3600.0
-"""Longest for a step over a whole leaf."""
+"""Time limit of a step over a whole leaf."""
 MOMENT_MS = 25
-"""Longest wait for a lock that makes readers wait behind us."""
+"""Maximum wait for a lock that blocks readers."""
 IN_A_MOMENT = f"SET LOCAL lock_timeout = '{MOMENT_MS}ms'; SET LOCAL synchronous_commit = off"
-"""For a transaction that ends with such a lock: no wait for the disk while it is held."""
+"""For a transaction that ends with such a lock: the commit does not wait for the disk."""
 
 TRIGRAMS = "trigrams"
 BULK = ("id", "module", "action", "stream", "metadata")
-"""Indexes that sealing builds, cheap ones first; TRIGRAMS besides where the class has them."""
+"""Indexes that sealing builds, cheap ones first; and TRIGRAMS where the class has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rows of a leaf are."""
+    """Statistics of the rows of a leaf."""
 
     rows: int
     first_at: datetime | None
@@ -38,16 +38,16 @@ class Facts:
     levels: tuple[str, ...]
 
 
-def leaf_statement(name: str, segment: int, **words: str) -> str:
-    """The statement `name` of sql/leaves.sql for one leaf; `words` replace other capitals."""
+def leaf_statement(name: str, segment: int, **placeholders: str) -> str:
+    """The statement `name` of sql/leaves.sql for one leaf, with its placeholders replaced."""
     text = statement(name)
-    for word, meaning in {**words, "COLUMNS": ", ".join(COPY_COLUMNS)}.items():
-        text = text.replace(word, meaning)
+    for placeholder, value in {**placeholders, "COLUMNS": ", ".join(COPY_COLUMNS)}.items():
+        text = text.replace(placeholder, value)
     return text.replace("LEAF", leaf_table(segment))
 
 
 async def trigram_opclass(connection: Connection) -> str | None:
-    """The trigram operator class, quoted, installed if we may; None: pg_trgm is not to be had."""
+    """The trigram operator class, quoted, installed if permitted; None without pg_trgm."""
     found: str | None = await connection.fetchval(statement("trigram_opclass"))
     if found is None:
         try:
@@ -61,27 +61,27 @@ async def trigram_opclass(connection: Connection) -> str | None:
 async def build_index(
     connection: Connection, segment: int, name: str, opclass: str | None = None
 ) -> None:
-    """Build the index `name` of BULK, or TRIGRAMS, when it is not there."""
+    """Build the index `name` of BULK, or TRIGRAMS, if it does not exist."""
     text = leaf_statement(f"index_{name}", segment, OPCLASS=opclass or "")
     await connection.execute(text, timeout=LONG_S)
 
 
 async def build_live_indexes(connection: Connection, segment: int) -> None:
-    """The indexes that an open leaf has, for one that was filled without them."""
+    """Build the indexes of an open leaf, on a leaf that was filled without them."""
     await connection.execute(leaf_statement("index_live", segment), timeout=LONG_S)
 
 
 async def current_xid(connection: Connection) -> str:
-    """For `freeze`: the number of a transaction later than all that are committed."""
+    """A transaction id later than all committed ones, for `freeze`."""
     number: str = await connection.fetchval(statement("current_xid"))
     return number
 
 
 async def freeze(connection: Connection, segment: int, after: str) -> bool:
-    """Freeze and analyse; whether every row is frozen. A snapshot that is older keeps some back.
+    """Freeze and analyse; whether every row is frozen, which an older snapshot may prevent.
 
-    `after`: the number of a transaction that is later than the rows'. The earlier it was taken, the
-    fewer transactions of others can be in the way.
+    `after`: a transaction id later than those of the rows. The earlier it was taken, the fewer
+    other transactions can prevent the freezing.
     """
     await connection.execute(leaf_statement("freeze_leaf", segment), timeout=LONG_S)
     table = leaf_table(segment)
@@ -90,7 +90,7 @@ async def freeze(connection: Connection, segment: int, after: str) -> bool:
 
 
 async def facts_of(connection: Connection, segment: int) -> Facts:
-    """What its rows are."""
+    """Read the statistics of its rows."""
     row = await connection.fetchrow(leaf_statement("leaf_facts", segment), timeout=LONG_S)
     assert row is not None
     return Facts(row["rows"], row["first_at"], row["last_at"], tuple(row["levels"] or ()))
@@ -99,7 +99,7 @@ async def facts_of(connection: Connection, segment: int) -> Facts:
 async def constrain(
     connection: Connection, segment: int, facts: Facts, *, tries: int = 20, pause_s: float = 0.25
 ) -> bool:
-    """Add the CHECK on time and level; False when readers never left a gap to do it in."""
+    """Add the CHECK on time and level; False when readers never released the lock."""
     if facts.rows == 0:
         return True
     state = await connection.fetchval(statement("leaf_constraint"), leaf_table(segment))
@@ -127,15 +127,15 @@ async def _add_check(
 
 
 def in_one_message(texts: Iterable[str]) -> str:
-    """Statements that are carried out without a way to us and back between them."""
+    """Several statements as one, without round trips between them."""
     return ";\n".join(text.strip().rstrip(";") for text in texts)
 
 
 async def in_a_moment(connection: Connection, *texts: str) -> bool:
-    """Run statements that stop readers, in one transaction; False when the lock is not free.
+    """Run statements that block readers, in one transaction; False when the lock is not free.
 
-    Its commit is not waited for, since the lock is held meanwhile: what a crash takes back is done
-    again, and what comes after it in the log cannot outlive it.
+    The commit is asynchronous, since the lock is held meanwhile: a change lost in a crash is
+    repeated, and later WAL records cannot survive without it.
     """
     try:
         async with connection.transaction():

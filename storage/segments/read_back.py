@@ -1,7 +1,7 @@
-"""Reads a leaf back and computes the hashes that were taken before PostgreSQL saw its rows.
+"""Reads a leaf back and recomputes the hashes that were taken before its rows were stored.
 
-Canonical metadata makes COPY give back the very bytes that were sent, so the leaf hash of a row
-can be taken again from the table. Rows are read in the order in which they lie, without a sort.
+With canonical metadata, COPY returns exactly the bytes that were sent, so the leaf hash of a row
+can be recomputed from the table. Rows are read in physical order, without a sort.
 """
 
 import struct
@@ -18,14 +18,14 @@ _length = struct.Struct(">i").unpack_from
 _batch_id = struct.Struct(">q").unpack_from
 _position = struct.Struct(">i").unpack_from
 _BATCH_AT = 30
-"""Of the value of batch_id: after the number of fields, two times of twelve bytes, its length."""
+"""Offset of batch_id's value: after the field count, two times of twelve bytes, its length."""
 _DURATION_AT = 50
-"""Of the length of duration_ns, after batch_id and stream_id; position follows it."""
+"""Offset of duration_ns's length, after batch_id and stream_id; position follows it."""
 
 
 @dataclass(slots=True)
 class ReadPart:
-    """The rows of one batch as they are in a leaf."""
+    """The rows of one batch as stored in a leaf."""
 
     batch_id: int
     positions: list[int] = field(default_factory=list)
@@ -35,15 +35,15 @@ class ReadPart:
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """Number of rows."""
         return len(self.leaves)
 
     def digest(self, class_name: str) -> bytes:
-        """The part hash, as storage/record/copy_binary.py makes it."""
+        """The part hash, as in storage/record/copy_binary.py."""
         return part_digest(class_name, self.batch_id, b"".join(self.leaves))
 
     def marks(self) -> bytes:
-        """First four bytes of each leaf, as `ingest_parts` keeps them."""
+        """First four bytes of each leaf, as in `ingest_parts`."""
         return b"".join(leaf[:4] for leaf in self.leaves)
 
 
@@ -55,7 +55,7 @@ async def read_back(connection: Connection, segment: int) -> dict[int, ReadPart]
         leaf_statement("copy_out", segment), output=reading.take, format="binary", timeout=LONG_S
     )
     for part in reading.parts.values():
-        _put_in_order(part)
+        _sort(part)
     return reading.parts
 
 
@@ -65,15 +65,15 @@ def root_of(parts: Iterable[ReadPart]) -> bytes:
     return tree_root([leaf for part in ordered for leaf in part.leaves])
 
 
-def _put_in_order(part: ReadPart) -> None:
-    """They lie in order unless somebody moved them; then the digest must not suffer for it."""
+def _sort(part: ReadPart) -> None:
+    """Sort by position: rows moved outside opslog must not change the digest."""
     order = sorted(range(part.rows), key=part.positions.__getitem__)
     part.positions = [part.positions[at] for at in order]
     part.leaves = [part.leaves[at] for at in order]
 
 
 class _Reading:
-    """Takes COPY bytes as they come, in pieces of any size."""
+    """Parses COPY bytes that arrive in pieces of any size."""
 
     def __init__(self) -> None:
         self.parts: dict[int, ReadPart] = {}
@@ -81,7 +81,7 @@ class _Reading:
         self._has_begun = False
 
     async def take(self, piece: bytes) -> None:
-        """Every whole tuple of what is there; the rest waits for the next piece."""
+        """Parse all complete tuples; the rest waits for the next piece."""
         data = self._rest + piece
         at = 0
         if not self._has_begun:
@@ -106,7 +106,7 @@ class _Reading:
 
 
 def _end_of_tuple(data: bytes, at: int) -> int | None:
-    """Where the tuple that begins at `at` ends; None: not all of it is there, or it is the end."""
+    """Where the tuple that begins at `at` ends; None: incomplete, or the trailer."""
     size = len(data)
     if at + 2 > size:
         return None

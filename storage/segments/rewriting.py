@@ -1,11 +1,11 @@
-"""Rows of closed segments go into a new one: merged, or only some of them.
+"""Rewriting closed segments into a new one: merging them, or copying a selection of their rows.
 
-    copy     into a leaf that nobody sees, indexed and frozen there
+    copy     into a detached leaf, which is indexed and frozen there
     compare  every row read back, from the old leaves and from the new one
-    switch   one transaction: catalogue, parts, counts, ledger, and the leaves' places in
-             system_logs; before it only the old rows are seen, after it only the new ones
+    switch   one transaction: catalogue, parts, counts, ledger, and attaching and detaching the
+             leaves; before it only the old rows are visible, after it only the new ones
 
-Interrupted before the switch, the new leaf is an orphan and is dropped by the next rewriting.
+After an interruption before the switch, the new leaf is an orphan, which the next rewrite drops.
 The caller holds RETENTION_SPACE.
 """
 
@@ -21,24 +21,24 @@ from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.filtering.conditions import leaf_table
-from storage.segments.dropping import InTheWay
+from storage.segments.dropping import TablesBusy
 from storage.segments.leaves import IN_A_MOMENT, LONG_S, in_one_message, leaf_statement
 from storage.segments.read_back import ReadPart, read_back, root_of
 
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.2, 3.0
-"""Each attempt does its figures anew, so they get rarer."""
+"""Each attempt repeats the accounting, hence the back-off."""
 
 Removed = tuple[int, int, bytes]
 """Batch id, position, leaf hash of a row that is not in the new segment."""
 
 
-class NotTheSame(Exception):
-    """What was copied is not what was there, or what was there is not what was received."""
+class ContentMismatch(Exception):
+    """The copy differs from its sources, or the sources differ from what was received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows that go into the new segment: an SQL condition and its arguments."""
+    """The rows to copy into the new segment: an SQL condition and its arguments."""
 
     condition: str = "TRUE"
     arguments: tuple[object, ...] = ()
@@ -49,19 +49,19 @@ ALL = Selection()
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A new leaf that nobody sees yet, and how it differs from where it comes from."""
+    """A new, still detached leaf, and how it differs from its sources."""
 
     segment: int
     sources: tuple[int, ...]
     class_name: str
     is_whole: bool
-    """All rows of the sources are in it."""
+    """Whether it has all rows of the sources."""
     parts: dict[int, ReadPart]
     before: dict[int, ReadPart]
 
     @property
     def rows(self) -> int:
-        """In the new leaf."""
+        """Rows of the new leaf."""
         return sum(part.rows for part in self.parts.values())
 
     @property
@@ -76,19 +76,19 @@ class Copy:
 
     @property
     def root_before(self) -> bytes:
-        """… of the sources together."""
+        """Merkle root over the rows of all sources."""
         return root_of(self.before.values())
 
     def removed(self) -> Iterator[Removed]:
         """The rows of the sources that are not in the new leaf."""
         for batch_id, part in sorted(self.before.items()):
-            kept = set(self.parts[batch_id].positions) if batch_id in self.parts else set()
+            copied = set(self.parts[batch_id].positions) if batch_id in self.parts else set()
             for position, leaf in zip(part.positions, part.leaves, strict=True):
-                if position not in kept:
+                if position not in copied:
                     yield batch_id, position, leaf
 
     def kept(self) -> list[list[object]]:
-        """[[batch id, rows, digest], …] of the new leaf, as the ledger says it."""
+        """[[batch id, rows, digest], …] of the new leaf, for the ledger's member `kept`."""
         return [
             [part.batch_id, part.rows, part.digest(self.class_name).hex()]
             for _, part in sorted(self.parts.items())
@@ -96,7 +96,7 @@ class Copy:
 
 
 async def drop_orphans(connection: Connection) -> None:
-    """Remove what interrupted rewritings left."""
+    """Drop leaves that interrupted rewrites left behind."""
     for row in await connection.fetch(statement("orphan_leaves")):
         await connection.execute(leaf_statement("drop_leaf", row["segment"]))
 
@@ -107,10 +107,10 @@ async def copy(
     class_name: str,
     selection: Selection = ALL,
 ) -> Copy:
-    """Copy the selected rows into a new leaf and compare each with where it comes from.
+    """Copy the selected rows into a new leaf and compare each with its source.
 
     Raises:
-        NotTheSame: nothing was changed; the orphan is dropped by the next one.
+        ContentMismatch: nothing was changed; the next rewrite drops the orphan.
     """
     await drop_orphans(connection)
     segment: int = await connection.fetchval(statement("next_segment"))
@@ -126,7 +126,7 @@ async def copy(
     for source in sources:
         parts = await _as_received(connection, source, class_name)
         if before.keys() & parts.keys():
-            raise NotTheSame(f"segments {sources} have rows of the same batch")
+            raise ContentMismatch(f"segments {sources} have rows of the same batch")
         before |= parts
     found = Copy(
         segment,
@@ -145,7 +145,7 @@ async def _as_received(connection: Connection, source: int, class_name: str) -> 
     known = await connection.fetch(statement("received_parts"), source)
     digests = {row["batch_id"]: row["digest"] for row in known}
     if digests != {batch_id: part.digest(class_name) for batch_id, part in parts.items()}:
-        raise NotTheSame(f"segment {source} is not what was received; it is left as it is")
+        raise ContentMismatch(f"segment {source} differs from what was received; left unchanged")
     return parts
 
 
@@ -154,45 +154,45 @@ def _compare(found: Copy) -> None:
         old = found.before.get(batch_id)
         leaves = dict(zip(old.positions, old.leaves, strict=True)) if old else {}
         if [leaves.get(position) for position in part.positions] != part.leaves:
-            raise NotTheSame(f"batch {batch_id} has changed while it was copied")
+            raise ContentMismatch(f"batch {batch_id} has changed while it was copied")
     if found.is_whole and found.rows != sum(part.rows for part in found.before.values()):
-        raise NotTheSame("rows were lost while they were copied")
+        raise ContentMismatch("rows were lost while they were copied")
 
 
 async def switch(
     connection: Connection,
-    made: Copy,
-    saying: Callable[[], Awaitable[None]],
+    new: Copy,
+    record_change: Callable[[], Awaitable[None]],
     *,
     is_hold: bool = False,
     is_finished: bool = True,
     deadline_s: float,
 ) -> None:
-    """Put the new leaf in the place of the old ones; `saying` adds to the same transaction.
+    """Replace the old leaves by the new one; `record_change` runs in the same transaction.
 
-    The old leaves are out of system_logs then and wait to be dropped. Needs system_logs for itself
-    for a moment at the very end, when all that takes time is done: tried again until the deadline,
-    so nobody waits for us longer than MOMENT_MS and the exchange of the leaves.
+    The old leaves are then detached and wait to be dropped. Locks system_logs exclusively at the
+    very end, after all slow work: retried until the deadline, so that others never wait longer than
+    MOMENT_MS and the exchange of the leaves.
 
     Raises:
-        InTheWay: readers of system_logs never left a gap; nothing was changed.
+        TablesBusy: readers of system_logs never released the lock; nothing was changed.
     """
-    facts = await connection.fetchrow(leaf_statement("rewritten_facts", made.segment))
+    facts = await connection.fetchrow(leaf_statement("rewritten_facts", new.segment))
     assert facts is not None
     retry_s = _FIRST_RETRY_S
     while True:
         try:
             async with connection.transaction():
-                await _replace(connection, made)
-                if made.rows:
-                    await _catalogue(connection, made, facts, is_hold, is_finished)
-                await saying()
+                await _replace(connection, new)
+                if new.rows:
+                    await _catalogue(connection, new, facts, is_hold, is_finished)
+                await record_change()
                 await connection.execute(IN_A_MOMENT)
-                await connection.execute(_exchange(made))
+                await connection.execute(_exchange(new))
                 failpoints.reach("rewrite.before_switch")
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             if time.monotonic() > deadline_s:
-                raise InTheWay("system_logs is being read without a gap") from None
+                raise TablesBusy("system_logs is being read all the time") from None
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
         else:
@@ -200,45 +200,45 @@ async def switch(
             return
 
 
-def _exchange(made: Copy) -> str:
-    """One message for all leaves: readers wait while it is carried out."""
-    texts = [leaf_statement("unplug_leaf", source) for source in made.sources]
-    if made.rows:
-        texts.append(leaf_statement("plug_leaf", made.segment, SEGMENT=str(made.segment)))
+def _exchange(new: Copy) -> str:
+    """One message for all leaves, since readers wait while it runs."""
+    texts = [leaf_statement("unplug_leaf", source) for source in new.sources]
+    if new.rows:
+        texts.append(leaf_statement("plug_leaf", new.segment, SEGMENT=str(new.segment)))
     else:
-        texts.append(leaf_statement("drop_leaf", made.segment))
+        texts.append(leaf_statement("drop_leaf", new.segment))
     return in_one_message(texts)
 
 
-async def _replace(connection: Connection, made: Copy) -> None:
-    to = made.segment if made.rows else None
-    gone = await connection.fetch(statement("replace_segments"), list(made.sources), to)
-    if len(gone) != len(made.sources):
-        raise NotTheSame(f"segments {made.sources} were changed by somebody else")
-    if made.is_whole:
-        await connection.execute(statement("move_parts"), list(made.sources), made.segment)
-        await connection.execute(statement("move_counts"), list(made.sources), made.segment)
+async def _replace(connection: Connection, new: Copy) -> None:
+    to = new.segment if new.rows else None
+    replaced = await connection.fetch(statement("replace_segments"), list(new.sources), to)
+    if len(replaced) != len(new.sources):
+        raise ContentMismatch(f"segments {new.sources} were changed concurrently")
+    if new.is_whole:
+        await connection.execute(statement("move_parts"), list(new.sources), new.segment)
+        await connection.execute(statement("move_counts"), list(new.sources), new.segment)
     else:
-        await _replace_some(connection, made)
+        await _replace_some(connection, new)
 
 
 async def _catalogue(
     connection: Connection,
-    made: Copy,
+    new: Copy,
     facts: "asyncpg.Record",
     is_hold: bool,  # noqa: FBT001 - a column of the catalogue
     is_finished: bool,  # noqa: FBT001 - the same
 ) -> None:
     await connection.execute(
         statement("add_rewritten"),
-        made.segment,
-        made.class_name,
+        new.segment,
+        new.class_name,
         facts["rows"],
-        made.size,
+        new.size,
         *_times(facts),
-        made.root,
+        new.root,
         is_hold,
-        leaf_table(made.segment),
+        leaf_table(new.segment),
         is_finished,
     )
 
@@ -248,23 +248,23 @@ def _times(facts: "asyncpg.Record") -> tuple[datetime | int | None, ...]:
     return tuple(facts[name] for name in names)
 
 
-async def _replace_some(connection: Connection, made: Copy) -> None:
-    parts = list(made.parts.values())
-    for source in made.sources:
+async def _replace_some(connection: Connection, new: Copy) -> None:
+    parts = list(new.parts.values())
+    for source in new.sources:
         await connection.execute(
             statement("replace_parts"),
             source,
-            made.segment,
+            new.segment,
             [part.batch_id for part in parts],
             [part.rows for part in parts],
             [part.size for part in parts],
-            [part.digest(made.class_name) for part in parts],
+            [part.digest(new.class_name) for part in parts],
             [part.marks() for part in parts],
         )
         await connection.execute(statement("forget_counts"), source)
-    if made.rows:
+    if new.rows:
         await connection.execute(
-            leaf_statement("recount_leaf", made.segment, SEGMENT=str(made.segment)),
-            made.class_name,
-            made.size / made.rows,
+            leaf_statement("recount_leaf", new.segment, SEGMENT=str(new.segment)),
+            new.class_name,
+            new.size / new.rows,
         )

@@ -1,4 +1,4 @@
-"""What the catalogue's row of a segment says about all of its rows: levels, kinds, times. Pure."""
+"""The zone map of a segment: levels, kinds and times of its rows, from the catalogue. Pure."""
 
 from datetime import timedelta
 
@@ -9,8 +9,8 @@ from storage.record.fields import Kind
 from storage.record.times import microseconds_of
 from storage.segments.catalogue import Segment
 
-# Plausible times of design: [received - 400 days, received + 1 day]; rows outside it are counted
-# as odd and kept out of the zone map (storage/record/copy_binary.py, `odd_time`).
+# Plausible times: [received - 400 days, received + 1 day]; rows outside are counted as odd and
+# excluded from the zone map (storage/record/copy_binary.py, `odd_time`).
 _PLAUSIBLE_BEFORE_US = timedelta(days=400) // timedelta(microseconds=1)
 _PLAUSIBLE_AFTER_US = timedelta(days=1) // timedelta(microseconds=1)
 
@@ -22,7 +22,7 @@ _TELEMETRY = frozenset({Kind.LOG, Kind.SPAN})
 
 
 def leaf_of(segment: Segment) -> Leaf:
-    """The catalogue's row as facts."""
+    """The catalogue's row as a Leaf for pruning."""
     name = segment.class_name
     kinds = frozenset({Kind.AUDIT}) if name == AUDIT else None
     return Leaf(
@@ -37,7 +37,7 @@ def leaf_of(segment: Segment) -> Leaf:
 
 
 def _spans(segment: Segment) -> tuple[tuple[int, int], ...]:
-    # An open segment still grows, and one that was just closed has no figures yet.
+    # An open segment still grows, and one that was just closed has no totals yet.
     if segment.state not in _FINAL_STATES or segment.rows is None:
         return ((-FOREVER_US, FOREVER_US),)
     spans = []
@@ -46,7 +46,7 @@ def _spans(segment: Segment) -> tuple[tuple[int, int], ...]:
             (microseconds_of(segment.min_created_at), microseconds_of(segment.max_created_at))
         )
     if segment.odd_times and segment.min_received_at and segment.max_received_at:
-        # Odd rows can be anywhere but in the plausible range of every row's arrival.
+        # Odd rows may lie anywhere outside the plausible range of every row's arrival.
         spans.append((-FOREVER_US, microseconds_of(segment.max_received_at) - _PLAUSIBLE_BEFORE_US))
         spans.append((microseconds_of(segment.min_received_at) + _PLAUSIBLE_AFTER_US, FOREVER_US))
     return tuple(spans)

@@ -1,10 +1,10 @@
-"""Batch ids: unique over all spools without asking the database, and in order of arrival.
+"""Batch ids: unique over all spools without a database query, and in order of arrival.
 
     63 bits: milliseconds since 1970 (41) | spool number modulo 2048 (11) | counter (11)
 
-Two spools share a number only after 2048 others were made, and would have to be at work in the
-same millisecond besides. The clock never runs backwards here: `floor` is the highest id that the
-spool's files hold, and within a process the last millisecond is kept.
+Two spools share a number only after 2048 others were created, and would also have to be active in
+the same millisecond. Ids never decrease when the clock does: `floor` is the highest id in the
+spool's files, and the process remembers the last millisecond.
 """
 
 import time
@@ -13,11 +13,11 @@ _SPOOL_BITS = 11
 _COUNTER_BITS = 11
 _COUNTERS = 1 << _COUNTER_BITS
 ID_BITS = _SPOOL_BITS + _COUNTER_BITS
-"""Below the milliseconds."""
+"""Bits below the milliseconds."""
 
 
 class BatchIds:
-    """Makes the batch ids of one spool."""
+    """Generates the batch ids of one spool."""
 
     def __init__(self, spool_id: int, floor: int = 0) -> None:
         self._spool = (spool_id % (1 << _SPOOL_BITS)) << _COUNTER_BITS

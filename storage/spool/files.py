@@ -1,11 +1,11 @@
 """The files of one spool folder: names, file header, scan after a restart, quarantine.
 
     <folder>/lock            held by the process that owns the spool
-    <folder>/identity.json   which spool this is, and its number in the database
+    <folder>/identity.json   identity of the spool, and its number in the database
     <folder>/0000000001.spool …   file header, then frames
-    <folder>/0000000001.frames …  which frames that file holds (index.py)
-    <folder>/quarantine/     what could not be read, with a note beside it (for people, and for the
-                             ledger, which is told once)
+    <folder>/0000000001.frames …  index of the frames in that file (index.py)
+    <folder>/quarantine/     unreadable bytes, each with a note (for operators, and for the ledger,
+                             where each is entered once)
 
 File header: magic 8 | version 2 | sequence 8 | floor (highest batch id given before) 8 | CRC-32 4.
 """
@@ -44,23 +44,23 @@ _STEP = 1 << 20
 
 @dataclass(slots=True)
 class Damage:
-    """Bytes of a file that are no sound frame."""
+    """Bytes of a file that are not a valid frame."""
 
     offset: int
     size: int
     reason: str
     torn: bool
-    """Cut off at the end of the file: a write that was never acknowledged."""
+    """Truncated at the end of the file: a write that was never acknowledged."""
 
 
 @dataclass(slots=True)
 class Scan:
-    """What a file holds, from its frames' heads alone."""
+    """The contents of a file, from the heads of its frames."""
 
     frames: int
     rows: int
     end: int
-    """Where the last sound frame ends."""
+    """Where the last valid frame ends."""
     last_batch_id: int
     damages: list[Damage]
     newer: str
@@ -95,9 +95,9 @@ def floor_of(header: bytes) -> int:
 
 
 def scan_file(path: Path) -> Scan:
-    """Walk the heads of a file's frames; payloads are checked when they are read.
+    """Scan the heads of a file's frames; payloads are checked when they are read.
 
-    Never raises for what the file holds: damage is reported, and reading goes on behind it.
+    Never raises for the file's contents: damage is reported, and the scan continues after it.
     """
     scan = Scan(0, 0, 0, 0, [], "")
     with path.open("rb") as file:
@@ -114,10 +114,10 @@ Piece = FrameHead | FrameUnknown | Damage
 
 
 def pieces(view: mmap.mmap) -> Iterator[tuple[int, Piece]]:
-    """What follows the file header, in order: sound heads, damage, and at most one newer frame.
+    """What follows the file header, in order: valid heads, damage, and at most one newer frame.
 
-    A head whose frame does not end where the next one begins is looked into: bytes may be missing
-    from it, and what it says to be its end may lie in the middle of a whole one.
+    A frame that does not end where the next one begins is searched for another head: bytes may be
+    missing from it, so that its stated end lies in the middle of a complete frame.
     """
     size = len(view)
     at = min(FILE_HEADER_BYTES, size)
@@ -144,7 +144,7 @@ def pieces(view: mmap.mmap) -> Iterator[tuple[int, Piece]]:
 
 
 def _damage(view: mmap.mmap, at: int, reason: str, *, is_cut_off: bool) -> Damage:
-    """From `at` to the next sound head, or to the end of the file."""
+    """The damage from `at` to the next valid head, or to the end of the file."""
     following = find_frame(view, at + 1)
     if following >= 0:
         return Damage(at, following - at, reason, torn=False)
@@ -167,14 +167,14 @@ def _walk(view: mmap.mmap, scan: Scan) -> None:
 
 
 def _is_zero(view: mmap.mmap, at: int) -> bool:
-    """Whether there are only zeros from `at` on: room that a write had taken and not filled."""
+    """Whether only zeros follow from `at` on: space that a write allocated but did not fill."""
     return not any(
         view[place : place + _STEP].strip(b"\0") for place in range(at, len(view), _STEP)
     )
 
 
 def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:
-    """Copy damaged bytes aside, with a note that says why; nothing is thrown away."""
+    """Copy damaged bytes to the quarantine, with a note that gives the reason."""
     place = folder / "quarantine"
     place.mkdir(mode=0o700, exist_ok=True)
     target = place / f"{source.stem}-{damage.offset}.frame"
@@ -186,7 +186,7 @@ def quarantine(folder: Path, source: Path, damage: Damage, rows: int) -> Path:
 
 
 def note_missing(folder: Path, missing: Missing, rows: int, reason: str) -> None:
-    """A note like that of damage, of a spool file that somebody took away; there are no bytes."""
+    """Write a quarantine note without bytes for a spool file that was deleted from outside."""
     place = folder / "quarantine"
     place.mkdir(mode=0o700, exist_ok=True)
     source = missing.spool_file
@@ -201,43 +201,43 @@ def _write_note(target: Path, source: Path, damage: Damage, rows: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """Bytes in the quarantine, by their note."""
+class Quarantined:
+    """Quarantined bytes, as described by their note."""
 
     note: Path
     file: str
-    """Of the spool, where they were."""
+    """The spool file that held them."""
     offset: int
     size: int
     rows: int
-    """0 where the damage does not tell how many there were."""
+    """0 where the number cannot be determined."""
     reason: str
     is_entered: bool
-    """The ledger says that they are set aside."""
+    """Whether the ledger has an entry for them."""
 
 
-def set_aside(folder: Path) -> list[Aside]:
-    """What lies in a spool's quarantine; a note that is damaged itself is left out."""
+def quarantined_in(folder: Path) -> list[Quarantined]:
+    """The contents of a spool's quarantine; unreadable notes are skipped."""
     found = []
     for path in sorted((folder / "quarantine").glob("*.json")):
         with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
             raw = json.loads(path.read_text())
             numbers = (int(raw["offset"]), int(raw["bytes"]), int(raw["rows"]))
             entered = bool(raw.get("entered"))
-            found.append(Aside(path, str(raw["file"]), *numbers, str(raw["reason"]), entered))
+            found.append(Quarantined(path, str(raw["file"]), *numbers, str(raw["reason"]), entered))
     return found
 
 
-def note_entered(aside: Aside) -> None:
-    """Write into the note that the ledger has it."""
-    raw = json.loads(aside.note.read_text())
-    fresh = aside.note.with_suffix(".new")
+def note_entered(item: Quarantined) -> None:
+    """Mark the note as entered in the ledger."""
+    raw = json.loads(item.note.read_text())
+    fresh = item.note.with_suffix(".new")
     fresh.write_text(json.dumps({**raw, "entered": True}) + "\n")
-    fresh.replace(aside.note)
+    fresh.replace(item.note)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable (a new file is lost with the power until then)."""
+    """Sync the directory entries (until then a new file is lost on a power failure)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -247,14 +247,14 @@ def sync_folder(folder: Path) -> None:
 
 @dataclass(slots=True)
 class Identity:
-    """Which spool this is; `spool_id` is the database's number, None before first contact."""
+    """The identity of a spool; `spool_id` is assigned by the database, None until then."""
 
     identity: str
     spool_id: int | None
 
 
 def load_identity(folder: Path) -> Identity:
-    """Read the folder's identity, or make one."""
+    """Read the folder's identity, or create one."""
     path = folder / "identity.json"
     if path.exists():
         raw = json.loads(path.read_text())
@@ -277,7 +277,7 @@ def save_identity(folder: Path, identity: Identity) -> None:
 
 
 class FolderLock:
-    """Holds a spool folder for this process; the kernel lets go when the process ends."""
+    """Locks a spool folder for this process; the kernel releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -304,12 +304,12 @@ class FolderLock:
         os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
 def other_spools(own: Path) -> Iterator[Path]:
-    """The spool folders beside `own`; those that nobody holds may be adopted."""
+    """The spool folders beside `own`; unlocked ones may be adopted."""
     for path in sorted(own.parent.iterdir()):
         if path != own and path.is_dir() and (path / "identity.json").exists():
             yield path

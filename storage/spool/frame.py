@@ -5,8 +5,8 @@
 
 The header has everything but rows: ids, times, counts, streams, and for each part its class,
 lengths, hashes. The payload is, for each part, its leaves (32 bytes a row), then its COPY tuples.
-All integers big-endian. A reader accepts FRAME_VERSION and the one before; whoever changes the
-layout raises it and keeps the old reader (tests/unit/storage/frames/ holds frames of each version).
+All integers big-endian. A reader accepts FRAME_VERSION and the one before; a change of the layout
+increments it and keeps the old reader (tests/unit/storage/frames/ holds frames of each version).
 """
 
 import struct
@@ -27,30 +27,30 @@ _CRC = struct.Struct(">I")
 MAX_HEADER_BYTES = 256 * 2**20
 MAX_PAYLOAD_BYTES = 8 * 2**30
 NO_HASH = bytes(32)
-"""Request hash of a frame that must not be recognised as a duplicate."""
-_UNFIT = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
-"""What a header raises that has a right checksum and the wrong content: set aside like damage, or
-the writer would meet it again and again."""
+"""Request hash of a frame that is excluded from duplicate detection."""
+_INVALID_HEADER = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
+"""Raised by a header with a correct checksum and invalid content. Its frame is quarantined like a
+damaged one; otherwise the writer would fail on it forever."""
 
 
 class FrameDamaged(Exception):
-    """The bytes at this place are not a whole, sound frame."""
+    """The bytes at this place are not a complete, valid frame."""
 
     def __init__(self, what: str, *, torn: bool = False, size: int = 0) -> None:
         super().__init__(what)
         self.torn = torn
-        """The bytes end before the frame does: a write that was cut off."""
+        """The bytes end before the frame does: a truncated write."""
         self.size = size
-        """Bytes to the next frame, when the prefix and the header were sound; else 0."""
+        """Bytes to the next frame, when the prefix and the header are valid; else 0."""
 
 
 class FrameUnknown(Exception):
-    """The frame is of a version that this release cannot read; nothing of it may be deleted."""
+    """This release cannot read the frame's version; the frame must not be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What one request became: counts, streams, and one part per retention class."""
+    """One encoded request: counts, streams, and one part per retention class."""
 
     batch_id: int
     received_unix_ns: int
@@ -58,17 +58,17 @@ class Frame:
     signal: str
     """logs, traces or audit."""
     request_hash: bytes
-    """SHA-256 over key, path and inflated body; NO_HASH where a record has no time of its own."""
+    """SHA-256 over key, path and decompressed body; NO_HASH where a record has no own time."""
     received: int
     derived: int
     rejected: dict[str, int]
     """Reason to count."""
     streams: tuple[StreamDef, ...]
-    """Every stream that the parts name, so that a replay needs nothing else."""
+    """Every stream that the parts refer to, so a replay needs nothing else."""
     parts: tuple[Part, ...]
     encoding_version: int = ENCODING_VERSION
     rejected_modules: tuple[tuple[str, str, int], ...] = ()
-    """Reason, source module, count: of the rejected ones, those whose module is known."""
+    """Reason, source module, count of those rejected records whose module is known."""
 
     @property
     def rows(self) -> int:
@@ -78,7 +78,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FrameHead:
-    """The sound prefix and header of a frame, before its payload was looked at."""
+    """The valid prefix and header of a frame whose payload has not been checked."""
 
     frame_version: int
     encoding_version: int
@@ -95,14 +95,14 @@ class FrameHead:
 
     @property
     def rows(self) -> int:
-        """Rows over all parts, as the header says."""
+        """Rows over all parts, according to the header."""
         parts = self.header["parts"]
         assert isinstance(parts, list)
         return sum(part["rows"] for part in parts)
 
 
 def encode_frame(frame: Frame) -> list[bytes]:
-    """The frame as buffers to be written one after the other."""
+    """The frame as buffers to be written in order."""
     header = orjson.dumps(
         {
             "batch_id": frame.batch_id,
@@ -139,7 +139,7 @@ def read_head(buffer: bytes | mmap, at: int = 0) -> FrameHead:
     """The head of the frame that begins at `at`.
 
     Raises:
-        FrameDamaged: no sound head here; `.torn` when the buffer ends too early.
+        FrameDamaged: no valid head here; `.torn` when the buffer ends too early.
         FrameUnknown: written by a release newer than this one.
     """
     if len(buffer) - at < PREFIX_BYTES:
@@ -165,11 +165,11 @@ def read_head(buffer: bytes | mmap, at: int = 0) -> FrameHead:
         )
     try:
         head = FrameHead(version, encoding, orjson.loads(header), size)
-        fits = _payload_length(head) == payload_length and head.batch_id >= 0
-    except _UNFIT as error:
-        raise FrameDamaged("the frame's header is not one of ours") from error
-    if not fits:
-        raise FrameDamaged("the frame's header does not fit its payload")
+        matches = _payload_length(head) == payload_length and head.batch_id >= 0
+    except _INVALID_HEADER as error:
+        raise FrameDamaged("the frame's header is not valid") from error
+    if not matches:
+        raise FrameDamaged("the frame's header does not match its payload")
     return head
 
 
@@ -177,7 +177,7 @@ def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
     """The frame that begins at `at`, and its size in bytes.
 
     Raises:
-        FrameDamaged: it is cut off, or a checksum or hash does not match.
+        FrameDamaged: it is truncated, or a checksum or hash does not match.
         FrameUnknown: written by a release newer than this one.
     """
     head = read_head(buffer, at)
@@ -189,12 +189,12 @@ def decode_frame(buffer: bytes | mmap, at: int = 0) -> tuple[Frame, int]:
         raise FrameDamaged("the frame's rows do not match their checksum", size=head.size)
     try:
         return _frame_in(head, payload), head.size
-    except _UNFIT as error:
-        raise FrameDamaged("the frame's header is not one of ours", size=head.size) from error
+    except _INVALID_HEADER as error:
+        raise FrameDamaged("the frame's header is not valid", size=head.size) from error
 
 
 def find_frame(buffer: bytes | mmap, at: int) -> int:
-    """Where the next sound frame head begins at or after `at`; -1 when there is none."""
+    """Where the next valid frame head begins at or after `at`; -1 when there is none."""
     while (at := buffer.find(MAGIC, at)) >= 0:
         try:
             read_head(buffer, at)

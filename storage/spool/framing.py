@@ -1,4 +1,4 @@
-"""A redacted batch becomes a frame. Used by the receiver's pipeline and the access audit."""
+"""Encodes redacted batches as frames, for the receiver's pipeline and the access audit."""
 
 import os
 
@@ -11,7 +11,7 @@ from storage.spool.spool import Spool
 
 
 class Framing:
-    """Gives out the batch ids of one spool and encodes its frames."""
+    """Assigns the batch ids of one spool and encodes its frames."""
 
     def __init__(self, spool: Spool, classify: Classify) -> None:
         self._spool = spool
@@ -19,29 +19,29 @@ class Framing:
         self._ids: BatchIds | None = None
 
     def next_batch_id(self, unix_ns: int) -> int:
-        """The id of a request that arrived then.
+        """The id of a request that arrived at `unix_ns`.
 
         Raises:
-            SpoolNotReady: the spool has no number yet; nothing can be kept.
+            SpoolNotReady: the spool has no number yet; nothing can be stored.
         """
         if self._ids is None:
             spool_id = self._spool.identity.spool_id
             if spool_id is None:
-                raise SpoolNotReady("the database has not been reached yet; nothing was kept")
+                raise SpoolNotReady("the database has not been reached yet; nothing was stored")
             self._ids = BatchIds(spool_id, self._spool.state.last_batch_id)
         return self._ids.next(unix_ns)
 
     def begin(
         self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int = 0
-    ) -> "FrameInMaking":
-        """A frame whose records come piece by piece."""
+    ) -> "FrameBuilder":
+        """A builder for a frame whose records arrive in pieces."""
         encoder = Encoder(
             batch_id=batch_id,
             received_unix_ns=received_unix_ns,
             ingest_key_id=ingest_key_id,
             classify=self._classify,
         )
-        return FrameInMaking(encoder, batch_id, received_unix_ns, ingest_key_id)
+        return FrameBuilder(encoder, batch_id, received_unix_ns, ingest_key_id)
 
     def frame(
         self,
@@ -52,15 +52,15 @@ class Framing:
         signal: str,
         ingest_key_id: int = 0,
     ) -> Frame:
-        """The batch, encoded, as it goes to disk; it is left without its records."""
-        making = self.begin(
+        """The batch as a frame; its records are removed from it."""
+        builder = self.begin(
             batch_id=batch_id, received_unix_ns=received_unix_ns, ingest_key_id=ingest_key_id
         )
-        making.take(batch)
-        return making.frame(batch, signal=signal)
+        builder.take(batch)
+        return builder.frame(batch, signal=signal)
 
 
-class FrameInMaking:
+class FrameBuilder:
     """Encodes records as soon as they are mapped, while they are in the cache."""
 
     def __init__(
@@ -73,16 +73,16 @@ class FrameInMaking:
 
     @property
     def rows(self) -> int:
-        """Records taken so far."""
+        """Records encoded so far."""
         return self._encoder.rows
 
     def take(self, batch: RedactedBatch) -> None:
-        """Encode the batch's records, and leave it without them."""
+        """Encode the batch's records, and remove them from it."""
         self._encoder.add(batch, os.urandom(16 * len(batch.records)))
         batch.records.clear()
 
     def frame(self, batch: RedactedBatch, *, signal: str, request_hash: bytes = NO_HASH) -> Frame:
-        """What was taken, and what the batch says of all of it, as it goes to disk."""
+        """The frame: the encoded records, with the counts and streams of the batch."""
         return Frame(
             batch_id=self._batch_id,
             received_unix_ns=self._received_unix_ns,

@@ -1,11 +1,11 @@
-"""One fdatasync for all who wait: who arrives during a running sync shares the next.
+"""Group commit: one fdatasync for all waiting requests; later arrivals share the next one.
 
-    add       joins the group that waits; begins it when none is under way
+    add       joins the waiting group; starts it when none is running
     _write    in a thread: append all, one fdatasync
-    _written  on the loop again: who keeps count first, then the senders; then the next group
+    _written  on the loop: updates the counts, then wakes the senders, then starts the next group
 
-The only place that writes spool files. Between the senders and the thread there is a queue and no
-executor, and on the way back no task and no second future: a record that is alone waits for each.
+The only module that writes spool files. Senders reach the thread through a queue, without an
+executor, and are woken without a task or a second future: each would delay a single record.
 """
 
 import asyncio
@@ -27,28 +27,28 @@ from storage.spool.files import sync_folder
 from storage.spool.frame import Frame
 
 _MOST_PIECES = min(os.sysconf("SC_IOV_MAX"), 1024)
-"""Of one call (POSIX, writev)."""
+"""Maximum number of buffers per call (POSIX, writev)."""
 
 Durable = Callable[[list[tuple[Frame, int]], OSError | None], Coroutine[Any, Any, None] | None]
-"""Told after each sync, before the senders are: the frames with their sizes, or the failure.
+"""Called after each sync, before the senders are woken: the frames and their sizes, or the failure.
 
-What it returns (the next file is to be begun) is done before the next group is written.
+If it returns a coroutine (which begins the next file), that runs before the next group is written.
 """
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A frame that waits, and who waits for it."""
+    """A waiting frame and its sender."""
 
     frame: Frame
     pieces: list[bytes]
     size: int
     done: "asyncio.Future[None]"
-    patience: asyncio.TimerHandle = field(init=False)
+    timer: asyncio.TimerHandle = field(init=False)
 
-    def tell(self, failure: Exception | None) -> None:
-        """Not a sender that went away or was told before; its frame is kept all the same."""
-        self.patience.cancel()
+    def finish(self, failure: Exception | None) -> None:
+        """Wake the sender, unless it is gone or was woken before; its frame is kept anyway."""
+        self.timer.cancel()
         _settle(self.done, failure)
 
 
@@ -66,12 +66,12 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self.pending_bytes = 0
-        """Accepted by `add`, not yet durable."""
+        """Bytes accepted by `add`, not yet durable."""
         self._began_s: float | None = None
 
     @property
     def running_s(self) -> float:
-        """How long the group that is being written has taken so far; 0 when there is none."""
+        """How long the current write has been running; 0 when there is none."""
         return 0.0 if self._began_s is None else time.monotonic() - self._began_s
 
     async def add(self, frame: Frame, pieces: list[bytes], timeout_s: float) -> None:
@@ -79,46 +79,46 @@ class GroupCommit:
 
         Raises:
             SpoolFailed: the write or the sync of its group failed.
-            SpoolSlow: it is not done in time; it may be all the same.
+            SpoolSlow: it did not finish in time; the frame may still become durable.
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(frame, pieces, sum(map(len, pieces)), loop.create_future())
-        entry.patience = loop.call_later(timeout_s, self._give_up, entry, timeout_s)
+        entry.timer = loop.call_later(timeout_s, self._time_out, entry, timeout_s)
         self._waiting.append(entry)
         self.pending_bytes += entry.size
         if self._idle.is_set():
             self._begin()
         await entry.done
 
-    def _give_up(self, entry: _Entry, timeout_s: float) -> None:
-        """Tell the sender to come again, and let go of the frame unless its write has begun.
+    def _time_out(self, entry: _Entry, timeout_s: float) -> None:
+        """Ask the sender to retry, and discard the frame unless its write has begun.
 
-        A disk that hangs must not fill the memory with the same requests again and again.
+        A disk that hangs must not fill the memory with repeated requests.
         """
         if entry in self._waiting:
             self._waiting.remove(entry)
             self.pending_bytes -= entry.size
-        entry.tell(SpoolSlow(timeout_s))
+        entry.finish(SpoolSlow(timeout_s))
 
     def _begin(self) -> None:
-        """Write all that waits. No other group is begun before `_go_on`."""
+        """Write all waiting frames. No other group is started before `_continue`."""
         group, self._waiting = self._waiting, []
         self._idle.clear()
         self._began_s = time.monotonic()
         self._jobs.put(partial(self._write_group, group, asyncio.get_running_loop()))
 
     def _work(self) -> None:
-        """The thread: one job after the other."""
+        """Run the jobs one by one, in the thread."""
         while (job := self._jobs.get()) is not None:
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed: nobody is waiting
                 job()
-            del job  # while it waits for the next one, it keeps nothing of the last
+            del job  # keeps no reference to the last job while waiting for the next
 
     def _write_group(self, group: list[_Entry], loop: asyncio.AbstractEventLoop) -> None:
         failure: OSError | None = None
         try:
             self._write([piece for entry in group for piece in entry.pieces])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the senders must be told
+        except Exception as error:  # noqa: BLE001 - the senders must be woken in any case
             failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
         loop.call_soon_threadsafe(self._written, group, failure)
 
@@ -126,30 +126,30 @@ class GroupCommit:
         self.pending_bytes -= sum(entry.size for entry in group)
         try:
             change = self._durable([(entry.frame, entry.size) for entry in group], failure)
-        except Exception as error:  # a defect, or no memory: nobody may wait for ever for it
-            _tell(group, SpoolFailed(f"internal error: {type(error).__name__}"))
-            self._go_on()
+        except Exception as error:  # a bug, or out of memory: no sender may wait forever
+            _finish(group, SpoolFailed(f"internal error: {type(error).__name__}"))
+            self._continue()
             raise
         if failure is None:
-            _tell(group, None)
+            _finish(group, None)
         if change is None:
-            self._go_on()
+            self._continue()
         else:
             self._change = asyncio.create_task(self._after(change, group, failure))
 
     async def _after(
         self, change: Coroutine[Any, Any, None], group: list[_Entry], failure: OSError | None
     ) -> None:
-        """Begin the next file; who is told to come again is told once there is one."""
+        """Begin the next file; failed senders are woken only once it exists."""
         try:
-            with suppress(SpoolFailed):  # the next group fails as well, and tries again
+            with suppress(SpoolFailed):  # the next group fails as well, and retries
                 await change
         finally:
             if failure is not None:
-                _tell(group, SpoolFailed(f"the spool's disk refused: {failure.strerror}"))
-            self._go_on()
+                _finish(group, SpoolFailed(f"writing to the spool failed: {failure.strerror}"))
+            self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         if self._waiting:
             self._begin()
         else:
@@ -157,7 +157,7 @@ class GroupCommit:
             self._idle.set()
 
     def _write(self, pieces: list[bytes]) -> None:
-        """Append and sync; after a failure the file ends where it did and is not used again."""
+        """Append and sync; after a failure the file is truncated and not used again."""
         if self._descriptor < 0:
             raise OSError(errno.EIO, "no spool file is open")
         try:
@@ -177,10 +177,10 @@ class GroupCommit:
     async def switch(self, path: Path, header: bytes, *, before: Callable[[], None]) -> None:
         """Begin a new file; its name is durable before anything in it is acknowledged.
 
-        `before` is called first, where writing does not keep the event loop.
+        `before` is called first, in the thread, so its writes do not block the event loop.
 
         Raises:
-            OSError: the file cannot be made or synced.
+            OSError: the file cannot be created or synced.
         """
         if self._thread.ident is None:
             self._thread.start()
@@ -197,7 +197,7 @@ class GroupCommit:
     ) -> None:
         try:
             self._open(*what)
-        except Exception as error:  # noqa: BLE001 - as of a write
+        except Exception as error:  # noqa: BLE001 - as for a write
             loop.call_soon_threadsafe(_settle, begun, error)
         else:
             loop.call_soon_threadsafe(_settle, begun, None)
@@ -222,7 +222,7 @@ class GroupCommit:
         await self._idle.wait()
 
     async def stop(self) -> None:
-        """Close the file and end the thread."""
+        """Close the file and stop the thread."""
         if self._thread.ident is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
@@ -232,7 +232,7 @@ class GroupCommit:
 
 
 def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
-    """Write the pieces one behind the other from `at` on, without joining them; the new end."""
+    """Write the pieces in order from `at` on, without joining them; returns the new end."""
     left: list[bytes | memoryview] = [piece for piece in pieces if piece]
     while left:
         written = os.pwritev(descriptor, left[:_MOST_PIECES], at)
@@ -244,18 +244,18 @@ def _write_all(descriptor: int, pieces: list[bytes], at: int) -> int:
             written -= len(left[done])
             done += 1
         del left[:done]
-        if written:  # the disk took a part of a piece
+        if written:  # a piece was partly written
             left[0] = memoryview(left[0])[written:]
     return at
 
 
-def _tell(group: list[_Entry], failure: SpoolFailed | None) -> None:
+def _finish(group: list[_Entry], failure: SpoolFailed | None) -> None:
     for entry in group:
-        entry.tell(failure)
+        entry.finish(failure)
 
 
 def _settle(future: "asyncio.Future[None]", failure: Exception | None) -> None:
-    """Unless whoever waited for it has gone."""
+    """Complete the future, unless it was cancelled."""
     if future.done():
         return
     if failure is None:

@@ -1,10 +1,10 @@
-"""Which frames a finished spool file holds: a file that somebody takes away is missed.
+"""The index of a finished spool file: detects a file that was deleted from outside.
 
     0000000001.frames   beside it; for each frame: batch id 8 | rows 8
 
-Written when the next file begins, deleted with the spool file. One that is left alone at a start
-names the frames that must be in the database by now; which of them are not is lost. It is no more
-than a witness: never synced, and its absence costs nothing but that knowledge.
+Written when the next file begins, deleted with the spool file. An index without its file at a
+start names frames that must be in the database by now; those that are not are lost. It is best
+effort: never synced, and without it a deleted file goes unnoticed.
 """
 
 import struct
@@ -27,11 +27,11 @@ class Index:
         self._numbers = array("q")
 
     def add(self, batch_id: int, rows: int) -> None:
-        """One more frame."""
+        """Add a frame."""
         self._numbers.extend((batch_id, rows))
 
     def write(self, spool_file: Path) -> None:
-        """Beside its file, if that has frames. A disk that refuses costs the knowledge only."""
+        """Write it beside its file, if that has frames; write errors are ignored."""
         if not self._numbers:
             return
         content = struct.pack(f">{len(self._numbers)}q", *self._numbers)
@@ -40,20 +40,20 @@ class Index:
 
 
 def index_path(spool_file: Path) -> Path:
-    """Where the index of a spool file lies."""
+    """The path of a spool file's index."""
     return spool_file.with_suffix(SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A spool file that is not there any more, though nobody of us has deleted its index."""
+    """A spool file that is missing although its index still exists."""
 
     spool_file: Path
     rows_by_batch: dict[int, int]
 
 
 def missing_files(folder: Path, there: Iterable[Path]) -> list[Missing]:
-    """The indexes without a file; what is cut off at an index's end is left out."""
+    """The indexes without a file; a truncated last entry is ignored."""
     known = {index_path(path) for path in there}
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):

@@ -1,11 +1,11 @@
 """The spool: a request is durable here before its 200, and waits here for PostgreSQL.
 
-    append   frame -> file, group fdatasync -> the sender may be told 200
-    take     the oldest frames, from memory or, when PostgreSQL was away for long, from the files
-    release  their transaction is committed; a file goes when all of its frames are released
+    append   frame -> file, group fdatasync -> the sender may get its 200
+    take     the oldest frames, from memory or, after a long outage of PostgreSQL, from the files
+    release  their transaction is committed; a file is deleted when all its frames are released
 
-All methods run on one event loop; only write and sync happen in a thread (group_commit.py). House
-rule: nothing here may forget a frame that append has returned for.
+All methods run on one event loop; only write and sync run in a thread (group_commit.py).
+Invariant: a frame for which append has returned is never lost.
 """
 
 import asyncio
@@ -37,19 +37,19 @@ _log = logging.getLogger(__name__)
 _FREE_CHECK_EVERY_S = 0.2
 _READ_AT_LEAST = 1 << 20
 _SLOW_DISK_BYTES_PER_S = 16 * 2**20
-"""A disk that writes this fast is slow, not hanging: large requests are given the time."""
-_MUCH = 4
-"""A quarter of what a transaction takes is waiting: more of it is not worth any waiting."""
+"""A disk that writes this fast is slow, not hanging: large requests get more time."""
+_ENOUGH = 4
+"""Do not linger once a quarter of a transaction's maximum is waiting."""
 
 
 @dataclass(slots=True)
 class SpoolFile:
-    """One file of the spool and what is left to do with it."""
+    """One file of the spool and its progress."""
 
     number: int
     path: Path
     end: int = files.FILE_HEADER_BYTES
-    """Durable bytes that hold sound frames or known damage."""
+    """Durable bytes that hold valid frames or known damage."""
     frames: int = 0
     rows: int = 0
     finished: int = 0
@@ -62,7 +62,7 @@ class SpoolFile:
 
 @dataclass(slots=True)
 class Taken:
-    """A frame in the hands of a writer."""
+    """A frame that a writer has taken."""
 
     frame: Frame
     size: int
@@ -71,7 +71,7 @@ class Taken:
 
 @dataclass(slots=True)
 class SpoolState:
-    """Figures for metrics, readiness and the ledger."""
+    """Counters for metrics, readiness and the ledger."""
 
     waiting_frames: int = 0
     waiting_rows: int = 0
@@ -79,16 +79,16 @@ class SpoolState:
     quarantined_frames: int = 0
     quarantined_rows: int = 0
     untouched_files: list[str] = field(default_factory=list)
-    """Files of a newer release: neither read nor deleted."""
+    """Files of a newer release, which are neither read nor deleted."""
     failure: str = ""
-    """Why the last write or sync failed; empty once one succeeded."""
+    """Why the last write or sync failed; empty after a success."""
     appended_frames: int = 0
     groups: int = 0
     last_batch_id: int = 0
 
 
 class Spool:
-    """The spool of one process. Make it with `open`."""
+    """The spool of one process. Create it with `open`."""
 
     def __init__(self, folder: Path, settings: SpoolSettings, memory_bytes: int) -> None:
         self.folder = folder
@@ -102,8 +102,8 @@ class Spool:
         self._last_number = 0
         self._ring: deque[Taken] = deque()
         self._ring_bytes = 0
-        # Frames from (file, offset) on are only on disk; None when all that waits is in the ring.
-        self._behind: tuple[int, int] | None = None
+        # Frames from (file, offset) on are only on disk; None when all waiting ones are in memory.
+        self._backlog: tuple[int, int] | None = None
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
@@ -111,16 +111,16 @@ class Spool:
         self._free_bytes = 0
         self._free_checked = 0.0
         self._commit = GroupCommit(self._durable)
-        self.has_news_of_damage = True
-        """Something may lie in the quarantine that the ledger has not been told of."""
+        self.has_unreported_damage = True
+        """The quarantine may hold damage that is not yet in the ledger."""
         self.missing: list[Missing] = []
-        """Files that somebody took away; the database knows which of their frames it has."""
+        """Files that were deleted from outside; the database tells which frames are stored."""
 
     @classmethod
     async def open(
         cls, folder: Path, settings: SpoolSettings, memory_bytes: int, *, adopt: bool = False
     ) -> "Spool":
-        """Lock the folder, look through what a former process left, begin a new file.
+        """Lock the folder, recover the files of a previous process, begin a new file.
 
         With `adopt` no new file is begun: the spool is only drained.
 
@@ -137,12 +137,12 @@ class Spool:
     # -- in ---------------------------------------------------------------------------------
 
     async def append(self, frame: Frame) -> None:
-        """Return when the frame is on disk (fdatasync), together with all that arrived meanwhile.
+        """Return when the frame is on disk (fdatasync), with all others that arrived meanwhile.
 
         Raises:
-            SpoolFull: the limit is reached or the disk is nearly full; nothing was kept.
-            SpoolFailed: the disk refused; nothing was kept.
-            SpoolSlow: the disk does not answer; the frame may be kept all the same.
+            SpoolFull: the limit is reached or the disk is nearly full; nothing was stored.
+            SpoolFailed: the write failed; nothing was stored.
+            SpoolSlow: the disk does not respond; the frame may still be stored.
         """
         buffers = encode_frame(frame)
         size = sum(map(len, buffers))
@@ -151,16 +151,16 @@ class Spool:
         if self._commit.running_s > timeout_s:
             raise SpoolSlow(timeout_s)
         timeout_s += size / _SLOW_DISK_BYTES_PER_S
-        self._check_room(size)
+        self._check_space(size)
         failpoints.reach("spool.before_append")
         try:
             await self._commit.add(frame, buffers, timeout_s)
         except SpoolSlow as error:
-            if self._commit.running_s:  # else the disk has answered just now
+            if self._commit.running_s:  # else the disk has just responded
                 self.state.failure = str(error)
             raise
 
-    def _check_room(self, size: int) -> None:
+    def _check_space(self, size: int) -> None:
         now = time.monotonic()
         if now - self._free_checked > _FREE_CHECK_EVERY_S:
             disk = os.statvfs(self.folder)
@@ -172,14 +172,14 @@ class Spool:
             raise SpoolFull(used_bytes=used, limit_bytes=limit, free_bytes=self._free_bytes)
 
     @property
-    def room_bytes(self) -> int:
-        """The limit of what the spool may hold."""
+    def limit_bytes(self) -> int:
+        """The size limit of the spool."""
         return self._settings.max_bytes
 
-    def has_room(self) -> bool:
+    def has_space(self) -> bool:
         """Whether an ordinary request would be accepted now."""
         try:
-            self._check_room(0)
+            self._check_space(0)
         except SpoolFull:
             return False
         return not self.state.failure
@@ -206,13 +206,13 @@ class Spool:
     def _durable(
         self, group: list[tuple[Frame, int]], failure: OSError | None
     ) -> Coroutine[Any, Any, None] | None:
-        """Called by the group commit after each sync, in order; see there."""
+        """Callback of the group commit after each sync, in order; see `Durable`."""
         file = self._active
         assert file is not None
         if failure is not None:
-            _log.error("spool: %s: %s; nothing of this group was kept", file.path.name, failure)
+            _log.error("spool: %s: %s; this group was not stored", file.path.name, failure)
             self.state.failure = failure.strerror or str(failure)
-            # A file whose sync failed is never synced again: a second sync may lie.
+            # A file whose sync failed is not synced again: a second sync may falsely succeed.
             return self._begin_file()
         self.state.failure = ""
         self.state.groups += 1
@@ -224,9 +224,9 @@ class Spool:
     def _arrived(self, file: SpoolFile, frame: Frame, size: int) -> None:
         self._drained.clear()
         rows = frame.rows
-        if self._behind is None:
+        if self._backlog is None:
             if self._ring_bytes + size > self._memory_bytes and self._ring:
-                self._behind = (file.number, file.end)
+                self._backlog = (file.number, file.end)
             else:
                 self._ring.append(Taken(frame, size, file))
                 self._ring_bytes += size
@@ -246,14 +246,14 @@ class Spool:
     async def take(self, max_rows: int, max_bytes: int, linger_s: float) -> list[Taken]:
         """The oldest waiting frames, at least one; waits until there is one.
 
-        Lingers for company, so that a steady load comes in hundreds of rows and not in tens, which
-        cost PostgreSQL and us a tenth more each. Who finds much waiting does not.
+        Lingers for more frames, so that a steady load is written in hundreds of rows instead of
+        tens, which would cost a tenth more per row; not when enough frames are waiting.
         """
         async with self._taking:
-            if not self._ring and self._behind is None:
+            if not self._ring and self._backlog is None:
                 self._wake.clear()
                 await self._wake.wait()
-            if linger_s and self.state.waiting_rows < max_rows // _MUCH:
+            if linger_s and self.state.waiting_rows < max_rows // _ENOUGH:
                 await asyncio.sleep(linger_s)
             taken: list[Taken] = []
             rows = size = 0
@@ -263,10 +263,10 @@ class Spool:
                 taken.append(item)
                 rows += item.frame.rows
                 size += item.size
-            if not taken and self._behind is not None:
-                file, offset = self._files[self._behind[0]], self._behind[1]
+            if not taken and self._backlog is not None:
+                file, offset = self._files[self._backlog[0]], self._backlog[1]
                 taken, offset = await asyncio.to_thread(
-                    self._read_behind, file, offset, file.end, max_rows, max_bytes
+                    self._read_backlog, file, offset, file.end, max_rows, max_bytes
                 )
                 _give(taken)
                 self._advance(file, offset)
@@ -274,10 +274,10 @@ class Spool:
                 _give(taken)
             return taken
 
-    def _read_behind(
+    def _read_backlog(
         self, file: SpoolFile, offset: int, end: int, max_rows: int, max_bytes: int
     ) -> tuple[list[Taken], int]:
-        """Frames of one file from `offset` on, and where to go on; runs in a thread."""
+        """Frames of one file from `offset` on, and the next offset; runs in a thread."""
         taken: list[Taken] = []
         rows = size = 0
         with file.path.open("rb") as source:
@@ -295,17 +295,17 @@ class Spool:
         if offset >= file.end:
             self._count_given(file)
         if offset < file.end:
-            self._behind = (file.number, offset)
+            self._backlog = (file.number, offset)
         elif following:
-            self._behind = (min(following), files.FILE_HEADER_BYTES)
+            self._backlog = (min(following), files.FILE_HEADER_BYTES)
         else:
-            self._behind = None
-        if self._behind is None or self._behind[0] > file.number:
+            self._backlog = None
+        if self._backlog is None or self._backlog[0] > file.number:
             self._drop_if_done(file)
-        self._tell_if_drained()
+        self._signal_if_drained()
 
     def _count_given(self, file: SpoolFile) -> None:
-        """A file was read to its end: what damage had hidden, or had shown twice, is known now."""
+        """Correct the counts of a file read to its end: damage may hide or repeat frames."""
         frames, rows = file.given - file.frames, file.given_rows - file.rows
         file.frames += frames
         file.rows += rows
@@ -325,13 +325,13 @@ class Spool:
                 if error.torn and len(buffer) < end - offset:
                     want = max(error.size, want * 4)
                     continue
-                return None, self._set_aside(descriptor, file, offset, end, error)
+                return None, self._quarantine(descriptor, file, offset, end, error)
             return Taken(frame, size, file), size
 
-    def _set_aside(
+    def _quarantine(
         self, descriptor: int, file: SpoolFile, offset: int, end: int, error: FrameDamaged
     ) -> int:
-        """Quarantine what cannot be read; returns the bytes to the next sound frame."""
+        """Quarantine unreadable bytes; returns the bytes to the next valid frame."""
         rest = os.pread(descriptor, end - offset, offset)
         step = error.size
         known = 0 < step <= len(rest)
@@ -341,17 +341,17 @@ class Spool:
         rows = read_head(rest).rows if known else 0
         damage = files.Damage(offset, step, str(error), torn=False)
         place = files.quarantine(self.folder, file.path, damage, rows)
-        self.has_news_of_damage = True
+        self.has_unreported_damage = True
         self.state.quarantined_frames += 1
         self.state.quarantined_rows += rows
         _log.error(
-            "spool: %s, %d bytes at %d of %s set aside as %s (%d rows)",
+            "spool: %s, %d bytes at %d of %s quarantined as %s (%d rows)",
             error, step, offset, file.path.name, place, rows,
         )  # fmt: skip
         return step
 
     def release(self, taken: Iterable[Taken]) -> None:
-        """The transaction of these frames is on PostgreSQL's disk."""
+        """Release frames whose transaction is on PostgreSQL's disk."""
         touched = {}
         for item in taken:
             item.file.finished += 1
@@ -360,10 +360,10 @@ class Spool:
             touched[item.file.number] = item.file
         for file in touched.values():
             self._drop_if_done(file)
-        self._tell_if_drained()
+        self._signal_if_drained()
 
     def _drop_if_done(self, file: SpoolFile) -> None:
-        unread = self._behind is not None and self._behind[0] <= file.number
+        unread = self._backlog is not None and self._backlog[0] <= file.number
         if file is self._active or unread or file.finished < file.frames:
             return
         failpoints.reach("spool.before_unlink")
@@ -372,7 +372,7 @@ class Spool:
         gone = self._files.pop(file.number, None)
         self.state.used_bytes -= gone.end if gone else 0
 
-    # -- begin and end ----------------------------------------------------------------------
+    # -- start and shutdown -----------------------------------------------------------------
 
     def _recover(self) -> None:
         there = files.spool_files(self.folder)
@@ -383,7 +383,7 @@ class Spool:
             state = self.state
             state.last_batch_id = max(state.last_batch_id, scan.last_batch_id)
             if scan.newer:
-                _log.error("spool: %s is left alone: %s", path, scan.newer)
+                _log.error("spool: %s is left unchanged: %s", path, scan.newer)
                 state.untouched_files.append(f"{path.name}: {scan.newer}")
                 continue
             file = SpoolFile(number, path, max(scan.end, 0), scan.frames, scan.rows)
@@ -395,34 +395,34 @@ class Spool:
             state.waiting_frames += scan.frames
             state.waiting_rows += scan.rows
         if self._files:
-            self._behind = (min(self._files), files.FILE_HEADER_BYTES)
+            self._backlog = (min(self._files), files.FILE_HEADER_BYTES)
             self._wake.set()
             self._drained.clear()
 
     def _recover_damage(self, file: SpoolFile, damage: files.Damage) -> None:
         if damage.torn:
             _log.warning(
-                "spool: %s ends in %d bytes of a write that was never acknowledged; cut off",
+                "spool: %s ends in %d bytes of a write that was never acknowledged; truncated",
                 file.path.name, damage.size,
             )  # fmt: skip
             os.truncate(file.path, damage.offset)
             file.end = damage.offset
             return
-        # Set aside when reading comes to it, where the following frame is known as well.
+        # Quarantined when it is read, since the following frame is known by then.
         file.end = max(file.end, damage.offset + damage.size)
 
-    def give_up(self, missing: Missing, lost: Sequence[int]) -> None:
-        """Of a file that somebody took away `lost` (rows of each frame) are not stored either.
+    def report_missing(self, missing: Missing, lost: Sequence[int]) -> None:
+        """Report the frames of a deleted file that are not stored; `lost` has the rows of each.
 
-        Said once: the note in the quarantine stays, the file's index goes.
+        Reported once: the note in the quarantine stays, the file's index is deleted.
         """
         if lost:
             reason = (
-                f"the file is gone; {len(lost)} requests in it were acknowledged and are not in the"
+                f"the file is missing; {len(lost)} acknowledged requests in it are not in the"
                 " database"
             )
             files.note_missing(self.folder, missing, sum(lost), reason)
-            self.has_news_of_damage = True
+            self.has_unreported_damage = True
             self.state.quarantined_frames += len(lost)
             self.state.quarantined_rows += sum(lost)
             _log.error("spool: %s: %s (%d rows)", missing.spool_file, reason, sum(lost))
@@ -430,18 +430,18 @@ class Spool:
 
     def is_drained(self) -> bool:
         """Whether nothing waits, in memory or on disk."""
-        return self.state.waiting_frames == 0 and self._behind is None
+        return self.state.waiting_frames == 0 and self._backlog is None
 
     async def drained(self) -> None:
         """Return when nothing waits."""
         await self._drained.wait()
 
-    def _tell_if_drained(self) -> None:
+    def _signal_if_drained(self) -> None:
         if self.is_drained():
             self._drained.set()
 
     async def close(self) -> None:
-        """Finish the running sync, drop what is done, let go of the folder."""
+        """Finish the running sync, delete the file if it is done, unlock the folder."""
         await self._commit.close()
         if self._active is not None and self.is_drained():
             # Leave one empty file behind: its header keeps the floor of the batch ids.

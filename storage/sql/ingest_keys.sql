@@ -1,9 +1,9 @@
--- Statements of storage/access/ingest_keys.py. "In force": not revoked, not expired. `revoked_at` may lie
--- ahead: the end of the grace that a rotation gives. jsonb is read as text, whatever codec the
--- connection has.
+-- Statements of storage/access/ingest_keys.py. "Valid": not revoked, not expired. `revoked_at` may be
+-- in the future: the end of a rotation's grace period. jsonb is read as text, independent of the
+-- connection's codecs.
 
 -- name: free_key_name
--- An expired key no longer holds its name.
+-- Release the name of an expired key.
 -- $1 name      text
 -- Uses: create, before insert_key.
 UPDATE ingest_keys
@@ -13,11 +13,11 @@ UPDATE ingest_keys
    AND expires_at <= now();
 
 -- name: insert_key
--- A new key.
+-- Create a key.
 -- $1 name, $2 key_hash (SHA-256), $3 hint, $4 made_by, $5 expires_at or null, $6 rotated_from or
 -- null, $7 rights, $8 attributes (JSON text), $9 min_level (name) or null, $10 records_per_s or
 -- null, $11 bytes_per_s or null
--- Rows: the key as people may see it. 23505 when the name is taken.
+-- Rows: the public part of the key. 23505 when the name is in use.
 -- Uses: create, rotate.
 INSERT INTO ingest_keys (name, key_hash, hint, made_by, expires_at, rotated_from, rights,
                          attributes, min_level, records_per_s, bytes_per_s)
@@ -28,7 +28,7 @@ RETURNING ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at, r
 
 -- name: list_keys
 -- Keys by name, newest first within a name.
--- $1 all       boolean   with those that are no longer in force
+-- $1 all       boolean   including revoked and expired ones
 -- Rows: as of insert_key.
 -- Uses: list_keys.
 SELECT ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at, rotated_from,
@@ -39,10 +39,10 @@ SELECT ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at, rota
  ORDER BY name, ingest_key_id DESC;
 
 -- name: end_key
--- Begin the grace of the key that is followed by another.
+-- Begin the grace period of the key that is replaced.
 -- $1 name      text
 -- $2 grace     interval
--- Rows: as of insert_key; none when no key of the name is in force.
+-- Rows: as of insert_key; none when there is no valid key with the name.
 -- Uses: rotate.
 UPDATE ingest_keys
    SET revoked_at = now() + $2
@@ -54,9 +54,9 @@ RETURNING ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at, r
           bytes_per_s;
 
 -- name: revoke_keys
--- End every key of a name at once, those in their grace as well.
+-- Revoke every key with a name, also those in their grace period.
 -- $1 name      text
--- Rows: ingest_key_id of those that were in force.
+-- Rows: ingest_key_id of those that were valid.
 -- Uses: revoke.
 UPDATE ingest_keys
    SET revoked_at = now()
@@ -66,14 +66,14 @@ UPDATE ingest_keys
 RETURNING ingest_key_id;
 
 -- name: announce_keys
--- Tell receivers at the end of the transaction that the keys have changed.
+-- Notify receivers at the end of the transaction that the keys have changed.
 -- $1 channel   text
 -- Uses: create, rotate, revoke.
 SELECT pg_notify($1, '');
 
 -- name: keys_in_force
--- Every key in force, with its hash, for receivers.
--- Rows: what KeyRing keeps in memory. Every 2 s per receiver; the table is small.
+-- Every valid key, with its hash, for receivers.
+-- Rows: the contents of KeyRing. Every 2 s per receiver; the table is small.
 -- Uses: keys_in_force.
 SELECT ingest_key_id, name, key_hash, revoked_at, expires_at, rights,
        attributes::text AS attributes, min_level, records_per_s, bytes_per_s
@@ -83,7 +83,7 @@ SELECT ingest_key_id, name, key_hash, revoked_at, expires_at, rights,
  ORDER BY ingest_key_id;
 
 -- name: note_key_use
--- When keys were last used; a time never moves back.
+-- Store when keys were last used; a time never moves back.
 -- $1 ids       integer[]
 -- $2 used_at   timestamptz[]
 -- Uses: note_use, once a minute per receiver.

@@ -1,9 +1,9 @@
--- Statements about one leaf of system_logs. The word LEAF stands for its name, which is made from
--- the catalogue's integer and nothing else (storage/segments/leaves.py); COLUMNS for those of columns.py.
+-- Statements about one leaf of system_logs. LEAF is replaced by its name, which is built only from
+-- the catalogue's integer (storage/segments/leaves.py); COLUMNS by those of columns.py.
 
 -- name: index_trigrams
--- Words and parts of words in the message. OPCLASS is gin_trgm_ops in the schema where it lies.
--- Two thirds of the work of sealing, a fifth of the bytes. Uses: storage/segments/leaves.py.
+-- Substring search in the message. OPCLASS is gin_trgm_ops, qualified with its schema.
+-- Two thirds of the time of sealing, a fifth of the bytes. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_trigrams ON LEAF USING gin (message OPCLASS);
 
 -- name: index_metadata
@@ -11,24 +11,24 @@ CREATE INDEX IF NOT EXISTS LEAF_trigrams ON LEAF USING gin (message OPCLASS);
 CREATE INDEX IF NOT EXISTS LEAF_metadata ON LEAF USING gin (metadata jsonb_path_ops);
 
 -- name: index_module
--- The newest of a source module. Uses: storage/segments/leaves.py.
+-- The newest records of a source module. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_module ON LEAF (source_module, created_at);
 
 -- name: index_action
--- The newest of an action. Uses: storage/segments/leaves.py.
+-- The newest records of an action. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_action ON LEAF (action, created_at);
 
 -- name: index_stream
--- The newest of a resource. Uses: storage/segments/leaves.py.
+-- The newest records of a resource. Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_stream ON LEAF (stream_id, created_at);
 
 -- name: index_id
--- One record. Not unique: the same record inside of two requests is stored twice.
+-- One record. Not unique: the same record in two requests is stored twice.
 -- Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_id ON LEAF (id);
 
 -- name: index_live
--- What an open leaf has from its making (opslog_make_leaf), in bulk for one that was filled without.
+-- The indexes of an open leaf (see opslog_make_leaf), in bulk for a leaf that was filled without them.
 -- Uses: storage/segments/leaves.py.
 CREATE INDEX IF NOT EXISTS LEAF_created ON LEAF (created_at);
 CREATE INDEX IF NOT EXISTS LEAF_trace ON LEAF (trace_id) WHERE trace_id IS NOT NULL;
@@ -40,10 +40,10 @@ CREATE INDEX IF NOT EXISTS LEAF_correlation ON LEAF (correlation_id)
 CREATE INDEX IF NOT EXISTS LEAF_received ON LEAF USING brin (received_at);
 
 -- name: freeze_leaf
--- Marks every row as old for good, and counts afterwards. Not inside a transaction. Without the
--- truncation at the end, which would take a lock that stops readers. Figures of columns that no
--- question compares would cost a third of it; those of metadata do harm: when a document of the
--- sample happens to match, the planner expects hundreds more and walks created_at for them.
+-- Freeze every row, then analyse. Not inside a transaction. Without the truncation at the end, whose
+-- lock would block readers. Statistics of columns that no query compares would take a third of the
+-- time; those of metadata are harmful: when a sampled document happens to match, the planner expects
+-- hundreds more and scans created_at for them.
 -- Uses: storage/segments/leaves.py.
 VACUUM (FREEZE, ANALYZE, TRUNCATE false, PARALLEL 0) LEAF (
     created_at, received_at, stream_id, duration_ns, level, severity_number, kind, id, trace_id,
@@ -51,61 +51,61 @@ VACUUM (FREEZE, ANALYZE, TRUNCATE false, PARALLEL 0) LEAF (
     actor_id, correlation_id, message);
 
 -- name: leaf_facts
--- What its rows are. Rows: rows, first and last created_at, levels. Reads the whole leaf.
+-- Statistics of its rows. Rows: rows, first and last created_at, levels. Reads the whole leaf.
 -- Uses: storage/segments/leaves.py.
--- By level first: DISTINCT inside an aggregate would sort all rows.
+-- Grouped by level first: DISTINCT inside an aggregate would sort all rows.
 SELECT coalesce(sum(l.rows), 0)::bigint AS rows, min(l.first_at) AS first_at,
        max(l.last_at) AS last_at, array_agg(l.level::text ORDER BY l.level) AS levels
   FROM (SELECT level, count(*) AS rows, min(created_at) AS first_at, max(created_at) AS last_at
           FROM LEAF GROUP BY level) AS l;
 
 -- name: add_check
--- Lets SQL that people type be pruned by time and level. FIRST, LAST and LEVELS are quoted by the
--- caller. NOT VALID: reads no row, but needs the leaf for itself for a moment.
+-- Enables pruning by time and level for manual SQL. FIRST, LAST and LEVELS are quoted by the caller.
+-- NOT VALID: reads no row, but needs a brief exclusive lock on the leaf.
 -- Uses: storage/segments/leaves.py.
 ALTER TABLE LEAF ADD CONSTRAINT LEAF_range
     CHECK (created_at >= FIRST AND created_at <= LAST AND level IN (LEVELS)) NOT VALID;
 
 -- name: validate_check
--- Only then the planner uses it. Reads the leaf beside its readers. Uses: storage/segments/leaves.py.
+-- Required for the planner to use it. Reads the leaf without blocking readers. Uses: storage/segments/leaves.py.
 ALTER TABLE LEAF VALIDATE CONSTRAINT LEAF_range;
 
 -- name: copy_out
--- All rows of a leaf as COPY tuples, in the order in which they lie. Uses: storage/segments/read_back.py.
+-- All rows of a leaf as COPY tuples, in physical order. Uses: storage/segments/read_back.py.
 SELECT COLUMNS FROM LEAF;
 
 -- name: detach_leaf
--- Takes a leaf out of system_logs beside readers and writers. Not inside a transaction; waits for
--- those who were there before. Cancelled half way it is to be finished. Uses: storage/segments/dropping.py.
+-- Detach a leaf concurrently with readers and writers. Not inside a transaction; waits for running
+-- transactions. If it is cancelled, finish_detaching must follow. Uses: storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF CONCURRENTLY;
 
 -- name: finish_detaching
--- Finishes what an interrupted detach_leaf began. Uses: storage/segments/dropping.py.
+-- Finish an interrupted detach_leaf. Uses: storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF FINALIZE;
 
 -- name: drop_leaf
--- Removes a leaf that is detached, with its rows. Uses: storage/segments/dropping.py, in the transaction
--- that says so in the ledger.
+-- Drop a detached leaf with its rows. Uses: storage/segments/dropping.py, in the transaction of the
+-- ledger entry.
 DROP TABLE LEAF;
 
 -- name: unplug_leaf
--- Takes a leaf out of system_logs within a transaction. Needs system_logs for itself for a moment:
--- with a lock_timeout of milliseconds only. Uses: storage/segments/rewriting.py, storage/segments/dropping.py.
+-- Detach a leaf within a transaction. Needs a brief exclusive lock on system_logs: only with a
+-- lock_timeout of milliseconds. Uses: storage/segments/rewriting.py, storage/segments/dropping.py.
 ALTER TABLE system_logs DETACH PARTITION LEAF;
 
 -- name: plug_leaf
--- Puts a leaf into system_logs. Its CHECK says what the parent wants to know, so no row is read.
+-- Attach a leaf to system_logs. Its CHECK implies the partition constraint, so no row is read.
 -- Uses: storage/segments/rewriting.py. SEGMENT is its number.
 ALTER TABLE system_logs ATTACH PARTITION LEAF FOR VALUES IN (SEGMENT);
 
 -- name: fill_leaf
--- Copies rows of another leaf, SOURCE, in order of arrival; CONDITION says which.
+-- Copy the rows of another leaf, SOURCE, that match CONDITION, in order of arrival.
 -- Uses: storage/segments/rewriting.py.
 INSERT INTO LEAF (COLUMNS) SELECT COLUMNS FROM SOURCE WHERE CONDITION
  ORDER BY batch_id, position;
 
 -- name: rewritten_facts
--- The catalogue's figures of a leaf, as the writers would have summed them.
+-- The catalogue's totals of a leaf, as the writers would have summed them.
 -- Rows: rows, min_created_at, max_created_at, odd_times, min_received_at, max_received_at.
 -- Uses: storage/segments/rewriting.py. The plausible range is that of the mapping.
 SELECT count(*) AS rows,
@@ -120,10 +120,10 @@ SELECT count(*) AS rows,
           FROM LEAF) AS r;
 
 -- name: recount_leaf
--- Counts per minute and hour of a leaf that got some rows of another one.
+-- Counts per minute and hour of a leaf that has some rows of another one.
 -- $1 class     text
 -- $2 size      double precision   mean COPY bytes of a row: rows are exact, bytes are not
--- Uses: storage/segments/rewriting.py. SEGMENT is its number; spool 0 is nobody's.
+-- Uses: storage/segments/rewriting.py. SEGMENT is its number; spool 0 is unused.
 WITH minutes AS (
     INSERT INTO log_counts (segment, minute, level, kind, source_module, class, spool_id, rows,
            bytes)

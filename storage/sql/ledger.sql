@@ -1,16 +1,16 @@
 -- Statements of storage/ledger. Bodies are text, since their bytes are hashed.
 
 -- name: enter_ledger
--- Entries that wait for their number.
--- Arrays in step: $1 kinds text[], $2 bodies text[], $3 batch ids bigint[] (null: not of a batch)
--- Uses: storage/ledger/entries.py, in the transaction of what they speak of.
+-- Add entries, which are numbered later.
+-- Parallel arrays: $1 kinds text[], $2 bodies text[], $3 batch ids bigint[] (null: not of a batch)
+-- Uses: storage/ledger/entries.py, in the transaction of the change that they record.
 INSERT INTO ledger_in (kind, body, batch_id)
 SELECT kind, body, batch_id
   FROM unnest($1::text[], $2::text[], $3::bigint[]) AS e (kind, body, batch_id);
 
 -- name: sequence_ledger
 -- $1 space   integer   storage/database/locks.py, LEDGER_SPACE
--- Become the process that sequences, for as long as the session lasts. Rows: whether it is free.
+-- Become the sequencer for the rest of the session. Rows: whether the lock was free.
 -- Uses: storage/ledger/sequencer.py.
 SELECT pg_try_advisory_lock($1, 0);
 
@@ -22,7 +22,7 @@ SELECT coalesce(max(seq) + 1, 0) AS size,
   FROM ledger;
 
 -- name: ledger_keys
--- The entries that say whose signature holds, in order. Rows: kind, body.
+-- The entries that define the signing keys, in order. Rows: kind, body.
 -- Uses: storage/ledger/sequencer.py, opslog/cli/evidence/ledger.py.
 SELECT kind, body FROM ledger WHERE kind <> 'data' AND kind IN ('genesis', 'key_rotate')
  ORDER BY seq;
@@ -30,8 +30,8 @@ SELECT kind, body FROM ledger WHERE kind <> 'data' AND kind IN ('genesis', 'key_
 -- name: waiting_entries
 -- Entries without a number, oldest first; the genesis entry before all others.
 -- $1 count   integer
--- Rows: in_id, kind, body, made_us. Uses: storage/ledger/sequencer.py.
-SELECT in_id, kind, body, (extract(epoch FROM made_at) * 1000000)::bigint AS made_us
+-- Rows: in_id, kind, body, created_us. Uses: storage/ledger/sequencer.py.
+SELECT in_id, kind, body, (extract(epoch FROM made_at) * 1000000)::bigint AS created_us
   FROM ledger_in
  ORDER BY kind <> 'genesis', in_id
  LIMIT $1;
@@ -62,26 +62,26 @@ SELECT size, note, made_at FROM ledger_checkpoints ORDER BY minute DESC LIMIT 1;
 INSERT INTO ledger_checks (began_at, rows, segments, differences) VALUES ($1, $2, $3, $4);
 
 -- name: newest_ledger_check
--- Rows: began_at, ended_at, rows, segments, differences; none: there was no check yet.
+-- Rows: began_at, ended_at, rows, segments, differences; none if there was no check yet.
 -- Uses: storage/ledger/accounting/checks.py.
 SELECT began_at, ended_at, rows, segments, differences
   FROM ledger_checks ORDER BY check_id DESC LIMIT 1;
 
 -- name: restorations
--- Which published heads are void, because an older database was restored. Rows: body.
+-- Published heads that are void because an older database was restored. Rows: body.
 -- Uses: storage/ledger/sequencer.py.
 SELECT body FROM ledger_in WHERE kind = 'restore'
  UNION ALL
 SELECT body FROM ledger WHERE kind = 'restore' AND kind <> 'data';
 
 -- name: all_checkpoints
--- Every signed head that the database has. Rows: note. Uses: storage/ledger/export.py.
+-- Every signed head in the database. Rows: note. Uses: storage/ledger/export.py.
 SELECT note FROM ledger_checkpoints ORDER BY size, minute;
 
 -- name: all_entries
--- The whole ledger in order. Rows: seq, made_us, kind, body, hash (hex).
+-- The whole ledger in order. Rows: seq, created_us, kind, body, hash (hex).
 -- Uses: storage/ledger/export.py.
-SELECT seq, (extract(epoch FROM made_at) * 1000000)::bigint AS made_us, kind, body,
+SELECT seq, (extract(epoch FROM made_at) * 1000000)::bigint AS created_us, kind, body,
        encode(hash, 'hex') AS hash
   FROM ledger ORDER BY seq;
 
@@ -92,8 +92,8 @@ SELECT extract(epoch FROM clock_timestamp() - made_at)::bigint AS age_s, kind, b
   FROM ledger_in ORDER BY in_id;
 
 -- name: all_segments
--- Segments of the catalogue, and tables that look like one. `there`: 1 its rows are to be checked,
--- 0 no table, -1 a table that is not part of system_logs.
+-- Segments of the catalogue, and tables named like one. `there`: 1 its rows must be checked, 0 no
+-- table, -1 a table that is not part of system_logs.
 -- Rows: segment, class, state, rows, there. Uses: storage/ledger/export.py.
 WITH leaves AS (
     SELECT substr(c.relname, 14)::integer AS segment,
@@ -124,14 +124,14 @@ SELECT (extract(epoch FROM minute) / 60)::bigint AS minute, level::text AS level
   FROM log_counts WHERE segment = $1 GROUP BY 1, 2, 3, 4;
 
 -- name: minute_facts
--- Rows: minute since 1970, key, six figures. Uses: storage/ledger/export.py.
+-- Rows: minute since 1970, key, six counters. Uses: storage/ledger/export.py.
 SELECT (extract(epoch FROM minute) / 60)::bigint AS minute, ingest_key_id,
        sum(received)::bigint, sum(derived)::bigint, sum(stored)::bigint, sum(duplicate)::bigint,
        sum(dead)::bigint, sum(rejected)::bigint
   FROM ingest_minutes GROUP BY 1, 2;
 
 -- name: batch_facts
--- Rows: batch_id, five figures, rejected (JSON). Uses: storage/ledger/export.py.
+-- Rows: batch_id, five counters, rejected (JSON). Uses: storage/ledger/export.py.
 SELECT batch_id, received, derived, stored, duplicate, dead, rejected::text AS rejected
   FROM ingest_batches;
 
@@ -145,14 +145,14 @@ SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema
 SELECT batch_id, position, row_bytes FROM dead_letters;
 
 -- name: all_minutes
--- Rows: the six figures over all time. Uses: storage/ledger/accounting/balance.py.
+-- Rows: the six counters over all time. Uses: storage/ledger/accounting/balance.py.
 SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(derived), 0)::bigint AS derived,
        coalesce(sum(stored), 0)::bigint AS stored, coalesce(sum(duplicate), 0)::bigint AS duplicate,
        coalesce(sum(dead), 0)::bigint AS dead, coalesce(sum(rejected), 0)::bigint AS rejected
   FROM ingest_minutes;
 
 -- name: unbalanced_minutes
--- Minutes, keys and modules whose figures do not balance. Rows: those, and both sides.
+-- Minutes, keys and modules whose counters are not balanced. Rows: those, and both sides.
 -- Uses: storage/ledger/accounting/balance.py.
 SELECT minute, ingest_key_id, source_module, sum(received + derived)::bigint AS arrived,
        sum(stored + duplicate + dead + rejected)::bigint AS settled
@@ -171,9 +171,9 @@ SELECT b.batch_id, b.received + b.derived AS arrived,
  WHERE b.received + b.derived <> b.stored + b.duplicate + b.dead + r.rejected
  ORDER BY 1 LIMIT 100;
 
--- name: segment_figures
--- What is told of each segment that is part of system_logs.
--- Rows: segment, rows by parts, by minutes, by hours, by the catalogue (null: not settled yet).
+-- name: segment_totals
+-- Recorded row counts of each segment that is part of system_logs.
+-- Rows: segment, rows by parts, by minutes, by hours, by the catalogue (null: not yet summed).
 -- Uses: storage/ledger/accounting/balance.py, which counts the rows themselves.
 SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS settled
   FROM segments AS s
@@ -190,7 +190,7 @@ SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS 
 
 -- name: minutes_between
 -- $1 start and $2 end (not included) timestamptz, $3 limit integer
--- Rows: minute, ingest_key_id, source_module, reason, six figures; newest first.
+-- Rows: minute, ingest_key_id, source_module, reason, six counters; newest first.
 -- Uses: storage/ledger/accounting/balance.py for GET /api/v1/ingest/ledger.
 SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS received,
        sum(derived)::bigint AS derived, sum(stored)::bigint AS stored,
@@ -204,7 +204,7 @@ SELECT minute, ingest_key_id, source_module, reason, sum(received)::bigint AS re
 
 -- name: summed_minutes_between
 -- $1 start and $2 end (not included) timestamptz, $3 limit integer
--- Rows: minute, six figures over all keys, modules and reasons; newest first.
+-- Rows: minute, six counters over all keys, modules and reasons; newest first.
 -- Uses: storage/ledger/accounting/balance.py for GET /api/v1/ingest/ledger?by=minute.
 SELECT minute, sum(received)::bigint AS received, sum(derived)::bigint AS derived,
        sum(stored)::bigint AS stored, sum(duplicate)::bigint AS duplicate,
@@ -217,7 +217,7 @@ SELECT minute, sum(received)::bigint AS received, sum(derived)::bigint AS derive
 
 -- name: place_of_record
 -- Where a record is stored. $1 id uuid, $2 first and $3 end (not included) of its millisecond.
--- Rows: segment, class, batch_id, position, received_at; of copies the first to arrive.
+-- Rows: segment, class, batch_id, position, received_at; of duplicates the first that arrived.
 -- Uses: storage/ledger/proof.py.
 SELECT l.segment, s.class, l.batch_id, l.position, l.received_at
   FROM system_logs AS l JOIN segments AS s USING (segment)
@@ -225,14 +225,14 @@ SELECT l.segment, s.class, l.batch_id, l.position, l.received_at
  ORDER BY l.batch_id, l.position LIMIT 1;
 
 -- name: entry_of_batch
--- $1 batch_id. Rows: seq, made_us, kind, body of its data entry, and the hash of the entry before.
+-- $1 batch_id. Rows: seq, created_us, kind, body of its data entry, and the hash of the entry before.
 -- Uses: storage/ledger/proof.py.
-SELECT l.seq, (extract(epoch FROM l.made_at) * 1000000)::bigint AS made_us, l.kind, l.body,
+SELECT l.seq, (extract(epoch FROM l.made_at) * 1000000)::bigint AS created_us, l.kind, l.body,
        b.hash AS before
   FROM ledger AS l JOIN ledger AS b ON b.seq = l.seq - 1
  WHERE l.batch_id = $1 AND l.kind = 'data';
 
 -- name: purges_of
--- Entries about rows that were taken out of segments. Rows: body.
+-- Entries about purged rows. Rows: body.
 -- Uses: storage/ledger/proof.py.
 SELECT body FROM ledger WHERE kind = 'purge' AND kind <> 'data';

@@ -1,41 +1,41 @@
--- Statements of retention. What goes by a leaf's name is in leaves.sql.
+-- Statements of retention. Those that name a leaf are in leaves.sql.
 
 -- name: trigram_opclass
--- The trigram operator class with the schema where pg_trgm was put.
+-- The trigram operator class, qualified with the schema of pg_trgm.
 -- Rows: its quoted name; none without pg_trgm. Uses: storage/segments/leaves.py.
 SELECT format('%I.gin_trgm_ops', n.nspname)
   FROM pg_opclass AS c JOIN pg_namespace AS n ON n.oid = c.opcnamespace
  WHERE c.opcname = 'gin_trgm_ops';
 
 -- name: install_trigrams
--- pg_trgm is a trusted extension: who may create in the database may install it where the server
+-- pg_trgm is a trusted extension: a role with CREATE on the database may install it if the server
 -- has its files. Uses: storage/segments/leaves.py.
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 -- name: leaf_is_frozen
--- Whether VACUUM FREEZE has frozen every row of a table. Counting pages in the visibility map does
--- not answer that: pages that were added under load and never used stay out of it.
+-- Whether VACUUM FREEZE has frozen every row of a table. Pages in the visibility map do not tell:
+-- pages that were added under load and never used are not in it.
 -- $1 table     text
--- $2 after     text      transaction number (xid) that is later than those of all rows
+-- $2 after     text      transaction id (xid) later than those of all rows
 -- Uses: storage/segments/leaves.py.
 SELECT age(relfrozenxid) <= age($2::text::xid) FROM pg_class WHERE oid = to_regclass($1);
 
 -- name: current_xid
--- A transaction number that is later than those of all that was committed. Uses: storage/segments/leaves.py.
+-- A transaction id later than all committed ones. Uses: storage/segments/leaves.py.
 SELECT pg_current_xact_id()::xid::text;
 
 -- name: leaf_constraint
 -- $1 table     text
--- Rows: whether its CHECK on time and level is validated; none: it has none. Uses: storage/segments/leaves.py.
+-- Rows: whether its CHECK on time and level is validated; none if it has no CHECK. Uses: storage/segments/leaves.py.
 SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $1 || '_range';
 
 -- name: inserted_rows
--- Rows that were ever inserted into this database; the difference of two looks is the load.
+-- Rows ever inserted into this database; the difference between two readings is the load.
 -- Uses: retention/safety/load.py.
 SELECT pg_stat_get_db_tuples_inserted(oid) FROM pg_database WHERE datname = current_database();
 
 -- name: try_lock
--- Take an advisory lock for as long as the session lasts.
+-- Take an advisory lock for the rest of the session.
 -- $1 space     integer   storage/database/locks.py
 -- $2 key       integer
 -- Rows: whether it was free. Uses: retention/safety/locks.py.
@@ -48,8 +48,8 @@ SELECT pg_try_advisory_lock($1, $2);
 SELECT pg_advisory_unlock($1, $2);
 
 -- name: segments_to_seal
--- Closed segments whose figures are known, those first whose search is slow for most rows, and
--- sealed ones that could not be frozen or constrained yet.
+-- Closed segments with totals, oldest first, and sealed ones that could not be frozen or constrained
+-- yet.
 -- Rows: segment, class, state, rows. Uses: retention/segments/seal.py.
 SELECT segment, class, state, rows
   FROM segments
@@ -58,14 +58,14 @@ SELECT segment, class, state, rows
  ORDER BY state, closed_at, segment;
 
 -- name: segment_to_seal
--- The same of one segment, read again after its lock was taken.
+-- The same for one segment, reloaded after taking its lock.
 -- $1 segment   integer
--- Rows: class, state, rows, after: its figures were written by this transaction, later than its rows.
+-- Rows: class, state, rows, after: the transaction that wrote its totals, later than its rows.
 -- Uses: retention/segments/seal.py.
 SELECT class, state, rows, xmin::text AS after FROM segments WHERE segment = $1;
 
 -- name: received_parts
--- What was to be in a segment, by the hashes taken before the database saw the rows.
+-- The expected contents of a segment, by the hashes taken before its rows were stored.
 -- $1 segment   integer
 -- Rows: batch_id, rows, digest. Uses: retention/segments/seal.py, storage/segments/rewriting.py.
 SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1 ORDER BY batch_id;
@@ -74,7 +74,7 @@ SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1 ORDER BY batc
 -- $1 segment   integer
 -- $2 digest    bytea     Merkle root over its rows; NULL when it was not read back
 -- $3 took      integer   milliseconds
--- $4 damage    text      what the read-back found; NULL: nothing
+-- $4 damage    text      result of the read-back; NULL: none
 -- $5 table     text      its leaf
 -- Uses: retention/segments/seal.py, in the transaction of the ledger's entry.
 UPDATE segments
@@ -84,11 +84,11 @@ UPDATE segments
 
 -- name: mark_finished
 -- $1 segment   integer
--- Uses: retention/segments/seal.py, when it is frozen and constrained as well.
+-- Uses: retention/segments/seal.py, when it is also frozen and constrained.
 UPDATE segments SET finished_at = clock_timestamp() WHERE segment = $1;
 
 -- name: seal_backlog
--- Rows of closed segments that wait, and what sealing took lately.
+-- Closed segments that wait to be sealed, and the recent speed of sealing.
 -- Rows: segments, rows, ms_per_row (NULL: nothing was sealed yet), unfinished, damaged.
 -- Uses: retention/reporting/status.py.
 SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
@@ -103,34 +103,34 @@ SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
 
 -- name: detaching
 -- $1 table     text
--- Rows: whether the leaf is on its way out of system_logs; none: it is not in it any more.
+-- Rows: whether detaching the leaf is pending; none if it is detached.
 -- Uses: storage/segments/dropping.py.
 SELECT inhdetachpending FROM pg_inherits
  WHERE inhrelid = to_regclass($1) AND inhparent = 'system_logs'::regclass;
 
 -- name: attached_of
 -- $1 tables    text[]    leaves
--- Rows: segment of those that are in system_logs. Uses: storage/segments/dropping.py, where none is on its
--- way out half.
+-- Rows: segment of those that are attached. Uses: storage/segments/dropping.py, when no detach is
+-- pending.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'system_logs'::regclass AND c.relname = ANY ($1)
  ORDER BY 1;
 
--- name: parent_for_us
--- system_logs for itself, or an error at once (55P03). Uses: storage/segments/dropping.py.
+-- name: lock_parent
+-- Lock system_logs exclusively, or fail at once (55P03). Uses: storage/segments/dropping.py.
 LOCK TABLE ONLY system_logs IN ACCESS EXCLUSIVE MODE NOWAIT;
 
 -- name: half_detached
--- Leaves that an interrupted DETACH left half way.
+-- Leaves with an interrupted DETACH.
 -- Rows: segment. Uses: storage/segments/dropping.py.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'system_logs'::regclass AND i.inhdetachpending;
 
 -- name: blocking_transaction
--- Who may be in the way: whoever has a lock on system_logs or a part of it, oldest first as far as
--- we may see (other roles' times are shown to members of pg_read_all_stats only).
+-- The oldest transaction with a lock on system_logs or a part of it (times of other roles are only
+-- visible to members of pg_read_all_stats).
 -- Rows: pid, usename, application_name, age_s (NULL: not shown). Uses: storage/segments/dropping.py.
 SELECT a.pid, a.usename, a.application_name,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age_s
@@ -144,8 +144,8 @@ SELECT a.pid, a.usename, a.application_name,
  LIMIT 1;
 
 -- name: read_clock
--- What is known of the time, locked until the transaction ends; makes the row at the first look.
--- Rows: state (JSON text, NULL at the first look). Uses: retention/safety/clock.py.
+-- The clock state, locked until the transaction ends; creates the row on first use.
+-- Rows: state (JSON text, NULL on first use). Uses: retention/safety/clock.py.
 INSERT INTO retention_clock (state) VALUES ('null')
 ON CONFLICT (only_one) DO UPDATE SET observed_at = clock_timestamp()
 RETURNING nullif(state, 'null')::text AS state;
@@ -156,8 +156,8 @@ RETURNING nullif(state, 'null')::text AS state;
 UPDATE retention_clock SET state = $1::jsonb;
 
 -- name: stored_segments
--- Every segment that has, or may get, records. Of one that is open: its first arrival.
--- Rows: the columns of retention.plan.Stored, by number. Uses: retention/policy/catalogue.py.
+-- Every segment that has, or may get, records. For an open one, `oldest` is its first arrival.
+-- Rows: the columns of retention.policy.plan.Stored, by number. Uses: retention/policy/catalogue.py.
 SELECT s.segment,
        s.class AS class_name,
        s.state,
@@ -181,7 +181,7 @@ SELECT s.segment,
  ORDER BY s.segment;
 
 -- name: recorded_policies
--- The rules that were last in force. Rows: class, rule, keep, floor. Uses: retention/policy/catalogue.py.
+-- The rules of the last run. Rows: class, rule, keep, floor. Uses: retention/policy/catalogue.py.
 SELECT class, rule, keep, floor FROM retention_classes ORDER BY class;
 
 -- name: record_policy
@@ -189,7 +189,7 @@ SELECT class, rule, keep, floor FROM retention_classes ORDER BY class;
 -- $2 rule      text
 -- $3 keep      interval
 -- $4 floor     interval
--- Rows: none where nothing has changed. Uses: retention/policy/catalogue.py.
+-- Rows: none if nothing has changed. Uses: retention/policy/catalogue.py.
 INSERT INTO retention_classes AS known (class, rule, keep, floor) VALUES ($1, $2, $3, $4)
 ON CONFLICT (class) DO UPDATE
    SET rule = excluded.rule, keep = excluded.keep, floor = excluded.floor,
@@ -200,8 +200,8 @@ RETURNING class;
 
 -- name: begin_run
 -- $1 kind      text      expire, limit, merge, purge
--- $2 asked by  text      schedule, or who
--- $3 policy    text      JSON: class -> rule and times in force
+-- $2 asked by  text      schedule, or the user
+-- $3 policy    text      JSON: class -> rule and times
 -- Rows: run_id. Uses: retention/segments/runs.py.
 INSERT INTO retention_runs (kind, asked_by, policy) VALUES ($1, $2, $3::jsonb) RETURNING run_id;
 
@@ -213,7 +213,7 @@ INSERT INTO retention_runs (kind, asked_by, policy) VALUES ($1, $2, $3::jsonb) R
 UPDATE retention_runs SET outcome = $2, note = $3, ended_at = clock_timestamp() WHERE run_id = $1;
 
 -- name: end_broken_runs
--- Runs whose process was killed; the caller holds the lock that a running one has.
+-- Runs whose process was killed; the caller holds the lock of a running one.
 -- Uses: retention/segments/runs.py.
 UPDATE retention_runs
    SET outcome = 'stopped', note = 'its process ended; the next run went on',
@@ -221,28 +221,28 @@ UPDATE retention_runs
  WHERE outcome = 'running';
 
 -- name: mark_retiring
--- From here on no question goes there.
+-- Exclude segments from queries before they are dropped.
 -- $1 segments  integer[]
 -- Uses: retention/expiry/run.py.
 UPDATE segments SET state = 'retiring'
  WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'cold');
 
 -- name: unmark_retiring
--- It does not go after all.
+-- Return a segment to queries.
 -- $1 segment   integer
 -- Uses: storage/segments/dropping.py.
 UPDATE segments SET state = CASE WHEN sealed_at IS NULL THEN 'closed' ELSE 'sealed' END
  WHERE segment = $1 AND state = 'retiring' AND replaced_by IS NULL;
 
 -- name: newest_hold
--- Rows: the highest number; they are given in order, since making one waits for its turn.
+-- Rows: the highest id; ids are assigned in order, since inserts are serialized by a lock.
 -- Uses: retention/segments/spare.py.
 SELECT coalesce(max(hold_id), 0) FROM holds;
 
 -- name: retiring_segments
--- What a run has begun to take away, oldest first.
--- Rows: the columns of retention.plan.Stored, replaced_by, may_go: a leaf whose rows are elsewhere
--- stays an hour, for those who were reading it.
+-- Segments that a run has begun to remove, oldest first.
+-- Rows: the columns of retention.policy.plan.Stored, replaced_by, may_go: a leaf whose rows were
+-- copied stays for an hour, for running readers.
 -- Uses: retention/expiry/run.py, retention/segments/spare.py, retention/reporting/status.py.
 SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
        coalesce(s.bytes, 0) AS size, s.disk_bytes, s.min_received_at AS oldest,
@@ -254,7 +254,7 @@ SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
  ORDER BY s.max_received_at, s.segment;
 
 -- name: mark_dropped
--- The end of segments: their counts and their parts go with them.
+-- Mark segments as dropped and delete their counts and parts.
 -- $1 segments  integer[]
 -- Uses: retention/segments/retire.py, retention/segments/rewrite.py, in the transaction of the DROP.
 WITH counts AS (DELETE FROM log_counts WHERE segment = ANY ($1)),
@@ -265,21 +265,21 @@ UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segm
 -- name: add_step
 -- $1 run_id, $2 segment, $3 class, $4 action, $5 rule, $6 rows, $7 bytes, $8 root, $9 to_segment,
 -- $10 kept_rows, $11 newest
--- Uses: retention/segments/runs.py, in the transaction of what it says.
+-- Uses: retention/segments/runs.py, in the transaction of the change that it records.
 INSERT INTO retention_steps (run_id, segment, class, action, rule, rows, bytes, root, to_segment,
        kept_rows, newest)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: forget_batches
--- Batches none of whose rows are left, a piece at a time; what came is in ingest_minutes.
--- $1 before    timestamptz   received; before the first arrival of every segment that is left
+-- Delete batches without remaining rows, in pieces; their counters stay in ingest_minutes.
+-- $1 before    timestamptz   received; before the first arrival of every remaining segment
 -- $2 most      integer
 -- Uses: retention/expiry/run.py.
 DELETE FROM ingest_batches WHERE batch_id IN (
     SELECT batch_id FROM ingest_batches WHERE received_at < $1 LIMIT $2);
 
 -- name: forget_dead_letters
--- Refused rows live as long as their class.
+-- Dead letters expire with their class.
 -- $1 class     text
 -- $2 before    timestamptz   received
 -- Uses: retention/expiry/run.py.
@@ -287,7 +287,7 @@ DELETE FROM dead_letters WHERE class = $1 AND received_at < $2;
 
 -- name: last_run
 -- $1 kind      text
--- Rows: began_at, outcome of the last one that was done. Uses: retention/reporting/status.py.
+-- Rows: began_at, outcome of the last completed one. Uses: retention/reporting/status.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = $1 AND outcome = 'done' ORDER BY began_at DESC LIMIT 1;
 
@@ -301,7 +301,7 @@ SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows,
 -- name: runs
 -- $1 most      integer
 -- $2 before    bigint    run_id of the last one shown; NULL: from the newest
--- Rows: one a run, with the sums of its steps. Uses: retention/reporting/history.py.
+-- Rows: one per run, with the sums of its steps. Uses: retention/reporting/history.py.
 SELECT r.run_id, r.kind, r.asked_by AS trigger, r.began_at, r.ended_at, r.outcome, r.note,
        count(s.segment) AS segments, coalesce(sum(s.rows), 0)::bigint AS rows,
        coalesce(sum(s.bytes), 0)::bigint AS size
@@ -313,14 +313,14 @@ SELECT r.run_id, r.kind, r.asked_by AS trigger, r.began_at, r.ended_at, r.outcom
 
 -- name: steps
 -- $1 runs      bigint[]
--- Rows: what these runs did to each segment. Uses: retention/reporting/history.py.
+-- Rows: the steps of these runs, one per segment. Uses: retention/reporting/history.py.
 SELECT run_id, segment, class AS class_name, action, rule, rows, bytes AS size, root, to_segment,
        kept_rows, newest, at
   FROM retention_steps WHERE run_id = ANY ($1) ORDER BY run_id DESC, at, segment;
 
 -- name: add_hold
 -- $1 name text, $2 filter text (JSON), $3 shown text, $4 why text, $5 made by text, $6 ends timestamptz
--- Rows: hold_id. Waits for a run that is deciding. Uses: retention/holding/holds.py.
+-- Rows: hold_id. Waits for a run that is planning. Uses: retention/holding/holds.py.
 INSERT INTO holds (name, filter, shown, why, made_by, ends_at)
 VALUES ($1, $2::jsonb, $3, $4, $5, $6) RETURNING hold_id;
 
@@ -330,7 +330,7 @@ VALUES ($1, $2::jsonb, $3, $4, $5, $6) RETURNING hold_id;
 INSERT INTO hold_releases (hold_id, why, released_by) VALUES ($1, $2, $3);
 
 -- name: holds
--- All holds that were ever made, newest first. Rows: as retention.holds.Hold.
+-- All holds ever created, newest first. Rows: as retention.holding.holds.Hold.
 -- Uses: retention/holding/holds.py.
 SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.released_at,
        r.released_by, r.why AS released_why, h.filter::text AS filter
@@ -338,12 +338,12 @@ SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.rel
  ORDER BY h.hold_id DESC;
 
 -- name: newest_expiry
--- The newest run that is over, however it ended. Rows: began_at, outcome. Uses: retention/jobs/maintain.py.
+-- The newest finished run, whatever its outcome. Rows: began_at, outcome. Uses: retention/jobs/maintain.py.
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = 'expire' AND outcome <> 'running' ORDER BY run_id DESC LIMIT 1;
 
 -- name: leaf_sizes
--- Bytes of every leaf with its indexes. Rows: segment, size. Uses: retention/expiry/limit.py.
+-- Size of every leaf with its indexes. Rows: segment, size. Uses: retention/expiry/limit.py.
 SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
        pg_total_relation_size(c.oid) AS size
   FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -358,7 +358,7 @@ VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, $8::jsonb) RETURNING purge_id, expire
 
 -- name: confirm_purge
 -- $1 token's hash bytea, $2 filter text (JSON), $3 by text
--- Rows: purge_id; none: no such token, or not any more, or for another filter.
+-- Rows: purge_id; none if the token is unknown or expired, or belongs to another filter.
 -- Uses: retention/purging/purge.py.
 INSERT INTO purge_confirmations (purge_id, confirmed_by)
 SELECT purge_id, $3 FROM purges
@@ -366,7 +366,7 @@ SELECT purge_id, $3 FROM purges
 RETURNING purge_id;
 
 -- name: confirmed_purges
--- Purges that are to be done. Rows: purge_id, filter, why, requested_at, confirmed_by.
+-- Confirmed purges that are not done. Rows: purge_id, filter, why, requested_at, confirmed_by.
 -- Uses: retention/purging/purge.py.
 SELECT p.purge_id, p.filter::text AS filter, p.why, p.asked_at AS requested_at, c.confirmed_by
   FROM purges AS p
@@ -393,7 +393,7 @@ UPDATE purge_results SET done_at = clock_timestamp() WHERE purge_id = $1;
 
 -- name: purge_state
 -- $1 purge_id bigint
--- Rows: as retention.purge.PurgeState. Uses: retention/purging/purge.py.
+-- Rows: as retention.purging.purge.PurgeState. Uses: retention/purging/purge.py.
 SELECT p.purge_id, p.shown, p.why, p.asked_by AS requested_by,
        p.asked_at AS requested_at, c.confirmed_at, r.done_at,
        coalesce(r.rows, 0) AS rows, coalesce(r.bytes, 0) AS size,
@@ -407,9 +407,10 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by AS requested_by,
  WHERE p.purge_id = $1;
 
 -- name: doctor_facts
--- What may go wrong with the server. Rows: version, size, locks, has_trigrams (or sealing will install
--- them), oldest_s, age, unsafe (what is switched off that commits need), letters (whether the system
--- orders letters otherwise than when the database was made), day_rows, disk_per_row. Uses: opslog/doctor/database.py.
+-- Facts for checking the server. Rows: version, size, locks, has_trigrams (or sealing will install
+-- them), oldest_s, age, unsafe (disabled settings that durability needs), letters (whether the
+-- collation version differs from that of the database), day_rows, disk_per_row.
+-- Uses: opslog/doctor/database.py.
 SELECT current_setting('server_version') AS version,
        pg_database_size(current_database()) AS size,
        current_setting('max_locks_per_transaction')::integer AS locks,

@@ -1,4 +1,4 @@
--- Statements of storage/segments/rewriting.py: rows of closed segments go into a new one.
+-- Statements of storage/segments/rewriting.py: copying rows of closed segments into a new one.
 
 -- name: next_segment
 -- Uses: storage/segments/rewriting.py.
@@ -10,8 +10,8 @@ SELECT nextval('segment_numbers')::integer;
 SELECT opslog_make_bare_leaf($1);
 
 -- name: orphan_leaves
--- Leaves that an interrupted rewriting left: neither in the catalogue nor in system_logs.
--- Rows: segment. Uses: storage/segments/rewriting.py, under the lock that a rewriting has.
+-- Leaves left by an interrupted rewrite: neither in the catalogue nor attached to system_logs.
+-- Rows: segment. Uses: storage/segments/rewriting.py, under the lock of a rewrite.
 SELECT l.segment
   FROM (SELECT oid, substr(relname, length('system_logs_s') + 1)::integer AS segment
           FROM pg_class
@@ -22,7 +22,7 @@ SELECT l.segment
                     WHERE s.segment = l.segment AND s.state <> 'dropped');
 
 -- name: add_rewritten
--- The new segment appears in the catalogue, sealed.
+-- Add the new segment to the catalogue, in state sealed.
 -- $1 segment, $2 class, $3 rows, $4 bytes, $5 min_created_at, $6 max_created_at, $7 odd_times,
 -- $8 min_received_at, $9 max_received_at, $10 digest, $11 is_hold, $12 table,
 -- $13 is_finished boolean
@@ -35,16 +35,16 @@ VALUES ($1, $2, 'sealed', $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), clock_t
        CASE WHEN $13 THEN clock_timestamp() END);
 
 -- name: replace_segments
--- The old segments are not asked any more.
+-- Exclude the old segments from queries.
 -- $1 segments  integer[]
--- $2 by        integer   NULL: nothing of them is left
+-- $2 by        integer   NULL: no row remains
 -- Rows: the segments. Uses: storage/segments/rewriting.py.
 UPDATE segments SET state = 'retiring', replaced_by = coalesce($2, segment)
  WHERE segment = ANY ($1) AND state IN ('closed', 'sealed')
 RETURNING segment;
 
 -- name: move_parts
--- All parts of some segments belong to another one now; their hashes stay what they are.
+-- Move all parts of some segments to another one; their hashes are unchanged.
 -- $1 segments  integer[]
 -- $2 to        integer
 -- Uses: storage/segments/rewriting.py.
@@ -72,10 +72,10 @@ SELECT $2, hour, level, kind, source_module, class, spool_id, sum(rows), sum(byt
   FROM old_hours GROUP BY hour, level, kind, source_module, class, spool_id;
 
 -- name: replace_parts
--- The parts of a segment of which only some rows are left, in another one.
+-- Move the parts of a segment of which only some rows remain to another one.
 -- $1 segment   integer
 -- $2 to        integer
--- Arrays in step, of what is left: $3 batch ids, $4 rows, $5 bytes, $6 digests, $7 marks
+-- Parallel arrays of the remaining parts: $3 batch ids, $4 rows, $5 bytes, $6 digests, $7 marks
 -- Uses: storage/segments/rewriting.py.
 WITH old AS (
     DELETE FROM ingest_parts WHERE segment = $1

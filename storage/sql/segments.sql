@@ -1,45 +1,45 @@
--- Statements of storage/segments/rollover.py and storage/segments/catalogue.py. What changes segments is in the
--- functions of migrations/0002_segments.sql, so that no role needs the right to do it by hand.
+-- Statements of storage/segments/rollover.py and storage/segments/catalogue.py. Segments are changed by
+-- the functions of migrations/0002_segments.sql, so that no role needs the privilege itself.
 
 -- name: enter_segments
 -- Enter the gate of some classes for the rest of the transaction; their open segments stay open.
 -- $1 classes   text[]
--- Rows: class_name, segment_number; a class without an open segment is left out.
+-- Rows: class_name, segment_number; classes without an open segment are omitted.
 -- Uses: enter_segments, in the transaction of the rows.
 SELECT class_name, segment_number FROM opslog_enter_segments($1);
 
 -- name: open_segment
--- The open segment of a class, made when there is none.
+-- The open segment of a class, created if there is none.
 -- $1 class     text
--- Uses: open_segment; in a transaction of its own, since others wait for its end.
+-- Uses: open_segment; in its own transaction, since others wait for its end.
 SELECT opslog_open_segment($1);
 
 -- name: prepare_segment
--- The ready segment of a class, made when there is none.
+-- The ready segment of a class, created if there is none.
 -- $1 class     text
--- Uses: SegmentKeeper, ahead of the next roll-over. 6-60 ms when it makes one.
+-- Uses: SegmentKeeper, ahead of the next rollover. 6-60 ms when it creates one.
 SELECT opslog_prepare_segment($1);
 
 -- name: roll_segment
 -- Close the open segment of a class and open the next one.
 -- $1 class     text
--- $2 expected  integer   the segment to close; when another one is open nothing is done
+-- $2 expected  integer   the segment to close; does nothing when another one is open
 -- Rows: the number of the open segment afterwards.
--- Uses: SegmentKeeper. Waits at most 1 s for the writers that are in.
+-- Uses: SegmentKeeper. Waits at most 1 s for running writers.
 SELECT opslog_roll_segment($1, $2);
 
 -- name: settle_segments
--- Sum up closed segments that have no figures yet.
--- Rows: how many there were.
+-- Compute the totals of closed segments that have none yet.
+-- Rows: their number.
 -- Uses: SegmentKeeper. Reads ingest_parts of those segments, no log rows.
 SELECT opslog_settle_segments();
 
 -- name: open_segments
--- How full each open segment is, whether it is too old, whether its successor is ready.
+-- Fill level of each open segment, whether it is too old, whether its successor is ready.
 -- $1 age       double precision   seconds after which a segment with rows is too old
 -- Rows: class, segment, rows, bytes, is_too_old, has_successor, kept_rows (of the whole class).
 -- Age counts from the opening or the first arrival, whichever is later: an empty segment does not
--- age, and one that is filled from a spool of last week is not rolled over at once.
+-- age, and one that receives the rows of an old spool is not rolled over at once.
 -- Uses: SegmentKeeper, every few seconds. Reads one row per hour, module and level, and parts only
 -- of segments that are old.
 SELECT s.class,
@@ -66,16 +66,16 @@ SELECT s.class,
  ORDER BY s.class;
 
 -- name: keep_segments
--- Become the process that keeps segments, for as long as the session lasts.
+-- Become the keeper of segments for the rest of the session.
 -- $1 space     integer   storage/database/locks.py, KEEPER_SPACE
--- Rows: whether it is free.
+-- Rows: whether the lock was free.
 -- Uses: SegmentKeeper.
 SELECT pg_try_advisory_lock($1, 0);
 
 -- name: catalogue
--- Every segment that still has rows to read, with an estimate for those that are being filled.
--- Rows: the columns of storage.catalogue.Segment, by number.
--- Uses: Catalogue, at each change and every few seconds. Touches no log rows.
+-- Every segment that queries may read, with an estimate for those that are being filled.
+-- Rows: the columns of storage.segments.catalogue.Segment, by number.
+-- Uses: Catalogue, at each change and every few seconds. Reads no log rows.
 SELECT s.segment AS number,
        s.class AS class_name,
        s.state,

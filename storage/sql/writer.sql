@@ -1,29 +1,29 @@
 -- name: register_spool
--- The number of a spool, given at its first contact and the same ever after.
--- $1 identity   uuid   made by the spool's folder
--- $2 host       text   for people
+-- The number of a spool, assigned at its first connection and never changed.
+-- $1 identity   uuid   generated with the spool's folder
+-- $2 host       text   informational
 -- Rows: spool_id. Uses: storage/writing/writer.py.
-WITH made AS (
+WITH created AS (
     INSERT INTO spools (identity, host) VALUES ($1, $2)
     ON CONFLICT (identity) DO NOTHING RETURNING spool_id
 )
-SELECT spool_id FROM made UNION ALL SELECT spool_id FROM spools WHERE identity = $1 LIMIT 1;
+SELECT spool_id FROM created UNION ALL SELECT spool_id FROM spools WHERE identity = $1 LIMIT 1;
 
 -- name: stored_batches
--- Which of these batches are stored already: frames replayed after a crash.
+-- Those of these batches that are already stored: frames replayed after a crash.
 -- $1 batch_ids  bigint[]
 -- Rows: batch_id, spool_id. Uses: storage/writing/claims.py.
 SELECT batch_id, spool_id FROM ingest_batches WHERE batch_id = ANY ($1);
 
 -- name: claim_requests
--- Claims request hashes for this transaction; a hash seen within the window is not claimed.
+-- Claim request hashes for this transaction; a hash seen within the window is not claimed.
 -- $1 hashes     bytea[]    distinct
 -- $2 batch_ids  bigint[]
 -- $3 window_s   integer    how long a request is remembered
--- Rows: batch_id of those that are new. Another writer's claim of the same hash is waited for.
--- Remembered from the claim on, by the database's clock: receivers' clocks may leap, and what comes
--- from a spool late is followed by its repetitions just as late.
--- Sorted, so that two writers never wait crosswise. Uses: storage/writing/claims.py.
+-- Rows: batch_id of those that are new. Waits for another writer's claim of the same hash.
+-- The window starts at the claim, by the database's clock: receivers' clocks may jump, and retries of
+-- a request that was delayed in a spool are delayed as well.
+-- Sorted, so that two writers never deadlock. Uses: storage/writing/claims.py.
 INSERT INTO ingest_requests AS known (request_hash, batch_id, received_at)
 SELECT hash, batch_id, clock_timestamp()
   FROM unnest($1::bytea[], $2::bigint[]) AS fresh (hash, batch_id)
@@ -40,16 +40,16 @@ RETURNING batch_id;
 SELECT request_hash, batch_id FROM ingest_requests WHERE request_hash = ANY ($1);
 
 -- name: forget_requests
--- Forgets request hashes older than the window, a thousand at a time.
+-- Delete request hashes older than the window, a thousand at a time.
 -- $1 window_s  integer
--- Uses: storage/writing/writer.py, once in a while.
+-- Uses: storage/writing/writer.py, once a minute.
 DELETE FROM ingest_requests WHERE request_hash IN (
     SELECT request_hash FROM ingest_requests
      WHERE received_at < now() - $1 * interval '1 second'
      ORDER BY received_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
 
 -- name: add_streams
--- Streams not yet known to this writer. Sorted, so that two writers never wait crosswise.
+-- Add streams that this writer has not cached. Sorted, so that two writers never deadlock.
 -- $1 ids  bigint[], $2 digests bytea[], $3 resources text[], $4 scopes text[],
 -- $5 resource schema URLs text[], $6 scope schema URLs text[]
 -- Uses: storage/writing/writer.py.
@@ -62,8 +62,8 @@ SELECT id, digest, resource::jsonb, scope::jsonb, resource_schema_url, scope_sch
 ON CONFLICT (stream_id) DO NOTHING;
 
 -- name: account_batches
--- The batches of this transaction, stored or recognised as duplicates.
--- $1 spool_id integer, then arrays in step: $2 batch ids, $3 received (microseconds), $4 keys,
+-- The batches of this transaction, stored or detected as duplicates.
+-- $1 spool_id integer, then parallel arrays: $2 batch ids, $3 received (microseconds), $4 keys,
 -- $5 encoding versions, $6 signals, $7 request hashes, $8 duplicate of (or NULL), $9 received,
 -- $10 derived, $11 stored, $12 duplicate, $13 dead, $14 rejected (JSON)
 -- Always: received + derived = stored + duplicate + dead + sum of rejected.
@@ -80,7 +80,7 @@ SELECT $1, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecon
 
 -- name: account_parts
 -- The rows of each batch in each segment, with their hash.
--- Arrays in step: $1 batch ids, $2 segments, $3 classes, $4 rows, $5 bytes, $6 digests,
+-- Parallel arrays: $1 batch ids, $2 segments, $3 classes, $4 rows, $5 bytes, $6 digests,
 -- $7 least and $8 greatest created_at (microseconds, 0: none), $9 odd times, $10 received,
 -- $11 marks
 -- Uses: storage/writing/accounts.py.
@@ -96,8 +96,8 @@ SELECT batch_id, segment, class, rows, bytes, digest,
              marks);
 
 -- name: account_minutes
--- Adds to the figures per minute of arrival, ingest key and source module.
--- $1 spool_id integer, then arrays in step, one entry a key, sorted: $2 minutes since 1970,
+-- Add to the counters per minute of arrival, ingest key and source module.
+-- $1 spool_id integer, then parallel arrays, one entry per key, sorted: $2 minutes since 1970,
 -- $3 keys, $4 source modules, $5 reasons, $6 received, $7 derived, $8 stored, $9 duplicate,
 -- $10 dead, $11 rejected
 -- Uses: storage/writing/accounts.py.
@@ -118,10 +118,10 @@ ON CONFLICT (minute, ingest_key_id, source_module, reason, spool_id) DO UPDATE
        rejected = known.rejected + excluded.rejected;
 
 -- name: account_counts
--- Adds to the counts per minute and per hour, and tells who listens which batches have come.
--- $1 spool_id integer, then arrays in step, one entry a key: $2 segments, $3 minutes since 1970,
+-- Add to the counts per minute and per hour, and notify listeners of the stored batches.
+-- $1 spool_id integer, then parallel arrays, one entry per key: $2 segments, $3 minutes since 1970,
 -- $4 levels, $5 kinds, $6 source modules, $7 classes, $8 rows, $9 bytes; $10 notification (text)
--- Each spool has rows of its own, so writers never wait for each other here.
+-- Each spool has its own rows, so writers never wait for each other here.
 -- Uses: storage/writing/accounts.py.
 WITH fresh AS (
     SELECT segment, 'epoch'::timestamptz + minute * interval '1 minute' AS minute,
@@ -147,7 +147,7 @@ WITH fresh AS (
 SELECT pg_notify('opslog_batches', $10);
 
 -- name: add_dead_letter
--- A row that PostgreSQL refused, as it was encoded, with the reason.
+-- A row that PostgreSQL rejected, as encoded, with the reason.
 -- $1 batch_id bigint, $2 position integer, $3 class text, $4 encoding smallint, $5 row bytea,
 -- $6 leaf bytea, $7 sqlstate text, $8 reason text, $9 received bigint (microseconds)
 -- Uses: storage/writing/dead_letters.py.
@@ -156,7 +156,7 @@ INSERT INTO dead_letters (batch_id, position, class, encoding_version, row_bytes
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'epoch'::timestamptz + $9 * interval '1 microsecond');
 
 -- name: dead_letters
--- $1 state, $2 after which number, $3 limit. Rows: everything but the row. Oldest first.
+-- $1 state, $2 after which number, $3 limit. Rows: all columns except the row's. Oldest first.
 -- Uses: storage/writing/replaying.py.
 SELECT dead_letter_id, batch_id, position, class, sqlstate, reason, received_at, made_at, state, note
   FROM dead_letters WHERE state = $1 AND dead_letter_id > $2 ORDER BY dead_letter_id LIMIT $3;
@@ -168,7 +168,7 @@ SELECT dead_letter_id, batch_id, position, class, encoding_version, row_bytes, l
   FROM dead_letters WHERE dead_letter_id = $1;
 
 -- name: close_dead_letter
--- $1 number, $2 state, $3 note. Rows: its number, unless it does not wait any more.
+-- $1 number, $2 state, $3 note. Rows: its number, if it is still waiting.
 -- Uses: storage/writing/replaying.py.
 UPDATE dead_letters SET state = $2, note = $3
  WHERE dead_letter_id = $1 AND state = 'waiting' RETURNING dead_letter_id;

@@ -1,5 +1,5 @@
-"""From frames to rows: claim, COPY, accounts, dead letters, release.
+"""Writing frames as rows: claim, COPY, accounting, dead letters, release.
 
 In: frames of the spool. Out: committed transactions, each batch once.
-Imports everything in storage except `metrics`.
+May import all of storage except `metrics`; no other part of storage imports it.
 """

@@ -1,4 +1,4 @@
-"""The figures of a transaction, in it: batches, minutes, parts, counts, entries of the ledger."""
+"""Accounting within the writer's transaction: batches, minutes, parts, counts, ledger entries."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from storage.spool.frame import Frame
 
 @dataclass(slots=True)
 class _Columns:
-    """Arrays in step, one list a column."""
+    """Parallel arrays, one list per column."""
 
     values: list[list[object]] = field(default_factory=list)
 
@@ -35,7 +35,7 @@ async def account(
     frames: Sequence[StoredFrame],
     segments: dict[str, int],
 ) -> None:
-    """Write the figures of these frames; `segments` names the open segment of each class."""
+    """Write the accounts of these frames; `segments` maps each class to its open segment."""
     batches, parts = _Columns(), _Columns()
     for entry in frames:
         batches.add(*_batch_row(entry))
@@ -115,6 +115,6 @@ def _count_rows(
 
 
 def _notification(frames: Sequence[StoredFrame]) -> str:
-    """First and last batch id: what a live tail looks up. Payloads are bounded at 8000 bytes."""
+    """First and last batch id, for live tails. NOTIFY payloads are limited to 8000 bytes."""
     ids = [entry.frame.batch_id for entry in frames if entry.parts]
     return f"{min(ids)} {max(ids)}" if ids else ""

@@ -1,7 +1,7 @@
-"""Audit records: stored at once, each id once, answered with what proves them.
+"""Audit records: stored synchronously, each id once, acknowledged with a receipt.
 
-They do not pass through the spool: the sender's receipt says that the record is in the database and
-in its ledger, so there is none while the database is away.
+They bypass the spool: a receipt confirms that the record is in the database and its ledger, so none
+is issued while the database is unavailable.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import asyncpg
 
 from storage.database.connection import Connection, Pool
 from storage.database.statements import statement
-from storage.errors import AuditIdTaken, DatabaseAway
+from storage.errors import AuditIdTaken, DatabaseUnavailable
 from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.record.copy_binary import fields_of, rows_of
 from storage.record.record import Record, RedactedBatch
@@ -26,8 +26,8 @@ from storage.writing.accounts import account
 from storage.writing.copying import copy_rows
 
 _TRIES = 3
-"""When another sender stores the same id at the same moment."""
-_AWAY = (
+"""Attempts when another sender stores the same id concurrently."""
+_UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
@@ -43,15 +43,15 @@ class AuditItem:
     record_id: str
     """audit.record.id."""
     content: bytes
-    """SHA-256 over what was sent: tells a repetition from another record with the same id."""
+    """SHA-256 of the record as sent: distinguishes a retry from another record with this id."""
     record: Record
     where: str
-    """Its place in the request, for errors."""
+    """Its path in the request, for errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReceipt:
-    """What the sender gets."""
+    """The receipt for the sender."""
 
     record_id: str
     id: UUID
@@ -76,11 +76,11 @@ class AuditRecords:
         received_unix_ns: int,
         ingest_key_id: int,
     ) -> list[AuditReceipt]:
-        """All of them or none; ids that are stored with the same content get their old receipt.
+        """Store all of them or none; ids stored with the same content get their old receipt.
 
         Raises:
-            AuditIdTaken: an id is stored, or comes twice, with other content.
-            DatabaseAway: nothing was kept.
+            AuditIdTaken: an id is stored, or repeated in the request, with other content.
+            DatabaseUnavailable: nothing was stored.
         """
         unique = _unique(items)
         try:
@@ -92,12 +92,12 @@ class AuditRecords:
                         break
                     frame = self._frame(batch, fresh, received_unix_ns, ingest_key_id)
                     try:
-                        await self._keep(connection, frame, fresh)
+                        await self._insert(connection, frame, fresh)
                     except asyncpg.UniqueViolationError:
                         continue
             known = await _known(self._pool, unique)
-        except _AWAY as error:
-            raise DatabaseAway(f"nothing was kept: {type(error).__name__}") from error
+        except _UNAVAILABLE as error:
+            raise DatabaseUnavailable(f"nothing was stored: {type(error).__name__}") from error
         return [known[item.record_id] for item in items]
 
     def _frame(
@@ -113,7 +113,9 @@ class AuditRecords:
             ingest_key_id=key_id,
         )
 
-    async def _keep(self, connection: Connection, frame: Frame, fresh: Sequence[AuditItem]) -> None:
+    async def _insert(
+        self, connection: Connection, frame: Frame, fresh: Sequence[AuditItem]
+    ) -> None:
         classes = sorted({part.class_name for part in frame.parts})
         for class_name in classes:
             await open_segment(connection, class_name)
@@ -171,7 +173,7 @@ async def _known(
 
 
 def _leaves(frame: Frame) -> dict[int, bytes]:
-    """Leaf by place in the batch."""
+    """Leaf by position in the batch."""
     leaves = {}
     for part in frame.parts:
         for place, row in enumerate(rows_of(part.copy_bytes)):

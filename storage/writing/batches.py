@@ -1,15 +1,15 @@
-"""News of stored batches, as the writers' transactions announce them: what live tails wait for.
+"""Notifications of stored batches, sent by the writers' transactions, for live tails.
 
-    writer's commit --NOTIFY opslog_batches '<first> <last>'--> Batches --> whoever waits in `next`
+    writer's commit --NOTIFY opslog_batches '<first> <last>'--> Batches --> the caller of `next`
 
-News that come while nobody waits are joined into one range, so memory stays bounded.
+Notifications that arrive while nobody waits are merged into one range, so memory stays bounded.
 """
 
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.database.listening import Standing
+from storage.database.dedicated import DedicatedConnection
 from storage.database.pool import DatabaseRole
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "opslog_batches"
 _IDLE_S = 30.0
-"""A silent connection is tried this often."""
+"""Interval of liveness checks on an idle connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,54 +28,54 @@ class BatchRange:
     last: int
 
     def joined(self, other: "BatchRange") -> "BatchRange":
-        """The range that holds both."""
+        """The range that spans both."""
         return BatchRange(min(self.first, other.first), max(self.last, other.last))
 
 
 class Batches:
-    """Listens; `run` is a task of the process, `next` has one waiter at a time."""
+    """Listens for notifications; `run` is a task, `next` has one waiter at a time."""
 
     def __init__(self, dsn: str) -> None:
-        self._standing = Standing(
+        self._dedicated = DedicatedConnection(
             dsn, DatabaseRole.READER, name="opslog-batches", task="listening for new batches"
         )
-        self._news: BatchRange | None = None
+        self._pending: BatchRange | None = None
         self._wake = asyncio.Event()
 
     @property
     def problem(self) -> str:
-        """Why nothing can be heard; empty when all is well."""
-        return self._standing.problem
+        """Why notifications cannot be received; empty when they can."""
+        return self._dedicated.problem
 
     async def run(self) -> None:
-        """Listen until cancelled; a lost connection is made anew."""
-        await self._standing.run(self._listen)
+        """Listen until cancelled; reconnects when the connection is lost."""
+        await self._dedicated.run(self._listen)
 
     async def next(self) -> BatchRange:
-        """What has come since the last call; waits for it."""
-        while self._news is None:
+        """The batches stored since the last call; waits until there are any."""
+        while self._pending is None:
             self._wake.clear()
             await self._wake.wait()
-        news, self._news = self._news, None
-        return news
+        batches, self._pending = self._pending, None
+        return batches
 
     async def _listen(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(CHANNEL, self._heard)
+        await connection.add_listener(CHANNEL, self._on_notify)
         while not lost.is_set():
             await connection.execute("SELECT 1")
-            self._standing.well()
+            self._dedicated.succeeded()
             try:
                 async with asyncio.timeout(_IDLE_S):
                     await lost.wait()
             except TimeoutError:
                 continue
 
-    def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         first, _, last = str(payload).partition(" ")
         if not (first.isdigit() and last.isdigit()):
             return  # a transaction of duplicates only
         fresh = BatchRange(int(first), int(last))
-        self._news = fresh if self._news is None else self._news.joined(fresh)
+        self._pending = fresh if self._pending is None else self._pending.joined(fresh)
         self._wake.set()

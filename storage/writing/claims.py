@@ -1,4 +1,4 @@
-"""Exactly once: which frames of a transaction are new, replayed after a crash, or sent twice."""
+"""Exactly once: which frames of a transaction are new, replayed after a crash, or duplicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from storage.spool.frame import NO_HASH, Frame
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a transaction may store."""
+    """The frames of a transaction, classified."""
 
     fresh: tuple[Frame, ...]
     duplicates: tuple[tuple[Frame, int], ...]
-    """Frames whose request is stored, and the batch that holds its rows."""
+    """Frames whose request is already stored, and the batch that holds its rows."""
     replayed: tuple[Frame, ...]
-    """Frames that are stored themselves: nothing is to be done, not even counted."""
+    """Frames that are already stored themselves: neither stored nor counted again."""
 
 
 class BatchIdTaken(Exception):
-    """Another spool has used a batch id of ours: nothing is stored until a person has looked."""
+    """Another spool has used one of these batch ids: nothing is stored until an operator acts."""
 
 
 async def claim(
     connection: Connection, spool_id: int, frames: Sequence[Frame], window_s: int
 ) -> Claims:
-    """Sort the frames; claims are part of the caller's transaction and go when it rolls back.
+    """Classify the frames; claims belong to the caller's transaction and roll back with it.
 
     Raises:
-        BatchIdTaken: two spools work under one number (a copied data directory?).
+        BatchIdTaken: two spools use the same number (a copied data directory?).
     """
     known = await connection.fetch(
         statement("stored_batches"), [frame.batch_id for frame in frames]
@@ -55,7 +55,7 @@ async def claim(
 async def _duplicates(
     connection: Connection, frames: Sequence[Frame], window_s: int
 ) -> dict[int, int]:
-    """Batch id of a duplicate to the batch that has its rows."""
+    """Batch id of each duplicate, mapped to the batch that has its rows."""
     first: dict[bytes, Frame] = {}
     for frame in frames:
         if frame.request_hash != NO_HASH:

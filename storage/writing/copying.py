@@ -1,4 +1,4 @@
-"""COPY of ready tuples into the leaf of a segment."""
+"""COPY of encoded tuples into the leaf of a segment."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 256 * 1024
 async def copy_rows(connection: Connection, segment: int, pieces: Iterable[bytes]) -> None:
     """Stream COPY tuples (any number in each piece) into segment `segment`.
 
-    The name of the leaf is made from the catalogue's integer and nothing else.
+    The leaf's name is built only from the catalogue's integer.
     """
     await connection.copy_to_table(
         f"system_logs_s{segment:d}",
@@ -24,7 +24,7 @@ async def copy_rows(connection: Connection, segment: int, pieces: Iterable[bytes
 
 
 async def _stream(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Header, tuples, trailer, in chunks: one await a chunk, not one a request."""
+    """Header, tuples, trailer, in chunks: one await per chunk instead of one per request."""
     waiting, size = [HEADER], len(HEADER)
     for piece in pieces:
         waiting.append(piece)

@@ -1,4 +1,4 @@
-"""When PostgreSQL refuses rows for the data's sake: find them, keep them aside, store the rest."""
+"""Rows that PostgreSQL rejects: find them, store them as dead letters, store the rest."""
 
 import logging
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from storage.writing.copying import copy_rows
 _log = logging.getLogger(__name__)
 
 DATA_ERRORS = ("22", "23", "54")
-"""SQLSTATE classes that speak of the data: data exception, integrity constraint, limit exceeded."""
+"""SQLSTATE classes of data errors: data exception, integrity constraint, limit exceeded."""
 _UNIQUE_VIOLATION = "23505"
 
 
 def is_data_error(error: BaseException) -> bool:
-    """Whether sending the same rows again cannot succeed.
+    """Whether a retry with the same rows cannot succeed.
 
-    A unique violation is no such case: another writer has claimed the same batch, and the next try
-    will see that.
+    A unique violation does not count: another writer has claimed the same batch, which the next
+    attempt detects.
     """
     state = getattr(error, "sqlstate", None) or ""
     return (
@@ -36,21 +36,21 @@ def is_data_error(error: BaseException) -> bool:
     )
 
 
-async def store_sound_rows(
+async def store_valid_rows(
     connection: Connection, frame: Frame, part: Part, segment: int
 ) -> tuple[Part, list[DeadRow]]:
-    """COPY what PostgreSQL takes of a part, put the rest into dead_letters.
+    """COPY the rows of a part that PostgreSQL accepts, put the rest into dead_letters.
 
-    Returns the part as stored (its digest still speaks of all rows) and the dead rows.
+    Returns the part as stored (its digest still covers all rows) and the dead rows.
     Runs inside the caller's transaction, with savepoints; cost: log2(rows) COPYs for each bad row.
     """
     bad: list[tuple[bytes, asyncpg.PostgresError]] = []
     await _copy_or_split(connection, segment, list(rows_of(part.copy_bytes)), bad)
-    dead = [await _bury(connection, frame, part, row, error) for row, error in bad]
+    dead = [await _add_dead_letter(connection, frame, part, row, error) for row, error in bad]
     if not bad:
         return part, dead
-    refused = {row for row, _ in bad}
-    return _without(part, [row for row in rows_of(part.copy_bytes) if row not in refused]), dead
+    rejected = {row for row, _ in bad}
+    return _reduced(part, [row for row in rows_of(part.copy_bytes) if row not in rejected]), dead
 
 
 async def _copy_or_split(
@@ -73,15 +73,15 @@ async def _copy_or_split(
         await _copy_or_split(connection, segment, rows[middle:], bad)
 
 
-async def _bury(
+async def _add_dead_letter(
     connection: Connection, frame: Frame, part: Part, row: bytes, error: asyncpg.PostgresError
 ) -> DeadRow:
     fields, leaf = fields_of(row), leaf_of(row)
     position = int.from_bytes(fields["position"] or b"", "big")
-    # PostgreSQL's message names the rule; its detail may quote the value, so it is left out.
+    # PostgreSQL's message names the constraint; its detail may quote the value, so it is omitted.
     reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     _log.error(
-        "a row was refused and kept as a dead letter: batch %d, position %d, SQLSTATE %s",
+        "a row was rejected and stored as a dead letter: batch %d, position %d, SQLSTATE %s",
         frame.batch_id, position, error.sqlstate,
     )  # fmt: skip
     await connection.execute(
@@ -100,8 +100,8 @@ async def _bury(
     return DeadRow(part.class_name, position, leaf, module)
 
 
-def _without(part: Part, rows: Sequence[bytes]) -> Part:
-    """The part with these rows only: counts and times anew, leaves and digest as they were."""
+def _reduced(part: Part, rows: Sequence[bytes]) -> Part:
+    """The part with only these rows: counts recomputed, leaves and digest unchanged."""
     counts: dict[tuple[int, int, str, str], list[int]] = {}
     levels = {name: level for level, name in enumerate(LEVEL_NAMES)}
     for row in rows:

@@ -1,7 +1,7 @@
-"""Dead letters in people's hands: look at them, store them after a fix, or give them up.
+"""Manual handling of dead letters: list, show, replay after a fix, or discard.
 
-A replayed row becomes a batch of its own, of a spool that stands for this desk: same bytes but for
-batch id and position. Its figures take it off `dead` and add it to `stored`.
+A replayed row becomes its own batch, of a spool reserved for replays: the same bytes except for
+batch id and position. It is subtracted from `dead` and added to `stored`.
 """
 
 import struct
@@ -31,13 +31,14 @@ from storage.writing.accounts import account
 from storage.writing.copying import copy_rows
 from storage.writing.dead_letters import is_data_error
 
-DESK = UUID("6f70736c-6f67-8000-8000-7265706c6179")
-"""Identity of the spool that stands for replays."""
+REPLAY_SPOOL = UUID("6f70736c-6f67-8000-8000-7265706c6179")
+"""Identity of the spool reserved for replays."""
 SIGNAL = "replay"
 STATES = ("waiting", "replayed", "discarded")
 _BATCH_ID_AT, _DURATION_AT = 30, 50
 _PAST_US, _FUTURE_US = 400 * 86_400_000_000, 86_400_000_000
-"""Times further from arrival stay out of the zone map (otlp_receiver/mapping/columns/times.py)."""
+"""Times further from arrival are excluded from the zone map
+(otlp_receiver/mapping/columns/times.py)."""
 
 
 _HIDDEN = frozenset({"row_bytes", "leaf"})
@@ -55,22 +56,22 @@ _NUMBERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a replay."""
+    """The result of a replay."""
 
     stored: bool
     reason: str = ""
-    """Why PostgreSQL refused the row again."""
+    """Why PostgreSQL rejected the row again."""
 
 
 async def letters(
     connection: Connection, *, state: str = "waiting", limit: int = 100, after: int = 0
 ) -> list[asyncpg.Record]:
-    """Dead letters of a state, oldest first, from behind number `after`; without their rows."""
+    """Dead letters in a state, oldest first, after number `after`; without their rows."""
     return await connection.fetch(statement("dead_letters"), state, after, limit)
 
 
 async def contents(connection: Connection, number: int) -> dict[str, object]:
-    """One dead letter with its (redacted) row, column by column, in words.
+    """One dead letter with its (redacted) row, column by column, in readable form.
 
     Raises:
         NoDeadLetter: there is none with this number.
@@ -81,13 +82,13 @@ async def contents(connection: Connection, number: int) -> dict[str, object]:
 
 
 async def discard(connection: Connection, number: int, *, by: str, reason: str) -> None:
-    """Give a dead letter up; the ledger says who did and why, and the row stays to be looked at.
+    """Discard a dead letter; the ledger records by whom and why, and the row stays visible.
 
     Raises:
-        BadInput: there is none that waits under this number, or no reason is given.
+        BadInput: no dead letter with this number is waiting, or the reason is empty.
     """
     if not reason.strip():
-        raise BadInput("say why", where="reason")
+        raise BadInput("a reason is required", where="reason")
     async with connection.transaction():
         await _close(connection, number, "discarded", f"{by}: {reason}")
         await enter(connection, "dead_letter", {"dead_letter": number, "by": by, "reason": reason})
@@ -97,12 +98,12 @@ async def replay(connection: Connection, number: int, *, by: str) -> Outcome:
     """Store a dead letter as if it had arrived with its request.
 
     Raises:
-        BadInput: there is none that waits under this number, or it is of another encoding.
+        BadInput: no dead letter with this number is waiting, or its encoding is another one.
     """
     letter = await _letter(connection, number)
     if letter["encoding_version"] != ENCODING_VERSION:
         raise BadInput(
-            f"the row has encoding {letter['encoding_version']}; this opslog stores"
+            f"the row has encoding {letter['encoding_version']}; this opslog uses"
             f" {ENCODING_VERSION}",
             where="encoding",
         )
@@ -120,7 +121,7 @@ async def replay(connection: Connection, number: int, *, by: str) -> Outcome:
 
 async def _store(connection: Connection, letter: asyncpg.Record) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", REPLAY_SPACE)
-    spool_id = await connection.fetchval(statement("register_spool"), DESK, "replays")
+    spool_id = await connection.fetchval(statement("register_spool"), REPLAY_SPOOL, "replays")
     recent = (time.time_ns() // 1_000_000 - _RECENT_MS) << ID_BITS
     newest = await connection.fetchval(statement("newest_batch_of"), spool_id, recent)
     batch_id = BatchIds(spool_id, newest or 0).next()
@@ -139,11 +140,11 @@ async def _store(connection: Connection, letter: asyncpg.Record) -> None:
         streams=(),
         parts=(part,),
     )
-    await account(connection, spool_id, [StoredFrame(frame, (part,), revived=1)], segments)
+    await account(connection, spool_id, [StoredFrame(frame, (part,), replayed=1)], segments)
 
 
 def part_of(letter: asyncpg.Record, batch_id: int) -> Part:
-    """The row as the only one of a batch."""
+    """The row as a batch with one row."""
     row = bytearray(letter["row_bytes"])
     struct.pack_into(">q", row, _BATCH_ID_AT, batch_id)
     duration = max(struct.unpack_from(">i", row, _DURATION_AT)[0], 0)
@@ -179,7 +180,7 @@ async def _letter(connection: Connection, number: int) -> asyncpg.Record:
 async def _close(connection: Connection, number: int, state: str, note: str) -> None:
     closed = await connection.fetchval(statement("close_dead_letter"), number, state, note[:500])
     if closed is None:
-        raise BadInput(f"dead letter {number} does not wait any more", where="id")
+        raise BadInput(f"dead letter {number} is no longer waiting", where="id")
 
 
 def _key_of(row: bytes) -> int:
@@ -191,7 +192,7 @@ def _us(moment: datetime) -> int:
 
 
 def _shown(name: str, value: bytes | None) -> object:
-    """A value of PostgreSQL's binary representation, for people."""
+    """A value in PostgreSQL's binary representation, in readable form."""
     if value is None:
         return None
     if name in _TEXTS:

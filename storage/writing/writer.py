@@ -1,13 +1,13 @@
 """Frames -> one transaction: claim, COPY into the open segments, counts. Then release.
 
     take      the oldest frames of the spool
-    claim     new, replayed after a crash, or sent twice          storage/writing/claims.py
+    claim     new, replayed after a crash, or duplicate           storage/writing/claims.py
     copy      each class into its open segment                    storage/writing/copying.py
     account   batches, parts, counts                              storage/writing/accounts.py
     commit    … and only then release the frames
 
-While PostgreSQL is away the frames stay where they are and the same transaction is tried again;
-a refusal for the data's sake is narrowed down to the row (storage/writing/dead_letters.py).
+While PostgreSQL is unavailable the frames stay in the spool and the same transaction is retried;
+a data error is narrowed down to the rows that cause it (storage/writing/dead_letters.py).
 """
 
 import asyncio
@@ -40,35 +40,35 @@ from storage.spool.spool import Spool, Taken
 from storage.writing.accounts import account
 from storage.writing.claims import claim
 from storage.writing.copying import copy_rows
-from storage.writing.dead_letters import is_data_error, store_sound_rows
+from storage.writing.dead_letters import is_data_error, store_valid_rows
 
 _log = logging.getLogger(__name__)
 _STREAMS_REMEMBERED = 100_000
 _FORGET_EVERY_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 
-_Got = TypeVar("_Got")
+_Result = TypeVar("_Result")
 Note = Callable[[str, int, int, int], None]
-"""Called after each commit with class, segment, rows, bytes; segments/rollover.py uses it."""
+"""Called after each commit with class, segment, rows, bytes; used by segments/rollover.py."""
 
 
 @dataclass(slots=True)
 class WriterState:
-    """Figures for metrics and readiness."""
+    """Counters for metrics and readiness."""
 
     transactions: int = 0
     frames: int = 0
     rows: int = 0
     duplicates: int = 0
-    """Rows of requests that were sent twice."""
+    """Rows of duplicate requests."""
     replayed: int = 0
-    """Frames that a former process had stored already."""
+    """Frames that a previous process had already stored."""
     dead: int = 0
     away_since: float = 0.0
-    """time.time() since when PostgreSQL takes nothing; 0 while it does."""
+    """time.time() since when PostgreSQL has been unavailable; 0 while it is available."""
     away_reason: str = ""
     flush_s: float = 0.0
-    """How long the last transaction took."""
+    """Duration of the last transaction."""
 
 
 class Writer:
@@ -94,23 +94,23 @@ class Writer:
         self._registering = asyncio.Lock()
 
     async def run(self) -> None:
-        """Move frames until cancelled. What is in flight then stays in the spool."""
+        """Move frames until cancelled; frames in flight then stay in the spool."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.connections):
                 group.create_task(self._work())
 
     async def register(self) -> int:
-        """The spool's number in the database; waits for the database at the very first start."""
+        """The spool's number in the database; waits for the database at the first start."""
         identity = self._spool.identity
-        # One at a time: a second INSERT that waited for ours would not see its row and answer NULL.
+        # One at a time: a second INSERT that waits for the first would return no row.
         async with self._registering:
             while identity.spool_id is None:
-                await self._insist(self._register)
+                await self._retry(self._register)
         return identity.spool_id
 
     async def _register(self) -> None:
         identity = self._spool.identity
-        if identity.spool_id is None:  # else a number that could not be saved: it serves until then
+        if identity.spool_id is None:  # else only saving the number failed: it is already valid
             identity.spool_id = await self._pool.fetchval(
                 statement("register_spool"), identity.identity, socket.gethostname()
             )
@@ -119,47 +119,46 @@ class Writer:
     async def _work(self) -> None:
         await self.register()
         settings = self._settings
-        await self._look_for_missing()
+        await self._report_missing()
         while True:
             taken = await self._spool.take(
                 settings.max_rows, settings.max_bytes, settings.linger_ms / 1000
             )
-            if self._spool.has_news_of_damage:
-                await self._tell_of_damage()
+            if self._spool.has_unreported_damage:
+                await self._report_damage()
             if taken:
                 await self._until_stored(taken)
 
-    async def _tell_of_damage(self) -> None:
-        """Enter into the ledger what was acknowledged and cannot be read any more, each once.
+    async def _report_damage(self) -> None:
+        """Enter acknowledged data that is now unreadable into the ledger, each item once.
 
-        (Twice, when the process ends between the entry and the note; then both say the same.)
+        If the process ends between the entry and the note, an item gets two identical entries.
         """
-        self._spool.has_news_of_damage = False
+        self._spool.has_unreported_damage = False
         folder = self._spool.folder
-        for aside in await asyncio.to_thread(files.set_aside, folder):
-            if aside.is_entered:
+        for damaged in await asyncio.to_thread(files.quarantined_in, folder):
+            if damaged.is_entered:
                 continue
-            await self._insist(partial(self._enter_damage, aside))
+            await self._retry(partial(self._enter_damage, damaged))
             with suppress(OSError):
-                await asyncio.to_thread(files.note_entered, aside)
+                await asyncio.to_thread(files.note_entered, damaged)
 
-    async def _enter_damage(self, aside: files.Aside) -> None:
+    async def _enter_damage(self, damaged: files.Quarantined) -> None:
         name = self._spool.folder.name
-        where = f"{aside.size} bytes at {aside.offset} of " if aside.size else ""
-        what = (
-            f"{where}{aside.file} of spool {name} ({aside.rows or 'unknown'} rows): {aside.reason}"
-        )
+        where = f"{damaged.size} bytes at {damaged.offset} of " if damaged.size else ""
+        rows = damaged.rows or "unknown"
+        what = f"{where}{damaged.file} of spool {name} ({rows} rows): {damaged.reason}"
         async with self._pool.acquire() as connection:
-            await enter(connection, "corrupt", {"what": what, "by": name, "rows": aside.rows})
+            await enter(connection, "corrupt", {"what": what, "by": name, "rows": damaged.rows})
 
-    async def _look_for_missing(self) -> None:
-        """Of files that were taken away: what the database does not have is lost, and is said."""
+    async def _report_missing(self) -> None:
+        """Report the frames of deleted files that are not in the database: they are lost."""
         while self._spool.missing:
             missing = self._spool.missing.pop()
-            lost = await self._insist(partial(self._lost_of, missing))
-            await asyncio.to_thread(self._spool.give_up, missing, lost)
-        if self._spool.has_news_of_damage:
-            await self._tell_of_damage()
+            lost = await self._retry(partial(self._lost_of, missing))
+            await asyncio.to_thread(self._spool.report_missing, missing, lost)
+        if self._spool.has_unreported_damage:
+            await self._report_damage()
 
     async def _lost_of(self, missing: Missing) -> list[int]:
         ids = list(missing.rows_by_batch)
@@ -167,27 +166,27 @@ class Writer:
         stored = {row["batch_id"] for row in rows}
         return [rows for batch, rows in missing.rows_by_batch.items() if batch not in stored]
 
-    async def _insist(self, attempt: Callable[[], Awaitable[_Got]]) -> _Got:
-        """What `attempt` gives, tried again for as long as the database does not take it."""
+    async def _retry(self, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+        """The result of `attempt`, retried until it succeeds."""
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                got = await attempt()
+                result = await attempt()
             except Exception as error:  # noqa: BLE001 - nothing may make the writer drop a frame
                 wait_s = await self._wait(error, wait_s)
                 continue
-            self._back()
-            return got
+            self._recovered()
+            return result
 
     async def _until_stored(self, taken: Sequence[Taken]) -> None:
         frames = [item.frame for item in taken]
-        stored, took_s = await self._insist(partial(self._flush, frames))
+        stored, took_s = await self._retry(partial(self._flush, frames))
         failpoints.reach("writer.after_commit")
         self._spool.release(taken)
         self._count(frames, stored, took_s)
 
     async def _flush(self, frames: Sequence[Frame]) -> tuple[list[StoredFrame], float]:
-        """What was stored, and the seconds that it took."""
+        """The stored frames, and the duration in seconds."""
         started = time.perf_counter()
         async with self._pool.acquire() as connection:
             stored = await self._store_or_split(connection, frames)
@@ -197,20 +196,20 @@ class Writer:
     async def _store_or_split(
         self, connection: Connection, frames: Sequence[Frame]
     ) -> list[StoredFrame]:
-        """Store the frames in one transaction; halve them where PostgreSQL refuses the data."""
+        """Store the frames in one transaction; on a data error, split them in halves."""
         try:
-            return await self._store(connection, frames, sift=False)
+            return await self._store(connection, frames, bisect=False)
         except asyncpg.PostgresError as error:
             if not is_data_error(error):
                 raise
         if len(frames) == 1:
-            return await self._store(connection, frames, sift=True)
+            return await self._store(connection, frames, bisect=True)
         middle = len(frames) // 2
         first = await self._store_or_split(connection, frames[:middle])
         return first + await self._store_or_split(connection, frames[middle:])
 
     async def _store(
-        self, connection: Connection, frames: Sequence[Frame], *, sift: bool
+        self, connection: Connection, frames: Sequence[Frame], *, bisect: bool
     ) -> list[StoredFrame]:
         spool_id = self._spool.identity.spool_id
         assert spool_id is not None
@@ -219,15 +218,15 @@ class Writer:
             segments = await enter_segments(connection, classes)
             missing = [name for name in classes if name not in segments]
             if not missing:
-                stored = await self._store_claimed(connection, spool_id, frames, segments, sift)
+                stored = await self._store_claimed(connection, spool_id, frames, segments, bisect)
                 failpoints.reach("writer.before_commit")
         if missing:
-            # In a transaction of its own: others see the new segment when it is committed.
+            # In its own transaction: other writers see the new segment once it is committed.
             for name in missing:
                 await open_segment(connection, name)
-            return await self._store(connection, frames, sift=sift)
+            return await self._store(connection, frames, bisect=bisect)
         self._known_streams.update(stream.id for frame in frames for stream in frame.streams)
-        self._tell_keeper(stored, segments)
+        self._notify_keeper(stored, segments)
         return stored
 
     async def _store_claimed(
@@ -236,22 +235,22 @@ class Writer:
         spool_id: int,
         frames: Sequence[Frame],
         segments: dict[str, int],
-        sift: bool,  # noqa: FBT001
+        bisect: bool,  # noqa: FBT001
     ) -> list[StoredFrame]:
         claims = await claim(connection, spool_id, frames, self._window_s)
         self.state.replayed += len(claims.replayed)
         failpoints.reach("writer.before_copy")
         await self._add_streams(connection, claims.fresh)
         fresh = [StoredFrame(frame, frame.parts) for frame in claims.fresh]
-        if sift:
+        if bisect:
             for entry in fresh:
-                await self._sift(connection, entry, segments)
+                await self._bisect(connection, entry, segments)
         else:
             await self._copy(connection, fresh, segments)
-        twice = [StoredFrame(frame, (), duplicate_of=batch) for frame, batch in claims.duplicates]
-        if fresh or twice:
-            await account(connection, spool_id, fresh + twice, segments)
-        return fresh + twice
+        duplicates = [StoredFrame(frame, (), duplicate_of=of) for frame, of in claims.duplicates]
+        if fresh or duplicates:
+            await account(connection, spool_id, fresh + duplicates, segments)
+        return fresh + duplicates
 
     async def _copy(
         self, connection: Connection, entries: Sequence[StoredFrame], segments: dict[str, int]
@@ -263,18 +262,18 @@ class Writer:
         for class_name, pieces in by_class.items():
             await copy_rows(connection, segments[class_name], pieces)
 
-    async def _sift(
+    async def _bisect(
         self, connection: Connection, entry: StoredFrame, segments: dict[str, int]
     ) -> None:
-        sound = []
+        parts = []
         for part in entry.parts:
-            kept, dead = await store_sound_rows(
+            stored, dead = await store_valid_rows(
                 connection, entry.frame, part, segments[part.class_name]
             )
             entry.dead_rows += dead
-            if kept.rows:
-                sound.append(kept)
-        entry.parts = tuple(sound)
+            if stored.rows:
+                parts.append(stored)
+        entry.parts = tuple(parts)
 
     async def _add_streams(self, connection: Connection, frames: Sequence[Frame]) -> None:
         fresh: dict[int, StreamDef] = {
@@ -295,7 +294,7 @@ class Writer:
             self._forgotten_at = now
             await connection.execute(statement("forget_requests"), self._window_s)
 
-    def _tell_keeper(self, stored: Sequence[StoredFrame], segments: dict[str, int]) -> None:
+    def _notify_keeper(self, stored: Sequence[StoredFrame], segments: dict[str, int]) -> None:
         sums: dict[str, list[int]] = {}
         for entry in stored:
             for part in entry.parts:
@@ -315,17 +314,17 @@ class Writer:
         state.flush_s = took_s
 
     async def _wait(self, error: BaseException, wait_s: float) -> float:
-        """Say once that PostgreSQL takes nothing, sleep, return the next time to sleep."""
+        """Log each new reason once, sleep, return the next back-off."""
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         if reason != self.state.away_reason:
-            _log.warning("the database takes nothing, records wait in the spool: %s", reason)
+            _log.warning("cannot write to the database, records wait in the spool: %s", reason)
         self.state.away_since = self.state.away_since or time.time()
         self.state.away_reason = reason
         await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
         return min(wait_s * 2, _LONGEST_WAIT_S)
 
-    def _back(self) -> None:
+    def _recovered(self) -> None:
         if self.state.away_since:
             away_s = time.time() - self.state.away_since
-            _log.info("the database takes records again after %.1f s", away_s)
+            _log.info("writing to the database resumed after %.1f s", away_s)
             self.state.away_since, self.state.away_reason = 0.0, ""

@@ -73,7 +73,7 @@ def test_a_damaged_spool_costs_the_damaged_frames_and_says_so(durable_postgres):
         assert spools["receiver-0"].quarantined_rows == expected
         status, _, said = product.request("/readyz")
         assert status == 200
-        assert f"with {expected} known rows lie in" in said.decode()
+        assert f"with {expected} known rows are in" in said.decode()
         told = product.wait(lambda: corrupt_rows(product), 30)
         assert sum(told) == expected
         with Senders(product.otlp_url, "after", clients=4) as after:

@@ -103,7 +103,7 @@ def test_all_its_connections_are_used_up(product, senders):
         while await taken[0].fetchval(OURS):  # one of ours may be quicker than the taker
             taken += await take_all(dsn)
         count = len(senders.acknowledged)
-        await asyncio.to_thread(product.wait, lambda: "takes nothing since" in reasons(product), 30)
+        await asyncio.to_thread(product.wait, lambda: "unavailable for" in reasons(product), 30)
         await asyncio.sleep(1)
         for connection in taken:
             await connection.close()

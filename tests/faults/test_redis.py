@@ -24,10 +24,10 @@ def test_nothing_but_the_queue_needs_redis():
         more(product, senders, 2000)
         assert product.get("/api/v1/logs?limit=3")["data"]
         assert product.request("/readyz")[0] == 200
-        product.wait(lambda: b"Redis is away" in product.request("/readyz")[2], 30)
+        product.wait(lambda: b"Redis has been unavailable" in product.request("/readyz")[2], 30)
         valkey.start()
         more(product, senders)
-        product.wait(lambda: b"Redis is away" not in product.request("/readyz")[2], 60)
+        product.wait(lambda: b"Redis has been unavailable" not in product.request("/readyz")[2], 60)
         senders.stop()
         assert set(senders.statuses) == {200}
         settle(product, senders)

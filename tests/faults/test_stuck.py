@@ -17,7 +17,7 @@ def test_a_stuck_loop_is_told_with_its_place():
         Product.running(OPSLOG_FAILPOINTS="recv.body=sleep:7@40") as product,
         Senders(product.otlp_url, "stuck", clients=4, pause_s=0.02) as senders,
     ):
-        product.wait(lambda: "the event loop goes on" in product.log.read_text(), 60)
+        product.wait(lambda: "the event loop runs again" in product.log.read_text(), 60)
         more(product, senders)
         senders.stop()
         said = product.log.read_text()

@@ -1,5 +1,5 @@
-"""What was received and what became of it, by minute, key and module; must balance.
+"""Accounting of received records by minute, key and module, which must balance.
 
 In: frames and their outcome. Out: rows of ingest_minutes, balances, checks.
-Imports nothing of the ledger's other packages.
+Imports no other part of the ledger.
 """

@@ -1,7 +1,7 @@
-"""Does it balance? received + derived = stored + duplicate + dead + rejected, and rows are there.
+"""The balance: received + derived = stored + duplicate + dead + rejected, and all rows exist.
 
-The figures are compared in one snapshot: batches with themselves, minutes with themselves, each
-segment's rows, counted, with its parts and its counts. What lies in spools is told besides.
+Checked in one snapshot: the counters of each batch, those of each minute, and the counted rows of
+each segment against its parts and its counts. The contents of spools are reported separately.
 """
 
 from contextlib import suppress
@@ -13,7 +13,7 @@ import asyncpg
 
 from storage.database.connection import Connection
 from storage.database.statements import statement
-from storage.ledger.accounting.minutes import FIGURES
+from storage.ledger.accounting.minutes import COUNTERS
 from storage.ledger.accounting.waiting import Waiting, waiting_in
 
 _LONG_S = 4 * 3600.0
@@ -22,23 +22,23 @@ _TRIES = 3
 
 @dataclass(slots=True)
 class Balance:
-    """What was found."""
+    """The result of a check."""
 
-    figures: dict[str, int]
+    counters: dict[str, int]
     """Over all minutes: received, derived, stored, duplicate, dead, rejected."""
     rows: int
-    """Counted in the segments that are there."""
+    """Counted in the existing segments."""
     segments: int
     differences: list[str] = field(default_factory=list)
-    """In words, each with its numbers; empty when everything balances."""
+    """Descriptions with numbers; empty when everything is balanced."""
     spools: list[Waiting] = field(default_factory=list)
 
 
 async def balance(connection: Connection, spools: Path | None = None) -> Balance:
     """Count and compare; `spools` is the folder with the spools of this machine."""
     for _ in range(_TRIES):
-        # A segment may be dropped, by its retention, between the look at the catalogue and the
-        # count: the snapshot holds its rows, but not its table.
+        # Retention may drop a segment between reading the catalogue and counting: the snapshot
+        # preserves its rows, but not its table.
         with suppress(asyncpg.UndefinedTableError):
             return await _balance(connection, spools)
     return await _balance(connection, spools)
@@ -49,7 +49,7 @@ async def _balance(connection: Connection, spools: Path | None) -> Balance:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         sums = await connection.fetchrow(statement("all_minutes"))
         assert sums is not None
-        found = Balance({name: sums[name] for name in FIGURES}, 0, 0, spools=waiting)
+        found = Balance({name: sums[name] for name in COUNTERS}, 0, 0, spools=waiting)
         for row in await connection.fetch(statement("unbalanced_minutes")):
             found.differences.append(
                 f"minute {row['minute']:%Y-%m-%d %H:%M}Z, key {row['ingest_key_id']}, module "
@@ -59,20 +59,20 @@ async def _balance(connection: Connection, spools: Path | None) -> Balance:
             found.differences.append(
                 f"batch {row['batch_id']}: {row['arrived']} arrived, {row['settled']} settled"
             )
-        for row in await connection.fetch(statement("segment_figures")):
+        for row in await connection.fetch(statement("segment_totals")):
             await _count(connection, row, found)
     return found
 
 
 def is_damage(error: asyncpg.PostgresError) -> bool:
-    """Whether PostgreSQL says that it cannot read its own files (internal and system errors)."""
+    """Whether PostgreSQL cannot read its own files (internal and system errors)."""
     return (error.sqlstate or "")[:2] in {"XX", "58"}
 
 
 async def _count(connection: Connection, row: asyncpg.Record, found: Balance) -> None:
     segment = row["segment"]
     try:
-        async with connection.transaction():  # a savepoint: the others are counted all the same
+        async with connection.transaction():  # a savepoint: the others are counted in any case
             rows = await connection.fetchval(
                 f"SELECT count(*) FROM system_logs_s{segment:d}",  # noqa: S608 - our integer
                 timeout=_LONG_S,
@@ -87,7 +87,7 @@ async def _count(connection: Connection, row: asyncpg.Record, found: Balance) ->
     for name in ("parts", "counts", "hours", "settled"):
         if row[name] is not None and row[name] != rows:
             found.differences.append(
-                f"segment {segment}: {rows} rows are there, {row[name]} by its {_SOURCES[name]}"
+                f"segment {segment}: {rows} rows, but {row[name]} according to its {_SOURCES[name]}"
                 f" ({rows - row[name]:+d})"
             )
 
@@ -103,12 +103,12 @@ _SOURCES = {
 async def minutes(
     connection: Connection, start: datetime, end: datetime, limit: int
 ) -> list[asyncpg.Record]:
-    """Figures per minute, key, module and reason, newest first, between two moments."""
+    """Counters per minute, key, module and reason, newest first, in a time range."""
     return await connection.fetch(statement("minutes_between"), start, end, limit)
 
 
 async def summed_minutes(
     connection: Connection, start: datetime, end: datetime, limit: int
 ) -> list[asyncpg.Record]:
-    """The same per minute alone."""
+    """The same per minute only."""
     return await connection.fetch(statement("summed_minutes_between"), start, end, limit)

@@ -1,4 +1,4 @@
-"""The hourly check: figures against counted rows, its result kept where everybody can read it."""
+"""The hourly check of the counters against the counted rows; the result is stored."""
 
 import logging
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from storage.ledger.accounting.balance import Balance, balance
 
 EVERY = timedelta(hours=1)
 LATE_AFTER = timedelta(hours=3)
-"""A check that is older than this has been missed more than once."""
-_MOST_KEPT = 100
-"""Differences of one check; a table that lost its rows would have one a minute."""
+"""If the last check is older, more than one was missed."""
+_MAX_STORED = 100
+"""Maximum number of differences per check; a table that lost its rows has one per minute."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerCheck:
-    """What the last check found."""
+    """The result of a check."""
 
     began_at: datetime
     ended_at: datetime
@@ -30,37 +30,37 @@ class LedgerCheck:
     differences: tuple[str, ...]
 
     def problem(self, now: datetime) -> str:
-        """What somebody should look into; empty when all is well."""
+        """What an operator should investigate; empty when there is nothing."""
         if self.differences:
             return (
-                f"{len(self.differences)} figures do not balance with the rows, as of"
+                f"{len(self.differences)} counters do not match the rows, as of"
                 f" {self.began_at:%Y-%m-%d %H:%M}Z, first: {self.differences[0]}"
             )
         late = now - self.began_at
         if late > LATE_AFTER:
-            return f"figures and rows were compared {late // timedelta(hours=1)} h ago"
+            return f"counters and rows were last compared {late // timedelta(hours=1)} h ago"
         return ""
 
 
 async def check(dsn: str, spools: Path) -> Balance:
-    """Count every row, compare, keep and tell what does not fit."""
+    """Count all rows, compare, store and log the differences."""
     began_at = datetime.now(UTC)
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-ledger-check")
     try:
         found = await balance(connection, spools)
-        kept = found.differences[:_MOST_KEPT]
+        differences = found.differences[:_MAX_STORED]
         await connection.execute(
-            statement("note_ledger_check"), began_at, found.rows, found.segments, kept
+            statement("note_ledger_check"), began_at, found.rows, found.segments, differences
         )
     finally:
         await connection.close()
-    for line in kept:
-        _log.error("the ledger of ingest does not balance: %s", line)
+    for line in differences:
+        _log.error("the ingest ledger is not balanced: %s", line)
     return found
 
 
 async def newest_check(connection: Connection) -> LedgerCheck | None:
-    """What the last check found; None: there was none yet."""
+    """The last check; None if there was none yet."""
     row = await connection.fetchrow(statement("newest_ledger_check"))
     if row is None:
         return None
@@ -68,7 +68,7 @@ async def newest_check(connection: Connection) -> LedgerCheck | None:
 
 
 async def check_when_due(dsn: str, spools: Path) -> None:
-    """For whoever does without the queue: a check, when the last one is an hour old."""
+    """Run a check if the last one is an hour old; the fallback without the job queue."""
     connection = await connect(dsn, DatabaseRole.READER, name="opslog-ledger-check")
     try:
         last = await newest_check(connection)

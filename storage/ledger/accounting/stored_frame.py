@@ -1,4 +1,4 @@
-"""A frame, and what became of its rows in a transaction of the writer."""
+"""A frame, and the outcome of its rows in a transaction of the writer."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from storage.spool.frame import Frame
 
 @dataclass(frozen=True, slots=True)
 class DeadRow:
-    """A row that PostgreSQL refused."""
+    """A row that PostgreSQL rejected."""
 
     class_name: str
     position: int
@@ -18,20 +18,20 @@ class DeadRow:
 
 @dataclass(slots=True)
 class StoredFrame:
-    """A frame, and what became of its rows."""
+    """A frame, and the outcome of its rows."""
 
     frame: Frame
     parts: tuple[Part, ...]
-    """As stored: without rows that were refused."""
+    """As stored: without rejected rows."""
     dead_rows: list[DeadRow] = field(default_factory=list)
     duplicate_of: int | None = None
-    revived: int = 0
-    """Rows that were dead letters until now: they count as received with their first batch."""
+    replayed: int = 0
+    """Rows that were dead letters until now: they were counted as received in their first batch."""
 
     @property
     def dead(self) -> int:
-        """Rows that were refused; negative where dead letters came back to life."""
-        return len(self.dead_rows) - self.revived
+        """Rejected rows; negative where dead letters were replayed."""
+        return len(self.dead_rows) - self.replayed
 
     @property
     def stored(self) -> int:

@@ -1,4 +1,4 @@
-"""What lies in spools: durable, acknowledged, not in the database yet. Only reads files."""
+"""The contents of spools: durable, acknowledged, not yet in the database. Only reads files."""
 
 import asyncio
 import mmap
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.database.connection import Connection
 from storage.database.statements import statement
-from storage.spool.files import pieces, set_aside, spool_files
+from storage.spool.files import pieces, quarantined_in, spool_files
 from storage.spool.frame import FrameHead
 
 _TOGETHER = 10_000
@@ -23,15 +23,15 @@ class Waiting:
     requests: int
     rows: int
     quarantined: int
-    """Damaged frames that were set aside."""
+    """Damaged frames that were set damaged."""
     quarantined_rows: int
-    """Rows of those whose damage tells how many there were."""
+    """Rows of those damaged frames whose number of rows is known."""
 
 
 async def waiting_in(connection: Connection, root: Path) -> list[Waiting]:
-    """Each spool below `root`; frames whose batch is stored already do not count.
+    """Each spool below `root`, without frames whose batch is already stored.
 
-    A file is deleted when all its frames are stored, so most of what the files hold may be.
+    A file is deleted when all its frames are stored, so most of its frames may be stored.
     """
     return [await _of_spool(connection, folder) for folder in _folders(root)]
 
@@ -47,9 +47,9 @@ async def _of_spool(connection: Connection, folder: Path) -> Waiting:
         known = await connection.fetch(statement("stored_batches"), ids[first : first + _TOGETHER])
         for row in known:
             frames.pop(row["batch_id"], None)
-    aside = await asyncio.to_thread(set_aside, folder)
-    lost = sum(each.rows for each in aside)
-    return Waiting(folder.name, len(frames), sum(frames.values()), len(aside), lost)
+    damaged = await asyncio.to_thread(quarantined_in, folder)
+    lost = sum(each.rows for each in damaged)
+    return Waiting(folder.name, len(frames), sum(frames.values()), len(damaged), lost)
 
 
 def _frames(folder: Path) -> dict[int, int]:

@@ -1,10 +1,10 @@
-"""Heads leave the database: a file of each day, the log, and a URL where one is set.
+"""Publishes heads outside the database: a file per day, the log, and a URL if configured.
 
-    <data_dir>/heads/2026-11-23.heads    one line a head: {"head": "<signed note>"}
-    <data_dir>/heads/pushed              the newest head that the URL has taken
+    <data_dir>/heads/2026-11-23.heads    one line per head: {"head": "<signed note>"}
+    <data_dir>/heads/pushed              the newest head that was pushed to the URL
 
-Files are only appended to. Keep copies of them elsewhere: whoever has a head can tell later whether
-the ledger of that time is still the beginning of today's.
+Files are append-only. Keep copies of them elsewhere: with a head one can verify later that the
+ledger of that time is a prefix of the current one.
 """
 
 import asyncio
@@ -19,30 +19,30 @@ from pathlib import Path
 from storage.ledger.tree.notes import Head, read
 
 _log = logging.getLogger(__name__)
-_TELL_EVERY_S = 60.0
+_LOG_EVERY_S = 60.0
 _PUSH_TIMEOUT_S = 10.0
 _SUFFIX = ".heads"
 _PUSHED = "pushed"
 
 
 class Heads:
-    """Where the heads of one installation go."""
+    """Publishes the heads of one installation."""
 
     def __init__(
         self, folder: Path, *, url: str = "", token: str = "", push_every_s: float = 60.0
     ) -> None:
-        """`url` is sent each newest head by POST, with `token` as bearer token if there is one."""
+        """The newest head is sent to `url` by POST, with `token` as bearer token if set."""
         self._folder = folder
         self._url = url
         self._token = token
         self._push_every_s = push_every_s
-        self._told_s = self._pushed_s = float("-inf")
+        self._logged_s = self._pushed_s = float("-inf")
         self._pushing: asyncio.Task[None] | None = None
         self.problem = ""
-        """Why the URL did not take the last head; empty when it did, or there is none."""
+        """Why the last push to the URL failed; empty when it succeeded, or no URL is set."""
 
     def publish(self, note: str) -> None:
-        """Append a head to the file; tell the log and the URL once in a while."""
+        """Append a head to the file; log and push one at intervals."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         line = json.dumps({"head": note}, ensure_ascii=False).encode() + b"\n"
@@ -53,8 +53,8 @@ class Heads:
         finally:
             os.close(handle)
         now_s = time.monotonic()
-        if now_s - self._told_s >= _TELL_EVERY_S:
-            self._told_s = now_s
+        if now_s - self._logged_s >= _LOG_EVERY_S:
+            self._logged_s = now_s
             _log.info("ledger head %s", " ".join(note.split("\n\n", maxsplit=1)[0].split("\n")[:3]))
         if self._url and now_s - self._pushed_s >= self._push_every_s and not self._is_pushing():
             self._pushed_s = now_s
@@ -69,17 +69,17 @@ class Heads:
         return None
 
     def age_s(self) -> float | None:
-        """Seconds since the last head was published; None: never."""
+        """Seconds since the last head was published; None if never."""
         files = self._files()
         return max(time.time() - files[-1].stat().st_mtime, 0.0) if files else None
 
     def push_age_s(self) -> float | None:
-        """Seconds since the URL took a head; None: never."""
+        """Seconds since the last successful push; None if never."""
         path = self._folder / _PUSHED
         return max(time.time() - path.stat().st_mtime, 0.0) if path.exists() else None
 
     async def close(self) -> None:
-        """Wait for a push on its way."""
+        """Wait for a running push."""
         if self._pushing is not None:
             await self._pushing
 
@@ -99,9 +99,9 @@ class Heads:
         try:
             async with (
                 aiohttp.ClientSession(timeout=limit) as session,
-                session.post(self._url, data=note.encode(), headers=headers) as answer,
+                session.post(self._url, data=note.encode(), headers=headers) as response,
             ):
-                problem = "" if answer.ok else f"the URL for heads answers {answer.status}"
+                problem = "" if response.ok else f"the URL for heads returned {response.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             problem = f"the URL for heads cannot be reached: {type(error).__name__}"
         if problem and problem != self.problem:
@@ -112,7 +112,7 @@ class Heads:
 
 
 def notes_in(path: Path) -> Iterator[str]:
-    """The notes of a file of heads, oldest first; a line that a crash has cut off is left out."""
+    """The notes of a file of heads, oldest first; a truncated last line is skipped."""
     with path.open("rb") as lines:
         for line in lines:
             if line.endswith(b"\n"):

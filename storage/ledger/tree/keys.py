@@ -1,9 +1,9 @@
-"""The key that signs heads: a file outside the database, and how one key follows another.
+"""The key that signs heads, a file outside the database, and its rotation.
 
 evidence.pem         Ed25519, PKCS 8, 0600
-evidence.next.pem    there between the entry that names it and the first head that it signs
+evidence.next.pem    exists between the entry that names it and the first head that it signs
 
-A key that was followed is overwritten: who steals the folder cannot sign what came before.
+A replaced key is overwritten: whoever steals the folder cannot sign earlier heads.
 """
 
 import base64
@@ -37,15 +37,15 @@ class EvidenceKeys:
         """The key in evidence.pem.
 
         Raises:
-            EvidenceKeyWrong: it is not there or no Ed25519 key.
+            EvidenceKeyWrong: it is missing or not an Ed25519 key.
         """
         return _load(self.folder / FILE)
 
     def signer(self, public: bytes) -> Ed25519PrivateKey:
-        """The key with this public half; one that was made to follow takes its place now.
+        """The private key of `public`; a matching next key replaces the current one now.
 
         Raises:
-            EvidenceKeyWrong: neither is.
+            EvidenceKeyWrong: neither key matches.
         """
         key = self.current()
         if public_bytes(key) == public:
@@ -54,16 +54,16 @@ class EvidenceKeys:
         if following.exists():
             key = _load(following)
             if public_bytes(key) == public:
-                _forget(self.folder / FILE)
+                _overwrite(self.folder / FILE)
                 following.replace(self.folder / FILE)
                 return key
         raise EvidenceKeyWrong(
-            f"{self.folder / FILE} is not the key that the ledger names: put back the file that "
-            "belongs to this database"
+            f"{self.folder / FILE} does not match the ledger: restore the file that belongs to "
+            "this database"
         )
 
     def make_next(self, origin: str) -> dict[str, object]:
-        """A key to follow the present one; returns the body of the entry that says so."""
+        """Generate the next key; returns the body of its key_rotate entry."""
         old, new = self.current(), Ed25519PrivateKey.generate()
         pem = new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path = self.folder / NEXT_FILE
@@ -72,27 +72,27 @@ class EvidenceKeys:
             file.flush()
             os.fsync(file.fileno())
         names = [verifier_key(origin, public_bytes(key)) for key in (old, new)]
-        said = rotation_statement(origin, *names)
+        message = rotation_statement(origin, *names)
         return {
             "old": names[0],
             "new": names[1],
-            "signature_old": base64.b64encode(old.sign(said)).decode(),
-            "signature_new": base64.b64encode(new.sign(said)).decode(),
+            "signature_old": base64.b64encode(old.sign(message)).decode(),
+            "signature_new": base64.b64encode(new.sign(message)).decode(),
         }
 
 
 def followed_by(origin: str, public: bytes, body: dict[str, str]) -> bytes | None:
-    """The public key after a key_rotate entry; None when the entry is not signed as it must be."""
+    """The public key after a key_rotate entry; None when the entry is not signed by both."""
     if body["old"] != verifier_key(origin, public):
         return None
-    said = rotation_statement(origin, body["old"], body["new"])
+    message = rotation_statement(origin, body["old"], body["new"])
     try:
         new = public_of(body["new"])
         Ed25519PublicKey.from_public_bytes(public).verify(
-            base64.b64decode(body["signature_old"]), said
+            base64.b64decode(body["signature_old"]), message
         )
         Ed25519PublicKey.from_public_bytes(new).verify(
-            base64.b64decode(body["signature_new"]), said
+            base64.b64decode(body["signature_new"]), message
         )
     except (InvalidSignature, ValueError):
         return None
@@ -100,15 +100,15 @@ def followed_by(origin: str, public: bytes, body: dict[str, str]) -> bytes | Non
 
 
 def public_of(shown: str) -> bytes:
-    """The 32 bytes of a public key as people pass it on.
+    """The 32 bytes of a public key in the form NAME+HASH+KEY.
 
     Raises:
-        ValueError: it is none, or its name does not fit its hash.
+        ValueError: it is not one, or its hash does not match.
     """
     name, hashed, encoded = shown.split("+", 2)
     raw = base64.b64decode(encoded, validate=True)
     if raw[:1] != ED25519 or len(raw) != 33 or key_hash(name, raw[1:]).hex() != hashed:
-        raise ValueError("this is no Ed25519 key in the form NAME+HASH+KEY")
+        raise ValueError("not an Ed25519 key in the form NAME+HASH+KEY")
     return raw[1:]
 
 
@@ -118,13 +118,13 @@ def _load(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise EvidenceKeyWrong(f"cannot read the key {path}: {error.strerror}") from error
     except ValueError as error:
-        raise EvidenceKeyWrong(f"{path} holds no key") from error
+        raise EvidenceKeyWrong(f"{path} does not contain a key") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise EvidenceKeyWrong(f"{path} holds no Ed25519 key")
+        raise EvidenceKeyWrong(f"{path} does not contain an Ed25519 key")
     return key
 
 
-def _forget(path: Path) -> None:
+def _overwrite(path: Path) -> None:
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(os.urandom(size))

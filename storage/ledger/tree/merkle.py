@@ -1,8 +1,8 @@
 """The Merkle tree of RFC 9162 over the entries' hashes. Pure: no I/O.
 
-A subtree is named (height, place): it has 2**height leaves, the first one place * 2**height. Whole
-subtrees never change, so those of every eighth height are kept (ledger_nodes) and all others follow
-from at most 128 of them.
+A subtree is named (height, place): it has 2**height leaves, the first one place * 2**height.
+Complete subtrees never change, so those of every eighth height are stored (ledger_nodes) and all
+others are computed from at most 128 of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,19 +10,19 @@ from hashlib import sha256
 from typing import NamedTuple
 
 TILE_HEIGHT = 8
-"""Heights between the subtrees that are kept; C2SP tlog-tiles has the same."""
+"""Heights between the stored subtrees, as in C2SP tlog-tiles."""
 EMPTY_ROOT = sha256(b"").digest()
 
 
 class Node(NamedTuple):
-    """A whole subtree."""
+    """A complete subtree."""
 
     height: int
     place: int
 
 
 Subtree = Callable[[Node], bytes]
-"""The root of a whole subtree."""
+"""Returns the root of a complete subtree."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -40,15 +40,15 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """The right edge of a tree: all that appending leaves and computing the root needs."""
+    """The right edge of a tree: enough to append leaves and compute the root."""
 
     def __init__(self, size: int = 0, edge: Sequence[bytes] = ()) -> None:
-        """`edge`: roots of the whole subtrees of `edge_of(size)`, from the left."""
+        """`edge`: roots of the complete subtrees of `edge_of(size)`, from the left."""
         self.size = size
         self._edge = list(edge)
 
     def append(self, leaf: bytes) -> list[tuple[Node, bytes]]:
-        """Add a leaf (its hash); returns the subtrees to be kept that became whole by it."""
+        """Add a leaf hash; returns the subtrees to be stored that it completes."""
         whole = []
         node, place, height = leaf, self.size, 0
         while place & 1:
@@ -72,7 +72,7 @@ class Frontier:
 
 
 def edge_of(size: int) -> list[Node]:
-    """The whole subtrees that a tree of this size consists of, from the left.
+    """The complete subtrees that form a tree of this size, from the left.
 
     >>> edge_of(6)
     [Node(height=2, place=0), Node(height=1, place=2)]
@@ -86,14 +86,14 @@ def edge_of(size: int) -> list[Node]:
 
 
 def tile_of(node: Node) -> tuple[int, range]:
-    """The height and the places of the kept subtrees that `node` follows from."""
+    """The height and the places of the stored subtrees from which `node` is computed."""
     height = node.height - node.height % TILE_HEIGHT
     width = 1 << node.height - height
     return height, range(node.place * width, (node.place + 1) * width)
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over a whole subtree's inner nodes of one height; their number is a power of two."""
+    """The root over all nodes of one height of a complete subtree (a power of two)."""
     row = list(hashes)
     while len(row) > 1:
         row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
@@ -126,7 +126,7 @@ def inclusion(index: int, size: int, subtree: Subtree) -> list[bytes]:
 
 
 def sides(index: int, size: int) -> list[str]:
-    """Beside which of its neighbours each step of the path of `inclusion` is: left or right.
+    """The side of each step of the path of `inclusion`: left or right.
 
     >>> sides(2, 3)
     ['left']
@@ -141,7 +141,7 @@ def sides(index: int, size: int) -> list[str]:
 
 
 def consistency(old: int, size: int, subtree: Subtree) -> list[bytes]:
-    """The proof that the tree of `old` leaves is the beginning of that of `size` (2.1.4.1)."""
+    """The proof that the tree of `old` leaves is a prefix of that of `size` (2.1.4.1)."""
     path: list[bytes] = []
     first, end = 0, size
     while first + old != end:
@@ -158,7 +158,7 @@ def consistency(old: int, size: int, subtree: Subtree) -> list[bytes]:
 
 
 def tree_root(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes that are all at hand."""
+    """The root over a list of leaf hashes."""
     frontier = Frontier()
     for leaf in leaves:
         frontier.append(leaf)

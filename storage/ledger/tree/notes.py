@@ -5,7 +5,7 @@ opslog/3f2c…            origin: the name of this ledger
 cXb0…=                  root over them, base64
 time 1764234567890123   microseconds since 1970 (an extension line)
 
-— opslog/3f2c… kQ2b…=   one line a signature: first 4 bytes of the key's hash, then 64 of it
+— opslog/3f2c… kQ2b…=   one line per signature: first 4 bytes of the key's hash, then 64 of it
 """
 
 import base64
@@ -21,12 +21,12 @@ ED25519 = b"\x01"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a checkpoint says."""
+    """The contents of a checkpoint."""
 
     origin: str
     size: int
     root: bytes
-    made_us: int
+    created_us: int
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
@@ -35,12 +35,12 @@ def public_bytes(key: Ed25519PrivateKey) -> bytes:
 
 
 def key_hash(name: str, public: bytes) -> bytes:
-    """The four bytes by which signature lines name their key."""
+    """The four bytes that identify the key in a signature line."""
     return sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
 
 
 def verifier_key(name: str, public: bytes) -> str:
-    """The public key as people pass it on (C2SP vkey): name, hash, algorithm and key."""
+    """The public key as text (C2SP vkey): name, hash, algorithm and key."""
     shown = base64.b64encode(ED25519 + public).decode()
     return f"{name}+{key_hash(name, public).hex()}+{shown}"
 
@@ -48,19 +48,19 @@ def verifier_key(name: str, public: bytes) -> str:
 def sign(head: Head, key: Ed25519PrivateKey) -> str:
     """The signed note of a head."""
     root = base64.b64encode(head.root).decode()
-    text = f"{head.origin}\n{head.size}\n{root}\ntime {head.made_us}\n"
+    text = f"{head.origin}\n{head.size}\n{root}\ntime {head.created_us}\n"
     signed = key_hash(head.origin, public_bytes(key)) + key.sign(text.encode())
     return f"{text}\n\N{EM DASH} {head.origin} {base64.b64encode(signed).decode()}\n"
 
 
 def read(note: str) -> Head:
-    """What a note says, without looking at its signature.
+    """Parse a note without verifying its signature.
 
     Raises:
-        ValueError: it is no note of ours.
+        ValueError: it is not an opslog note.
     """
     origin, size, root, time, *_ = note.split("\n")
-    name, _, made = time.partition(" ")
+    name, _, created = time.partition(" ")
     if name != "time":
         raise ValueError("the note has no time")
-    return Head(origin, int(size), base64.b64decode(root, validate=True), int(made))
+    return Head(origin, int(size), base64.b64decode(root, validate=True), int(created))

@@ -1,4 +1,4 @@
-"""Subtrees of the ledger, read from the database: for the sequencer's start and for proofs."""
+"""Subtrees of the ledger, read from the database, for the sequencer's start and for proofs."""
 
 from collections.abc import Callable, Iterable
 
@@ -29,7 +29,7 @@ async def inclusion_path(connection: Connection, index: int, size: int) -> list[
 
 
 async def consistency_path(connection: Connection, old: int, size: int) -> list[bytes]:
-    """The proof that the first `old` entries (1 or more) are what they were at that size."""
+    """The proof that the first `old` entries (1 or more) are unchanged since that size."""
     return await _proof(connection, lambda subtree: consistency(old, size, subtree))
 
 

@@ -1,5 +1,5 @@
-"""One module for each kind of place in which a secret stands: headers, pairs, URIs, PEM.
+"""Finders: one module per syntax in which secrets occur, such as headers, pairs, URIs, PEM.
 
-In: text and the trigger that was seen. Out: spans to hide. table.py maps rules to finders.
+In: a text. Out: spans to redact. table.py maps rules to finders and their triggers.
 Imports `recognition` and the rules, never the redactor.
 """

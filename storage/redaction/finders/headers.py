@@ -1,4 +1,4 @@
-"""Credentials of HTTP: Authorization in its schemes, Bearer and Basic values, cookies."""
+"""HTTP credentials: Authorization and its schemes, Bearer and Basic values, cookies."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final
 from storage.redaction.recognition.extents import leaves
 from storage.redaction.recognition.harmless import begins_with_word as spelled_out
 from storage.redaction.recognition.harmless import harmless
-from storage.redaction.recognition.randomness import random_looking
+from storage.redaction.recognition.randomness import looks_random
 from storage.redaction.recognition.shapes import Shape, Span
 from storage.redaction.recognition.validators import basic
 
@@ -18,7 +18,7 @@ _AFTER_NAME: Final = (
 _AUTHORIZATION: Final = Shape(rf"(?i)authorization(?:[_\-]?(?:header|value|token))?{_AFTER_NAME}")
 _FIRST: Final = re.compile(rb"""([A-Za-z][A-Za-z0-9\-]{1,30}+)(?:[ ]++|\+|%20)(?=[^\s,;"'\\])""")
 _FIELD: Final = re.compile(rb"[\w.\-]{1,64}\s?[=:]|(?:and|for|from|in|of|on|or|to|was|with|next)\b")
-# The registry of IANA, "HTTP Authentication Schemes", and those that vendors made.
+# The IANA registry "HTTP Authentication Schemes", and vendors' schemes.
 _SCHEMES: Final = frozenset(
     b"""apikey api-key aws aws4-ecdsa-p256-sha256 aws4-hmac-sha256 basic bearer client-token concealed
     digest dpop geniekey gnap goog4-rsa-sha256 googlelogin hawk hoba hmac-sha256 jwt key mutual
@@ -71,7 +71,7 @@ def authorizations(raw: bytes) -> Iterator[Span]:
 def bearers(raw: bytes) -> Iterator[Span]:
     """Spans of tokens after the word Bearer."""
     for start, end in _BEARER.each(raw):
-        yield start, end if random_looking(raw[start:end]) else start
+        yield start, end if looks_random(raw[start:end]) else start
 
 
 def basics(raw: bytes) -> Iterator[Span]:
@@ -83,7 +83,7 @@ def basics(raw: bytes) -> Iterator[Span]:
 def authorization_value(raw: bytes, position: int = 0) -> Iterator[Span]:
     """The credentials in the value of an Authorization header that begins at `position`.
 
-    The name of a scheme stays; of an unknown one nobody can say that it is no credential.
+    The name of a known scheme stays; an unknown one may be a credential.
     """
     first = _FIRST.match(raw, position)
     start = position
@@ -117,7 +117,7 @@ def _is_parameter(name: bytes) -> bool:
 
 
 def sessions(raw: bytes) -> Iterator[Span]:
-    """Spans of the values of well-known session cookies, wherever they stand."""
+    """Spans of the values of well-known session cookies, anywhere in the text."""
     yield from _SESSION.each(raw)
 
 

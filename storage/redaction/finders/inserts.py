@@ -1,4 +1,4 @@
-"""INSERT statements name their columns in one place and give the values in another."""
+"""INSERT statements, whose column names and values are in separate lists."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Secrets whose name stands beside them: elements, name and value pairs, tuples, forms.
+"""Secrets with their name in a sibling: elements, name and value pairs, tuples, forms.
 
 <password>x</password>   "name": "DB_PASSWORD", "value": "x"   ('password', 'x')   define('DB_PASS', 'x')
 """
@@ -111,7 +111,7 @@ class Named:
                 yield match.span(1)
 
     def _second(self, raw: bytes, start: int, end: int) -> Iterator[Span]:
-        """The second of two: `('password', 'x')`, `{token,"x"}`; a list of names has no secret look."""
+        """The second of two: `('password', 'x')`, `{token,"x"}`, unless it is a list of names."""
         yield start, start
         name = raw[start + 1 : end].strip(b"\\\"', \t").decode("utf-8", "replace")
         value = _SECOND.match(raw, end)
@@ -141,7 +141,7 @@ class Named:
 
 
 def _in_value(names: KeyNames, name: str, kind: Kind, raw: bytes, span: Span) -> Iterator[Span]:
-    """What is secret in a value: the credentials of a header, or all of it."""
+    """The secret part of a value: the credentials of a header, or all of it."""
     begin, end = span
     value = raw[begin:end]
     if kind in BY_NAME:

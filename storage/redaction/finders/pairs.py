@@ -2,8 +2,8 @@
 
 `key=value`, `key: value`, JSON at any depth of escaping, YAML, flags; names in a sibling: named.py.
 
-RE2 finds a key word with its separator; the name is judged whole (keys.py), the value is delimited
-by extents.py. Every step moves forward.
+RE2 finds a key word with its separator; the whole name is classified (keys.py), the value is
+delimited by extents.py. Every step moves forward.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 
 from storage.redaction.recognition.extents import extents
 from storage.redaction.recognition.harmless import begins_with_word, harmless, looks_secret
-from storage.redaction.recognition.keys import KeyNames, Kind, words_of
+from storage.redaction.recognition.keys import KeyNames, Kind, split_words
 from storage.redaction.recognition.shapes import Shape, Span
 
 _CLOSERS: Final = r"""(?:%(?:25){0,2}22|%5[dD]|&quot;|\\u0022|\\*["'`]|\])*"""
@@ -24,13 +24,13 @@ _NAME: Final = re.compile(
 _MARKER: Final = re.compile(
     rb"\[REDACTED:[a-z0-9_]{1,64}(?::\d{0,4})?\]|hmac:[a-z0-9-]{1,32}:[0-9a-f]{32}"
 )
-# The usual shapes of a value, found in one step; everything else goes the long way (extents.py).
+# Fast path: the usual forms of a value, matched in one step; all others use extents.py.
 _SIMPLE: Final = re.compile(
     rb"""[ ]?(?:"([^"\\]{1,256}+)"|((?!%(?:25)*2[27])[\w+/=@$%^*~\-][\w+/=!@$%^*~.\-]{0,255}+)"""
     rb"""(?=[\s"]|[,;)][\s"]|\Z|&\w+=)(?![ ]?=))"""
 )
 _QUERY_BEGINS: Final = frozenset((b"?", b"&", b'"', b"'"))
-_OWN_FIELDS: Final = ("self.", "this.")
+_SELF_PREFIXES: Final = ("self.", "this.")
 _IDENTIFIER: Final = re.compile(rb"[a-z_]+;?")
 _SPOKEN: Final = frozenset((b": ", b"> "))
 _LINE_ENDS: Final = frozenset((b"", b"\n", b"\r"))
@@ -45,9 +45,9 @@ _AWAITED: Final = re.compile(
 )
 _WIDE: Final = frozenset(("mnemonic", "phrase", "passphrase", "passphrases"))
 _FIRST_OF_FIELDS: Final = re.compile(rb"[A-Za-z_][\w.\-]{0,40}=[^=\s]")
-# What tools write of a value that they do not show: (sensitive value), <not set>.
-_ASIDE: Final = re.compile(rb"[ \t]?[(<\[][A-Za-z][A-Za-z']*(?:[ \-][A-Za-z']+)+[)>\]]")
-# How a message goes on after the path of a file: passwd: 42 lines.
+# Placeholders of tools for values that they do not show: (sensitive value), <not set>.
+_NOT_SHOWN: Final = re.compile(rb"[ \t]?[(<\[][A-Za-z][A-Za-z']*(?:[ \-][A-Za-z']+)+[)>\]]")
+# The continuation of a message after a file path: passwd: 42 lines.
 _AFTER_PATH: Final = re.compile(rb": (?:\d+|[A-Za-z]+) [a-z]")
 _PATH_MARKS: Final = frozenset((b":", b"/"))
 _SLASH: Final = 0x2F
@@ -63,7 +63,7 @@ def pair_pattern(names: KeyNames) -> str:
 
 
 def flag_pattern(names: KeyNames) -> str:
-    """RE2 for a secret-looking flag, or name after a command that sets names, and its value's begin."""
+    """RE2 for a secret-looking flag, or a name after a command that sets it, and the value's start."""
     return (
         rf"""(?i)(?:^|[^\w\-]|\\[nrt])(?:--?|(?:{_SETTERS})[ \t]+)[\w.\-]*(?:{names.stems})[\w.\-]*"""
         r"""(?:[ \t]+|\\*["'],[ \t]*\\*["'])[^\s\-=]"""
@@ -72,20 +72,20 @@ def flag_pattern(names: KeyNames) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """A name with its quotes and separator, as it stands in a text, and what it announces."""
+    """A name with its quotes and separator, as written in a text, and its classification."""
 
     name: str
     kind: Kind
     is_wide: bool
-    """Its value may have blanks in it."""
+    """Its value may contain blanks."""
     is_awaited: bool
-    """Parsers say it of what they found: token."""
+    """Parsers use it in error messages: token."""
     is_scope: bool
     """It ends with two colons, as in C++."""
     is_plural: bool
     """Fields may follow it instead of a value."""
     is_plain: bool
-    """Its separator is not escaped, and its value has no blanks in it without quotes."""
+    """Its separator is not escaped, and its unquoted value has no blanks."""
 
 
 class Pairs:
@@ -99,7 +99,7 @@ class Pairs:
         self._labels: dict[bytes, _Label] = {}
 
     def __call__(self, raw: bytes) -> Iterator[Span]:
-        """Spans of secret values, left to right; an empty span is a value that was let pass."""
+        """Spans of secret values, left to right; an empty span is a rejected candidate."""
         position = 0
         search, labels = self._shape.search, self._labels
         has_lines = b"\n" in raw
@@ -120,10 +120,10 @@ class Pairs:
                 or raw[simple.end() : simple.end() + 1] in _LINE_ENDS
             ):
                 spans: Iterable[Span] = (simple.span(simple.lastindex or 0),)
-            elif _ASIDE.match(raw, position):
+            elif _NOT_SHOWN.match(raw, position):
                 continue
             else:
-                yield start, start  # the long way costs twice as much
+                yield start, start  # the slow path costs twice as much
                 yield start, start
                 spans = extents(
                     raw, start, position, skip=self._names.is_beside, wide=label.is_wide
@@ -136,7 +136,7 @@ class Pairs:
                     or (label.is_awaited and _WORD.fullmatch(value))
                     or (label.is_plural and self._begins_fields(value))
                 ):
-                    continue  # a sentence or fields go on; "token: IDENT" is what parsers say
+                    continue  # a sentence or fields continue; "token: IDENT" is a parser's message
                 kind = label.kind
                 if kind is Kind.DOUBTFUL and _is_query_pass(label.name, before, value):
                     kind = Kind.SECRET
@@ -148,7 +148,7 @@ class Pairs:
         match = _NAME.match(text)
         assert match is not None
         name = match.group(1).decode("utf-8", "replace").lstrip("$-. ")
-        words = words_of(name)
+        words = split_words(name)
         kind = self._names.kind(name)
         if kind is Kind.SECRET and text.endswith(b"\t"):
             kind = Kind.DOUBTFUL  # in a table the next column may be anything
@@ -167,14 +167,14 @@ class Pairs:
         return label
 
     def _begins_fields(self, value: bytes) -> bool:
-        """Whether the first field follows the name of all: `credentials: user=bob`."""
+        """Whether fields follow the name of their group: `credentials: user=bob`."""
         if _FIRST_OF_FIELDS.match(value):
             return True
         return self._names.kind(value.decode("utf-8", "replace")) is Kind.SECRET
 
     @staticmethod
     def _is_other(raw: bytes, start: int, end: int, label: _Label, before: bytes) -> bool:
-        """Whether it is no field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
+        """Whether it is not a field: a scope (`a::b`), a marker, a user in a URI, a parser's word."""
         return (
             before == b"//"
             or raw[end : end + 1] == b":"
@@ -186,12 +186,12 @@ class Pairs:
 
 
 def _is_query_pass(name: str, before: bytes, value: bytes) -> bool:
-    """Whether it is `&pass=` or `"pass":`; elsewhere `pass` counts tests or says that they passed."""
+    """Whether it is `&pass=` or `"pass":`; elsewhere `pass` is about the results of tests."""
     return before[-1:] in _QUERY_BEGINS and name == "pass" and not value.isdigit()
 
 
 def _is_end_of_path(raw: bytes, start: int, end: int) -> bool:
-    """Whether the name ends a file's path before a message, or is a part of an Amazon resource name.
+    """Whether the name ends a file path before a message, or is part of an Amazon resource name.
 
     `/etc/passwd: 42 lines`, `arn:aws:…:secret:prod/db`.
     """
@@ -203,16 +203,16 @@ def _is_end_of_path(raw: bytes, start: int, end: int) -> bool:
 
 
 BY_NAME: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
-"""Kinds of which the value itself is the secret."""
+"""Kinds whose value itself is the secret."""
 
 
 def is_secret(names: KeyNames, name: str, kind: Kind, value: bytes) -> bool:
-    """Whether a value under a name of this kind is to be hidden."""
+    """Whether a value under a name of this kind must be hidden."""
     if kind is Kind.SECRET and value.isalnum() and not value.isdigit() and _DIGIT.search(value):
-        return True  # most are like this, and nothing harmless is
+        return True  # the most frequent form, and never harmless
     if harmless(value) or _MARKER.fullmatch(value):
         return False
-    if name.startswith(_OWN_FIELDS) and _IDENTIFIER.fullmatch(value):
+    if name.startswith(_SELF_PREFIXES) and _IDENTIFIER.fullmatch(value):
         return False
     if names.is_directory(name) and _PATH.fullmatch(value):
         return False
@@ -253,6 +253,6 @@ class Flags:
 
 
 def never(name: bytes) -> bool:
-    """Skips nothing: for values that are no map."""
+    """Skip nothing: for values that are not maps."""
     del name
     return False

@@ -1,7 +1,7 @@
-"""Private keys in armour: whole, escaped, on one line, or cut off at either end.
+"""Armoured private keys: complete, escaped, on one line, or truncated at either end.
 
 RFC 7468 (PEM), RFC 4880 section 6.2 (PGP), the format of ssh.com ("---- BEGIN SSH2"), and PuTTY's
-own. What is public in the same armour (certificates, public keys) stays.
+own. Public contents in the same armour (certificates, public keys) stay.
 """
 
 import re
@@ -28,8 +28,8 @@ _BODY: Final = re.compile(
     + _BREAK
     + rb"*+(?:-{4,5}|\Z)) ))*+"
 )
-# The same lines read backwards from an END whose BEGIN was cut off; of an escaped line feed the
-# letter passes for base64, so a bare backslash is a break here.
+# The same lines read backwards from an END whose BEGIN was truncated; the letter of an escaped line
+# feed matches as base64, so a bare backslash is a break here.
 _BODY_BACKWARDS: Final = re.compile(
     rb"(?:\s|\\|[\"',])*+(?:=*+[A-Za-z0-9+/]{1,63}+(?:\s|\\)++){0,2}+"
     rb"(?:=*+[A-Za-z0-9+/]{16,}+(?:\s|\\|[\"',])*+)*+"

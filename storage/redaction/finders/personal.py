@@ -1,4 +1,4 @@
-"""E-mail addresses and card numbers in text: RE2 finds them, a second look lets the others pass."""
+"""E-mail addresses and card numbers in text: RE2 finds candidates, a second check rejects others."""
 
 import re
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Final
 from storage.redaction.recognition.shapes import Shape, Span
 from storage.redaction.recognition.validators import card
 
-# Letters that are written with blanks between words; scripts without blanks would swallow the
-# sentence before an address, so they count only where no ASCII stands beside them.
+# Letters of scripts with blanks between words; in scripts without blanks a match would include the
+# sentence before an address, so those letters count only where no ASCII is adjacent.
 _LETTERS: Final = r"\x{c0}-\x{24f}\x{370}-\x{52f}"
 _WIDE: Final = r"\x{e00}-\x{fff}\x{3040}-\x{d7a3}"
 _LABEL: Final = rf"[A-Za-z0-9{_LETTERS}\-]"
@@ -19,8 +19,8 @@ _EMAIL: Final = Shape(
     r"|\"[^\"\\\r\n@:,\s](?:[^\"\\\r\n@]{0,62}[^\"\\\r\n@:,\s])?\\*\"@(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2,24}"
     r"|[A-Za-z0-9._%+\-]+@\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
-# What stands after an @ without being a domain: versions, pictures for dense screens, names of SSH
-# algorithms, units of systemd, file names, words of pre-releases.
+# Text after an @ that is not a domain: versions, high-density images, names of SSH algorithms,
+# systemd units, file names, pre-release tags.
 _VERSION: Final = re.compile(rb"v?\d+\.\d|\dx\.")
 _VERSION_BEGINS: Final = frozenset(b"v0123456789")
 _NO_DOMAINS: Final = frozenset((b"openssh.com", b"libssh.org", b"lysator.liu.se"))
@@ -33,8 +33,8 @@ _GIT_REMOTE: Final = re.compile(
 )
 _AUTHORITY_BEFORE: Final = re.compile(rb".*[A-Za-z0-9]:(?:\\*/){2}[^\s/?#\"'`<>]*+\Z", re.DOTALL)
 _AUTHORITY_AFTER: Final = re.compile(rb"[^\s/?#\"'`<>@]{0,300}@")
-_LOOK_BACK_BYTES: Final = 300
-# The letters of an escape pass for the first letters of an address after it.
+_LOOKBEHIND_BYTES: Final = 300
+# The letters of an escape look like the first letters of an address after it.
 _ESCAPE: Final = re.compile(rb"[nrt]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}")
 _BACKSLASH: Final = 0x5C
 
@@ -50,7 +50,7 @@ _CARD: Final = re.compile(
 
 
 def emails(raw: bytes) -> Iterator[Span]:
-    """Spans of addresses; versions, git remotes and the user part of a URI are none."""
+    """Spans of addresses, excluding versions, git remotes and the user part of a URI."""
     has_uri = b"//" in raw
     for start, end in _EMAIL.each(raw):
         if start and raw[start - 1] == _BACKSLASH:
@@ -77,14 +77,14 @@ def _is_address(raw: bytes, start: int, end: int) -> bool:
 
 
 def is_email(raw: bytes) -> bool:
-    """Whether all of `raw` is one address."""
+    """Whether `raw` as a whole is an address."""
     bare = raw.strip()
     return next(iter(emails(bare)), None) == (0, len(bare))
 
 
 def _is_userinfo(raw: bytes, start: int, end: int) -> bool:
     """Whether the `@` of this match is the one that ends the user part of a URI."""
-    before = raw[max(0, start - _LOOK_BACK_BYTES) : start]
+    before = raw[max(0, start - _LOOKBEHIND_BYTES) : start]
     return bool(_AUTHORITY_BEFORE.match(before)) and not _AUTHORITY_AFTER.match(raw, end)
 
 

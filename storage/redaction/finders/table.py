@@ -1,4 +1,4 @@
-"""The finders that rules name: functions from bytes to the spans of what must go."""
+"""The finders that rules refer to: functions from bytes to the spans to redact."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
@@ -19,7 +19,7 @@ from storage.redaction.recognition.validators import VALIDATORS, Validator
 from storage.redaction.rules import Rule
 
 Finder: TypeAlias = Callable[[bytes], Iterable[Span]]
-"""Spans of what must go; an empty span is a candidate that was let pass, which costs as well."""
+"""Spans to redact; an empty span is a rejected candidate, which also costs time."""
 _Allowed: TypeAlias = Any  # re2 has no types
 _Pattern: TypeAlias = Callable[[KeyNames], str]
 
@@ -31,7 +31,7 @@ _FINDERS: Final[dict[str, tuple[Finder, ...]]] = {
     "pem": (private_keys,),
     "uri": (uri_passwords, go_passwords, oracle_passwords),
 }
-"""Finders with several parts have one for each trigger of their rule, in the same order."""
+"""Finders with several parts have one per trigger of their rule, in the same order."""
 _BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], _Pattern | None]]] = {
     "elements": (Elements, element_pattern),
     "flags": (Flags, flag_pattern),
@@ -39,9 +39,9 @@ _BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], _Pattern | None]]]
     "named": (Named, named_pattern),
     "pairs": (Pairs, pair_pattern),
 }
-"""Finders that judge names, with their first pass."""
+"""Finders that classify names, with the pattern of their first pass."""
 
-# Tenths of a microsecond that a candidate costs, about (scan.py).
+# Approximate cost of a candidate, in tenths of a microsecond (scan.py).
 _COSTS: Final = {
     "authorization": 25,
     "card": 17,
@@ -84,7 +84,7 @@ def _in_turn(parts: tuple[Finder, ...]) -> Finder:
 
 
 def cost_of(rule: Rule) -> int:
-    """What one candidate of `rule` takes of a text's budget (scan.py)."""
+    """The cost of one candidate of `rule`, charged to a text's budget (scan.py)."""
     has_group = any("(?P<" in pattern for pattern in (*rule.patterns, *rule.weak))
     return _COSTS.get(rule.finder, _GROUP_COST if has_group else _SHAPE_COST)
 

@@ -1,7 +1,7 @@
-"""Passwords inside URIs: the password goes; scheme, user, host, port and database stay.
+"""Passwords in URIs: the password is removed; scheme, user, host, port and database stay.
 
-RFC 3986 section 3.2.1 forbids `@ : / # ?` in a password that is not percent-encoded; people write
-them all the same, so the end of the password is the last `@` that a host can follow.
+RFC 3986 section 3.2.1 forbids `@ : / # ?` in a password that is not percent-encoded; they occur in
+practice, so the end of the password is the last `@` that a host can follow.
 """
 
 import re
@@ -31,7 +31,7 @@ _MOST_TRIES: Final = 16
 
 
 def uri_passwords(raw: bytes) -> Iterator[Span]:
-    """Spans of passwords, left to right within each way of writing."""
+    """Spans of passwords, left to right."""
     position = 0
     while (start := _START.search(raw, position)) is not None:
         position = start[1]
@@ -46,13 +46,13 @@ def uri_passwords(raw: bytes) -> Iterator[Span]:
 
 
 def go_passwords(raw: bytes) -> Iterator[Span]:
-    """Spans of passwords in data source names of Go: `user:password@tcp(host)/database`."""
+    """Spans of passwords in Go data source names: `user:password@tcp(host)/database`."""
     for span in _GO.each(raw):
         yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
 
 
 def oracle_passwords(raw: bytes) -> Iterator[Span]:
-    """Spans of passwords in JDBC addresses of Oracle: `jdbc:oracle:thin:user/password@host`."""
+    """Spans of passwords in Oracle JDBC URLs: `jdbc:oracle:thin:user/password@host`."""
     for span in _ORACLE.each(raw):
         yield (span[0], span[0]) if _MASK.fullmatch(raw, *span) else span
 
@@ -81,7 +81,7 @@ def _end_of_path(raw: bytes, start: int, end: int) -> int:
 
 
 def _last_at(raw: bytes, start: int, end: int) -> int:
-    """The last `@` in the range that a host follows; -1 where there is none."""
+    """The last `@` in the range that is followed by a host; -1 where there is none."""
     at = raw.rfind(b"@", start, end)
     for _ in range(_MOST_TRIES):
         if at < 0:

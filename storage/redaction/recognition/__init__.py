@@ -1,4 +1,5 @@
-"""Is this text a secret? Shapes, key names, checksums, randomness, and what is known as harmless.
+"""Recognition of secrets: shapes, key names, checksums, randomness, known harmless values.
 
-In: a candidate text. Out: yes or no, or where its value ends. Imports no other part of redaction.
+In: a candidate text or name. Out: whether it is a secret, or where its value ends.
+Imports no other part of redaction.
 """

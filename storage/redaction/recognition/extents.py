@@ -1,7 +1,7 @@
-"""Where a value ends: by the quotes it has, by its brackets, by its lines, or by what ends a bare one.
+"""Where a value ends: at its closing quote or bracket, at its last line, or after a bare word.
 
-The bytes of the quotes stay; only what is between them is reported. Every function moves forward
-and looks at each byte a bounded number of times.
+Quotes are not part of the span. Every function moves forward and reads each byte a bounded number
+of times.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from storage.redaction.recognition.shapes import Span
 
 Skip: TypeAlias = Callable[[bytes], bool]
-"""Whether the value beside this name, inside a secret-named map, is harmless."""
+"""Whether the value of this name, inside a secret-named map, is harmless."""
 
 _SPACE: Final = re.compile(rb"[ \t]*+(?:\r?\n\s*+(?=[\"'\[{]|string\())?")
 _OPENER: Final = re.compile(
@@ -78,8 +78,8 @@ def extents(raw: bytes, key: int, position: int, *, skip: Skip, wide: bool) -> I
         raw: the text.
         key: where the name begins.
         position: the byte after the separator.
-        skip: names inside a map whose values are left alone.
-        wide: the value may have blanks in it without quotes (phrases of words).
+        skip: names inside a map whose values are skipped.
+        wide: the unquoted value may contain blanks (phrases of words).
     """
     lines = _BLOCK.match(raw, _skip_blanks(raw, position)) or _ITEMS.match(raw, position)
     if lines is not None:
@@ -139,7 +139,7 @@ def _is_line(raw: bytes, key: int) -> bool:
 
 
 def _indented(raw: bytes, key: int, position: int) -> Iterator[Span]:
-    """The lines under a name that are indented deeper, or are its list items."""
+    """The lines below a name that are indented deeper, or are its list items."""
     line = raw.rfind(b"\n", max(0, key - _LONGEST_LINE_BYTES), key) + 1
     indent = len(raw[line:key]) - len(raw[line:key].lstrip(b" \t"))
     while (found := _INDENT.match(raw, position)) is not None:
@@ -152,7 +152,7 @@ def _indented(raw: bytes, key: int, position: int) -> Iterator[Span]:
 
 
 def closing(raw: bytes, position: int, opener: re.Match[bytes]) -> int:
-    """Where the quoted value after `opener` ends; the end of the text when nothing closes it.
+    """Where the quoted value after `opener` ends; the end of the text when it is not closed.
 
     Text inside JSON inside JSON has 1, 3, 7 … backslashes before each of its quotes; a quote with
     more of them belongs to the value, one with fewer ends the text around it.
@@ -175,7 +175,7 @@ def closing(raw: bytes, position: int, opener: re.Match[bytes]) -> int:
 
 
 def leaves(raw: bytes, position: int, skip: Skip) -> Iterator[Span]:
-    """The values inside the brackets that open at `position`, names and harmless fields left out."""
+    """The values inside the brackets that open at `position`, without names and harmless fields."""
     depth = 0
     skipping = False
     for _ in range(_MOST_TOKENS):
@@ -201,7 +201,7 @@ def leaves(raw: bytes, position: int, skip: Skip) -> Iterator[Span]:
 
 
 def _leaf(raw: bytes, start: int, token: re.Match[bytes]) -> tuple[Span, int]:
-    """A string or bare word, and where the text goes on after it."""
+    """A string or bare word, and the position after it."""
     if token.lastgroup == "bare":
         return token.span(), token.end()
     opener = _OPENER.match(raw, start)

@@ -1,14 +1,14 @@
-"""Values that are no secret although their key says so: placeholders, masks, states, references.
+"""Harmless values under a secret's name: placeholders, masks, states, references.
 
-Only whole values count: a mask with something after it is a secret again.
+Only complete values match: a mask followed by other text is treated as a secret.
 """
 
 import re
 from typing import Final
 
-from storage.redaction.recognition.randomness import random_looking
+from storage.redaction.recognition.randomness import looks_random
 
-# What logs put where a secret would stand: states and types, never anybody's password.
+# Words that logs write in place of a secret: states and types, never a password.
 _STATES: Final = frozenset(
     b"""absent accepted array await basic bearer blank bool boolean bytes changed cleared created deleted denied disabled
     empty enabled encrypted exceeded exists expired fail failed failure false filtered generated
@@ -18,7 +18,7 @@ _STATES: Final = frozenset(
     rotated sanitized scrubbed sent set skipped str string success true undefined unchanged unexpected
     unknown unset unsupported unverified updated valid varchar verified wrong y yes""".split()
 )
-# The next word of a sentence; only after a colon and a blank, and without quotes.
+# Words that continue a sentence; only after a colon and a blank, and without quotes.
 _SENTENCE_WORDS: Final = _STATES | frozenset(
     b"""a access active added all allowed an and any are as at auth authentication authorization await
     bad basic be bearer been can cannot cant check checking contains credentials default did digest
@@ -57,7 +57,7 @@ _REFERENCE: Final = re.compile(
     | (?:file:(?://)?)?/(?:[a-z0-9_.\-]+/)+[A-Za-z0-9_.\-]* | /[a-z]+(?:[\-_][a-z]+)* | ~/[\w./\-]+ | [A-Za-z]:\\[\w\\ .\-]+
     """
 )
-# What a form or a validator says about a field stands where its value would.
+# Messages of a form or a validator about a field, in place of its value.
 _PROSE: Final = re.compile(
     rb"(?i)(?=.* ).*\b(?:required|must|cannot|can't|may not|should|invalid|too (?:short|long|common|weak"
     rb"|similar)|does not|do not|is not|characters|at least)\b.*"
@@ -77,7 +77,7 @@ _LONGEST_HARMLESS_BYTES: Final = 256
 
 
 def harmless(value: bytes) -> bool:
-    """Whether a value under a secret's name hides nothing."""
+    """Whether a value under a secret's name is not a secret."""
     bare = value.strip()
     if len(bare) > _LONGEST_HARMLESS_BYTES:
         return False
@@ -91,28 +91,28 @@ def harmless(value: bytes) -> bool:
 
 
 def looks_secret(value: bytes) -> bool:
-    """Whether a value under a doubtful name has the look of a secret: no word, date or measure."""
+    """Whether a value under a doubtful name looks like a secret: no word, date or measure."""
     return (
         len(value) >= _LEAST_SECRET_BYTES
         and (_WORDLIKE.fullmatch(value.rstrip(b".,:;!?")) is None or _odd_capitals(value))
         and _MEASURE.fullmatch(value) is None
-    ) or (len(value) >= 20 and random_looking(value))
+    ) or (len(value) >= 20 and looks_random(value))
 
 
 def _odd_capitals(value: bytes) -> bool:
-    """Letters only, with capitals where no word and no identifier has them: `LJwxOVyKkbSTj`."""
+    """Letters only, with capitals unlike those of a word or identifier: `LJwxOVyKkbSTj`."""
     return (
         len(value) >= _LEAST_RANDOM_BYTES and value.isalpha() and _CAPITALS.fullmatch(value) is None
     )
 
 
 def spoken(value: bytes) -> bool:
-    """Whether what follows a word such as "password" is a secret rather than the next word."""
+    """Whether the text after a word such as "password" is a secret rather than the next word."""
     return not harmless(value) and not begins_with_word(value) and looks_like_password(value)
 
 
 def sentence(value: bytes) -> bool:
-    """The same inside prose, where the next word is far more likely: letters and digits mixed."""
+    """The same inside prose, where the next word is more likely: requires letters and digits."""
     if _FIELD.match(value) is not None:
         return False
     if re.search(rb"\d", value) is None and not _odd_capitals(value):
@@ -121,13 +121,13 @@ def sentence(value: bytes) -> bool:
 
 
 def looks_like_password(value: bytes) -> bool:
-    """Anything but a date, a measure or words joined by dashes."""
+    """Whether it is not a date, a measure or words joined by dashes."""
     return _MEASURE.fullmatch(value) is None and (
         _WORDLIKE.fullmatch(value) is None or (b"-" not in value and b"." not in value)
     )
 
 
 def begins_with_word(value: bytes) -> bool:
-    """Whether the first word is one with which sentences go on."""
+    """Whether the first word is one that continues a sentence."""
     first = _FIRST_WORD.match(value)
     return first is not None and first.group(1).lower() in _SENTENCE_WORDS

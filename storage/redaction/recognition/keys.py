@@ -1,7 +1,7 @@
-"""What the name of a field says about its value: split into words, matched whole, never as substrings.
+"""Classifies field names: split into words, which are matched whole, never as substrings.
 
-`author`, `input_tokens` and `messaging.kafka.message.key` hold no secret although a key word is
-in them; `DB_PASSWORD`, `spring.datasource.password` and `userPassword` do. The words are data
+`author`, `input_tokens` and `messaging.kafka.message.key` are harmless although they contain a key
+word; `DB_PASSWORD`, `spring.datasource.password` and `userPassword` are secret. The words are data
 (config/rules/secrets.toml, table [names]).
 """
 
@@ -16,22 +16,22 @@ _MEMO_ENTRIES: Final = 8192
 
 
 class Kind(Enum):
-    """How a value is treated for the sake of its name."""
+    """How a value is treated because of its name."""
 
     PLAIN = "plain"
-    """Nothing known: the text rules decide."""
+    """Unclassified: the text rules decide."""
     DOUBTFUL = "doubtful"
     """A secret if it looks like one."""
     SECRET = "secret"  # noqa: S105 (a kind, not a secret)
-    """A secret unless it plainly is none (null, a mask, a placeholder)."""
+    """A secret unless it is clearly harmless (null, a mask, a placeholder)."""
     AUTHORIZATION = "authorization"
     """A scheme and credentials."""
     COOKIE = "cookie"
     """Pairs of names and secret values."""
-    OWN = "own"
-    """A name that a rule of the settings takes for a secret one."""
+    CUSTOM = "custom"
+    """A secret according to a custom rule."""
     ACTOR = "actor"
-    """Somebody's id: an e-mail address in it becomes a token."""
+    """A user's id: an e-mail address in it becomes a token."""
 
 
 _PAIRED: Final = frozenset((Kind.SECRET, Kind.DOUBTFUL))
@@ -41,7 +41,7 @@ _HEADER_TAILS: Final = frozenset(("header", "headers", "value", "values"))
 
 
 class KeyNames:
-    """Says of a name what kind of value it has; remembers names that it has seen."""
+    """Classifies names by the kind of their value; results are cached."""
 
     __slots__ = (
         "_beside",
@@ -62,16 +62,16 @@ class KeyNames:
         *,
         allow: Iterable[str] = (),
         secret: Iterable[str] = (),
-        own: Iterable[str] = (),
+        custom: Iterable[str] = (),
     ) -> None:
         """Take the word lists of the rules and the names that the settings add.
 
         Args:
             words: the table [names]: runs, doubtful, glued, counted, not_before, not_after, tails,
                 actors, allow.
-            allow: names that are never taken for secret ones.
-            secret: names that always are.
-            own: names of which a rule of the settings takes care.
+            allow: names that are never secret.
+            secret: names that are always secret.
+            custom: names that a custom rule handles.
         """
         self._runs = _by_first(words["runs"], Kind.SECRET) | {}
         for first, runs in _by_first(words["doubtful"], Kind.DOUBTFUL).items():
@@ -89,20 +89,20 @@ class KeyNames:
         self._secret = frozenset(name.lower() for name in secret)
         self._whole = dict.fromkeys(words["actors"], Kind.ACTOR)
         self._whole |= dict.fromkeys(self._secret, Kind.SECRET)
-        self._whole |= dict.fromkeys(map(str.lower, own), Kind.OWN)
+        self._whole |= dict.fromkeys(map(str.lower, custom), Kind.CUSTOM)
         self._whole |= dict.fromkeys(map(str.lower, (*words["allow"], *allow)), Kind.PLAIN)
         self._beside = frozenset(words["beside"])
         self._memo: dict[str, Kind] = {}
 
     @property
     def stems(self) -> str:
-        """RE2 for the words that a secret name may have in it, for a first look at a text.
+        """RE2 for the words that a secret name may contain, for the first pass over a text.
 
-        Long words match anywhere, short ones only as a word of their own, so that `author=` and
-        `shipping=` cost nothing.
+        Long words match anywhere, short ones only as a whole word, so that `author=` and
+        `shipping=` do not match.
         """
         runs = {run for group in self._runs.values() for run, kind in group if kind in _PAIRED}
-        # Where a word is found by itself, so is every run that ends with it.
+        # A word that matches by itself also covers every run that ends with it.
         runs = {run for run in runs if len(run) == 1 or run[-1:] not in runs}
         joined = {r"[ _.\-]?".join(map(re.escape, run)) for run in runs}
         joined |= {re.escape(word) for word in self._glued} | {re.escape(w) for w in self._secret}
@@ -116,13 +116,13 @@ class KeyNames:
 
     @classmethod
     def only(cls, names: Iterable[str]) -> "KeyNames":
-        """Names of which these alone are secret."""
+        """A classifier for which only these names are secret."""
         lists = ("runs", "doubtful", "authorization", "cookie", "glued", "counted", "not_before")
         rest = ("not_after", "tails", "actors", "allow", "beside")
         return cls(dict.fromkeys((*lists, *rest), ()), secret=names)
 
     def kind(self, name: str) -> Kind:
-        """The kind of value that `name` announces."""
+        """The kind of the value of `name`."""
         found = self._memo.get(name)
         if found is None:
             found = self._judge(name[:512])
@@ -133,18 +133,18 @@ class KeyNames:
 
     def is_plural(self, name: str) -> bool:
         """Whether the name may be that of a count: `tokens`, `secrets`."""
-        words = words_of(name)
+        words = split_words(name)
         return bool(words) and words[-1] in self._counted
 
     def is_beside(self, name: bytes) -> bool:
         """Whether the field is harmless inside a secret-named map: `username` of credentials."""
         text = name.decode("utf-8", "replace")
-        return not self._beside.isdisjoint(words_of(text)) and self.kind(text) is Kind.PLAIN
+        return not self._beside.isdisjoint(split_words(text)) and self.kind(text) is Kind.PLAIN
 
     @staticmethod
     def is_pin(name: str) -> bool:
         """Whether the name is that of a personal number: `pin`, `user_pin`."""
-        return words_of(name)[-1:] == ["pin"]
+        return split_words(name)[-1:] == ["pin"]
 
     @staticmethod
     def is_directory(name: str) -> bool:
@@ -155,7 +155,7 @@ class KeyNames:
         lower = name.lower()
         if lower in self._whole:
             return self._whole[lower]
-        words = words_of(name)
+        words = split_words(name)
         found = Kind.PLAIN
         for start, word in enumerate(words):
             for run, kind in self._runs.get(word, ()):
@@ -171,7 +171,7 @@ class KeyNames:
         return found
 
     def _in_context(self, words: list[str], start: int, end: int, kind: Kind) -> Kind:
-        """What words before and after make of a key word: `max_tokens`, `token_type`."""
+        """The kind of a key word in the context of its neighbours: `max_tokens`, `token_type`."""
         if start and words[start - 1] in self._not_before:
             return Kind.PLAIN
         after = words[end:]
@@ -184,10 +184,10 @@ class KeyNames:
         return Kind.DOUBTFUL
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a name, in lower case; digits belong to no word.
+def split_words(name: str) -> list[str]:
+    """The words of a name, in lower case, without digits.
 
-    >>> words_of("spring.datasource.userPassword2"), words_of("X-API-Key")
+    >>> split_words("spring.datasource.userPassword2"), split_words("X-API-Key")
     (['spring', 'datasource', 'user', 'password'], ['x', 'api', 'key'])
     """
     return [word.lower() for word in _HUMPS.findall(name)]

@@ -1,4 +1,4 @@
-"""Whether bytes look drawn by a machine rather than written by a person."""
+"""Whether bytes look random rather than written by a person."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ def entropy(match: bytes) -> float:
     return -sum(n / len(head) * log2(n / len(head)) for n in Counter(head).values())
 
 
-def random_looking(match: bytes) -> bool:
-    """At least 3 bits per byte, and a digit or two cases: words of a language stay below.
+def looks_random(match: bytes) -> bool:
+    """At least 3 bits per byte, and a digit or mixed case: natural words stay below.
 
-    3 bits take 8 different bytes; with 12 of them the sum need not be made.
+    3 bits need 8 distinct bytes; with 12 the entropy need not be computed.
     """
     distinct = len(set(match[:256]))
     if distinct < _LEAST_DISTINCT or (distinct < _PLENTY and entropy(match) < _LEAST_ENTROPY_BITS):
@@ -33,9 +33,9 @@ def random_looking(match: bytes) -> bool:
 
 
 def mixed(match: bytes) -> bool:
-    """Digits, small and capital letters together, as in no hexadecimal digest and no path."""
+    """Digits, lower and upper case together, unlike hexadecimal digests and paths."""
     return (
-        random_looking(match)
+        looks_random(match)
         and _DIGIT.search(match) is not None
         and _SMALL.search(match) is not None
         and _CAPITAL.search(match) is not None

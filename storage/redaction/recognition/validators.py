@@ -1,7 +1,7 @@
-"""Second opinions: what a match must also be before it counts as a secret.
+"""Validators: further conditions that a match must meet to count as a secret.
 
-Each validator takes the matched bytes and costs a bounded amount of work. Rules name them in
-config/rules/*.toml; the table at the end is the whole list.
+Each validator takes the matched bytes and does a bounded amount of work. Rules refer to them in
+config/rules/*.toml; the table at the end is the complete list.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from storage.redaction.recognition.harmless import sentence, spoken
-from storage.redaction.recognition.randomness import mixed, random_looking
+from storage.redaction.recognition.randomness import looks_random, mixed
 
 Validator: TypeAlias = Callable[[bytes], bool]
 
@@ -19,7 +19,7 @@ _SINGLE: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 _DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _NOT_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 
-# Prefixes and lengths as the networks publish them (ISO/IEC 7812): Visa, Mastercard (two series),
+# Prefixes and lengths published by the networks (ISO/IEC 7812): Visa, Mastercard (two series),
 # American Express, Discover, Diners Club, JCB, UnionPay, Maestro, Mir.
 _ISSUED: Final = re.compile(
     rb"""(?x) 4(?:\d{12}|\d{15}|\d{18})
@@ -57,7 +57,7 @@ def iban(match: bytes) -> bool:
 
 
 def us_ssn(match: bytes) -> bool:
-    """Numbers that were ever issued: no area 000, 666 or 9xx, no group 00, no serial 0000."""
+    """Numbers that may have been issued: no area 000, 666 or 9xx, no group 00, no serial 0000."""
     area, group, serial = match[:3], match[4:6], match[7:]
     return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
 
@@ -73,7 +73,7 @@ def discord(match: bytes) -> bool:
 
 
 def unbase64(match: bytes) -> bytes:
-    """What base64 text in either alphabet holds, as far as it goes; nothing when it is none."""
+    """Decoded base64 text in either alphabet, truncated if incomplete; empty if invalid."""
     whole = match.rstrip(b"=")[: 4 * 4096]
     whole = whole[: len(whole) - (len(whole) % 4 == 1)]
     try:
@@ -85,7 +85,7 @@ def unbase64(match: bytes) -> bytes:
 
 
 def jwt(match: bytes) -> bool:
-    """Header and payload both begin an object, or the header says that it is one (RFC 7519)."""
+    """Header and payload both begin an object, or the header is one with a JWT member (RFC 7519)."""
     header, _, rest = match.partition(b".")
     if header.startswith(b"eyJ") and rest.startswith(b"eyJ"):
         return True
@@ -96,18 +96,18 @@ def jwt(match: bytes) -> bool:
 
 
 def basic(match: bytes) -> bool:
-    """`user:password` in base64 (RFC 7617), which no word of a sentence is."""
+    """`user:password` in base64 (RFC 7617), unlike any word of a sentence."""
     plain = unbase64(match)
     return b":" in plain and all(byte >= 32 and byte != 127 for byte in plain)
 
 
 def base64_private_key(match: bytes) -> bool:
-    """Base64 of a PEM text that says PRIVATE KEY, as Kubernetes secrets hold it."""
+    """Base64 of a PEM text that contains PRIVATE KEY, as in Kubernetes secrets."""
     return b"PRIVATE KEY" in b64decode(match[: len(match) // 4 * 4][:256])
 
 
 def always(match: bytes) -> bool:
-    """The shape alone is proof."""
+    """Accept every match: the shape is sufficient."""
     return bool(match)
 
 
@@ -120,9 +120,9 @@ VALIDATORS: Final[dict[str, Validator]] = {
     "iban": iban,
     "jwt": jwt,
     "mixed": mixed,
-    "random": random_looking,
+    "random": looks_random,
     "sentence": sentence,
     "spoken": spoken,
     "us_ssn": us_ssn,
 }
-"""Every validator that a rule may name."""
+"""All validators that a rule may use."""

@@ -10,13 +10,13 @@ import pytest
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from otlp_receiver.admission.keys import KeyInfo
-from otlp_receiver.audit import AuditIngest, ByKind
+from otlp_receiver.audit import AuditIngest, AuditRouter
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http import messages as answers
+from otlp_receiver.http import response_bodies as answers
 from storage.database.pool import DatabaseRole, open_pool
-from storage.errors import AuditIdTaken, DatabaseAway
+from storage.errors import AuditIdTaken, DatabaseUnavailable
 from storage.ledger.proof import proof_of
 from storage.ledger.verify import main
 from storage.record.classes import classify
@@ -159,7 +159,7 @@ async def test_nothing_is_kept_while_the_database_is_away(store):
     async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
         framing = Framing(store.spool, classify)
         desk = AuditIngest(codec(), AuditRecords(pool, store.spool, framing))
-        with pytest.raises(DatabaseAway) as caught:
+        with pytest.raises(DatabaseUnavailable) as caught:
             await send(desk, event())
 
     assert (caught.value.status, caught.value.retryable) == (503, True)
@@ -170,7 +170,7 @@ async def test_audit_records_go_their_way_and_all_others_the_other(desk):
         async def ingest(self, *arguments):
             return arguments
 
-    sink = ByKind(Telemetry(), desk)
+    sink = AuditRouter(Telemetry(), desk)
 
     assert (await sink.ingest(Signal.LOGS, Encoding.JSON, b"x", KEY))[2] == b"x"
     outcome = await sink.ingest(Signal.AUDIT, Encoding.JSON, export(event()), KEY)

@@ -25,7 +25,7 @@ from tests.support.records import make_frame, make_record
 
 async def entries(store):
     return await store.pool.fetch(
-        "SELECT *, (extract(epoch FROM made_at) * 1000000)::bigint AS made_us"
+        "SELECT *, (extract(epoch FROM made_at) * 1000000)::bigint AS created_us"
         " FROM ledger ORDER BY seq"
     )
 
@@ -35,7 +35,7 @@ async def check_chain(store):
     before = NO_ENTRY
     for place, row in enumerate(await entries(store)):
         assert row["seq"] == place
-        before = entry_hash(place, before, row["made_us"], row["kind"], row["body"])
+        before = entry_hash(place, before, row["created_us"], row["kind"], row["body"])
         assert row["hash"] == before
     return [row["hash"] for row in await entries(store)]
 

@@ -97,7 +97,7 @@ class Store:
         """The findings online, after the offline ones were seen to be the same."""
         verifier = await self.online()
         code, text = self.offline(await self.write_export())
-        told = "\n".join(verifier.told()) + "\n"
+        told = "\n".join(verifier.report()) + "\n"
         assert text == told
         assert code == (1 if verifier.findings else 2 if verifier.gaps else 0)
         return verifier.findings
@@ -137,7 +137,7 @@ async def test_an_untouched_store_verifies(store):
     verifier = await store.online()
     assert verifier.gaps == []
     assert verifier.seen == {"segments": 2, "rows": 122}
-    assert verifier.told()[-2:] == ["integrity: holds", "completeness: holds"]
+    assert verifier.report()[-2:] == ["integrity: holds", "completeness: holds"]
 
 
 def places(findings, verdict):
@@ -198,7 +198,7 @@ async def test_5_a_row_doubled(store):
     )
 
     assert await store.both() == [
-        (INTEGRITY, "the row is there twice", store.segments["info"], batch, 8)
+        (INTEGRITY, "the row is duplicated", store.segments["info"], batch, 8)
     ]
 
 
@@ -299,13 +299,13 @@ async def recompute(store):
     """Make the chain right again, as somebody can who has no key."""
     rows = (
         await store.execute(
-            "SELECT seq, kind, body, (extract(epoch FROM made_at) * 1000000)::bigint AS made_us"
+            "SELECT seq, kind, body, (extract(epoch FROM made_at) * 1000000)::bigint AS created_us"
             " FROM ledger ORDER BY seq"
         )
     )[0]
     before, hashes = NO_ENTRY, []
     for place, row in enumerate(rows):
-        before = entry_hash(place, before, row["made_us"], row["kind"], row["body"])
+        before = entry_hash(place, before, row["created_us"], row["kind"], row["body"])
         hashes.append(before)
         await store.change(
             f"UPDATE ledger SET seq = {place}, hash = '\\x{before.hex()}' WHERE seq = {row['seq']}"
@@ -328,7 +328,7 @@ async def test_10_the_chain_computed_anew_without_the_key(store):
 
     found = await store.both()
     assert (INTEGRITY, "entries 2 to 2 are not those signed") in found
-    assert (COMPLETENESS, "the head of 5 entries names entries that are not there") in found
+    assert (COMPLETENESS, "the head of 5 entries covers missing entries") in found
 
 
 async def test_11_the_newest_entries_cut_off(store):
@@ -356,7 +356,7 @@ async def test_11_the_newest_entries_cut_off(store):
     )
 
     found = await store.both()
-    assert (COMPLETENESS, "the head of 5 entries names entries that are not there") in found
+    assert (COMPLETENESS, "the head of 5 entries covers missing entries") in found
 
 
 async def test_12_a_segment_put_back_from_a_backup(store, database, writer_pool):
@@ -393,7 +393,7 @@ async def test_14_retired_and_still_there(store, database, writer_pool):
         await running.sequenced()
 
     found = await store.both()
-    assert (COMPLETENESS, "is still there after its retire in entry 5", segment) in found
+    assert (COMPLETENESS, "still exists after its retire in entry 5", segment) in found
 
 
 @pytest.mark.parametrize("how", ["DROP TABLE {}", "ALTER TABLE system_logs DETACH PARTITION {}"])
@@ -406,7 +406,7 @@ async def test_15_dropped_without_an_entry(store, how, state):
     )
 
     found = await store.both()
-    assert found[0] == (COMPLETENESS, "3 batches are gone, no entry says why", segment)
+    assert found[0] == (COMPLETENESS, "3 batches are missing without an entry", segment)
 
 
 async def test_15_dropped_and_gone_from_the_catalogue(store):
@@ -415,7 +415,7 @@ async def test_15_dropped_and_gone_from_the_catalogue(store):
         f"DROP TABLE {store.leaf('warn')}", f"DELETE FROM segments WHERE segment = {segment}"
     )
 
-    assert (COMPLETENESS, "it is gone, and no entry says why", segment) in await store.both()
+    assert (COMPLETENESS, "is missing without an entry", segment) in await store.both()
 
 
 async def test_16_signed_again_with_another_key(store):
@@ -480,10 +480,10 @@ ADD_BATCH = """
         ("UPDATE ingest_batches SET rejected = '{{}}' WHERE batch_id = {batch}", "batch {batch} was changed"),
         ("DELETE FROM ingest_batches WHERE batch_id = {batch}", "batch {batch} is missing"),
         (ADD_BATCH, "batch 7 was added"),
-        ("UPDATE log_counts SET rows = rows + 1 WHERE segment = {segment}", "figures were changed"),
-        ("DELETE FROM log_counts WHERE segment = {segment}", "figures were changed"),
-        ("UPDATE ingest_parts SET rows = rows - 1 WHERE batch_id = {batch}", "figures were changed"),
-        ("UPDATE segments SET rows = 61 WHERE segment = {segment}", "figures were changed"),
+        ("UPDATE log_counts SET rows = rows + 1 WHERE segment = {segment}", "counters were changed"),
+        ("DELETE FROM log_counts WHERE segment = {segment}", "counters were changed"),
+        ("UPDATE ingest_parts SET rows = rows - 1 WHERE batch_id = {batch}", "counters were changed"),
+        ("UPDATE segments SET rows = 61 WHERE segment = {segment}", "counters were changed"),
         ("UPDATE ingest_minutes SET stored = stored + 1", "was changed"),
         ("DELETE FROM ingest_minutes", "is missing"),
         ("UPDATE log_streams SET resource = '{{\"service.name\": \"other\"}}'", "was changed"),
@@ -520,7 +520,7 @@ async def test_the_marks_changed_with_the_row(store):
     await conn.close()
 
     assert await store.both() == [
-        (INTEGRITY, "rows were changed, and the marks that tell which", segment, batch)
+        (INTEGRITY, "rows were changed, and the marks that identify them", segment, batch)
     ]
 
 
@@ -542,4 +542,4 @@ async def test_waiting_entries_count_and_old_ones_are_a_gap(store):
 
     assert await store.both() == []
     (gap,) = (await store.online()).gaps
-    assert gap.startswith("an entry (policy) waits for its signature for 12")
+    assert gap.startswith("an entry (policy) has been waiting 12")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from storage.errors import DatabaseAway
+from storage.errors import DatabaseUnavailable
 from storage.segments import catalogue as catalogue_module
 from storage.segments.catalogue import Catalogue
 from tests.support.stored_rows import store
@@ -103,6 +103,6 @@ async def test_a_refresh_without_a_database_fails_soon(monkeypatch) -> None:
     monkeypatch.setattr(catalogue_module, "REFRESH_TIMEOUT_S", 0.1)
     catalogue = Catalogue("postgresql://opslog@/opslog?host=/nonexistent")
     async with running(catalogue.run()):
-        with pytest.raises(DatabaseAway, match=r"within 0\.1 s"):
+        with pytest.raises(DatabaseUnavailable, match=r"within 0\.1 s"):
             await catalogue.refresh()
         assert "FileNotFoundError" in catalogue.problem

@@ -10,7 +10,7 @@ from storage.database import migrate
 from storage.database.locks import MIGRATION_SPACE
 from storage.database.migrate import Migration
 from storage.errors import (
-    DatabaseUnfit,
+    DatabaseUnsupported,
     MigrationFailed,
     SchemaBehind,
     SchemaEdited,
@@ -195,7 +195,7 @@ async def test_a_lock_that_is_held_is_named_and_waited_for_only_seconds(
 async def test_a_turn_that_never_comes_is_named(conn, empty_database, monkeypatch) -> None:
     holder = await asyncpg.connect(empty_database.dsn)
     await holder.execute("SELECT pg_advisory_lock($1, 0)", MIGRATION_SPACE)
-    monkeypatch.setattr(migrate, "TURN_TIMEOUT_S", 1)
+    monkeypatch.setattr(migrate, "MIGRATION_LOCK_TIMEOUT_S", 1)
 
     with pytest.raises(MigrationFailed, match="another process has been migrating"):
         await migrate.up(conn)
@@ -224,7 +224,7 @@ async def test_another_encoding_is_refused_with_advice(postgres) -> None:
     )
     conn = await asyncpg.connect(postgres.dsn, database="latin")
     try:
-        with pytest.raises(DatabaseUnfit, match=r"LATIN1.*needs UTF8.*CREATE DATABASE"):
+        with pytest.raises(DatabaseUnsupported, match=r"LATIN1.*needs UTF8.*CREATE DATABASE"):
             await migrate.up(conn)
     finally:
         await conn.close()

@@ -246,7 +246,7 @@ async def test_a_login_that_may_not_works_under_its_own_name_and_says_so(bare_po
         assert [f.what for f in report.findings] == [
             f"the database role {role} is missing" for role in DatabaseRole
         ]
-        assert report.findings[0].mend.startswith(
+        assert report.findings[0].fix.startswith(
             "as a superuser: CREATE ROLE opslog_owner NOLOGIN; GRANT opslog_owner TO app"
         )
         assert await roles_taken(dsn) == ["app"] * 3
@@ -263,7 +263,7 @@ async def test_the_advice_of_the_findings_mends_them(bare_postgres) -> None:
         as_superuser = bare_postgres.dsn.replace("@/opslog", "@/app")
         while found:
             for finding in found:
-                sql = finding.mend.partition(": ")[2].partition("; then")[0].partition(" (it")[0]
+                sql = finding.fix.partition(": ")[2].partition("; then")[0].partition(" (it")[0]
                 await statement(as_superuser, sql)
             found = (await migrate_as(dsn)).findings
 

@@ -17,7 +17,7 @@ from storage.record.canonical import canonical
 from storage.record.columns import COPY_COLUMNS
 from storage.record.copy_binary import HEADER, rows_of
 from storage.spool.batch_ids import BatchIds
-from storage.spool.files import file_path, set_aside
+from storage.spool.files import file_path, quarantined_in
 from storage.spool.index import Index, index_path
 from storage.spool.spool import Spool
 from storage.writing import writer as writer_module
@@ -466,7 +466,7 @@ async def test_what_a_missing_file_held_and_nobody_stored_is_in_the_ledger(
     lost = 5 - stored
     assert [body["rows"] for body in said] == ([3 * lost] if lost else [])
     assert all("0000000077.spool of spool receiver-0" in body["what"] for body in said)
-    assert all(aside.is_entered for aside in set_aside(folder))
+    assert all(damaged.is_entered for damaged in quarantined_in(folder))
     assert not index_path(gone).exists()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

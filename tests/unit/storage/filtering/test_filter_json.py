@@ -8,7 +8,7 @@ import pytest
 
 from config.levels import Level
 from storage.filtering import filters
-from storage.filtering.filter_json import NotAFilter, dump, load
+from storage.filtering.filter_json import InvalidFilter, dump, load
 from storage.record import fields
 
 EXAMPLES = [
@@ -51,5 +51,5 @@ def test_a_member_that_came_later_has_its_default() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Text": {}}', '{"Nothing": {"a": 1}}', "1"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(NotAFilter):
+    with pytest.raises(InvalidFilter):
         load(text)

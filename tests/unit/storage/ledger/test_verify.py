@@ -208,7 +208,7 @@ def test_a_key_that_the_old_one_did_not_sign_is_a_finding(book, spoiled):
 
     found = book.verified({1: whole(book, 0), 2: whole(book, 1)})
 
-    assert found.findings == [("integrity", "entry 3 names a new key and is not signed by both")]
+    assert found.findings == [("integrity", "entry 3 rotates the key but is not signed by both keys")]
 
 
 def test_restored_and_broken_things_are_known_gaps(book):

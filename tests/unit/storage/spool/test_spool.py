@@ -176,7 +176,7 @@ async def test_a_frame_longer_than_one_look_is_read_back_whole(folder):
 
     assert [item.frame.rows for item in first] == [3]
     assert [item.frame for item in second] == [large]
-    assert spool.room_bytes == 2**24
+    assert spool.limit_bytes == 2**24
     spool.release([*first, *second])
     await spool.close()
 
@@ -391,7 +391,7 @@ async def test_a_full_spool_refuses_and_keeps_nothing(folder):
 
     assert caught.value.status == 503
     assert 1 <= caught.value.retry_after_s <= 3
-    assert not spool.has_room() or spool.state.used_bytes < 2**20
+    assert not spool.has_space() or spool.state.used_bytes < 2**20
     assert len(await drain(spool)) == 1
     await spool.close()
 
@@ -402,7 +402,7 @@ async def test_a_nearly_full_disk_refuses_before_writes_fail(folder):
     with pytest.raises(SpoolFull):
         await append(spool, 1)
 
-    assert not spool.has_room()
+    assert not spool.has_space()
     await spool.close()
 
 
@@ -416,9 +416,9 @@ async def test_a_disk_that_refuses_is_never_acknowledged(folder, place, action):
     with pytest.raises(SpoolFailed):
         await append(spool, 1)
 
-    assert not spool.has_room()
+    assert not spool.has_space()
     after = await append(spool, 2)
-    assert spool.has_room()
+    assert spool.has_space()
     crash(spool)
     again = await opened(folder)
     assert await drain(again) == before + after
@@ -527,9 +527,9 @@ async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(fo
         await append(spool, 1)
 
     assert [type(error) for error in refused] == [SpoolSlow] * 5
-    assert not spool.has_room()
+    assert not spool.has_space()
     await until(lambda: spool.state.appended_frames)
-    assert spool.has_room()
+    assert spool.has_space()
     await append(spool, 1)
     assert spool.state.waiting_frames == 2  # the one that hung, and the one after
     assert spool._commit.pending_bytes == 0
@@ -549,7 +549,7 @@ async def test_a_disk_that_answers_as_patience_ends_is_not_called_hanging(folder
         await append(spool, 1)
 
     assert not spool.state.failure
-    assert spool.has_room()
+    assert spool.has_space()
     monkeypatch.undo()
     await spool.close()
 
@@ -694,9 +694,9 @@ async def test_a_file_that_was_taken_away_is_missed(folder):
     assert missing.rows_by_batch == held
     assert set(await drain(again)) == set(sent) - set(held)
 
-    again.give_up(missing, [2, 2])
+    again.report_missing(missing, [2, 2])
 
-    (note,) = files.set_aside(folder)
+    (note,) = files.quarantined_in(folder)
     assert (note.file, note.size, note.rows, note.is_entered) == (taken_away.name, 0, 4, False)
     assert "2 requests in it were acknowledged" in note.reason
     assert (again.state.quarantined_frames, again.state.quarantined_rows) == (2, 4)
@@ -713,9 +713,9 @@ async def test_an_index_whose_frames_are_all_stored_goes_without_a_word(folder):
     gone.unlink()
     again = await opened(folder)
 
-    again.give_up(again.missing.pop(), [])
+    again.report_missing(again.missing.pop(), [])
 
-    assert files.set_aside(folder) == []
+    assert files.quarantined_in(folder) == []
     await drain(again)
     await again.close()
     assert list(folder.glob("*.frames")) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.redaction.recognition.keys import KeyNames, Kind, words_of
+from storage.redaction.recognition.keys import KeyNames, Kind, split_words
 from storage.redaction.rules import shipped
 
 NAMES = KeyNames(shipped().names)
@@ -21,7 +21,7 @@ NAMES = KeyNames(shipped().names)
 )
 def test_words(name: str, words: list[str]) -> None:
     """Snake, kebab, camel, dots, capitals."""
-    assert words_of(name) == words
+    assert split_words(name) == words
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_kinds(name: str, kind: Kind) -> None:
 
 def test_names_of_the_settings_come_first() -> None:
     """Allowed, secret, and those of own rules."""
-    names = KeyNames(shipped().names, allow=["Password"], secret=["VPN"], own=["badge"])
+    names = KeyNames(shipped().names, allow=["Password"], secret=["VPN"], custom=["badge"])
 
     assert names.kind("password") is Kind.PLAIN
     assert names.kind("vpn") is Kind.SECRET

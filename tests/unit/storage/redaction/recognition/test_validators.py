@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.redaction.recognition.randomness import entropy, mixed, random_looking
+from storage.redaction.recognition.randomness import entropy, looks_random, mixed
 from storage.redaction.recognition.validators import VALIDATORS, card, unbase64
 
 
@@ -68,7 +68,7 @@ def test_entropy() -> None:
     """Shannon's, in bits a byte."""
     assert entropy(b"aaaa") == 0
     assert entropy(bytes(range(16))) == 4
-    assert not random_looking(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabcdefghij1")
+    assert not looks_random(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabcdefghij1")
     assert not mixed(b"abcdefghijkl")
 
 

@@ -1,4 +1,4 @@
-"""One connection that a task keeps for good, made anew with back-off whenever it is lost."""
+"""A dedicated connection of a background task, re-established with back-off when it is lost."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # What asyncpg says when the server ends a session at the very moment of a new statement.
+    # Raised by asyncpg when the server ends a session just as a new statement starts.
     asyncpg.InternalClientError,
 )
 
 
-class Standing:
-    """Runs a task's work on its connection, and knows why it cannot while it cannot."""
+class DedicatedConnection:
+    """Runs a task on its own connection and reports why it cannot run."""
 
     def __init__(self, dsn: str, role: DatabaseRole, *, name: str, task: str) -> None:
-        """`name` is shown in pg_stat_activity; `task` completes "… has stopped" in the log."""
+        """`name` is shown in pg_stat_activity; `task` names the task in the log."""
         self.problem = ""
-        """Why the task cannot be done at present; empty when all is well."""
+        """Why the task cannot run at present; empty when it can."""
         self._dsn = dsn
         self._role = role
         self._name = name
@@ -37,10 +37,10 @@ class Standing:
     async def run(
         self, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]]"
     ) -> None:
-        """Do `work` on a connection, again and again, until cancelled.
+        """Run `work` on a connection until cancelled; reconnect when the connection is lost.
 
-        `work` calls `well` whenever it got somewhere: only that ends the back-off, so that a
-        connection which is refused at its first statement is not made anew ten times a second.
+        `work` calls `succeeded` whenever it makes progress. Only that resets the back-off, so a
+        connection whose first statement fails is not re-established ten times a second.
         """
         while True:
             try:
@@ -50,26 +50,26 @@ class Standing:
                 finally:
                     connection.terminate()
             except _LOST as error:
-                self.trouble(f"{type(error).__name__}: {error}")
+                self.failed(f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
 
-    def well(self) -> None:
-        """The task got somewhere."""
+    def succeeded(self) -> None:
+        """Record progress: reset the back-off and clear the problem."""
         self._wait_s = _FIRST_WAIT_S
         if self.problem:
-            _log.info("%s goes on", self._task)
+            _log.info("%s resumed", self._task)
         self.problem = ""
 
-    def trouble(self, reason: str) -> None:
-        """The task cannot be done for now; the log says so once per reason."""
+    def failed(self, reason: str) -> None:
+        """Record why the task cannot run; each new reason is logged once."""
         if reason != self.problem:
-            _log.warning("%s has stopped: %s", self._task, reason)
+            _log.warning("%s stopped: %s", self._task, reason)
         self.problem = reason
 
 
 async def pause(wake: asyncio.Event, longest_s: float) -> None:
-    """Until `wake` is set, but no longer than that."""
+    """Wait until `wake` is set, but no longer than `longest_s`."""
     try:
         async with asyncio.timeout(longest_s):
             await wake.wait()
