@@ -1,7 +1,8 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
 """The `opslog` command; also `python -m opslog`.
 
-Exit codes: 0 done, 1 not done, 2 wrong usage, 75 try again later, 78 wrong set-up, 130 Ctrl-C.
+Exit codes: 0 success, 1 failure, 2 usage error, 75 temporary failure, 78 configuration error, 130
+Ctrl-C.
 """
 
 import os
@@ -22,15 +23,15 @@ from opslog.installation.opening import loaded
 
 app = typer.Typer(
     name="opslog",
-    help="A log backend for OpenTelemetry: durable before 200, redacted before disk.",
+    help="OpenTelemetry log backend. Durable before it acknowledges, redacted before it stores.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Begin with `opslog up`, then `opslog demo` in a second terminal.",
+    epilog="Start with `opslog up`, then run `opslog demo` in a second terminal.",
 )
 INTERRUPTED = 130
-_ACCESS, _SETUP, _RECORDS = "Access", "Set-up", "Records"
-_READING = "Reading"
-_PARTS = "Single processes, which `up` starts"
+_ACCESS, _SETUP, _STORE = "Access", "Setup", "Retention and integrity"
+_READING = "Search"
+_PROCESSES = "Single processes (started by `up`)"
 
 
 @app.command()
@@ -38,11 +39,11 @@ def up(
     *,
     with_parent: Annotated[
         bool,
-        typer.Option("--with-parent", help="End in order when whoever started this is gone."),
+        typer.Option("--with-parent", help="Shut down cleanly when the parent process exits."),
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Start everything: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
+    """Start opslog: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
     from opslog.cli.up import up as run
     from opslog.system.launch import die_with_parent
 
@@ -69,16 +70,16 @@ app.command(rich_help_panel=_SETUP)(settings.config)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=_SETUP)
 app.command(rich_help_panel=_SETUP)(doctor.doctor)
 app.command(rich_help_panel=_SETUP)(redact.redact)
-app.add_typer(ledger.app, name="ledger", rich_help_panel=_RECORDS)
-app.command(rich_help_panel=_RECORDS)(verify.verify)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_RECORDS)
-app.add_typer(retention.app, name="retention", rich_help_panel=_RECORDS)
-app.add_typer(hold.app, name="hold", rich_help_panel=_RECORDS)
-app.command(rich_help_panel=_RECORDS)(segments.segments)
-app.command(rich_help_panel=_PARTS)(processes.receiver)
-app.command(rich_help_panel=_PARTS)(processes.query)
-app.command(rich_help_panel=_PARTS)(processes.worker)
-app.command(rich_help_panel=_PARTS)(processes.scheduler)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=_STORE)
+app.command(rich_help_panel=_STORE)(verify.verify)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_STORE)
+app.add_typer(retention.app, name="retention", rich_help_panel=_STORE)
+app.add_typer(hold.app, name="hold", rich_help_panel=_STORE)
+app.command(rich_help_panel=_STORE)(segments.segments)
+app.command(rich_help_panel=_PROCESSES)(processes.receiver)
+app.command(rich_help_panel=_PROCESSES)(processes.query)
+app.command(rich_help_panel=_PROCESSES)(processes.worker)
+app.command(rich_help_panel=_PROCESSES)(processes.scheduler)
 
 
 @app.callback(invoke_without_command=True)
@@ -96,7 +97,7 @@ def _main(
 
 
 def main() -> None:
-    """Runs the command line; every error that has words is told in one piece, without a trace."""
+    """Run the command line; expected errors are printed as one message, without a traceback."""
     try:
         app(standalone_mode=True)
     except OpslogError as error:
@@ -104,24 +105,24 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # `opslog … | head`: quietly, and not again when Python ends
+    except BrokenPipeError:  # `opslog … | head`: silent, also when Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the edge of the process
+    except Exception as error:  # noqa: BLE001 - last resort of the process
         _report_defect(error)
         sys.exit(1)
 
 
 def _report_defect(error: Exception) -> None:
-    """A fault of ours: where and what, without values that Python would print along."""
+    """Report a bug: type and place, without the values that Python would print."""
     import logging
 
     if logging.getLogger().handlers:  # a process with a log
-        logging.getLogger("opslog").critical("ended by a defect", exc_info=error)
+        logging.getLogger("opslog").critical("stopped by a bug", exc_info=error)
         return
     from config.process.logs import exception_text
 
-    sys.stderr.write(f"opslog: a defect, please report it:\n{exception_text(error)}\n")
+    sys.stderr.write(f"opslog: internal error, please report it:\n{exception_text(error)}\n")
 
 
 if __name__ == "__main__":

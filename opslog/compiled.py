@@ -1,7 +1,7 @@
-"""The codec's modules, compiled ahead of time from the same sources, where that was done.
+"""Imports the codec's modules in compiled form, if they were built from the present sources.
 
-scripts/compile_codec makes them (mypyc). They are used when each was made from the very source that
-lies here; else, and with OPSLOG_PURE=1, the sources themselves run: same answers, slower.
+scripts/compile_codec builds them (mypyc). If any was built from another source, or with
+OPSLOG_PURE=1, the Python sources run instead: same results, slower.
 """
 
 import hashlib
@@ -41,33 +41,33 @@ class CompiledFinder(importlib.abc.MetaPathFinder):
 
 
 def tag() -> str:
-    """Of the interpreter that compiled modules are made for, for instance cpython-311."""
+    """Tag of the interpreter that the modules are compiled for, for instance cpython-311."""
     return sys.implementation.cache_tag
 
 
 def built_with() -> list[str]:
     """What compiled modules depend on besides their sources.
 
-    The interpreter, and librt, whose functions they call past Python.
+    The interpreter, and librt, whose C functions they call directly.
     """
     writer = importlib.util.find_spec("librt.strings")
     return [tag(), sum_of(Path(str(writer.origin))) if writer is not None else ""]
 
 
 def sum_of(source: Path) -> str:
-    """What changes when a source does."""
+    """Checksum of a source file."""
     return hashlib.sha256(source.read_bytes()).hexdigest()
 
 
 def files_in(folder: Path, root: Path) -> dict[str, Path]:
-    """The compiled modules in `folder` by name; none when one is not of the sources in `root`."""
+    """The compiled modules in `folder` by name; none if one does not match its source in `root`."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         if manifest["built_with"] != built_with():
             return {}
         files = {name: folder / file for name, file in manifest["files"].items()}
-        for name, told in manifest["sources"].items():
-            if sum_of(root / f"{name.replace('.', '/')}.py") != told:
+        for name, expected in manifest["sources"].items():
+            if sum_of(root / f"{name.replace('.', '/')}.py") != expected:
                 return {}
     except (OSError, ValueError, KeyError):
         return {}
@@ -75,25 +75,25 @@ def files_in(folder: Path, root: Path) -> dict[str, Path]:
 
 
 def modules_in(folder: Path) -> list[str]:
-    """Names of the sources that the compiled modules in `folder` were made of."""
+    """Names of the source modules that were compiled into `folder`."""
     names: dict[str, str] = json.loads((folder / MANIFEST).read_text())["sources"]
     return list(names)
 
 
 def install(root: Path) -> None:
-    """Let imports find the compiled modules, once per process."""
+    """Make imports find the compiled modules, once per process."""
     if os.environ.get(PURE, "") not in {"", "0"}:
         return
     if in_use():
         return
     files = files_in(folder_of(root), root)
-    # All or none: a compiled class and its source's are two classes.
+    # All or none: a class from a compiled module and the one from its source are different.
     if files and not any(name in sys.modules for name in files):
         sys.meta_path.insert(0, CompiledFinder(files))
 
 
 def folder_of(root: Path) -> Path:
-    """Where compiled modules lie: beside the root, one folder for each kind of interpreter."""
+    """The folder of compiled modules, one per kind of interpreter."""
     return root / ".compiled" / tag()
 
 

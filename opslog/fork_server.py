@@ -1,16 +1,16 @@
-"""The fork server: it has our modules loaded and becomes our other processes by forking itself.
+"""The fork server: preloads all modules and creates opslog's other processes by forking itself.
 
     python -P -m opslog.fork_server CONTROL_FD
 
-    supervisor (forks.py)       fork server                  receiver, query, worker, scheduler
-    request, descriptors    ──►    fork                   ──►   become: session, output, environment
+    supervisor (fork_client)    fork server                  receiver, query, worker, scheduler
+    request, descriptors ──►    fork                   ──►   set up session, output, environment
     {"pid": …}           ◄──                                 then `opslog ARGUMENTS`
-    {"ended": …, "code"} ◄──    waitpid                ◄──   ends
+    {"ended": …, "code"} ◄──    waitpid                ◄──   exit
 
-So the modules are in memory once and not once a process, and a process that was killed is at work
-again without loading them. One message is one packet (SOCK_SEQPACKET) of JSON; descriptors come
-with it (unix(7), SCM_RIGHTS). The server has one thread, which makes forking sound, and ends when
-the supervisor is gone; what it forked ends with it.
+The modules are in memory once instead of once per process, and a killed process restarts without
+loading them. One message is one packet (SOCK_SEQPACKET) of JSON, with descriptors attached
+(unix(7), SCM_RIGHTS). The server is single-threaded, which makes forking safe, and exits with the
+supervisor; its child processes are killed with it.
 """
 
 import gc
@@ -41,36 +41,36 @@ PRELOADED = (
     "retention.jobs.worker",
     "retention.jobs.schedule",
 )
-"""What our processes are made of; each brings what it needs along."""
+"""The modules to preload, with everything they import."""
 _OUTPUT, _READY = 0, 1
-"""Places of the descriptors that come with each request; a listening socket may follow."""
+"""Positions of the descriptors in each request; a listening socket may follow."""
 
 
 def main(control: socket.socket) -> None:
-    """Serve until the supervisor is gone; in a forked process, be it until its end."""
+    """Serve until the supervisor exits; in a forked process, run that process."""
     disable_memory_dumps()
     for name in PRELOADED:
         importlib.import_module(name)
     loop_factory()
     gc.collect()
-    gc.freeze()  # a collection in a forked process must not write into pages that all share
+    gc.freeze()  # a collection in a forked process must not write to shared pages
     arguments = serve(control)
     if arguments is None:
         return
-    from opslog.__main__ import main as opslog  # noqa: PLC0415 - loaded above, with the rest
+    from opslog.__main__ import main as opslog  # noqa: PLC0415 - preloaded above
 
     sys.argv = [str(Path(__file__).with_name("__main__.py")), *arguments]
     opslog()
 
 
 def serve(control: socket.socket) -> list[str] | None:
-    """Returns in each process that it forks: its arguments; in the server at its end: None."""
+    """Fork on request. Returns the arguments in a forked process, None at the server's end."""
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    waiting = select.poll()  # select(2) knows no descriptor above 1023
+    waiting = select.poll()  # select(2) does not support descriptors above 1023
     waiting.register(control, select.POLLIN)
     waiting.register(woken, select.POLLIN)
     while True:
@@ -86,7 +86,7 @@ def serve(control: socket.socket) -> list[str] | None:
         server = os.getpid()
         try:
             pid = os.fork()
-        except OSError as error:  # no room for another process
+        except OSError as error:  # for instance a process limit
             _send(control, {"error": f"{error.strerror}"})
             pid = -1
         if pid == 0:
@@ -100,10 +100,10 @@ def serve(control: socket.socket) -> list[str] | None:
 
 
 def _receive(control: socket.socket) -> tuple[ForkRequest | None, list[int]]:
-    """A request and its descriptors; none when the supervisor is gone."""
+    """The next request and its descriptors; None when the supervisor has exited."""
     try:
         packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 8)
-    except OSError:  # reset: it did not read all that it was told
+    except OSError:  # reset: it exited with unread messages
         return None, []
     return (ForkRequest(**json.loads(packet)) if packet else None), descriptors
 
@@ -122,12 +122,12 @@ def _report_exited(control: socket.socket) -> None:
 def _send(control: socket.socket, message: dict[str, object]) -> None:
     try:
         control.send(json.dumps(message).encode())
-    except OSError:  # the supervisor is gone, which the next read shows
+    except OSError:  # the supervisor has exited; the next read notices
         return
 
 
 def _become(request: ForkRequest, descriptors: Sequence[int], server: int) -> list[str]:
-    """Be the wished process, as launch.py makes a program; the arguments to go on with."""
+    """Set up the requested process, as launch.py does for a program; returns its arguments."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(descriptors[_OUTPUT], 1)

@@ -1,7 +1,7 @@
-"""Jobs under the names stored in Redis (retention/jobs/queue.py); a few lines each, no logic.
+"""Jobs under the names stored in Redis (retention/jobs/queue.py); thin wrappers without logic.
 
-They run in a process of their own that the worker forked. SIGTERM cancels what is being done:
-PostgreSQL is told to stop its statement, and the next job goes on from there.
+Each runs in a process forked by the worker. SIGTERM cancels the current statement in PostgreSQL,
+and the next job continues from there.
 """
 
 import asyncio
@@ -25,33 +25,33 @@ _log = logging.getLogger(__name__)
 
 
 def prune() -> str:
-    """Drop expired segments: once a day."""
+    """Drop expired segments, once a day."""
     installation = _installation()
     work = expire(installation.database_dsn(), installation.settings, trigger=SCHEDULE)
     return _run(work)
 
 
 def tend() -> str:
-    """Seal, finish what was begun, catch up: every half minute."""
+    """Run maintenance every 30 s; the name is stored in Redis."""
     installation = _installation()
     return _run(maintain(installation.database_dsn(), installation.settings))
 
 
 def merge() -> str:
-    """Merge small segments: some times a day."""
+    """Merge small segments, every six hours."""
     installation = _installation()
     work = merge_all(installation.database_dsn(), installation.settings, trigger=SCHEDULE)
     return _run(work)
 
 
 def check() -> str:
-    """Compare the figures of ingest with counted rows: every hour."""
+    """Compare the ingest counters with counted rows, every hour."""
     installation = _installation()
     work = checks.check(installation.database_dsn(), installation.spool_root)
-    return _run(_in_words(work))
+    return _run(_summary(work))
 
 
-async def _in_words(work: Coroutine[Any, Any, Balance]) -> str:
+async def _summary(work: Coroutine[Any, Any, Balance]) -> str:
     found = await work
     return f"{found.rows} rows, {len(found.differences)} differences"
 
@@ -61,7 +61,7 @@ def _installation() -> Installation:
 
 
 def _run(work: Coroutine[Any, Any, object]) -> str:
-    """Its outcome in words, which is what RQ keeps of it."""
+    """Run it; the returned text is what RQ stores as the result."""
 
     async def cancellable() -> object:
         task = asyncio.current_task()
@@ -72,5 +72,5 @@ def _run(work: Coroutine[Any, Any, object]) -> str:
     try:
         return str(asyncio.run(cancellable()))
     except asyncio.CancelledError:
-        _log.info("interrupted; the next job goes on")
+        _log.info("interrupted; the next job continues")
         return "interrupted"

@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""How commands ask the installation's database: running or started for them, and migrated."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""How commands use the installation's database: started if needed, and migrated. Also tables."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def ask(config: Path | None, read: "Callable[[Connection, Installation], Awaitable[T]]") -> T:
-    """Runs the read on a connection of the owner."""
+def with_connection(
+    config: Path | None, work: "Callable[[Connection, Installation], Awaitable[T]]"
+) -> T:
+    """Run `work` with a connection of the owner role."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
     from storage.database.roles import DatabaseRole, take_role
@@ -31,14 +33,14 @@ def ask(config: Path | None, read: "Callable[[Connection, Installation], Awaitab
             if not (await migrate.status(conn)).is_current:
                 await migrate.up(conn)
             await take_role(conn, DatabaseRole.OWNER)
-            return await read(conn, found)
+            return await work(conn, found)
 
     with database(found, echo_err) as dsn:
         return asyncio.run(run(dsn))
 
 
-def do(config: Path | None, work: "Callable[[str, Installation], Awaitable[T]]") -> T:
-    """Runs work that makes its own connections."""
+def with_dsn(config: Path | None, work: "Callable[[str, Installation], Awaitable[T]]") -> T:
+    """Run `work` that opens its own connections."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
 
@@ -55,7 +57,7 @@ def do(config: Path | None, work: "Callable[[str, Installation], Awaitable[T]]")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns side by side; numbers to the right.
+    """A text table; numbers are right-aligned.
 
     >>> print(table(["class", "rows"], [["info", 5], ["debug", 120]]))
     class  rows
@@ -78,12 +80,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def when(at: datetime | None) -> str:
-    """A time for people, to the minute."""
+    """A time to the minute."""
     return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def as_json(value: object) -> str:
-    """For programs."""
+    """JSON output."""
     return readable_json(value)
 
 

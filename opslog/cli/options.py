@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
 """Options that several commands share."""
 
 import sys
@@ -13,13 +13,14 @@ N = TypeVar("N", int, float)
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="Settings file; else OPSLOG_CONFIG, ./opslog.toml, the data directory's."
+        "--config",
+        help="Settings file; default: $OPSLOG_CONFIG, ./opslog.toml, or the data directory's.",
     ),
 ]
 
 
 def amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
-    """A duration or a size; None where the option was not given. Another text is wrong usage."""
+    """A duration or size; None without the option. Invalid text is a usage error."""
     from config.errors import SetupError
 
     try:
@@ -29,5 +30,5 @@ def amount(parse: Callable[[str], N], text: str, option: str) -> N | None:
 
 
 def echo_err(line: str) -> None:
-    """A line for people: standard error, since standard output belongs to the answer."""
+    """Print a message to standard error; standard output is for results."""
     sys.stderr.write(line + "\n")

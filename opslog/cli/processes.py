@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog receiver|query|worker|scheduler`: one process of the house, alone or under `up`."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog receiver|query|worker|scheduler`: a single process, alone or under `up`."""
 
 from typing import Annotated
 
@@ -9,21 +9,23 @@ from opslog.cli.options import ConfigOption
 from opslog.installation.opening import loaded
 
 FdOption = Annotated[
-    int | None, typer.Option(help="Listening socket that was handed on; else one is made.", min=3)
+    int | None, typer.Option(help="Inherited listening socket; default: open one.", min=3)
 ]
 HealthPortOption = Annotated[
     int | None,
-    typer.Option(help="Also answer /livez, /readyz and /metrics on 127.0.0.1 here.", max=65535),
+    typer.Option(help="Also serve /livez, /readyz and /metrics on this local port.", max=65535),
 ]
 
 
 def receiver(
     config: ConfigOption = None,
     fd: FdOption = None,
-    name: Annotated[str, typer.Option(help="Names its spool: one process a name.")] = "receiver-0",
+    name: Annotated[
+        str, typer.Option(help="Name of its spool; must be unique per process.")
+    ] = "receiver-0",
     health_port: HealthPortOption = None,
 ) -> None:
-    """Take telemetry in: OTLP over HTTP, into the spool, into PostgreSQL."""
+    """Receive telemetry: OTLP over HTTP to the spool, then to PostgreSQL."""
     from opslog.wiring.app import run_receiver
 
     settings = loaded(config).settings
@@ -32,7 +34,7 @@ def receiver(
 
 
 def query(config: ConfigOption = None, fd: FdOption = None) -> None:
-    """Give answers out: API, page, health, metrics."""
+    """Serve the API and viewer, health and metrics."""
     from opslog.wiring.app import run_query
 
     settings = loaded(config).settings
@@ -40,7 +42,7 @@ def query(config: ConfigOption = None, fd: FdOption = None) -> None:
 
 
 def worker(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:
-    """Carry out jobs of retention and upkeep."""
+    """Run retention and maintenance jobs."""
     from opslog.system.launch import children_die_with_us
     from opslog.wiring.app import run_worker
 
@@ -49,14 +51,14 @@ def worker(config: ConfigOption = None, health_port: HealthPortOption = None) ->
 
 
 def scheduler(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:
-    """Put jobs into the queue when their time comes."""
+    """Queue jobs when they are due."""
     from opslog.wiring.app import run_scheduler
 
     run_scheduler(loaded(config).settings, health_port=health_port)
 
 
 def _listening(fd: int | None, host: str, port: int, section: str) -> int:
-    """The descriptor of a listening socket, which the process that runs takes over."""
+    """The descriptor of a listening socket, owned by the caller."""
     if fd is not None:
         return fd
     from opslog.system.lock import listener

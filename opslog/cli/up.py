@@ -1,4 +1,4 @@
-"""`opslog up`: everything in one go."""
+"""`opslog up`: starts all processes."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from config.loading.load import Loaded
 
 _FIRST_ROLE = "ADMIN"
-"""Of the token that is printed: reads and exports, but cannot purge or manage."""
+"""Role of the printed token: read and export, but not purge or manage."""
 
 
 def up(loaded: "Loaded") -> int:
-    """Runs until a signal comes; the exit code. Raises SetupError before anything is started."""
+    """Run until a signal; returns the exit code. Raises SetupError before anything is started."""
     disable_memory_dumps()
     check_redis(loaded.settings)
     installation = Installation(loaded.settings)
@@ -40,14 +40,14 @@ def up(loaded: "Loaded") -> int:
             listener(settings.otlp.host, settings.otlp.port, "otlp") as otlp,
             listener(settings.api.host, settings.api.port, "api") as api,
         ):
-            installation.note_running(None)  # what a killed one said
+            installation.note_running(None)  # remove the entry of a killed process
             telemetry.share_between_processes(installation.metrics_dir)
             _raise_file_limit()
             return asyncio.run(_run(installation, loaded, otlp, api))
 
 
 async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: socket) -> int:
-    # The first import of the metrics, after their folder has been named.
+    # Metrics are imported only after their folder is set.
     from opslog.supervisor.fork_client import ForkServer  # noqa: PLC0415
     from opslog.supervisor.reload import Reload  # noqa: PLC0415
     from opslog.supervisor.roles import child_environment, process_groups  # noqa: PLC0415
@@ -68,7 +68,7 @@ async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: 
         stream,
         stop_timeout_s=settings.stop_timeout_s,
         listeners=(otlp, api),
-        # A terminal that is closed says the same, and means that we should go.
+        # A closing terminal sends SIGHUP as well, and then opslog should stop.
         check=None if sys.stdin is not None and sys.stdin.isatty() else Reload(loaded).check,
         fork_server=ForkServer(environment, Path.cwd()) if sys.platform == "linux" else None,
     )
@@ -86,33 +86,33 @@ async def _run(installation: Installation, loaded: "Loaded", otlp: socket, api: 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the two listeners answer."""
+    """The URLs of the two listeners."""
 
     otlp: str
     api: str
 
 
 def welcome(installation: Installation, address: Address, took_s: float) -> str:
-    """What a person needs to begin: where, with which token, and a line to try."""
+    """What a user needs to start: addresses, a token, and commands to try."""
     settings = installation.settings
     token = signed_token(installation, TokenRequest(_FIRST_ROLE))
     lifetime = duration_text(settings.auth.token_hours * 3600)
     name = command_name()
     key = f"   (with an ingest key: {name} keys create NAME)" if settings.otlp.requires_keys else ""
     return f"""
-opslog {__version__} is ready after {took_s:.1f} s, data in {installation.data_dir}
+opslog {__version__} is ready after {took_s:.1f} s. Data is stored in {installation.data_dir}
 
-  page    {address.api}/#token={token}
+  viewer  {address.api}/#token={token}
   token   {token}
-          role {_FIRST_ROLE}, for {lifetime}; more with: {name} token --role ROLE
+          role {_FIRST_ROLE}, valid for {lifetime}; create others: {name} token --role ROLE
   send    {address.otlp}   OTLP/HTTP: OTEL_EXPORTER_OTLP_ENDPOINT={address.otlp}{key}
   try     curl -s -H 'Authorization: Bearer {token}' '{address.api}/api/v1/logs?limit=5'
-  demo    {name} demo   (a small shop that sends logs and traces for some seconds)
+  demo    {name} demo   (a demo shop sends logs and traces for a few seconds)
   stop    Ctrl-C
 """
 
 
 def _raise_file_limit() -> None:
-    """As many open files as we are allowed: connections, spool files, segments."""
+    """Raise the limit of open files to the maximum: connections, spool files, segments."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""The API as commands ask it: address and token from options, environment, or what runs here."""
+"""HTTP client of the commands: address and token from options, environment, or local opslog."""
 
 import getpass
 import json
@@ -19,58 +19,58 @@ TIMEOUT_S = 60.0
 
 
 class NoApi(SetupError):
-    """No API is known, or it does not answer."""
+    """No API address is known, or the API does not respond."""
 
     code = "no_api"
-    title = "The API cannot be asked"
+    title = "Cannot connect to the API"
     exit_code = 1
 
 
 class ApiRefused(OpslogError):
-    """The API answered with an error."""
+    """The API responded with an error."""
 
     code = "api_refused"
-    title = "The API refused the question"
+    title = "The API refused the request"
     exit_code = 1
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(_said(status, problem))
-        self.answered = status
-        """Status of the answer."""
+        super().__init__(_message(status, problem))
+        self.status_code = status
+        """HTTP status of the response."""
 
 
-def _said(status: int, problem: Mapping[str, Any]) -> str:
-    text = str(problem.get("detail") or problem.get("title") or f"the API answers {status}")
+def _message(status: int, problem: Mapping[str, Any]) -> str:
+    text = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
     fault: dict[str, Any] = next(iter(problem.get("errors", ())), {})
     if "position" in fault:
         text += f" (character {fault['position'] + 1} of the question)"
     return text
 
 
-class _StayHere(HTTPRedirectHandler):
-    """Follows nobody: urllib would take the token along to wherever an answer points."""
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows no redirects: urllib would send the token to the new address."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
-        """None: the redirect becomes the answer, which is then refused."""
+        """None: the redirect becomes an error."""
 
 
-_open = build_opener(_StayHere).open
+_open = build_opener(_NoRedirects).open
 
 
 class Api:
-    """One API and who asks it."""
+    """One API, with a token."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Raises NoApi for what is no web address."""
+        """Raises NoApi for an invalid address."""
         if not url.lower().startswith(("https://", "http://")):
-            raise NoApi(f"{url} is no address of an API: write https://HOST or http://HOST:PORT")
+            raise NoApi(f"{url} is not an API address; use https://HOST or http://HOST:PORT")
         self.url = url.rstrip("/")
         self._token = token
 
     def open(
         self, path: str, pairs: Pairs = (), *, headers: Mapping[str, str] | None = None
     ) -> HTTPResponse:
-        """The answer, while it comes. Raises ApiRefused, NoApi."""
+        """The response as a stream. Raises ApiRefused, NoApi."""
         address = f"{self.url}/api/v1{path}"
         if pairs:
             address += f"?{urlencode(pairs)}"
@@ -78,24 +78,24 @@ class Api:
             address, headers={"Authorization": f"Bearer {self._token}", **(headers or {})}
         )
         try:
-            answer: HTTPResponse = _open(request, timeout=TIMEOUT_S)
+            response: HTTPResponse = _open(request, timeout=TIMEOUT_S)
         except HTTPError as error:
             with error:
                 raise ApiRefused(error.code, _problem(error.read())) from None
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError):
-                reason = f"{reason}; SSL_CERT_FILE names the file of an authority of your own"
-            raise NoApi(f"nobody answers at {self.url}: {reason}") from None
-        return answer
+                reason = f"{reason}; for a private certificate authority set SSL_CERT_FILE"
+            raise NoApi(f"cannot connect to {self.url}: {reason}") from None
+        return response
 
     def get(self, path: str, pairs: Pairs = ()) -> Any:
-        """The JSON of an answer."""
-        with self.open(path, pairs) as answer:
-            return json.load(answer)
+        """The JSON of a response."""
+        with self.open(path, pairs) as response:
+            return json.load(response)
 
     def pages(self, path: str, pairs: Pairs, most: int) -> Iterator[dict[str, Any]]:
-        """Pages until there are `most` records, or no more."""
+        """Pages, up to `most` records in total."""
         cursor: list[tuple[str, str]] = []
         while most > 0:
             page = self.get(path, [*pairs, ("limit", str(min(most, 1000))), *cursor])
@@ -115,9 +115,9 @@ def _problem(body: bytes) -> dict[str, Any]:
 
 
 def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Api:
-    """The API that was named, by a profile or else; or the opslog that runs here.
+    """The API named by options or a profile; by default the opslog that runs here.
 
-    A profile says what neither options nor environment do. Raises NoApi, BadProfile.
+    Options and environment override the profile. Raises NoApi, BadProfile.
     """
     if profile_name or not (url or token):
         known = profile(profile_name)
@@ -130,13 +130,13 @@ def api(url: str, token: str, config: Path | None, profile_name: str = "") -> Ap
     found = open_installation(config)
     running = found.running()
     if not url and running is None:
-        raise NoApi("opslog does not run here; name one with --url and --token, or --profile")
+        raise NoApi("opslog is not running here; use --url and --token, or --profile")
     here = running.api_url if running else ""
     if url and not token and url.rstrip("/") != here.rstrip("/"):
-        # A token of this installation opens it; nobody else is to be sent one unasked.
-        raise NoApi(f"{url} is not the opslog that runs here: name its token with --token")
+        # A token of this installation must not be sent to another server.
+        raise NoApi(f"{url} is not the opslog running here; pass its token with --token")
     if not token:
-        # Whoever can read the installation's key may ask as they like.
+        # Anyone who can read the installation's key has full access anyway.
         request = TokenRequest(role="SUPER_ADMIN", hours=1, subject=getpass.getuser())
         token = signed_token(found, request)
     return Api(url or here, token)

@@ -1,10 +1,10 @@
-"""A small shop of three services that sends real telemetry with the real OpenTelemetry SDK.
+"""A demo shop of three services that sends telemetry with the real OpenTelemetry SDK.
 
     storefront   takes orders, calls checkout
     checkout     charges, calls inventory; some cards are refused, with an exception
     inventory    reserves; sometimes slow, sometimes out of stock
 
-Messages hold made-up secrets, so that one can see what is kept of them.
+Messages contain made-up secrets, to demonstrate redaction.
 """
 
 import logging
@@ -32,11 +32,11 @@ _GOODS = ("teapot", "lamp", "kettle", "chair", "clock")
 
 
 class CardRefusedError(Exception):
-    """The bank said no."""
+    """The bank refused the card."""
 
 
 class Service:
-    """One service: its own resource, tracer and logger, as if it were a process of its own."""
+    """One service with its own resource, tracer and logger, as if it were a separate process."""
 
     def __init__(self, name: str, endpoint: str, headers: dict[str, str]) -> None:
         resource = Resource.create(
@@ -61,7 +61,7 @@ class Service:
         attributes: Mapping[str, str | int] | None = None,
         error: Exception | None = None,
     ) -> None:
-        """One log record inside the current span; an error brings type, message and stack trace."""
+        """Emit a log record in the current span; an error adds type, message and stack trace."""
         thrown = _thrown(error) if error else {}
         self._logger.emit(
             LogRecord(
@@ -75,24 +75,24 @@ class Service:
         self.records += 1
 
     def close(self) -> None:
-        """Sends what is left."""
+        """Send what is pending."""
         self._logs.shutdown()
         self._traces.shutdown()
 
 
 @dataclass(slots=True)
 class Sales:
-    """What happened in the shop."""
+    """The result of a run."""
 
     orders: int = 0
     records: int = 0
     failed_traces: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What the exporters complained about."""
+    """Warnings of the exporters."""
 
 
 class Shop:
-    """The three services and their dice."""
+    """The three services and their random generator."""
 
     def __init__(self, endpoint: str, headers: dict[str, str], seed: int) -> None:
         self.storefront, self.checkout, self.inventory = self.services = [
@@ -101,7 +101,7 @@ class Shop:
         self._dice = random.Random(seed)  # noqa: S311 - a demonstration
 
     def order(self, number: int, sales: Sales) -> None:
-        """One order through all three."""
+        """Process one order through all three services."""
         goods, buyer = self._dice.choice(_GOODS), f"u-{self._dice.randint(1, 40)}"
         name = {"order.id": f"o-{number}", "user.id": buyer}
         front = self.storefront
@@ -130,7 +130,7 @@ class Shop:
             )
             self._reserve(goods, name)
             try:
-                self._ask_bank(number)
+                self._call_bank(number)
             except CardRefusedError as error:
                 span.record_exception(error)
                 span.set_status(Status(StatusCode.ERROR, "refused"))
@@ -141,7 +141,7 @@ class Shop:
                 SeverityNumber.INFO, f"charged o-{number}", {"action": "payment.charge", **name}
             )
 
-    def _ask_bank(self, number: int) -> None:
+    def _call_bank(self, number: int) -> None:
         if self._dice.random() < _CARD_REFUSED:
             raise CardRefusedError(f"the bank refused the card of o-{number}")
 
@@ -165,7 +165,7 @@ class Shop:
 
 
 def _thrown(error: Exception) -> dict[str, str]:
-    """An exception as the semantic conventions of OpenTelemetry put it into attributes."""
+    """An exception as attributes of OpenTelemetry's semantic conventions."""
     return {
         "exception.type": type(error).__qualname__,
         "exception.message": str(error),
@@ -173,8 +173,8 @@ def _thrown(error: Exception) -> dict[str, str]:
     }
 
 
-class _Complaints(logging.Handler):
-    """Keeps what the SDK has to say about its exports."""
+class _Warnings(logging.Handler):
+    """Collects the SDK's warnings about exports."""
 
     def __init__(self, into: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -185,11 +185,11 @@ class _Complaints(logging.Handler):
 
 
 def run(endpoint: str, key: str, seconds: float, seed: int) -> Sales:
-    """Runs the shop for some seconds; returns when everything is sent (or refused)."""
+    """Run the shop for some seconds; returns when everything was sent (or refused)."""
     sales = Sales()
-    complaints = _Complaints(sales.problems)
+    warnings = _Warnings(sales.problems)
     logger = logging.getLogger("opentelemetry")
-    logger.addHandler(complaints)
+    logger.addHandler(warnings)
     logger.propagate = False
     shop = Shop(endpoint, {"Authorization": f"Bearer {key}"} if key else {}, seed)
     end = time.monotonic() + seconds
@@ -200,5 +200,5 @@ def run(endpoint: str, key: str, seconds: float, seed: int) -> Sales:
     for service in shop.services:
         service.close()
     sales.records = sum(service.records for service in shop.services)
-    logger.removeHandler(complaints)
+    logger.removeHandler(warnings)
     return sales

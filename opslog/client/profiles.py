@@ -1,7 +1,7 @@
-"""Addresses and tokens of APIs elsewhere, kept in a file so that nobody types them.
+"""Profiles: addresses and tokens of remote APIs, stored in a file.
 
-# profiles.toml in the user's configuration folder, or where OPSLOG_PROFILES says
-[default]                       # taken where no other is named
+# profiles.toml in the user's configuration folder, or the file named by OPSLOG_PROFILES
+[default]                       # used if no other is named
 url = "https://logs.example.org"
 token_file = "~/.secrets/opslog"
 
@@ -27,43 +27,43 @@ _KEYS = frozenset({"url", "token", "token_file"})
 
 
 class BadProfile(SetupError):
-    """The file of profiles, or the one that was named in it, is not usable."""
+    """The profiles file or the named profile is invalid."""
 
     code = "bad_profile"
-    title = "The profile cannot be used"
+    title = "Invalid profile"
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Whom to ask, and with which token; "" where it does not say."""
+    """Address and token; "" if not set."""
 
     url: str = ""
     token: str = ""
 
 
 def profiles_file() -> Path:
-    """Where profiles are kept."""
+    """The path of the profiles file."""
     named = os.environ.get(FILE_VARIABLE)
     return Path(named) if named else Path(platformdirs.user_config_dir("opslog")) / "profiles.toml"
 
 
 def profile(name: str) -> Profile:
-    """The profile of that name; without a name the default one, or none. Raises BadProfile."""
+    """The named profile; without a name the default one, if any. Raises BadProfile."""
     path = profiles_file()
     if not path.is_file():
         if name:
-            raise BadProfile(f"there is no profile {name}: {path} does not exist")
+            raise BadProfile(f"unknown profile {name}: {path} does not exist")
         return Profile()
     found = _read(path)
     if name and name not in found:
-        raise BadProfile(f"there is no profile {name} in {path}; it has {', '.join(found)}")
+        raise BadProfile(f"unknown profile {name}; {path} has {', '.join(found)}")
     section = found.get(name or DEFAULT)
     return Profile() if section is None else _profile(path, name or DEFAULT, section)
 
 
 def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadProfile(f"others can read {path}, which holds tokens: chmod 600 {path}")
+        raise BadProfile(f"{path} contains tokens but is readable by others: chmod 600 {path}")
     try:
         return tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -72,9 +72,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _profile(path: Path, name: str, section: object) -> Profile:
     if not isinstance(section, dict) or not section.keys() <= _KEYS:
-        raise BadProfile(f"[{name}] in {path} takes {', '.join(sorted(_KEYS))} and nothing else")
+        raise BadProfile(f"[{name}] in {path}: only {', '.join(sorted(_KEYS))} are allowed")
     if not all(isinstance(value, str) for value in section.values()):
-        raise BadProfile(f"[{name}] in {path}: all values are texts")
+        raise BadProfile(f"[{name}] in {path}: all values must be strings")
     token = section.get("token", "")
     if "token_file" in section:
         try:

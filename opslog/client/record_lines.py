@@ -1,4 +1,4 @@
-"""Records as lines for people and programs. What a record says cannot steer a terminal."""
+"""Formats records as lines. Control characters are escaped, so records cannot affect a terminal."""
 
 import csv
 import io
@@ -11,14 +11,14 @@ Record: TypeAlias = Mapping[str, Any]
 
 _COLOURS = {"DEBUG": "2", "INFO": "0", "WARN": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _SERVICES = ("36", "32", "35", "34", "96", "92", "95", "94")
-# C0, DEL, C1, and marks that turn the direction of text: escapes, titles, faked lines.
+# C0, DEL, C1 and bidirectional marks: escape sequences, window titles, faked lines.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CSV = ("createdAt", "level", "sourceModule", "action", "actorId", "traceId", "message", "id")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
 def printable(text: str) -> str:
-    r"""The text with everything that a terminal would obey made visible.
+    r"""The text with control characters escaped.
 
     >>> print(printable("a\x1b[31mb\n"))
     a\x1b[31mb\n
@@ -27,12 +27,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines of ours."""
+    """The same for text whose line breaks are our own."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def readable_json(value: object) -> str:
-    """A JSON document for people: letters as they are, and nothing that a terminal would obey."""
+    """Indented JSON, not restricted to ASCII, with control characters escaped."""
     text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
     return "\n".join(_UNSAFE.sub(_escaped, line) for line in text.split("\n"))
 
@@ -61,17 +61,17 @@ def default_line(record: Record, *, colour: bool) -> str:
 
 
 def raw_line(record: Record) -> str:
-    """The message alone."""
+    """The message only."""
     return printable(str(record["message"]))
 
 
 def json_line(record: Record) -> str:
-    """The whole record; control characters are escaped by JSON itself."""
+    """The whole record; JSON escapes control characters."""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"))
 
 
 def csv_line(record: Record) -> str:
-    """The main members; safe against formulas, as the API's own CSV is."""
+    """The main fields, protected against spreadsheet formulas like the API's CSV."""
     buffer = io.StringIO()
     cells = ["" if record[name] is None else _cell(str(record[name])) for name in _CSV]
     csv.writer(buffer, lineterminator="").writerow(
@@ -81,7 +81,7 @@ def csv_line(record: Record) -> str:
 
 
 def _cell(text: str) -> str:
-    """Harmless, but for line breaks, which quotes keep together."""
+    """Escape control characters except line breaks, which are quoted."""
     return printable_lines(text)
 
 
@@ -92,4 +92,4 @@ FORMATS: dict[str, Callable[[Record], str]] = {
     "jsonl": json_line,
     "csv": csv_line,
 }
-"""Forms beside the default one."""
+"""Output formats besides the default one."""

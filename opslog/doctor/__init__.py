@@ -1,4 +1,4 @@
-"""Checks of machine, database and exposure; each finding says what, why, how to fix.
+"""Checks of machine, database and exposure; each finding has a reason and a fix.
 
 In: an Installation. Out: findings. Changes nothing.
 """

@@ -1,4 +1,4 @@
-"""What others on the network could read or reach of this installation; for `opslog doctor`."""
+"""Checks of network exposure for `opslog doctor`."""
 
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -13,12 +13,12 @@ _CHECKED = {"verify-ca", "verify-full"}
 
 
 def examine(installation: Installation) -> Iterator[Finding]:
-    """Each way in or out that is open, and nothing when there is none."""
+    """One finding per unprotected connection."""
     settings = installation.settings
     found = [*_listeners(settings), *_proxies(settings), *_servers(settings)]
     yield from found
     if not found:
-        yield Finding("nothing goes over the network unprotected")
+        yield Finding("no unprotected network connections")
 
 
 def _listeners(settings: Settings) -> Iterator[Finding]:
@@ -35,8 +35,8 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
         what = "ingest keys and records" if name == "otlp" else "tokens and records"
         yield Finding(
             f"{name}.host is {host}, without TLS",
-            f"{what} can be read on their way",
-            f"{name}.tls_cert and {name}.tls_key, or a proxy in front and {name}.host 127.0.0.1",
+            f"{what} can be read in transit",
+            f"set {name}.tls_cert and {name}.tls_key, or use a TLS proxy and {name}.host 127.0.0.1",
         )
 
 
@@ -44,9 +44,9 @@ def _proxies(settings: Settings) -> Iterator[Finding]:
     for text in settings.api.trusted_proxies:
         if ip_network(text, strict=False).prefixlen == 0:
             yield Finding(
-                f"api.trusted_proxies holds {text}, which is everybody",
-                "whoever asks may write any address into the records of who asked",
-                "name the proxies",
+                f"api.trusted_proxies contains {text}, which matches every address",
+                "any client can forge its address in the access audit",
+                "list the proxies' addresses only",
             )
 
 
@@ -56,8 +56,8 @@ def _servers(settings: Settings) -> Iterator[Finding]:
         if missing:
             yield Finding(
                 f"redis_url names a server on another machine without {' and '.join(missing)}",
-                "whoever reaches it decides when retention runs",
-                "rediss://:PASSWORD@HOST",
+                "anyone who can reach it controls when retention runs",
+                "use rediss://:PASSWORD@HOST",
                 is_problem=not settings.insecure_redis,
             )
     if settings.database_url is None:
@@ -68,7 +68,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
     is_here = not host or host.startswith("/") or is_loopback(host)
     if not is_here and options.get("sslmode", [""])[0] not in _CHECKED:
         yield Finding(
-            f"the database is at {host}, and its certificate is not checked",
-            "who stands between can read records and the password",
-            "?sslmode=verify-full (and sslrootcert) in database_url",
+            f"the certificate of the database at {host} is not verified",
+            "an attacker in between can read records and the password",
+            "add ?sslmode=verify-full (and sslrootcert) to database_url",
         )

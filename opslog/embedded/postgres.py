@@ -1,12 +1,12 @@
-"""The bundled PostgreSQL: its cluster is made whole or not at all, and always started clean.
+"""The bundled PostgreSQL: its cluster is created atomically and always started in a clean state.
 
-    home/                 ours
+    home/                 owned by us
       opslog.conf         written before each start (postgres_conf.py)
-      local.conf          the operator's, read after it, never touched
-      password.sha256     which password the cluster has
-      data/  run/         the account's that runs the server (0700)
+      local.conf          the operator's settings, read after it, never changed
+      password.sha256     hash of the cluster's password
+      data/  run/         owned by the account that runs the server (0700)
 
-The home stays ours, so that the server's account cannot put links where we write as root.
+We own the home, so that the server's account cannot place links where we write as root.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class EmbeddedPostgres:
         shelf: Path | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> None:
-        """`extra` are settings that win over ours; `shelf` takes copies of programs (0755)."""
+        """`extra` are settings that override ours; `shelf` holds copies of programs (0755)."""
         self.home = home
         self._password = password
         self._account = account
@@ -60,34 +60,34 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Where asyncpg and libpq find the database; holds the password."""
+        """The DSN for asyncpg and libpq; contains the password."""
         folder = socket_folder(self.home, _SOCKET, self._account)
         return f"postgresql://{USER}:{quote(self._password)}@/{DATABASE}?host={quote(str(folder))}"
 
     @property
     def socket(self) -> Path:
-        """The Unix socket, there while the server runs."""
+        """The Unix socket; it exists while the server runs."""
         return socket_folder(self.home, _SOCKET, self._account) / _SOCKET
 
     def prepare(self, report: Progress) -> None:
-        """Makes the cluster when there is none, ends leftovers, writes the configuration.
+        """End leftover processes, write the configuration, create a missing cluster.
 
-        Raises SetupError when the data folder holds something else.
+        Raises SetupError when the data folder contains something else.
         """
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
         self.end_leftovers(report)
-        self._forget_last_run()
+        self._remove_lock_files()
         self._write_conf()
         if not self._has_cluster():
             self._make_cluster(report)
-        self._follow_password()
+        self._update_password()
 
     def command(self) -> Command:
         """The postmaster in the foreground, its log on standard error."""
         return self._command(self._data, self.name, self._program("postgres"), "-D", self._data)
 
     def is_ready(self, pid: int) -> bool:
-        """What `pg_ctl` asks as well: the status that the postmaster writes into its lock file."""
+        """As `pg_ctl` does: check the status that the postmaster writes to its lock file."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -110,16 +110,16 @@ class EmbeddedPostgres:
             return True
         if self._data.exists() and any(self._data.iterdir()):
             raise SetupError(
-                f"{self._data} holds files but no PostgreSQL cluster; opslog makes a cluster "
-                "whole or not at all, so these are not its own: move them away"
+                f"{self._data} contains files but no PostgreSQL cluster; opslog creates clusters "
+                "atomically, so these files are not its own: move them away"
             )
         return False
 
     def _make_cluster(self, report: Progress) -> None:
-        """`initdb` beside its final place, moved there when all is done and on disk."""
-        report("making a new PostgreSQL cluster")
+        """Run `initdb` in a temporary folder, and rename that when it is complete and on disk."""
+        report("creating a new PostgreSQL cluster")
         half = self.home / "data.half"
-        if half.exists():  # an earlier attempt was killed, perhaps a moment ago
+        if half.exists():  # an earlier attempt was killed, perhaps just now
             for program in ("initdb", "postgres"):
                 end_leftovers(half, program, signal.SIGKILL, _QUIT_PATIENCE_S)
             shutil.rmtree(half)
@@ -139,14 +139,14 @@ class EmbeddedPostgres:
         sync_folder(self.home)
 
     def _password_file(self) -> Path:
-        """In our folder, but readable for the account that runs initdb."""
+        """A password file in our folder, readable for the account that runs initdb."""
         path = self.home / "password.initdb"
         path.unlink(missing_ok=True)
         self._write_as_account(path, self._password + "\n")
         return path
 
     def _write_as_account(self, path: Path, text: str) -> None:
-        """Through a name that did not exist, so that no link is followed."""
+        """Write through a new name, so that no link is followed."""
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -158,8 +158,8 @@ class EmbeddedPostgres:
             os.fsync(file.fileno())
         fresh.replace(path)
 
-    def _follow_password(self) -> None:
-        """When the secret was lost and made anew, the cluster takes the new one."""
+    def _update_password(self) -> None:
+        """Set the cluster's password to a secret that was regenerated."""
         note = self.home / "password.sha256"
         if not note.exists() or note.read_text().strip() != self._password_mark():
             self._single(self._data, f"ALTER ROLE {USER} PASSWORD '{self._password}'")
@@ -172,28 +172,28 @@ class EmbeddedPostgres:
         return hashlib.sha256(self._password.encode()).hexdigest()
 
     def end_leftovers(self, report: Progress) -> None:
-        """Backends can outlive a postmaster that was killed, for as long as they are busy."""
+        """End backends of a killed postmaster, which live on while they are busy."""
         ended = end_leftovers(self._data, "postgres", self.quick_signal, _QUIT_PATIENCE_S)
         if ended:
-            report(f"ended {ended} PostgreSQL processes that had been left behind")
+            report(f"ended {ended} leftover PostgreSQL processes")
 
-    def _forget_last_run(self) -> None:
-        """Nothing works in the data folder, so what the lock files say is no longer true.
+    def _remove_lock_files(self) -> None:
+        """Remove stale lock files; no process uses the data folder.
 
-        They must go, since the number in them may by now be that of another process of the same
-        account (always so in containers), which PostgreSQL would take for a living postmaster.
+        Their PID may now belong to another process of the same account (always so in containers),
+        which PostgreSQL would take for a running postmaster.
         """
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         for name in (_SOCKET, f"{_SOCKET}.lock"):
             (self.socket.parent / name).unlink(missing_ok=True)
 
     def _single(self, data: Path, statement: str) -> None:
-        """One statement in single-user mode: needs no password and no running server."""
+        """Run one statement in single-user mode: needs no password and no running server."""
         postgres = self._program("postgres")
         self._run(data, postgres, "--single", "-j", "-D", data, "postgres", stdin=statement)
 
     def _run(self, data: Path, *program: str | Path, stdin: str = "") -> None:
-        """Runs a program of the installation to its end; SetupError with its words if it fails."""
+        """Run a program to completion; raises SetupError with its output if it fails."""
         command = self._command(data, Path(program[0]).name, *program)
         done = subprocess.run(  # noqa: S603 - our own programs
             command.arguments(),
@@ -203,9 +203,9 @@ class EmbeddedPostgres:
             text=True,
             check=False,
         )
-        words = (done.stderr or done.stdout).strip()
-        if done.returncode != 0 or "ERROR:" in words or "FATAL:" in words:
-            raise SetupError(f"{Path(program[0]).name} failed ({done.returncode}): {words}")
+        output = (done.stderr or done.stdout).strip()
+        if done.returncode != 0 or "ERROR:" in output or "FATAL:" in output:
+            raise SetupError(f"{Path(program[0]).name} failed ({done.returncode}): {output}")
 
     def _command(self, folder: Path, name: str, *program: str | Path) -> Command:
         return Command(
@@ -214,7 +214,7 @@ class EmbeddedPostgres:
             folder=folder,
             environment={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
             account=self._account,
-            death_signal=self.quick_signal,  # takes its backends along; SIGKILL would not
+            death_signal=self.quick_signal,  # also ends its backends; SIGKILL would not
         )
 
     def _program(self, name: str) -> Path:
@@ -226,7 +226,7 @@ class EmbeddedPostgres:
 
 
 def _initdb(password_file: Path) -> tuple[str, ...]:
-    """Checksums find a decayed page; the builtin locale sorts alike on every system, for ever."""
+    """Checksums detect corrupt pages; the builtin locale sorts the same on every system."""
     return (
         f"--username={USER}",
         f"--pwfile={password_file}",

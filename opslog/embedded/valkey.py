@@ -1,4 +1,4 @@
-"""The bundled Valkey: the queue of jobs. Every write in an append-only file, no TCP port."""
+"""The bundled Valkey, for the job queue: append-only file, no TCP port."""
 
 import os
 import signal
@@ -18,13 +18,13 @@ _PROBE_S = 0.5
 class EmbeddedValkey:
     """One server with one database, reached by a Unix socket and with a password.
 
-    A password even so: whoever may write to the queue decides when retention runs, and the account
-    that runs the server may be one that others use as well (`nobody`).
+    The password is needed because write access to the queue controls when retention runs, and the
+    account of the server may be shared with other programs (`nobody`).
     """
 
     name = "valkey"
     stop_signal = signal.SIGTERM
-    quick_signal = signal.SIGTERM  # nothing to write but the end of the append-only file
+    quick_signal = signal.SIGTERM  # it only has to write the end of the append-only file
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class EmbeddedValkey:
         account: Account | None = None,
         shelf: Path | None = None,
     ) -> None:
-        """`shelf` takes a copy of the program when the account cannot read the wheel's."""
+        """`shelf` holds a copy of the program if the account cannot read the wheel's."""
         self.home = home
         self._password = password
         self._account = account
@@ -44,16 +44,16 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """Where redis-py and RQ find it; holds the password."""
+        """The URL for redis-py and RQ; contains the password."""
         return f"unix://:{quote(self._password)}@{quote(str(self.socket))}?db=0"
 
     @property
     def socket(self) -> Path:
-        """The Unix socket, there while the server runs."""
+        """The Unix socket; it exists while the server runs."""
         return socket_folder(self.home, _SOCKET, self._account) / _SOCKET
 
     def prepare(self, report: Progress) -> None:
-        """Makes the folders, ends leftovers, writes the configuration."""
+        """Create the folders, end leftover processes, write the configuration."""
         make_folder(self.home, owner=None, mode=0o711 if self._account else 0o700)
         make_folder(self._data, owner=self._account)
         self.end_leftovers(report)
@@ -61,10 +61,10 @@ class EmbeddedValkey:
         self._write_conf()
 
     def end_leftovers(self, report: Progress) -> None:
-        """The server itself, or the rewrite of its file that a killed one had begun."""
+        """End a leftover server, or the file rewrite that a killed one had started."""
         ended = end_leftovers(self._data, "valkey", self.quick_signal, _STOP_PATIENCE_S)
         if ended:
-            report(f"ended {ended} Valkey processes that had been left behind")
+            report(f"ended {ended} leftover Valkey processes")
 
     def command(self) -> Command:
         """The server in the foreground, its log on standard output."""
@@ -76,25 +76,25 @@ class EmbeddedValkey:
             folder=self._data,
             environment={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
             account=self._account,
-            death_signal=self.quick_signal,  # takes a running rewrite along; SIGKILL would not
+            death_signal=self.quick_signal,  # also ends a running rewrite; SIGKILL would not
         )
 
     def is_ready(self, pid: int) -> bool:  # noqa: ARG002 - one socket, one server: see prepare
-        """Whether it answers PONG; while it loads its file it answers LOADING."""
+        """Whether it replies PONG; while loading its file it replies LOADING."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
                 line.settimeout(_PROBE_S)
                 line.connect(str(self.socket))
                 line.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
-                answer = b""
-                while answer.count(b"\r\n") < 2:  # one line per command
+                reply = b""
+                while reply.count(b"\r\n") < 2:  # one line per command
                     part = line.recv(256)
                     if not part:
                         return False
-                    answer += part
+                    reply += part
         except OSError:
             return False
-        return answer.endswith(b"+PONG\r\n")
+        return reply.endswith(b"+PONG\r\n")
 
     def _write_conf(self) -> None:
         values = {

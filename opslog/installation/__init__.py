@@ -1,4 +1,4 @@
-"""One installation: folders, secrets, tokens, addresses of its servers.
+"""One installation: folders, secrets, tokens, server addresses.
 
 In: settings. Out: paths, DSNs, keys. Imports `embedded` and `system`.
 """

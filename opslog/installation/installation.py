@@ -1,13 +1,13 @@
-"""One installation, found from its settings: folders, secrets, servers and where they answer.
+"""One installation, derived from its settings: folders, secrets, servers and their addresses.
 
-    <data_dir>/                  0700 (0711 when the servers run as another account than we)
-      postgres/  valkey/         the bundled servers (servers_home says where, see there)
-      spool/<process>/           one spool per receiver, one of the query server
+    <data_dir>/                  0700 (0711 if the servers run as another account)
+      postgres/  valkey/         the bundled servers (or elsewhere, see embedded/homes.py)
+      spool/<process>/           one spool per receiver, one for the query server
       heads/                     signed heads of the ledger, outside the database
       secrets/  run/  log/
       opslog.toml                optional
 
-Asked by the supervisor, by every process it starts and by every command line.
+Used by the supervisor, its processes and every command.
 """
 
 import json
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a running `opslog up` says about itself in run/opslog.json."""
+    """The contents of run/opslog.json, written by a running `opslog up`."""
 
     pid: int
     otlp_url: str
@@ -44,22 +44,22 @@ class Running:
 
 
 class Installation:
-    """Everything that follows from the settings; makes its folders on first use."""
+    """Everything that follows from the settings; creates its folders on first use."""
 
     def __init__(self, settings: Settings) -> None:
-        """`settings.data_dir` is an absolute path (config/loading/load.py makes it one)."""
+        """`settings.data_dir` is an absolute path (see config/loading/load.py)."""
         self.settings = settings
         self.data_dir = settings.data_dir
 
     def make_folders(self) -> None:
-        """The data directory and what is ours in it. Existing folders are left as they are."""
-        with suppress(PermissionError):  # which is told below
+        """Create the data directory and our folders in it. Existing ones are left unchanged."""
+        with suppress(PermissionError):  # reported below
             if not self.data_dir.exists():
                 self._make_parents()
                 make_folder(self.data_dir, owner=None, mode=0o711 if self.account else 0o700)
         if not os.access(self.data_dir, os.R_OK | os.W_OK | os.X_OK):
             raise SetupError(
-                f"the data directory {self.data_dir} cannot be written by this account; choose "
+                f"the data directory {self.data_dir} is not writable for this account; choose "
                 "another one with OPSLOG_DATA_DIR"
             )
         make_folder(self.run_dir, owner=None)
@@ -71,11 +71,11 @@ class Installation:
         try:
             parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SetupError(f"cannot make the folder {parent}: {error.strerror}") from error
+            raise SetupError(f"cannot create the folder {parent}: {error.strerror}") from error
 
     @property
     def run_dir(self) -> Path:
-        """What is true only while opslog runs: lock, metrics, address."""
+        """State of a running opslog: lock, metrics, address."""
         return self.data_dir / "run"
 
     @property
@@ -85,12 +85,12 @@ class Installation:
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the processes of one `opslog up` share their metrics (prometheus-client)."""
+        """Folder for the shared metrics of the processes of one `opslog up` (prometheus-client)."""
         return self.run_dir / "metrics"
 
     @property
     def spool_root(self) -> Path:
-        """Holds one folder per spool; must be a local disk."""
+        """The folder with one subfolder per spool; must be on a local disk."""
         return self.settings.spool.directory or self.data_dir / "spool"
 
     def spool_dir(self, process: str) -> Path:
@@ -108,7 +108,7 @@ class Installation:
         return self.data_dir / "heads"
 
     def evidence_keys(self) -> "EvidenceKeys":
-        """What signs the ledger; made when it is not there."""
+        """The keys that sign the ledger; created on first use."""
         from storage.ledger.tree.keys import EvidenceKeys  # noqa: PLC0415 - cryptography, 100 ms
 
         self.secrets.evidence_key()
@@ -116,7 +116,7 @@ class Installation:
 
     @cached_property
     def account(self) -> Account | None:
-        """Whom the bundled servers run as; None: as we."""
+        """The account of the bundled servers; None: our own."""
         if not (self.has_own_postgres or self.has_own_valkey):
             return None
         return account_for(self.settings.run_as)
@@ -157,30 +157,30 @@ class Installation:
         )
 
     def database_dsn(self) -> str:
-        """Where the database is_listening, with its password."""
+        """The DSN of the database, with its password."""
         if self.settings.database_url is not None:
             return self.settings.database_url.get_secret_value()
         return self.postgres.dsn
 
     def redis_url(self) -> str:
-        """Where Redis or Valkey is_listening, with its password."""
+        """The URL of Redis or Valkey, with its password."""
         if self.settings.redis_url is not None:
             return self.settings.redis_url.get_secret_value()
         return self.valkey.url
 
     @property
     def receiver_names(self) -> list[str]:
-        """`receiver-0` and so on: half of the cores by default, the other half is PostgreSQL's."""
+        """`receiver-0` and so on: half of the cores by default; PostgreSQL gets the other half."""
         count = self.settings.otlp.receivers or max(1, cores() // 2)
         return [f"receiver-{number}" for number in range(count)]
 
     def health_socket(self, process: str) -> Path:
-        """Where a process of this house says how it is (opslog/wiring/health.py)."""
+        """The health socket of a process (opslog/wiring/health.py)."""
         name = f"{process}.sock"
         return socket_folder(self.data_dir, name, None) / name
 
     def running(self) -> Running | None:
-        """The `opslog up` that runs on this data directory, once it has opened its ports."""
+        """The `opslog up` running on this data directory, once it has opened its ports."""
         try:
             found: dict[str, Any] = json.loads((self.run_dir / "opslog.json").read_text("utf-8"))
             running = Running(**found)
@@ -190,7 +190,7 @@ class Installation:
         return running
 
     def note_running(self, running: Running | None) -> None:
-        """Says that (and where) opslog runs; None: not any more."""
+        """Publish where opslog is running; None: remove the entry."""
         path = self.run_dir / "opslog.json"
         if running is None:
             path.unlink(missing_ok=True)
@@ -202,7 +202,7 @@ class Installation:
 
 
 def is_listening(path: Path) -> bool:
-    """Whether somebody listens on a Unix socket."""
+    """Whether a process is listening on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
             line.connect(str(path))

@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
 """How a command gets its settings and its installation."""
 
 import shlex
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def loaded(config: Path | None) -> "Loaded":
-    """The settings, or an exit with 78 that says what is wrong with them."""
+    """The settings; exits with 78 and a message if they are invalid."""
     from config.loading.load import load_or_exit
 
     return load_or_exit(config)
 
 
 def open_installation(config: Path | None) -> "Installation":
-    """The installation that the settings describe, its folders made."""
+    """The installation of the settings, with its folders created."""
     from opslog.installation.installation import Installation
 
     found = Installation(loaded(config).settings)
@@ -29,7 +29,7 @@ def open_installation(config: Path | None) -> "Installation":
 
 
 def command_name() -> str:
-    """What to type for this opslog: its path where PATH leads to none or to another one."""
+    """The command to type for this opslog: its path, unless PATH finds it as `opslog`."""
     ours, found = Path(sys.executable).with_name("opslog"), shutil.which("opslog")
     if not ours.exists() or (found and Path(found).resolve() == ours.resolve()):
         return "opslog"

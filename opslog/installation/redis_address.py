@@ -1,7 +1,7 @@
-"""Whether a Redis of one's own is reached in a way that others cannot use.
+"""Checks that an external Redis is protected by a password and TLS.
 
-Jobs are names of a closed list, so nobody can run their own code through the queue
-(retention/jobs/queue.py); but whoever can write to it decides whether and when retention runs.
+Jobs are names from a closed list, so the queue cannot be used to run other code
+(retention/jobs/queue.py); but write access to it controls whether and when retention runs.
 """
 
 from ipaddress import ip_address
@@ -12,26 +12,26 @@ from config.settings import Settings
 
 
 class RedisExposed(SetupError):
-    """The Redis of `redis_url` is on another machine, without password or without TLS."""
+    """The Redis of `redis_url` is on another machine, without a password or without TLS."""
 
     code = "redis_exposed"
-    title = "Redis is reached in a way that others can use"
+    title = "The connection to Redis is not protected"
 
 
 def check_redis(settings: Settings) -> None:
-    """Raises RedisExposed, unless the operator has said that it is meant."""
+    """Raise RedisExposed, unless the operator has allowed it with insecure_redis."""
     if settings.redis_url is None or settings.insecure_redis:
         return
     missing = missing_guards(settings.redis_url.get_secret_value())
     if missing:
         raise RedisExposed(
             f"redis_url names a server on another machine without {' and '.join(missing)}: use "
-            "rediss://:PASSWORD@HOST, or set insecure_redis if its network is yours alone"
+            "rediss://:PASSWORD@HOST, or set insecure_redis if its network is private"
         )
 
 
 def missing_guards(url: str) -> list[str]:
-    """What protects this address too little: `a password`, `TLS`; none on this machine."""
+    """Missing protection of this address: `a password`, `TLS`; none needed on this machine."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or _is_here(parts.hostname or "localhost"):
         return []

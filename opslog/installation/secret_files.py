@@ -1,7 +1,7 @@
-"""The keys of one installation: made on first use, 0600, whole or not at all.
+"""The keys of one installation: created on first use, 0600, atomically.
 
-Several processes may ask at the same time; all of them get the same key. The folder may be shared
-by the nodes of a cluster (setting secrets_dir), so that they sign and hash alike.
+Concurrent processes all get the same key. The nodes of a cluster may share the folder (setting
+secrets_dir), so that they sign and hash with the same keys.
 """
 
 import os
@@ -20,7 +20,7 @@ _HMAC_ID_BYTES = 3
 
 @dataclass(frozen=True, slots=True)
 class HmacSecrets:
-    """Keys for keyed tokens by their id, which each token carries; new tokens use `current`."""
+    """Keys of keyed tokens by id, which each token contains; new tokens use `current`."""
 
     current: str
     keys: dict[str, bytes] = field(repr=False)
@@ -30,31 +30,31 @@ class SecretFiles:
     """A folder with one file per secret."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder is made on first use, 0700; its parent must be there."""
+        """The folder is created on first use, 0700; its parent must exist."""
         self.folder = folder
 
     def postgres_password(self) -> str:
         """Of the bundled PostgreSQL's superuser; letters, digits, `-` and `_`."""
-        return self._made_once("postgres.password", _password).decode().strip()
+        return self._load_or_create("postgres.password", _password).decode().strip()
 
     def valkey_password(self) -> str:
         """Of the bundled Valkey; letters, digits, `-` and `_`."""
-        return self._made_once("valkey.password", _password).decode().strip()
+        return self._load_or_create("valkey.password", _password).decode().strip()
 
     def jwt_private_key(self) -> bytes:
         """PEM of the RSA key that signs tokens."""
-        return self._made_once("jwt-private.pem", _rsa_key)
+        return self._load_or_create("jwt-private.pem", _rsa_key)
 
     def jwt_public_key(self) -> bytes:
-        """PEM of the RSA key that tokens are checked against; follows from the private one.
+        """PEM of the RSA key that verifies tokens; derived from the private key.
 
-        A node that only checks tokens may be given this file alone.
+        A node that only verifies tokens needs this file alone.
         """
         path = self.folder / "jwt-public.pem"
         if path.exists() and not (self.folder / "jwt-private.pem").exists():
             return _read(path)
         private = self.jwt_private_key()
-        return self._made_once("jwt-public.pem", lambda: _public_of(private))
+        return self._load_or_create("jwt-public.pem", lambda: _public_of(private))
 
     def jwt_key_id(self) -> str:
         """`kid` of tokens: the first 16 hex digits of the SHA-256 of the public key's DER."""
@@ -62,17 +62,17 @@ class SecretFiles:
 
     def evidence_key(self) -> bytes:
         """PEM of the Ed25519 key that signs the ledger (storage/ledger/tree/keys.py)."""
-        return self._made_once("evidence.pem", _ed25519_key)
+        return self._load_or_create("evidence.pem", _ed25519_key)
 
     def cursor_key(self) -> bytes:
         """32 bytes that sign page cursors."""
-        return self._made_once("cursor.key", _key)
+        return self._load_or_create("cursor.key", _key)
 
     def hmac(self) -> HmacSecrets:
-        """All keys for keyed tokens; a first one is made when there is none.
+        """All keys of keyed tokens; the first one is created if there is none.
 
-        Files are named `<number>-<id>`; the highest number is current, so that adding a file
-        rotates the key and old tokens can still be told.
+        Files are named `<number>-<id>`; the highest number is current. Adding a file rotates the
+        key, and old tokens can still be recognised.
         """
         self._make_folder()
         folder = self.folder / "hmac"
@@ -86,7 +86,7 @@ class SecretFiles:
         keys = {path.name.partition("-")[2]: _read(path) for path in files}
         return HmacSecrets(current=files[-1].name.partition("-")[2], keys=keys)
 
-    def _made_once(self, name: str, make: Callable[[], bytes]) -> bytes:
+    def _load_or_create(self, name: str, make: Callable[[], bytes]) -> bytes:
         self._make_folder()
         path = self.folder / name
         if path.exists():
@@ -98,8 +98,8 @@ class SecretFiles:
 
 
 def key_id(public_pem: bytes) -> str:
-    """The id of an RSA public key (PEM), the same for everybody who has the key."""
-    from hashlib import sha256  # noqa: PLC0415 - with cryptography, only where keys are handled
+    """The id of an RSA public key (PEM), derived from the key alone."""
+    from hashlib import sha256  # noqa: PLC0415 - with cryptography, only when needed
 
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
@@ -111,12 +111,12 @@ def key_id(public_pem: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Once:
-    """A file that is written by whoever is first, and read by all others."""
+    """A file that the first process writes and all others read."""
 
     path: Path
 
     def take(self, content: bytes) -> bytes:
-        """Puts the content there, unless something is; returns what is there now."""
+        """Write the content unless the file exists; returns the file's content."""
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -125,7 +125,7 @@ class _Once:
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                self.path.hardlink_to(fresh)  # unlike rename, fails when somebody was first
+                self.path.hardlink_to(fresh)  # unlike rename, fails if the file exists
             except FileExistsError:
                 return _read(self.path)
         finally:

@@ -11,18 +11,18 @@ from opslog.installation.installation import Installation
 
 MAX_HOURS = 24.0
 _CLOCK_SLACK_S = 5
-"""A server whose clock is a little behind must not find the token too young."""
+"""A server whose clock is slightly behind must not reject the token as not yet valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What a token shall say."""
+    """The contents of a token."""
 
     role: str
     hours: float | None = None
-    """None: what the setting auth.token_hours says."""
+    """None: the setting auth.token_hours."""
     subject: str = "operator"
-    """Who it stands for; the audit records name it."""
+    """Named in audit records."""
 
 
 def signed_token(installation: Installation, request: TokenRequest) -> str:
@@ -33,9 +33,11 @@ def signed_token(installation: Installation, request: TokenRequest) -> str:
     hours = auth.token_hours if request.hours is None else request.hours
     if request.role not in set(Role):
         known = ", ".join(Role)
-        raise BadInput(f"{request.role!r} is no role; roles are {known}", where="role")
+        raise BadInput(f"unknown role {request.role!r}; use one of {known}", where="role")
     if not math.isfinite(hours) or not 0 < hours <= MAX_HOURS:
-        raise BadInput(f"a token lives more than 0 and at most {MAX_HOURS:g} hours", where="hours")
+        raise BadInput(
+            f"a token is valid for more than 0 and at most {MAX_HOURS:g} hours", where="hours"
+        )
     now_s = now_ns() // NS_PER_S
     claims = {
         "iss": auth.issuer,

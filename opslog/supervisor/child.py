@@ -1,4 +1,4 @@
-"""One process under the supervisor: started, watched, started again with a back-off, ended."""
+"""One supervised process: start, watch, restart with back-off, stop."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from opslog.supervisor.roles import TRY_AGAIN, Role
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
-"""Who ran this long is started again without much delay."""
+"""A process that ran this long is restarted with the shortest delay."""
 _POLL_S = 0.05
 _REPORT_EVERY_S = 5.0
 _KILL_PATIENCE_S = 10.0
 _LINE_BYTES = 65536
 _NO_PROCESS = 71
-"""Exit code in place of that of a process that could not be made (sysexits.h, EX_OSERR)."""
+"""Exit code for a process that could not be created (sysexits.h, EX_OSERR)."""
 
 _log = logging.getLogger("opslog.supervisor")
 
 
 class Process(Protocol):
-    """What a child is to its watcher, however it was made."""
+    """A running process, however it was created."""
 
     pid: int
 
@@ -41,22 +41,24 @@ class Process(Protocol):
         """Negative for a signal; None while it runs."""
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for its exit code."""
 
     def send_signal(self, number: int) -> None:
         """Raises ProcessLookupError when it has ended."""
 
 
 class FirstStartFailed(Exception):
-    """A process ended before it was ready for the first time: the set-up is wrong."""
+    """A process exited before it was ready for the first time: a configuration error."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended at its start ({ending(code)}); its last lines are above")
+        super().__init__(
+            f"{name} failed to start ({exit_text(code)}); its last log lines are above"
+        )
         self.code = code
 
 
 class Child:
-    """A role and the process that fills it at the moment."""
+    """A role and its current process."""
 
     def __init__(
         self, role: Role, stream: LogStream, fork_server: ForkServer | None = None
@@ -65,7 +67,7 @@ class Child:
         self._fork_server = fork_server
         self.name = role.name
         self.was_ready = asyncio.Event()
-        """Set when it has been ready once; a step when it is done, or must be tried again later."""
+        """Set once it has been ready; for a step: done, or to be retried later."""
         self._stream = stream
         self._process: Process | None = None
         self._ready_now = asyncio.Event()
@@ -75,11 +77,14 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs now."""
+        """Of the current process."""
         return self._process.pid if self._process else None
 
     async def run(self) -> None:
-        """Keeps the role filled until `stop`. Raises FirstStartFailed; a step returns when done."""
+        """Keep the process running until `stop`; a step returns when done.
+
+        Raises FirstStartFailed.
+        """
         while not self._stop.is_set():
             began = monotonic_s()
             await asyncio.to_thread(self.role.prepare, self._log_progress)
@@ -99,13 +104,13 @@ class Child:
             await self._pause(code, monotonic_s() - began)
 
     async def stop(self, patience_s: float) -> None:
-        """Asks for an orderly end; after `patience_s` for a quick one; then makes an end."""
+        """Stop cleanly; after `patience_s` send the quick signal, finally SIGKILL."""
         self._stop.set()
         await self._end(patience_s)
 
     async def restart(self, patience_s: float) -> None:
-        """Ends the process as `stop` does; returns when another one in its place is ready."""
-        if self._stop.is_set() or self._process is None:  # it is being started anyway
+        """Stop the process as `stop` does; returns when its replacement is ready."""
+        if self._stop.is_set() or self._process is None:  # it is starting anyway
             return
         self._is_restarting = True
         self._ready_now.clear()
@@ -126,23 +131,23 @@ class Child:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), wait_s)
                 return
-            _log.warning("%s did not end within %g s", self.name, wait_s)
+            _log.warning("%s did not stop within %g s", self.name, wait_s)
 
     def stop_now(self) -> None:
-        """Turns an orderly end that was asked for into a quick one."""
+        """Stop with the quick signal, also if a clean stop is in progress."""
         self._stop.set()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(self.role.quick_signal)
 
     async def _run_once(self) -> int:
-        """From start to end of one process; its exit code, negative for a signal."""
+        """Run one process from start to exit; its exit code, negative for a signal."""
         output, writes = os.pipe()
         ready, ready_writer = os.pipe()
         try:
             process = await self._start(writes, ready_writer)
         except OSError as error:
-            _log.error("%s cannot be made: %s", self.name, error)
+            _log.error("cannot create the process %s: %s", self.name, error)
             os.close(output)
             os.close(ready)
             return _NO_PROCESS
@@ -151,7 +156,7 @@ class Child:
             os.close(ready_writer)
         self._process = process
         PROCESS_STARTS.labels(self.name).inc()
-        if self._stop.is_set():  # asked for while it was being made
+        if self._stop.is_set():  # requested while it was being created
             self.stop_now()
         watch = asyncio.create_task(self._watch(process, ready))
         try:
@@ -167,7 +172,7 @@ class Child:
             await self._end_leftovers(process.pid)
 
     async def _start(self, output: int, ready: int) -> Process:
-        """By the fork server where it is one of ours, else as a program of its own."""
+        """Fork it if it is one of ours, else start it as a program."""
         role = self.role
         command = await asyncio.to_thread(role.command)
         if self._fork_server is not None and role.arguments:
@@ -184,7 +189,7 @@ class Child:
         )
 
     async def _watch(self, process: Process, reader: int) -> None:
-        """Waits until it is ready, and says so when that takes long."""
+        """Wait until it is ready, logging progress if that takes long."""
         next_report_s = monotonic_s() + _REPORT_EVERY_S
         os.set_blocking(reader, False)
         while not self._is_ready(process.pid, reader):
@@ -206,13 +211,13 @@ class Child:
             return False
 
     async def _forward_lines(self, process: Process, output: int) -> None:
-        """Until it (and whoever inherited its output) has closed it. A giant line is cut up."""
+        """Forward log lines until every holder of its output has closed it. Splits huge lines."""
         exited = asyncio.create_task(process.wait())
         async with _lines(output) as lines:
             while True:
                 line = asyncio.create_task(_line(lines))
                 await asyncio.wait({line, exited}, return_when=asyncio.FIRST_COMPLETED)
-                if not line.done():  # it has ended, but somebody holds its output open
+                if not line.done():  # it exited, but another process holds its output open
                     await self._end_leftovers(process.pid)
                 text = await line
                 if not text:
@@ -226,9 +231,7 @@ class Child:
 
     async def _pause(self, code: int, ran_s: float) -> None:
         self._pause_s = FIRST_PAUSE_S if ran_s > STEADY_AFTER_S else self._pause_s
-        _log.error(
-            "%s ended (%s) and is started again in %g s", self.name, ending(code), self._pause_s
-        )
+        _log.error("%s exited (%s), restarting in %g s", self.name, exit_text(code), self._pause_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), self._pause_s)
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
@@ -239,7 +242,7 @@ class Child:
 
 @contextlib.asynccontextmanager
 async def _lines(output: int) -> AsyncIterator[asyncio.StreamReader]:
-    """Reads from a pipe, and closes it."""
+    """A reader of the pipe, which is closed afterwards."""
     reader = asyncio.StreamReader(limit=_LINE_BYTES)
     pipe = os.fdopen(output, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -260,8 +263,8 @@ async def _line(output: asyncio.StreamReader) -> bytes:
         return await output.readexactly(error.consumed)
 
 
-def ending(code: int) -> str:
-    """How a process ended, in words."""
+def exit_text(code: int) -> str:
+    """How a process exited, as text."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -271,7 +274,7 @@ def ending(code: int) -> str:
 
 
 def end_session(session: int) -> None:
-    """Kills what a process left behind in its session: jobs of a worker, helpers of a server."""
+    """Kill the processes left in a session: jobs of a worker, helpers of a server."""
     for pid in _members(session):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

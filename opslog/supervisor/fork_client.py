@@ -1,4 +1,4 @@
-"""The supervisor's end of the fork server: start it, ask it for processes, hear how they end."""
+"""The supervisor's side of the fork server: start it, request processes, receive their exits."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _REPORT_EVERY_S = 5.0
 
 
 class Forked:
-    """A process that the fork server made."""
+    """A process created by the fork server."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -29,7 +29,7 @@ class Forked:
         self._ended = asyncio.Event()
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for its exit code."""
         await self._ended.wait()
         assert self.returncode is not None
         return self.returncode
@@ -40,17 +40,17 @@ class Forked:
             raise ProcessLookupError(self.pid)
         os.kill(self.pid, number)
 
-    def note_end(self, code: int) -> None:
-        """It is gone."""
+    def set_exited(self, code: int) -> None:
+        """Record its exit."""
         self.returncode = code
         self._ended.set()
 
 
 class ForkServer:
-    """Makes processes of our own; started with the first request, and again when it was killed."""
+    """Creates opslog's processes; started with the first request, restarted after a crash."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        """`environment` is the server's, and with their differences that of its processes."""
+        """`environment` is the server's; its processes inherit it, with their changes."""
         self._environment = environment
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +59,7 @@ class ForkServer:
         self._running: dict[int, Forked] = {}
 
     def begin(self) -> None:
-        """Start it, unless it runs: it loads modules while the database starts."""
+        """Start it unless it runs, so that it preloads modules while the database starts."""
         if self._control is not None:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -83,15 +83,15 @@ class ForkServer:
     async def fork(
         self, arguments: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int]
     ) -> Forked:
-        """A new process `opslog ARGUMENTS`, in a session of its own.
+        """Create a process `opslog ARGUMENTS` in its own session.
 
         Args:
             arguments: of the command line.
-            environment: all of it.
-            descriptors: its output; where it says that it is ready; a listening socket or none.
+            environment: the complete environment.
+            descriptors: its output, its readiness pipe, and optionally a listening socket.
 
         Raises:
-            OSError: it could not be made; the next request may succeed.
+            OSError: it could not be created; the next request may succeed.
         """
         self.begin()
         assert self._control is not None
@@ -104,12 +104,12 @@ class ForkServer:
             },
             str(self._folder),
         )
-        answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
+        response: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         socket.send_fds(self._control, [request.packet()], list(descriptors))
-        self._pending.append(answer)
-        while not (await asyncio.wait({answer}, timeout=_REPORT_EVERY_S))[0]:
-            _log.info("the fork server: still starting")
-        return answer.result()
+        self._pending.append(response)
+        while not (await asyncio.wait({response}, timeout=_REPORT_EVERY_S))[0]:
+            _log.info("fork server: still starting")
+        return response.result()
 
     def _on_message(self) -> None:
         assert self._control is not None
@@ -117,7 +117,7 @@ class ForkServer:
             packet = self._control.recv(PACKET_BYTES)
         except BlockingIOError:
             return
-        except OSError:  # reset: it ended with wishes unread
+        except OSError:  # reset: it exited with unread requests
             packet = b""
         if not packet:
             self._on_end()
@@ -126,34 +126,34 @@ class ForkServer:
         if "ended" in message:
             forked = self._running.pop(message["ended"], None)
             if forked is not None:
-                forked.note_end(message["code"])
+                forked.set_exited(message["code"])
             return
-        answer = self._pending.pop(0)
+        response = self._pending.pop(0)
         if "pid" in message:
             forked = self._running[message["pid"]] = Forked(message["pid"])
-            answer.set_result(forked)
+            response.set_result(forked)
         else:
-            answer.set_exception(OSError(f"a process could not be forked: {message['error']}"))
+            response.set_exception(OSError(f"a process could not be forked: {message['error']}"))
 
     def _on_end(self) -> None:
-        """The server is gone, and the kernel kills what it forked (launch.py)."""
+        """Handle its exit; the kernel kills the processes that it forked (launch.py)."""
         self.close()
         if self._running or self._pending:
-            _log.error("the fork server ended; what it forked ends with it and is started again")
+            _log.error("the fork server exited; its processes are killed and will be restarted")
         for forked in self._running.values():
-            forked.note_end(-signal.SIGKILL)
+            forked.set_exited(-signal.SIGKILL)
         self._running.clear()
-        for answer in self._pending:
-            answer.set_exception(OSError("the fork server ended"))
+        for response in self._pending:
+            response.set_exception(OSError("the fork server exited"))
         self._pending.clear()
 
     def close(self) -> None:
-        """End it; its processes have ended before, or end with it."""
+        """Stop it; processes still running are killed with it."""
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
             self._control = None
         if self._process is not None:
-            self._process.kill()  # it has nothing to finish, and may hang
+            self._process.kill()  # it has no state to save, and may hang
             self._process.wait()
             self._process = None

@@ -1,4 +1,4 @@
-"""The messages between supervisor and fork server: one packet (SOCK_SEQPACKET) of JSON each."""
+"""Messages between supervisor and fork server: one packet (SOCK_SEQPACKET) of JSON each."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ What comes for a process that was just forked waits until it is that process."""
 
 @dataclass(frozen=True, slots=True)
 class ForkRequest:
-    """A process to be made."""
+    """A process to create."""
 
     arguments: tuple[str, ...]
     """Of `opslog`."""
@@ -22,5 +22,5 @@ class ForkRequest:
     folder: str
 
     def packet(self) -> bytes:
-        """As it is sent."""
+        """The encoded message."""
         return json.dumps(asdict(self)).encode()

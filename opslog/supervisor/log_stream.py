@@ -1,7 +1,7 @@
-"""One stream for the log lines of all processes, which a blocked terminal cannot block.
+"""One stream for the log lines of all processes; a blocked terminal does not block opslog.
 
-Lines are handed to a thread. When it cannot write (somebody pressed Ctrl-S, a pipe is full), lines
-beyond a bound are counted and left out, instead of holding up those who wait for an answer.
+A thread writes the lines. While it cannot (Ctrl-S, a full pipe), lines beyond a limit are dropped
+and counted, so that logging never delays requests.
 """
 
 import json
@@ -23,19 +23,19 @@ class LogStream:
         self._target = target
         self._as_json = as_json
         self._lines: queue.Queue[str | None] = queue.Queue(MAX_WAITING_LINES)
-        self._left_out = 0
+        self._dropped = 0
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
     def take(self, process: str, line: str) -> None:
-        """A line of a process. Lines that are not opslog's own are put into its form."""
+        """Add a line of a process. Lines of other programs are converted to opslog's format."""
         if self._as_json:
             self._put(line if line.startswith("{") else _as_json(process, line))
         else:
             self._put(process_column(process) + visible(line))
 
     def write(self, text: str) -> None:
-        """Text of this process, formatted already."""
+        """Add text of this process that is already formatted."""
         if text := text.rstrip("\n"):
             self._put(text)
 
@@ -43,7 +43,7 @@ class LogStream:
         """For `logging`; the thread flushes after each line."""
 
     def close(self) -> None:
-        """Writes what waits, unless the target is blocked."""
+        """Write the queued lines, unless the target is blocked."""
         try:
             self._lines.put(None, timeout=_CLOSE_PATIENCE_S)
         except queue.Full:
@@ -52,15 +52,15 @@ class LogStream:
 
     def _put(self, line: str) -> None:
         try:
-            if self._left_out:
+            if self._dropped:
                 self._lines.put_nowait(self._gap())
-                self._left_out = 0
+                self._dropped = 0
             self._lines.put_nowait(line)
         except queue.Full:
-            self._left_out += 1
+            self._dropped += 1
 
     def _gap(self) -> str:
-        text = f"{self._left_out} log lines left out: they could not be written in time"
+        text = f"{self._dropped} log lines dropped: the log could not be written in time"
         return _as_json("opslog", text) if self._as_json else process_column("opslog") + text
 
     def _write_all(self) -> None:
@@ -68,7 +68,7 @@ class LogStream:
             try:
                 self._target.write(line + "\n")
                 self._target.flush()
-            except (OSError, ValueError):  # nobody reads any more; that stops no server
+            except (OSError, ValueError):  # the reader is gone; a server must not stop for that
                 continue
 
 

@@ -1,11 +1,11 @@
-"""The supervisor's own figures. Imported only after config.telemetry has named the folder."""
+"""The supervisor's metrics. Imported only after config.process.telemetry has set the folder."""
 
 from prometheus_client import Counter, Gauge
 
-PROCESS_STARTS = Counter("opslog_process_starts", "Starts of a process.", ["process"])
+PROCESS_STARTS = Counter("opslog_process_starts", "Number of starts of a process.", ["process"])
 PROCESS_READY = Gauge(
     "opslog_process_ready",
-    "1 while a process is ready, 0 while it starts or waits to be started again.",
+    "1 while a process is ready, 0 while it is starting or waiting for a restart.",
     ["process"],
     multiprocess_mode="livemax",
 )

@@ -1,8 +1,8 @@
-"""SIGHUP: the settings are read anew. What does not hold is said, and changes nothing.
+"""SIGHUP: reload the settings. An invalid file is logged and changes nothing.
 
-A valid settings file is applied by restarting our own processes one after the other
-(opslog/supervisor/supervisor.py); they read it as at any start. Listeners, folders and servers
-keep their settings: changing those needs a restart of `opslog up`.
+A valid settings file is applied by restarting our own processes one by one
+(opslog/supervisor/supervisor.py). Listeners, folders and servers keep their settings: changing
+those needs a restart of `opslog up`.
 """
 
 import os
@@ -19,38 +19,38 @@ FIXED = frozenset(
         *("spool.directory", "log.format"),
     }
 )
-"""Settings that hold from the start of `opslog up` to its end."""
+"""Settings that only change with a restart of `opslog up`."""
 
 
 class Reload:
-    """What was in force, and whether something else can take its place."""
+    """Checks whether changed settings can replace the current ones."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
 
     def check(self) -> list[str]:
-        """Names of the settings that change.
+        """Names of the changed settings.
 
         Raises:
-            SetupError: the file is broken, or changes what only a new start can.
+            SetupError: the file is invalid, or changes a setting that needs a restart.
         """
         fresh = load(os.environ, config=self._loaded.file)
         changed = [name for name in fresh.origins if fresh.value(name) != self._loaded.value(name)]
         fixed = [name for name in changed if name in FIXED]
         if fixed:
-            raise SetupError(f"{', '.join(fixed)}: only a new start of opslog up can change that")
+            raise SetupError(f"{', '.join(fixed)}: restart `opslog up` to change this")
         try_out(fresh.settings)
         self._loaded = fresh
         return changed
 
 
 def try_out(settings: Settings) -> None:
-    """Raise SetupError for what a process would not start with: rules, patterns, files, addresses.
+    """Raise SetupError for rules, patterns, files or addresses that would prevent a start.
 
-    A process that ends for that would be started again and again, and nobody would do its work.
+    Otherwise the process would be restarted in a loop, and its work would not be done.
     """
-    # Imported here: a supervisor that is never told to reload stays small.
-    from query.auth.keys import keys_from  # noqa: PLC0415
+    # Imported here: a supervisor that never reloads stays small.
+    from query.auth.verification_keys import keys_from  # noqa: PLC0415
     from retention.policy.rules import policies  # noqa: PLC0415
     from storage.redaction.redactor import Redactor  # noqa: PLC0415
     from storage.redaction.tokens import HmacKeys  # noqa: PLC0415

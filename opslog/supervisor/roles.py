@@ -1,4 +1,4 @@
-"""The processes of `opslog up`: what each is, in the order in which they need each other."""
+"""The processes of `opslog up`, in the order of their dependencies."""
 
 import os
 import signal
@@ -12,33 +12,33 @@ from opslog.installation.installation import Installation
 from opslog.system.processes import Command
 
 TRY_AGAIN = 75
-"""Exit code of a step that cannot be done yet (sysexits.h, EX_TEMPFAIL)."""
+"""Exit code of a step that must be retried later (sysexits.h, EX_TEMPFAIL)."""
 
 
 def nothing(report: Progress) -> None:
-    """Nothing is to be done before or after."""
+    """No action."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One process of the process_groups."""
+    """One process of opslog."""
 
     name: str
     command: Callable[[], Command]
     prepare: Callable[[Progress], None] = nothing
-    """Before each start; may block."""
+    """Runs before each start; may block."""
     clear: Callable[[Progress], None] = nothing
-    """After each end: ends what outlived it; may block."""
+    """Runs after each exit, to end leftover processes; may block."""
     is_ready: Callable[[int], bool] | None = None
-    """Asked again and again; None: the process says so itself on the pipe OPSLOG_READY_FD."""
+    """Polled; None: the process reports readiness on the pipe OPSLOG_READY_FD."""
     descriptors: tuple[int, ...] = ()
-    """Handed on to it: listening sockets."""
+    """Listening sockets that it inherits."""
     arguments: tuple[str, ...] = ()
-    """Of `opslog`, where it is a process of our own; the fork server can make it (fork_server.py)."""
+    """Command-line arguments of one of our own processes, which the fork server can create."""
     stop_signal: signal.Signals = signal.SIGTERM
     quick_signal: signal.Signals = signal.SIGKILL
     is_step: bool = False
-    """Ends by itself; done when it ends with 0."""
+    """Runs to completion; done when it exits with 0."""
 
 
 def server_role(server: Server) -> Role:
@@ -61,7 +61,7 @@ def own_role(
     handed = () if fd is None else ("--fd", str(fd))
     command = Command(
         name=name,
-        # -P: a folder named opslog where we were started must not win
+        # -P: a folder named opslog in the working directory must not win
         program=(sys.executable, "-P", "-m", "opslog", *arguments, *handed),
         folder=Path.cwd(),
         environment={**environment, "OPSLOG_PROCESS": name},
@@ -78,7 +78,7 @@ def own_role(
 def process_groups(
     installation: Installation, environment: Mapping[str, str], *, otlp_fd: int, api_fd: int
 ) -> list[list[Role]]:
-    """All roles, in groups: those of a group start together when the group before is ready."""
+    """All roles, in groups: a group starts when the previous one is ready."""
     servers = []
     if installation.has_own_postgres:
         servers.append(server_role(installation.postgres))
@@ -103,12 +103,12 @@ def process_groups(
 def child_environment(
     installation: Installation, config: Path | None, *, as_json: bool
 ) -> dict[str, str]:
-    """Ours, with what we decided made explicit, so that every process decides the same."""
+    """Our environment with derived settings made explicit, so that all processes agree."""
     environment = {
         **os.environ,
         "OPSLOG_DATA_DIR": str(installation.data_dir),
         "OPSLOG_LOG__FORMAT": "json" if as_json else "text",
-        "TZ": "UTC",  # rq-scheduler reads cron strings in the local zone, whatever it is told
+        "TZ": "UTC",  # rq-scheduler always reads cron strings in the local time zone
     }
     if config is not None:
         environment["OPSLOG_CONFIG"] = str(config)

@@ -1,12 +1,12 @@
-"""`opslog up`: starts the processes in order, keeps them running, ends them in order.
+"""`opslog up`: starts the processes in order, keeps them running, stops them in order.
 
-    start   group by group, each when the one before is ready     opslog/supervisor/roles.py
-    keep    a process that ends is started again, with a back-off  opslog/supervisor/child.py
-    restart   our own processes one after the other, with new settings  opslog/supervisor/reload.py
-    end     receivers first, so that nothing comes in; then who reads; then the servers
+    start    group by group, each when the previous one is ready   opslog/supervisor/roles.py
+    keep     restart a process that exits, with back-off           opslog/supervisor/child.py
+    reload   restart our own processes one by one                  opslog/supervisor/reload.py
+    stop     receivers first, so that nothing comes in; then readers; then the servers
 
-SIGTERM and SIGINT end in order; a second one ends at once. SIGHUP renews; from a terminal that is
-closed it ends in order as well.
+SIGTERM and SIGINT stop cleanly; a second one stops immediately. SIGHUP reloads; when opslog runs in
+a terminal, closing it stops opslog cleanly.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from opslog.supervisor.fork_client import ForkServer
 from opslog.supervisor.log_stream import LogStream
 from opslog.supervisor.roles import Role
 
-ENDINGS = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
-"""Signals that end the supervisor, and its exit code then."""
+EXIT_CODES = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
+"""Signals that stop the supervisor, with its exit code."""
 _SERVERS = ("valkey", "postgres")
 _LAST_LINES_S = 5.0
 
@@ -31,7 +31,7 @@ _log = logging.getLogger("opslog.supervisor")
 
 
 class Supervisor:
-    """Runs a house of roles until a signal comes or the set-up proves wrong."""
+    """Runs groups of roles until a signal arrives or a first start fails."""
 
     def __init__(
         self,
@@ -43,15 +43,15 @@ class Supervisor:
         check: Callable[[], Sequence[str]] | None = None,
         fork_server: ForkServer | None = None,
     ) -> None:
-        """Of roles in groups.
+        """Create a supervisor.
 
         Args:
-            groups: each is started when the one before is ready.
-            stream: takes the lines of all processes.
-            stop_timeout_s: longest wait for a process that is told to end.
-            listeners: closed as soon as the end begins: what comes then is refused.
-            check: names the settings that a SIGHUP changes, or raises what is wrong with them;
-                without it SIGHUP ends.
+            groups: each is started when the previous one is ready.
+            stream: takes the log lines of all processes.
+            stop_timeout_s: longest wait for a process to stop cleanly.
+            listeners: closed when shutdown begins, so that new connections are refused.
+            check: returns the settings that a SIGHUP changes, or raises for invalid ones;
+                without it SIGHUP stops opslog.
             fork_server: makes our own processes; without it each is started as a program.
         """
         self.groups = [[Child(role, stream, fork_server) for role in group] for group in groups]
@@ -65,12 +65,12 @@ class Supervisor:
         self._code = 0
 
     async def run(self, on_ready: Callable[[], None]) -> int:
-        """Returns the exit code. `on_ready` is called once, when all processes are ready."""
+        """Run until stopped; returns the exit code. Calls `on_ready` when all are ready."""
         loop = asyncio.get_running_loop()
-        for number in ENDINGS:
+        for number in EXIT_CODES:
             loop.add_signal_handler(number, self._on_signal, number)
         if self._fork_server is not None:
-            with contextlib.suppress(OSError):  # tried again, and told of, with the first process
+            with contextlib.suppress(OSError):  # retried, and logged, with the first process
                 self._fork_server.begin()
         try:
             await self._start_all(on_ready)
@@ -79,7 +79,7 @@ class Supervisor:
             await self._stop_all()
             if self._fork_server is not None:
                 self._fork_server.close()
-            for number in ENDINGS:
+            for number in EXIT_CODES:
                 loop.remove_signal_handler(number)
         return self._code
 
@@ -95,7 +95,7 @@ class Supervisor:
         on_ready()
 
     async def _until_ready(self, group: Sequence[Child]) -> None:
-        """… or until the end has begun."""
+        """Wait until the group is ready or shutdown has begun."""
         waiting: list[asyncio.Task[object]] = [
             asyncio.create_task(_all_ready(group)),
             asyncio.create_task(self._end.wait()),
@@ -105,14 +105,14 @@ class Supervisor:
             task.cancel()
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        """A task ends by itself only when its role is done, or cannot be filled at all."""
+        """Handle a finished task: its step is done, or its process cannot run at all."""
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
         if isinstance(error, FirstStartFailed | SetupError):
             _log.error("%s", error)
         else:
-            _log.error("%s cannot be watched any longer", task.get_name(), exc_info=error)
+            _log.error("supervision of %s failed", task.get_name(), exc_info=error)
         failed = error.code if isinstance(error, FirstStartFailed) else SetupError.exit_code
         self._code = failed if failed > 0 else 1
         self._end.set()
@@ -123,22 +123,22 @@ class Supervisor:
                 self._reloading = asyncio.create_task(self._reload(self._check))
             return
         if self._end.is_set():
-            _log.warning("%s again: ending at once", number.name)
+            _log.warning("%s again: stopping immediately", number.name)
             for child in self._children():
                 child.stop_now()
             return
-        self._code = ENDINGS[number]
-        _log.info("%s: ending in order; the same again ends at once", number.name)
+        self._code = EXIT_CODES[number]
+        _log.info("%s: shutting down; send it again to stop immediately", number.name)
         self._end.set()
 
     async def _reload(self, check: Callable[[], Sequence[str]]) -> None:
-        """New settings for our own processes, which go one at a time; the servers stay."""
+        """Restart our own processes one at a time with the new settings; servers keep running."""
         try:
             changed = await asyncio.to_thread(check)
         except OpslogError as error:
-            _log.error("SIGHUP: the settings from before stay in force: %s", error)
+            _log.error("SIGHUP: keeping the current settings: %s", error)
             return
-        _log.info("SIGHUP: %s; processes start again one by one", ", ".join(changed) or "no change")
+        _log.info("SIGHUP: %s; restarting processes one by one", ", ".join(changed) or "no change")
         for child in self._children():
             if child.name not in _SERVERS and not child.role.is_step:
                 await child.restart(self._stop_timeout_s)
@@ -151,7 +151,7 @@ class Supervisor:
             listener.close()
         for wave in stop_order(self._children()):
             await asyncio.gather(*(child.stop(self._stop_timeout_s) for child in wave))
-        if self._tasks:  # they pass on the last lines
+        if self._tasks:  # they forward the last log lines
             await asyncio.wait(self._tasks, timeout=_LAST_LINES_S)
         for task in self._tasks:
             task.cancel()
@@ -167,7 +167,7 @@ async def _all_ready(group: Sequence[Child]) -> None:
 
 
 def stop_order(children: Sequence[Child]) -> list[list[Child]]:
-    """Who lets things in goes first, who stores them last."""
+    """Groups to stop one after the other: receivers first, servers last."""
     receivers = [child for child in children if child.name.startswith("receiver")]
     servers = [child for name in _SERVERS for child in children if child.name == name]
     others = [child for child in children if child not in receivers and child not in servers]

@@ -1,4 +1,4 @@
-"""The operating system's side: programs, their launcher, locks.
+"""The operating system: programs, their launcher, locks.
 
 Imports no other part of opslog.
 """

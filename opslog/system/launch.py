@@ -1,4 +1,4 @@
-"""Becomes another program that cannot outlive its parent. Standard library only.
+"""Executes another program that cannot outlive its parent. Standard library only.
 
     python -I -S launch.py DEATH_SIGNAL PARENT_PID UID GID FOLDER PROGRAM [ARGUMENT…]
 
@@ -6,33 +6,33 @@ Run by path (opslog/system/processes.py), never imported by the program it start
 instead of `preexec_fn`: code between fork and exec can deadlock in a process with threads.
 """
 
-import ctypes  # up here: after the change of user our own library may be out of reach
+import ctypes  # at the top: after the change of user the library may be unreadable
 import os
 import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
 KEEP = -1
-"""In place of a user or group id: stay who we are."""
+"""Instead of a user or group id: do not change it."""
 
 
 def die_with_parent(death_signal: int, parent: int) -> None:
-    """Asks the kernel to send `death_signal` to this process as soon as `parent` is gone.
+    """Make the kernel send `death_signal` to this process as soon as `parent` exits.
 
-    The request survives exec but not a change of user, so it comes after that. Where the kernel
-    has no such thing (it is Linux's own), the supervisor's orderly stop has to do.
+    The setting survives exec but not a change of user, so it is made after that. It exists on
+    Linux only; elsewhere the supervisor's clean shutdown has to suffice.
     """
     if sys.platform == "linux":
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it went before we asked, so the kernel will never tell us
+    if os.getppid() != parent:  # it exited before the call, so the signal would never come
         os._exit(1)
 
 
 def begin_session(folder: str) -> None:
-    """A session, a folder and a mask of its own.
+    """Start a new session, and set folder and umask.
 
-    Ctrl-C in the terminal is for the supervisor, which drains in order.
+    Ctrl-C in the terminal then only reaches the supervisor, which shuts down cleanly.
     """
     os.setsid()
     os.chdir(folder)
@@ -40,16 +40,16 @@ def begin_session(folder: str) -> None:
 
 
 def children_die_with_us() -> None:
-    """From now on every process that this one forks is killed when this one is gone.
+    """Make every process that this one forks from now on die with it.
 
-    For programs that fork by themselves, as RQ does for each job.
+    For libraries that fork, as RQ does for each job.
     """
     us = os.getpid()
     os.register_at_fork(after_in_child=lambda: die_with_parent(signal.SIGKILL, us))
 
 
 def main(arguments: list[str]) -> None:
-    """Takes its own session, the given account and folder; then becomes the program."""
+    """Set session, folder and account, then execute the program."""
     death_signal, parent, uid, gid = (int(argument) for argument in arguments[:4])
     folder, program = arguments[4], arguments[5:]
     begin_session(folder)
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
         os.setgid(gid)
         os.setuid(uid)
     die_with_parent(death_signal, parent)
-    os.execv(program[0], program)  # noqa: S606 - becoming the given program is the purpose
+    os.execv(program[0], program)  # noqa: S606 - executing the given program is the purpose
 
 
 if __name__ == "__main__":

@@ -11,28 +11,28 @@ from pathlib import Path
 from config.errors import SetupError
 
 BACKLOG = 1024
-"""Connections that wait while a receiver is started again."""
+"""Connections that can wait while a receiver restarts."""
 _HOLDERS = {
-    4318: " (an OpenTelemetry Collector on this machine usually holds it)",
-    4317: " (an OpenTelemetry Collector on this machine usually holds it)",
+    4318: " (usually an OpenTelemetry Collector)",
+    4317: " (usually an OpenTelemetry Collector)",
 }
 
 
 class DataDirBusy(SetupError):
-    """Another opslog works on this data directory."""
+    """Another opslog is using this data directory."""
 
     code = "data_dir_busy"
-    title = "Another opslog works on this data directory"
+    title = "The data directory is in use"
 
     def __init__(self, data_dir: Path, pid: str) -> None:
         super().__init__(
-            f"opslog already runs on {data_dir} (process {pid or 'unknown'}); stop that one, or "
+            f"opslog is already running on {data_dir} (process {pid or 'unknown'}); stop it, or "
             "choose another directory with OPSLOG_DATA_DIR"
         )
 
 
 class PortTaken(SetupError):
-    """An address that opslog is to listen on cannot be had."""
+    """opslog cannot listen on the configured address."""
 
     code = "port_taken"
     title = "The address to listen on is in use"
@@ -40,7 +40,7 @@ class PortTaken(SetupError):
 
 @contextmanager
 def data_dir_lock(data_dir: Path, run_dir: Path) -> Iterator[None]:
-    """Holds the data directory for this process alone; the kernel lets go however it ends."""
+    """Lock the data directory for this process; the kernel releases the lock at its exit."""
     path = run_dir / "opslog.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # children do not inherit it (PEP 446)
     with os.fdopen(handle, "r+", encoding="ascii") as file:
@@ -57,9 +57,9 @@ def data_dir_lock(data_dir: Path, run_dir: Path) -> Iterator[None]:
 
 
 def listener(host: str, port: int, setting: str) -> socket.socket:
-    """A listening TCP socket, ours alone; `setting` is the section that names it, for messages.
+    """A listening TCP socket; `setting` is its section in the settings, for messages.
 
-    It listens at once, so that a connection made before its server is ready waits and is not
+    It listens immediately, so that connections made before its server is ready wait and are not
     refused. Raises PortTaken.
     """
     try:
@@ -68,11 +68,11 @@ def listener(host: str, port: int, setting: str) -> socket.socket:
         )[0]
     except socket.gaierror as error:
         raise SetupError(
-            f"{setting}.host is {host!r}, which is no address: {error.strerror}"
+            f"{setting}.host is {host!r}, which is not a valid address: {error.strerror}"
         ) from None
     sock = socket.socket(family, kind, protocol)
     try:
-        # On Linux this only takes addresses that wait for late packets, never a living listener's.
+        # On Linux this only reuses addresses in TIME_WAIT, never those of a live listener.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
@@ -83,9 +83,9 @@ def listener(host: str, port: int, setting: str) -> socket.socket:
 
 
 def url_of(sock: socket.socket, *, tls: bool) -> str:
-    """The address of a listener as a person on this machine types it."""
+    """The URL of a listener, as seen from this machine."""
     host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - asked about, not bound
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if sock.family is socket.AF_INET else "::1"
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -96,5 +96,5 @@ def _why(error: OSError, host: str, port: int, setting: str) -> str:
         holder = _HOLDERS.get(port, "")
         return f"port {port} on {host} is in use by another program{holder}; {choose}"
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} is for root only; {choose}"
+        return f"port {port} on {host} needs root privileges; {choose}"
     return f"cannot listen on {host} port {port} (setting {setting}): {error.strerror}"

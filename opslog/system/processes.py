@@ -1,7 +1,7 @@
-"""Programs that opslog starts: as whom, where, and how they end when we do.
+"""Programs that opslog starts: account, folder, and their end when opslog exits.
 
-Two promises. A child gets its death signal from the kernel when its parent is killed (launch.py).
-What was left behind nevertheless is found by its working folder and ended before a new start.
+A child gets its death signal from the kernel when its parent is killed (launch.py). Processes that
+are left nevertheless are found by their working folder and ended before a new start.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from config.errors import SetupError
 from opslog.system import launch
 
 ACCOUNTS = ("opslog", "postgres", "nobody")
-"""Unprivileged accounts in the order in which root looks for one."""
+"""Unprivileged accounts to use under root, in order of preference."""
 _POLL_S = 0.02
 
 
@@ -35,22 +35,22 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to start; everything that does not depend on who starts it."""
+    """A program to start."""
 
     name: str
-    """How it is called in the log."""
+    """Its name in the log."""
     program: tuple[str, ...]
     """Absolute path and arguments."""
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    """The whole of it: nothing of ours is inherited."""
+    """The complete environment: nothing is inherited from ours."""
     account: Account | None = None
     """None: the same as ours."""
     death_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends it when its parent is gone."""
+    """Sent by the kernel when its parent exits."""
 
     def arguments(self) -> list[str]:
-        """The command line that starts it by way of the launcher, as a child of this process."""
+        """The command line that starts it through the launcher, as a child of this process."""
         who = (self.account.uid, self.account.gid) if self.account else (launch.KEEP, launch.KEEP)
         numbers = (int(self.death_signal), os.getpid(), *who)
         launcher = (sys.executable, "-I", "-S", str(Path(launch.__file__)))
@@ -60,10 +60,10 @@ class Command:
 def start(
     command: Command, *, output: IO[bytes] | int, handed: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts the command as a child of this thread, which must live as long as the child shall.
+    """Start the command as a child of this thread, which must live as long as the child.
 
-    It gets the descriptors `handed` under the numbers that they have here. (The kernel's notice is
-    bound to the thread that made the child, not to the process.)
+    The child inherits the descriptors `handed`, with the same numbers. (The death signal depends
+    on the thread that created the child, not on the process.)
     """
     return subprocess.Popen(  # noqa: S603 - programs are ours, arguments are a list
         command.arguments(),
@@ -76,9 +76,9 @@ def start(
 
 
 def account_for(run_as: str) -> Account | None:
-    """Whom the embedded servers run as; None when opslog itself is not root, so as we are.
+    """The account for the bundled servers; None if opslog is not root and uses its own.
 
-    Raises SetupError when root has no unprivileged account to give, or the named one is root.
+    Raises SetupError if root finds no unprivileged account, or the named one is root.
     """
     if os.geteuid() != 0:
         return None
@@ -90,13 +90,13 @@ def account_for(run_as: str) -> Account | None:
             return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
     wanted = repr(run_as) if run_as else "any of " + ", ".join(ACCOUNTS)
     raise SetupError(
-        f"as root opslog needs an unprivileged account for its servers, and there is not {wanted}; "
-        "make one (useradd --system opslog) or name one with the setting run_as"
+        f"as root opslog needs an unprivileged account for its servers, but {wanted} does not "
+        "exist; create one (useradd --system opslog) or name one with the setting run_as"
     )
 
 
 def can(account: Account, right: str, path: Path) -> bool:
-    """Whether the account has a right (`r`, `w` or `x`) on a path, asked of the kernel as it."""
+    """Whether the account has the permission (`r`, `w` or `x`) on a path, tested as that user."""
     done = subprocess.run(  # noqa: S603 - fixed program
         ["/usr/bin/test", f"-{right}", str(path)],
         check=False,
@@ -109,7 +109,7 @@ def can(account: Account, right: str, path: Path) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with this number runs (one that only waits to be reaped does not)."""
+    """Whether a process with this PID runs (a zombie does not)."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -118,16 +118,16 @@ def is_alive(pid: int) -> bool:
 
 
 def leftovers(folder: Path, program: str) -> list[int]:
-    """Processes named `program…` that work in `folder`: servers whose supervisor was killed.
+    """Processes named `program…` with working directory `folder`: servers of a killed supervisor.
 
-    Both servers make their data folder their working folder, and so do all their children.
+    Both servers and all their children use the data folder as working directory.
     """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             works_in = (entry / "cwd").readlink()
             runs = (entry / "exe").readlink().name
-        except OSError:  # gone, or not ours to look at: then not ours to end either
+        except OSError:  # exited, or of another user
             continue
         if works_in == folder and runs.startswith(program):
             found.append(int(entry.name))
@@ -135,9 +135,9 @@ def leftovers(folder: Path, program: str) -> list[int]:
 
 
 def end_leftovers(folder: Path, program: str, gentle: signal.Signals, patience_s: float) -> int:
-    """Ends what an earlier run left in `folder`; returns how many processes that were.
+    """End the processes that an earlier run left in `folder`; returns their number.
 
-    The caller holds the lock of the data directory, so nobody's living server is among them.
+    The caller holds the lock of the data directory, so no active server is among them.
     """
     first = leftovers(folder, program)
     for pid in first:

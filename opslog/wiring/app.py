@@ -1,10 +1,10 @@
-# ruff: noqa: PLC0415 - a process loads its own part of the house, not the others' (12 MB each)
-"""Builds each process from settings: the only place where the rooms meet.
+# ruff: noqa: PLC0415 - a process loads only its own modules, not the others' (12 MB each)
+"""Builds each process from settings.
 
-receiver   keys, codec and pipeline behind the OTLP port; spool and writer    receiving.py
-query      reader pool, catalogue and tokens behind the API; access audit     answering.py
-worker     RQ worker over retention's jobs                                    working.py
-scheduler  rq-scheduler with retention's times                                working.py
+receiver   keys, codec and pipeline behind the OTLP port; spool and writer    receiver.py
+query      reader pool, catalogue and tokens behind the API; access audit     query.py
+worker     RQ worker for retention's jobs                                     worker.py
+scheduler  rq-scheduler with retention's schedule                             worker.py
 """
 
 from config.settings import Settings
@@ -18,28 +18,28 @@ def run_receiver(
     name: str = "receiver-0",
     health_port: int | None = None,
 ) -> None:
-    """One receiver, until it is told to end. `fd` is a listening socket."""
+    """Run one receiver until stopped. `fd` is a listening socket."""
     from opslog.wiring.receiver import receive
 
     run(settings, lambda stop: receive(settings, stop, fd, name, health_port))
 
 
 def run_query(settings: Settings, *, fd: int) -> None:
-    """The query server, until it is told to end. `fd` is a listening socket."""
-    from opslog.wiring.query import answer
+    """Run the query server until stopped. `fd` is a listening socket."""
+    from opslog.wiring.query import serve
 
-    run(settings, lambda stop: answer(settings, stop, fd))
+    run(settings, lambda stop: serve(settings, stop, fd))
 
 
 def run_worker(settings: Settings, *, health_port: int | None = None) -> None:
-    """The RQ worker, until it is told to end."""
-    from opslog.wiring import worker as working
+    """Run the RQ worker until stopped."""
+    from opslog.wiring import worker
 
-    working.run_worker(settings, health_port, notify_ready)
+    worker.run_worker(settings, health_port, notify_ready)
 
 
 def run_scheduler(settings: Settings, *, health_port: int | None = None) -> None:
-    """The scheduler, until it is told to end."""
-    from opslog.wiring import worker as working
+    """Run the scheduler until stopped."""
+    from opslog.wiring import worker
 
-    working.run_scheduler(settings, health_port, notify_ready)
+    worker.run_scheduler(settings, health_port, notify_ready)

@@ -1,6 +1,6 @@
-"""Is redaction still at work? Every rule's canary at start and once an hour.
+"""Redaction self-test: runs every rule's canary at the start and once an hour.
 
-The Redactor itself refuses to be made when a canary fails; this watches a process that runs on.
+A Redactor cannot be created while a canary fails; this monitors a running process.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ class Canaries:
     async def run(self) -> None:
         """Once an hour until cancelled."""
         while True:
-            self.look()
+            self.run_once()
             await asyncio.sleep(EVERY_S)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Run them now."""
         self._failures = self._redactor.self_test()
         for failure in self._failures:
             _log.critical("redaction rule %s %s", failure.rule, failure.reason)
 
     async def check(self) -> Finding:
-        """For /readyz: a rule that no longer works keeps this process from its work."""
+        """For /readyz: the process is not ready while a rule fails."""
         if not self._failures:
             return OK
         names = ", ".join(failure.rule for failure in self._failures)
-        return Finding(State.FAILED, f"these rules do not hide their own canary: {names}")
+        return Finding(State.FAILED, f"these rules do not redact their canary: {names}")

@@ -1,4 +1,4 @@
-"""The installation's database, for commands: the running one, else started for the moment."""
+"""The installation's database, for commands: the running one, or one started temporarily."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,9 +29,9 @@ class DatabaseUnavailable(SetupError):
 
 @contextmanager
 def database(installation: Installation, report: Progress) -> "Iterator[str]":
-    """A DSN that is_listening for as long as the block lasts.
+    """A DSN of a running database, valid within the block.
 
-    A bundled PostgreSQL that does not run is started, and ended after the block.
+    A bundled PostgreSQL that is not running is started, and stopped after the block.
     """
     if not installation.has_own_postgres:
         yield installation.database_dsn()
@@ -43,7 +43,7 @@ def database(installation: Installation, report: Progress) -> "Iterator[str]":
             running(installation.postgres, report=report),
         ):
             yield installation.database_dsn()
-    except DataDirBusy:  # somebody else runs it, or just starts it
+    except DataDirBusy:  # another opslog runs or starts it
         _wait_for_socket(installation)
         yield installation.database_dsn()
 
@@ -51,7 +51,7 @@ def database(installation: Installation, report: Progress) -> "Iterator[str]":
 @asynccontextmanager
 async def connection(dsn: str) -> "AsyncIterator[Connection]":
     """One connection as the DSN's login. Raises DatabaseUnavailable."""
-    import asyncpg  # noqa: PLC0415 - only commands that need it pay for it
+    import asyncpg  # noqa: PLC0415 - loaded only by commands that need it
 
     try:
         conn = await asyncpg.connect(dsn, timeout=10)
@@ -62,9 +62,9 @@ async def connection(dsn: str) -> "AsyncIterator[Connection]":
     except asyncpg.CannotConnectNowError as error:
         raise DatabaseUnavailable(f"the database cannot take connections now: {error}") from error
     except asyncpg.PostgresError as error:
-        raise SetupError(f"the database refuses us ({error.sqlstate}): {error}") from error
+        raise SetupError(f"the database refuses the login ({error.sqlstate}): {error}") from error
     except ValueError as error:
-        raise SetupError(f"database_url is not a PostgreSQL address: {error}") from None
+        raise SetupError(f"database_url is not a valid PostgreSQL address: {error}") from None
     try:
         yield conn
     finally:
@@ -76,7 +76,7 @@ def _wait_for_socket(installation: Installation) -> None:
     while not is_listening(installation.postgres.socket):
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(
-                "another opslog holds the data directory, but its PostgreSQL does not answer; "
-                "look at its log"
+                "another opslog is using the data directory, but its PostgreSQL does not respond; "
+                "check its log"
             )
         time.sleep(_POLL_S)

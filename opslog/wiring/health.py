@@ -1,7 +1,7 @@
-"""Health and metrics of one process: on a Unix socket for the house, on a port when asked.
+"""Health and metrics of one process: on a Unix socket, and optionally on a port.
 
-The query server gathers what the others say at their sockets into its own /readyz, so that one
-address tells about the whole house.
+The query server includes the status of the other processes in its own /readyz, so that one address
+covers the whole installation.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, socket: Path, port: int | None = None) -> None:
-        """Listen on `socket` (made anew), and on 127.0.0.1:`port` when one is given."""
+        """Listen on `socket` (replaced if it exists), and on 127.0.0.1:`port` if given."""
         app = web.Application()
         app.router.add_get("/livez", _livez)
         app.router.add_get("/readyz", self._readyz)
@@ -51,7 +51,7 @@ class HealthServer:
 async def serving(
     installation: Installation, name: str, checks: Mapping[str, Check], port: int | None
 ) -> AsyncIterator[None]:
-    """The health of process `name`, for as long as the block lasts."""
+    """Serve the health of process `name` within the block."""
     health = HealthServer(checks)
     await health.start(installation.health_socket(name), port)
     try:
@@ -70,8 +70,8 @@ async def _metrics(_: web.Request) -> web.Response:
     )
 
 
-def ask(name: str, socket: Path) -> Check:
-    """A check that asks another process of this house how it is."""
+def check_of(name: str, socket: Path) -> Check:
+    """A check that reads the health of another process of this installation."""
 
     async def check() -> Finding:
         timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S / 2)
@@ -79,18 +79,18 @@ def ask(name: str, socket: Path) -> Check:
             async with (
                 aiohttp.UnixConnector(str(socket)) as connector,
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-                session.get("http://localhost/readyz") as answer,
+                session.get("http://localhost/readyz") as response,
             ):
-                said = await answer.json()
+                status = await response.json()
         except (OSError, aiohttp.ClientError, TimeoutError):
-            return Finding(State.DEGRADED, f"{name} does not answer; see its lines in the log")
+            return Finding(State.DEGRADED, f"{name} does not respond; see its lines in the log")
         reasons = [
             f"{part}: {found['reason']}"
-            for part, found in said["checks"].items()
+            for part, found in status["checks"].items()
             if found["state"] != State.OK
         ]
-        # Another process in trouble does not keep this one from its work.
-        state = State.OK if said["status"] == State.OK else State.DEGRADED
+        # A problem in another process does not make this one unready.
+        state = State.OK if status["status"] == State.OK else State.DEGRADED
         return Finding(state, "; ".join(reasons))
 
     return check

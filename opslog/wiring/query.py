@@ -19,7 +19,7 @@ from opslog.wiring.health import check_of
 from opslog.wiring.redaction import redactor_of
 from opslog.wiring.running import background, notify_ready
 from opslog.wiring.storing import Storing
-from query.api.app import Parts, build_app
+from query.api.app import Dependencies, build_app
 from query.api.http.server import ApiServer
 from query.auth.access_audit import AccessEvent, Keep
 from query.auth.access_records import batch_of
@@ -76,7 +76,7 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         )
         app = build_app(
             settings,
-            Parts(
+            Dependencies(
                 pool=pool,
                 lookups=lookups,
                 catalogue=catalogue,
@@ -88,7 +88,7 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 keep_access=_keeper_of_accesses(storing.spool, redactor),
                 redact=lambda text: redactor.text(text)[0],
                 stored_as=lambda name, value: str(redactor.value(name, value)[0]),
-                news=batches,
+                notifications=batches,
                 changes=changes,
                 spools=installation.spool_root,
                 preview_redaction=redactor.test,

@@ -28,7 +28,7 @@ from storage.writing.audit_records import AuditRecords
 async def receive(
     settings: Settings, stop: asyncio.Event, fd: int, name: str, health_port: int | None
 ) -> None:
-    """Until `stop` is set; `fd` is a listening socket."""
+    """Run until `stop` is set; `fd` is a listening socket."""
     installation = Installation(settings)
     installation.make_folders()
     redactor = redactor_of(installation)
@@ -53,7 +53,7 @@ async def receive(
         await stack.enter_async_context(background(canaries.run()))
         checks = {**storing.checks(), "redaction": canaries.check}
         await stack.enter_async_context(serving(installation, name, checks, health_port))
-        _settle_garbage()
+        _tune_gc()
         listener = Listener(server, socket.socket(fileno=fd))
         listener.start()
         notify_ready()
@@ -61,8 +61,8 @@ async def receive(
         await listener.close()
 
 
-def _settle_garbage() -> None:
-    """What is here now stays; requests make many short-lived objects and hardly a cycle."""
+def _tune_gc() -> None:
+    """Freeze the objects made so far, and collect less often: requests create few cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

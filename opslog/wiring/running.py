@@ -1,4 +1,4 @@
-"""What every process does around its work: log, loop, signals, and saying that it is ready."""
+"""The common frame of every process: log, event loop, signals, readiness notification."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from storage import failpoints
 _log = logging.getLogger(__name__)
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
-"""Does its work until the event is set, then ends in order."""
+"""Runs until the event is set, then shuts down cleanly."""
 
 
 def run(settings: Settings, work: Work) -> None:
-    """Run `work` in an event loop until SIGTERM or SIGINT; a second signal ends at once."""
+    """Run `work` in an event loop until SIGTERM or SIGINT; a second signal stops immediately."""
     disable_memory_dumps()
     logs.set_up(settings.log)
     failpoints.configure(os.environ.get("OPSLOG_FAILPOINTS", ""))
@@ -38,7 +38,7 @@ async def _until_signal(work: Work) -> None:
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
             os._exit(128 + number)
-        _log.info("%s: ending in order; the same again ends at once", number.name)
+        _log.info("%s: shutting down; send it again to stop immediately", number.name)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +53,7 @@ async def _until_signal(work: Work) -> None:
 
 @asynccontextmanager
 async def background(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Runs something background the rest, and ends it."""
+    """Run a coroutine in the background within the block."""
     task = asyncio.ensure_future(work)
     try:
         yield
@@ -63,7 +63,7 @@ async def background(work: Awaitable[None]) -> AsyncIterator[None]:
 
 
 def notify_ready() -> None:
-    """Progress the supervisor, when there is one, that this process does its work now."""
+    """Notify the supervisor, if there is one, that this process is ready."""
     descriptor = os.environ.pop("OPSLOG_READY_FD", "")
     if descriptor:
         os.write(int(descriptor), b"READY=1\n")
@@ -71,7 +71,7 @@ def notify_ready() -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Of uvloop's event loops, where that is installed; else None: asyncio's own."""
+    """Factory of uvloop's event loops if it is installed; else None, for asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 - an optional extra
     except ImportError:

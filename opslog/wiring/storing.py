@@ -1,11 +1,11 @@
-"""The storing half of a process: spool, writer, segment keeper, sequencer of the ledger.
+"""The storage side of a process: spool, writer, segment keeper, ledger sequencer.
 
-Receivers have one, and so has the query server for its access audit.
+Receivers have one, and so does the query server for its access audit.
 
     async with Storing.open(installation, "receiver-0") as storing:
         await storing.spool.append(frame)
 
-Ending: what waits is written to PostgreSQL for a few seconds; the rest stays in the spool.
+On shutdown, the spool is drained to PostgreSQL for a few seconds; the rest stays in the spool.
 """
 
 import asyncio
@@ -45,19 +45,19 @@ class Storing:
     sequencer: Sequencer
     heads: Heads
     heads_late_s: float
-    """A published head that is older than this is worth a word."""
+    """Published heads older than this are reported."""
     pool: Pool
-    """As opslog_writer, for whoever else of the process writes (key use, replay)."""
+    """As opslog_writer, also for other writes of the process (key use, replay)."""
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls, installation: Installation, name: str, *, classes: Iterable[str] = ()
     ) -> AsyncIterator["Storing"]:
-        """Everything started; on leaving, drained as far as that goes in a few seconds.
+        """Start everything; on exit, drain the spool for a few seconds.
 
         Raises:
-            SpoolBusy: another process has this spool.
+            SpoolBusy: another process uses this spool.
         """
         settings = installation.settings
         async with AsyncExitStack() as stack:
@@ -115,7 +115,7 @@ class Storing:
             await asyncio.sleep(_FIGURES_EVERY_S)
 
     async def _adopt(self, installation: Installation) -> None:
-        """Drain spools background ours that nobody owns: those of a process that is no longer run."""
+        """Drain spools next to ours that no process owns, for instance of a removed receiver."""
         while True:
             for folder in other_spools(self.spool.folder):
                 try:
@@ -136,7 +136,7 @@ class Storing:
             await asyncio.sleep(_ADOPT_EVERY_S)
 
     def checks(self) -> dict[str, Check]:
-        """What /readyz says of this half."""
+        """The checks of /readyz for this side."""
         return {
             "spool": self._check_spool,
             "database": self._check_database,
@@ -147,7 +147,7 @@ class Storing:
     async def _check_spool(self) -> Finding:
         spool = self.spool
         if spool.identity.spool_id is None:
-            return Finding(State.FAILED, "waits for its first contact with the database")
+            return Finding(State.FAILED, "waiting for the first contact with the database")
         if not spool.has_space():
             reason = spool.state.failure or (
                 f"{spool.state.used_bytes} of {spool.limit_bytes} bytes used, or the disk is nearly"
@@ -160,8 +160,8 @@ class Storing:
             rows = sum(each.rows for each in aside)
             return Finding(
                 State.DEGRADED,
-                f"{len(aside)} damaged frames with {rows} known rows lie in"
-                f" {spool.folder / 'quarantine'}: look at them, then move them away",
+                f"{len(aside)} damaged frames with {rows} known rows are in"
+                f" {spool.folder / 'quarantine'}: inspect them, then move them away",
             )
         return OK
 
@@ -171,7 +171,7 @@ class Storing:
             return OK
         return Finding(
             State.DEGRADED,
-            f"takes nothing since {time.time() - state.away_since:.0f} s"
+            f"unavailable for {time.time() - state.away_since:.0f} s"
             f" ({state.away_reason}); {self.spool.state.waiting_rows} rows wait in the spool",
         )
 
@@ -179,13 +179,13 @@ class Storing:
         return Finding(State.DEGRADED, self.keeper.problem) if self.keeper.problem else OK
 
     async def _check_ledger(self) -> Finding:
-        """How long ago a head left the database, whichever process of this machine signed it."""
+        """Age of the newest head published by any process of this machine."""
         if self.sequencer.problem:
             return Finding(State.DEGRADED, self.sequencer.problem)
         age_s = await asyncio.to_thread(self.heads.age_s)
         if age_s is None:
-            return Finding(State.OK, "no head was published from this machine yet")
-        reason = f"the newest head was published {age_s:.0f} s ago"
+            return Finding(State.OK, "no head has been published from this machine yet")
+        reason = f"the latest head was published {age_s:.0f} s ago"
         late = age_s > self.heads_late_s
         return Finding(State.DEGRADED if late else State.OK, reason)
 
@@ -222,6 +222,6 @@ async def _drain(spool: Spool, writer: Writer) -> None:
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
-    """A task that ends by itself is a bug; without it the process is only half alive."""
+    """Log a background task that has failed: a bug, since the process depends on it."""
     if not task.cancelled() and task.exception() is not None:
         _log.critical("%s has stopped", task.get_name(), exc_info=task.exception())

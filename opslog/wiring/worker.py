@@ -1,8 +1,8 @@
-"""The worker's and the scheduler's process: rq has the main thread, a second one looks monitor.
+"""The worker and scheduler processes: rq in the main thread, a monitor in a second one.
 
-rq wants the main thread for its signals and forks a process per job, so health, metrics and the
-listening for orders live in a thread with an event loop of its own. That thread also keeps
-retention going when Redis is away.
+rq needs the main thread for its signals and forks a process per job, so health, metrics and the
+listener for confirmed purges run in a thread with its own event loop. That thread also runs
+retention while Redis is unavailable.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 POLL_S = 10.0
 FALLBACK_AFTER_S = 300.0
-"""Redis has been away this long: what has to be done is done without the queue."""
+"""After Redis has been unavailable this long, maintenance runs without the queue."""
 CHANNEL = "opslog_retention"
 _START_PATIENCE_S = 20.0
 _END_PATIENCE_S = 10.0
@@ -46,7 +46,7 @@ _REDIS_POLL_S = 0.5
 
 
 class Monitor:
-    """What the second thread of the worker knows and does."""
+    """The second thread of the worker: health checks, metrics, notifications, fallback."""
 
     def __init__(self, settings: Settings, installation: Installation, redis_url: str) -> None:
         self._settings = settings
@@ -63,16 +63,16 @@ class Monitor:
         self._wake = asyncio.Event()
 
     def checks(self) -> dict[str, Check]:
-        """What /readyz of this process says."""
+        """The checks of /readyz of this process."""
         return {
             "database": self._check_database,
             "queue": self._check_queue,
             "retention": self._check_retention,
-            "figures": self._check_balance,
+            "accounting": self._check_balance,
         }
 
     async def run(self) -> None:
-        """Look, again and again, until cancelled."""
+        """Poll until cancelled."""
         await asyncio.gather(self._dedicated.run(self._watch), self._watch_redis())
 
     async def _watch(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -94,19 +94,19 @@ class Monitor:
             self._ledger_problem = last.problem(datetime.now(UTC))
 
     def _on_notification(self, *_: object) -> None:
-        """Somebody has confirmed a purge: it should not wait for the next round."""
+        """Queue maintenance at once: a purge was confirmed."""
         mark = f"order-{time.time_ns()}"
         asyncio.get_running_loop().run_in_executor(None, self._put, mark)
 
     def _put(self, mark: str) -> None:
         with (
-            suppress(redis.RedisError),  # the next round does it
+            suppress(redis.RedisError),  # the next scheduled run will do it
             redis.Redis.from_url(self._redis_url) as line,
         ):
             put(line, TASKS["tend"], mark)
 
     async def _watch_redis(self) -> None:
-        """Notice when Redis is away, and do without it when that lasts."""
+        """Detect that Redis is unavailable, and run maintenance without it if that lasts."""
         while True:
             try:
                 await self._redis.ping()
@@ -127,7 +127,7 @@ class Monitor:
             asyncpg.InterfaceError,
             asyncpg.InternalClientError,
         ) as error:
-            _log.warning("retention cannot go on: %s: %s", type(error).__name__, error)
+            _log.warning("maintenance failed: %s: %s", type(error).__name__, error)
 
     async def _check_database(self) -> Finding:
         problem = self._dedicated.problem
@@ -139,8 +139,8 @@ class Monitor:
         away_s = time.monotonic() - self._redis_away_since
         return Finding(
             State.DEGRADED,
-            f"Redis is away since {away_s:.0f} s; after {FALLBACK_AFTER_S:.0f} s retention goes on"
-            " without it",
+            f"Redis has been unavailable for {away_s:.0f} s; after {FALLBACK_AFTER_S:.0f} s"
+            " retention runs without it",
         )
 
     async def _check_retention(self) -> Finding:
@@ -154,8 +154,8 @@ class Monitor:
 def run_worker(
     settings: Settings, health_port: int | None, notify_ready: Callable[[], None]
 ) -> None:
-    """The RQ worker, until it is told to end."""
-    from retention.jobs.worker import work  # noqa: PLC0415 - rq is slow to import, receivers do without
+    """Run the RQ worker until stopped."""
+    from retention.jobs.worker import work  # noqa: PLC0415 - rq is slow to import; receivers do not need it
 
     installation = _begin(settings)
     url = installation.redis_url()
@@ -172,7 +172,7 @@ def run_worker(
 def run_scheduler(
     settings: Settings, health_port: int | None, notify_ready: Callable[[], None]
 ) -> None:
-    """The scheduler, until it is told to end."""
+    """Run the scheduler until stopped."""
     from retention.jobs.schedule import schedule  # noqa: PLC0415 - as above
 
     installation = _begin(settings)
@@ -186,9 +186,9 @@ def run_scheduler(
 
 
 def _await_redis(url: str, notify_ready: Callable[[], None]) -> None:
-    """Return when Redis answers. While it does not, this process is ready and waits.
+    """Return when Redis responds. Until then this process counts as ready and waits.
 
-    The house must not fail to start, or start a process again and again, for want of a queue.
+    A missing queue must neither prevent the start nor cause a restart loop.
     """
     is_reported = False
     while True:
@@ -196,12 +196,12 @@ def _await_redis(url: str, notify_ready: Callable[[], None]) -> None:
             with redis.Redis.from_url(url) as line:
                 line.ping()
         except redis.BusyLoadingError:
-            pass  # it reads its file
+            pass  # it is loading its file
         except redis.ConnectionError as error:
             if isinstance(error, redis.AuthenticationError):
                 raise
             if not is_reported:
-                _log.warning("Redis does not answer; this process waits for it: %s", error)
+                _log.warning("waiting for Redis, which does not respond: %s", error)
                 notify_ready()
                 is_reported = True
         else:
@@ -226,7 +226,7 @@ def _background(
     port: int | None,
     monitor: Callable[[], tuple[Mapping[str, Check], Awaitable[None]]],
 ) -> Iterator[None]:
-    """Health and what `monitor` makes, in a thread of their own for as long as the block lasts."""
+    """Serve health and run what `monitor` returns, in a thread within the block."""
     loop = asyncio.new_event_loop()
     listening = threading.Event()
     stop = asyncio.Event()

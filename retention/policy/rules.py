@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from config.retention import AUDIT, AUDIT_FLOOR, DEFAULT_KEEP
+from config.retention import AUDIT, AUDIT_MIN_KEEP, DEFAULT_KEEP
 from config.settings import RetentionSettings
 
 DEFAULT_RULE = "default"
@@ -40,7 +40,7 @@ def policies(settings: RetentionSettings) -> dict[str, Policy]:
 
 
 def _least(class_name: str) -> timedelta:
-    return AUDIT_FLOOR if class_name == AUDIT else NO_FLOOR
+    return AUDIT_MIN_KEEP if class_name == AUDIT else NO_FLOOR
 
 
 def with_former(

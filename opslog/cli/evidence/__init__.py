@@ -1,1 +1,1 @@
-"""Commands over the stored records as a whole: ledger, verify, retention, holds, segments."""
+"""Commands for stored data as a whole: ledger, verify, retention, hold, segments, dead letters."""

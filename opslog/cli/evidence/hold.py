@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog hold`: legal holds. What is held does not go, whatever its rule says."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog hold`: legal holds, which exempt records from retention."""
 
 import getpass
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opslog.cli.connecting import as_json, ask, table, when
+from opslog.cli.connecting import as_json, table, when, with_connection
 from opslog.cli.options import ConfigOption, echo_err
 
 if TYPE_CHECKING:
@@ -18,52 +18,54 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Legal holds: add, list, release.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON output.")]
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What people call it, for instance a case number.")],
-    what: Annotated[
+    name: Annotated[str, typer.Argument(help="Name, for instance a case number.")],
+    terms: Annotated[
         list[str],
         typer.Argument(
-            help="What is held: search words, and name=value as in the API: "
+            help="Filter: query terms, and name=value as in the API: "
             "start=2026-01-01T00:00:00Z, sourceModule=payments, actorId=u-42, attr.order.id=7."
         ),
     ],
-    why: Annotated[str, typer.Option(help="The reason, for the record.")],
+    reason: Annotated[str, typer.Option(help="Reason, recorded in the ledger.")],
     until: Annotated[
         datetime | None,
-        typer.Option(help="It ends then, UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]),
+        typer.Option(
+            help="End, UTC; default: until released.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Hold the records that match, also those that arrive later. Prints the hold's number."""
+    """Create a hold on all matching records, including future ones. Prints its number."""
     from retention.holding import holds
 
-    async def read(conn: "Connection", found: "Installation") -> "Hold":
-        return await holds.add(conn, _wish(found, name, what, why, until))
+    async def create(conn: "Connection", found: "Installation") -> "Hold":
+        return await holds.add(conn, _request(found, name, terms, reason, until))
 
-    made = ask(config, read)
-    print(made.hold_id)
-    echo_err(f"held from now on: {made.shown}")
+    created = with_connection(config, create)
+    print(created.hold_id)
+    echo_err(f"on hold from now on: {created.shown}")
 
 
 @app.command("list")
 def list_(
     *,
-    past: Annotated[bool, typer.Option("--all", help="Past ones, too.")] = False,
+    past: Annotated[bool, typer.Option("--all", help="Include past holds.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the holds in force: number, name, what, why, who, since when, until when."""
+    """List active holds: number, name, filter, reason, creator, start, end."""
     from retention.holding.holds import all_holds
 
     async def read(conn: "Connection", _: "Installation") -> "list[Hold]":
         return await all_holds(conn)
 
     now = datetime.now(UTC)
-    found = [hold for hold in ask(config, read) if past or hold.is_active(now)]
+    found = [hold for hold in with_connection(config, read) if past or hold.is_active(now)]
     if json:
         print(as_json([_plain(hold) for hold in found]))
         return
@@ -79,28 +81,28 @@ def list_(
         ]
         for hold in found
     ]
-    head = ["hold", "name", "what", "why", "by", "since", "until"]
-    print(table(head, rows) if rows else "nothing is held")
+    head = ["hold", "name", "filter", "reason", "by", "since", "until"]
+    print(table(head, rows) if rows else "no legal holds")
 
 
 @app.command()
 def release(
-    hold: Annotated[int, typer.Argument(help="Its number.", min=1)],
-    why: Annotated[str, typer.Option(help="The reason, for the record.")],
+    hold: Annotated[int, typer.Argument(help="Number of the hold.", min=1)],
+    reason: Annotated[str, typer.Option(help="Reason, recorded in the ledger.")],
     config: ConfigOption = None,
 ) -> None:
-    """End a hold; what is due by its rule goes with the next run."""
+    """Release a hold; records that are due expire with the next run."""
     from retention.holding.holds import release as end
 
-    async def read(conn: "Connection", _: "Installation") -> "Hold":
-        return await end(conn, hold, by=getpass.getuser(), why=why)
+    async def work(conn: "Connection", _: "Installation") -> "Hold":
+        return await end(conn, hold, by=getpass.getuser(), why=reason)
 
-    released = ask(config, read)
+    released = with_connection(config, work)
     echo_err(f"released {released.hold_id} ({released.name})")
 
 
-def _wish(
-    found: "Installation", name: str, what: list[str], why: str, until: datetime | None
+def _request(
+    found: "Installation", name: str, terms: list[str], reason: str, until: datetime | None
 ) -> "HoldRequest":
     from opslog.wiring.redaction import stored_as
     from query.planning.search import HOLD, parse
@@ -108,7 +110,7 @@ def _wish(
     from storage.filtering.filters import TimeRange, all_of
 
     pairs, words = [], []
-    for part in what:
+    for part in terms:
         key, sign, value = part.partition("=")
         if sign and key.replace(".", "").replace("_", "").isalnum():
             pairs.append((key, value))
@@ -122,8 +124,8 @@ def _wish(
     return HoldRequest(
         name=name,
         filter=search.where if is_open else all_of(times, search.where),
-        shown=" ".join(what),
-        why=why,
+        shown=" ".join(terms),
+        why=reason,
         made_by=getpass.getuser(),
         ends_at=until.replace(tzinfo=UTC) if until else None,
     )
@@ -133,12 +135,12 @@ def _plain(hold: "Hold") -> dict[str, object]:
     return {
         "id": hold.hold_id,
         "name": hold.name,
-        "what": hold.shown,
-        "why": hold.why,
-        "made_by": hold.made_by,
-        "made_at": hold.made_at.isoformat(),
+        "filter": hold.shown,
+        "reason": hold.why,
+        "created_by": hold.made_by,
+        "created_at": hold.made_at.isoformat(),
         "ends_at": hold.ends_at.isoformat() if hold.ends_at else None,
         "released_at": hold.released_at.isoformat() if hold.released_at else None,
         "released_by": hold.released_by,
-        "released_why": hold.released_why,
+        "release_reason": hold.released_why,
     }

@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog ledger`: does it balance, who signs, exports and proofs for an auditor."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog ledger`: balance, keys, exports and proofs for auditors."""
 
 import asyncio
 import getpass
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(
-    help="The ledger: check, key, export, proof, verifier, rotate, restored.", no_args_is_help=True
+    help="Ledger: check, key, export, proof, verifier, rotate, restored.", no_args_is_help=True
 )
 
 
-def ask(
+def run_in_database(
     installation: "Installation",
-    read: "Callable[[Connection], Awaitable[T]]",
+    work: "Callable[[Connection], Awaitable[T]]",
     role: "DatabaseRole | None" = None,
 ) -> T:
-    """Runs the read in this installation's database, as a reader unless another role is named.
+    """Run `work` in this installation's database, as a reader unless another role is given.
 
     Raises:
         SchemaBehind: the database has to be migrated first.
@@ -41,18 +41,18 @@ def ask(
     from storage.database import migrate
     from storage.database.roles import DatabaseRole, take_role
 
-    async def work(dsn: str) -> T:
+    async def connect_and_run(dsn: str) -> T:
         async with connection(dsn) as conn:
             await migrate.require_current(conn)
             await take_role(conn, role or DatabaseRole.READER)
-            return await read(conn)
+            return await work(conn)
 
     with database(installation, echo_err) as dsn:
-        return asyncio.run(work(dsn))
+        return asyncio.run(connect_and_run(dsn))
 
 
 async def trusted_key(conn: "Connection", installation: "Installation") -> str:
-    """The public key of evidence.pem under the name of this ledger.
+    """The public key of evidence.pem with the name of this ledger.
 
     Raises:
         SetupError: the ledger has no entries yet.
@@ -61,42 +61,42 @@ async def trusted_key(conn: "Connection", installation: "Installation") -> str:
 
     origin = await conn.fetchval("SELECT body::jsonb ->> 'origin' FROM ledger WHERE seq = 0")
     if origin is None:
-        raise SetupError("the ledger is empty: it begins when opslog runs for the first time")
+        raise SetupError("the ledger is empty until opslog has run for the first time")
     return verifier_key(origin, public_bytes(installation.evidence_keys().current()))
 
 
 @app.command()
 def check(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON output.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Compare what came with what is there: counts every row. Exit code 1 and the differences."""
+    """Compare the ingest counters with the stored rows. Exit code 1 if they differ."""
     from storage.ledger.accounting.balance import balance
 
     installation = open_installation(config)
-    found = ask(installation, lambda conn: balance(conn, installation.spool_root))
-    print(json.dumps(_as_json(found)) if as_json else "\n".join(map(printable, _in_words(found))))
+    found = run_in_database(installation, lambda conn: balance(conn, installation.spool_root))
+    print(json.dumps(_as_json(found)) if as_json else "\n".join(map(printable, _as_text(found))))
     if found.differences:
         raise typer.Exit(1)
 
 
 @app.command()
 def key(config: ConfigOption = None) -> None:
-    """Print the public key that verifies the ledger: keep a copy where opslog cannot reach it."""
+    """Print the public key that verifies the ledger. Keep a copy outside of opslog's reach."""
     installation = open_installation(config)
-    print(ask(installation, lambda conn: trusted_key(conn, installation)))
+    print(run_in_database(installation, lambda conn: trusted_key(conn, installation)))
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="File to write, for instance evidence.jsonl.")],
+    out: Annotated[Path, typer.Argument(help="Output file, for instance evidence.jsonl.")],
     segment: Annotated[
-        list[int] | None, typer.Option(help="Rows of these segments only; the ledger is whole.")
+        list[int] | None, typer.Option(help="Only rows of these segments, with the whole ledger.")
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write everything that the stand-alone verifier needs: ledger, heads, rows."""
+    """Export ledger, heads and rows for the stand-alone verifier."""
     from storage.ledger.export import encoded
     from storage.ledger.export import export as write
 
@@ -118,16 +118,16 @@ def export(
             )
             return await trusted_key(conn, installation)
 
-        shown = ask(installation, work)
-    echo_err(f"check it anywhere: {command_name()} ledger verifier > verify.py")
-    echo_err(f"                   python verify.py {out} --key {shown}")
+        shown = run_in_database(installation, work)
+    echo_err(f"verify it anywhere: {command_name()} ledger verifier > verify.py")
+    echo_err(f"                    python verify.py {out} --key {shown}")
 
 
 @app.command()
 def proof(
     record: Annotated[str, typer.Argument(help="Id of the record.")], config: ConfigOption = None
 ) -> None:
-    """Print the proof that a record is in the ledger; the stand-alone verifier checks it."""
+    """Print the proof that a record is in the ledger, for the stand-alone verifier."""
     from uuid import UUID
 
     from storage.ledger.proof import proof_of
@@ -135,17 +135,17 @@ def proof(
     try:
         wanted = UUID(record)
     except ValueError:
-        raise typer.BadParameter(f"{record!r} is no id", param_hint="RECORD") from None
-    found = ask(open_installation(config), lambda conn: proof_of(conn, wanted))
+        raise typer.BadParameter(f"{record!r} is not a record id", param_hint="RECORD") from None
+    found = run_in_database(open_installation(config), lambda conn: proof_of(conn, wanted))
     if found is None:
-        echo_err("there is no record with this id")
+        echo_err("no record has this id")
         raise typer.Exit(1)
     print(json.dumps({"proof": [found]}))
 
 
 @app.command()
 def verifier() -> None:
-    """Print the stand-alone verifier: one Python file that needs nothing of opslog."""
+    """Print the stand-alone verifier, a Python script that does not need opslog."""
     from importlib.resources import files
 
     print(files("storage").joinpath("ledger", "verify.py").read_text("utf-8"), end="")
@@ -153,7 +153,7 @@ def verifier() -> None:
 
 @app.command()
 def rotate(config: ConfigOption = None) -> None:
-    """Let a new key sign from now on; both sign that, and the old private key is destroyed."""
+    """Replace the signing key. Both keys sign the change; the old private key is destroyed."""
     from storage.database.roles import DatabaseRole
     from storage.ledger.entries import enter
 
@@ -165,15 +165,15 @@ def rotate(config: ConfigOption = None) -> None:
         await enter(conn, "key_rotate", body)
         return str(body["new"])
 
-    print(ask(installation, work, DatabaseRole.WRITER))
+    print(run_in_database(installation, work, DatabaseRole.WRITER))
 
 
 @app.command()
 def restored(
-    reason: Annotated[str, typer.Option(help="Why an older database was put back.", prompt=True)],
+    reason: Annotated[str, typer.Option(help="Why the backup was restored.", prompt=True)],
     config: ConfigOption = None,
 ) -> None:
-    """Say that an older database was restored, so that it is signed again; verify shows the gap."""
+    """Record that a backup was restored and resume signing; `verify` shows the gap."""
     from storage.database.roles import DatabaseRole
     from storage.ledger.entries import enter
     from storage.ledger.tree.heads import Heads
@@ -189,8 +189,8 @@ def restored(
         await enter(conn, "restore", body)
         return True
 
-    if not ask(installation, work, DatabaseRole.WRITER):
-        echo_err("nothing to echo_err: no head was published that the database does not have")
+    if not run_in_database(installation, work, DatabaseRole.WRITER):
+        echo_err("nothing to record: the database has all published heads")
         raise typer.Exit(1)
 
 
@@ -200,16 +200,16 @@ def _as_json(found: "Balance") -> dict[str, object]:
     return asdict(found)
 
 
-def _in_words(found: "Balance") -> list[str]:
-    lines = [f"{name:<12}{count:>16,}" for name, count in found.figures.items()]
-    lines.append(f"{'rows there':<12}{found.rows:>16,}  in {found.segments} segments")
+def _as_text(found: "Balance") -> list[str]:
+    lines = [f"{name:<12}{count:>16,}" for name, count in found.counters.items()]
+    lines.append(f"{'stored rows':<12}{found.rows:>16,}  in {found.segments} segments")
     for spool in found.spools:
-        aside = (
-            f", {spool.quarantined} damaged frames ({spool.quarantined_rows} rows) set aside"
+        quarantined = (
+            f", {spool.quarantined} damaged frames ({spool.quarantined_rows} rows) quarantined"
             if spool.quarantined
             else ""
         )
-        lines.append(f"{'spooled':<12}{spool.rows:>16,}  in {spool.spool}{aside}")
+        lines.append(f"{'spooled':<12}{spool.rows:>16,}  in {spool.spool}{quarantined}")
     lines += found.differences
-    lines.append("does NOT balance" if found.differences else "balances")
+    lines.append("NOT balanced" if found.differences else "balanced")
     return lines

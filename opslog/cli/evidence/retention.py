@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog retention`: what goes, when, by which rule; and doing it without a queue."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog retention`: plan, run without a queue, history, status."""
 
 import getpass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.units import duration_s, size_text
-from opslog.cli.connecting import as_json, ask, do, table, when
+from opslog.cli.connecting import as_json, table, when, with_connection, with_dsn
 from opslog.cli.options import ConfigOption, amount
 from opslog.client.record_lines import printable_lines
 
@@ -20,24 +20,22 @@ if TYPE_CHECKING:
     from retention.segments.runs import Report
     from storage.database.roles import Connection
 
-app = typer.Typer(
-    help="What goes, when, by which rule: plan, run, history, status.", no_args_is_help=True
-)
+app = typer.Typer(help="Retention: plan, run, history, status.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON output.")]
 _UNFINISHED = 75
 
 
 @app.command()
 def plan(
     *,
-    within: Annotated[str, typer.Option(help="Also what goes until then, for instance 7d.")] = "7d",
+    within: Annotated[str, typer.Option(help="Also show what expires within this time.")] = "7d",
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the next run drops by the settings at hand; changes nothing.
+    """Show what the next run removes under the current settings; changes nothing.
 
-    Edit retention.rules in opslog.toml, look at the plan, then restart opslog.
+    Edit retention.rules in opslog.toml, check the plan, then restart opslog.
     """
     from retention.reporting.forecast import forecast
 
@@ -47,7 +45,7 @@ def plan(
     async def read(conn: "Connection", found: "Installation") -> "Forecast":
         return await forecast(conn, found.settings, now)
 
-    seen = ask(config, read)
+    seen = with_connection(config, read)
     print(_plan_json(seen, until) if json else _plan_text(seen, until))
 
 
@@ -55,11 +53,11 @@ def plan(
 def run(
     *,
     trust_clock: Annotated[
-        bool, typer.Option("--trust-clock", help="The clock is right, whatever retention thinks.")
+        bool, typer.Option("--trust-clock", help="Confirm that the clock is right.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Drop what has expired, now, without Redis. 75: the rest follows with the next run."""
+    """Remove expired records now, without Redis. Exit code 75: the next run continues."""
     from retention.expiry.run import expire
 
     async def work(dsn: str, found: "Installation") -> "Report":
@@ -67,7 +65,7 @@ def run(
             dsn, found.settings, trigger=f"{getpass.getuser()} (cli)", trust_clock=trust_clock
         )
 
-    report = do(config, work)
+    report = with_dsn(config, work)
     print(
         f"{report.outcome}: {report.segments:,} segments, {report.rows:,} rows,"
         f" {size_text(report.size)}" + (f" ({report.note})" if report.note else "")
@@ -79,29 +77,31 @@ def run(
 @app.command()
 def history(
     *,
-    most: Annotated[int, typer.Option("--most", min=1, max=1000, help="How many runs.")] = 20,
+    most: Annotated[
+        int, typer.Option("--most", min=1, max=1000, help="Maximum number of runs.")
+    ] = 20,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what went, newest run first: rule, segments, rows, bytes, root hash of each."""
+    """Show past runs, newest first: rule, segments, rows, bytes, root hashes."""
     from retention.reporting.history import runs
 
     async def read(conn: "Connection", _: "Installation") -> "list[PastRun]":
         return await runs(conn, most=most)
 
-    found = ask(config, read)
+    found = with_connection(config, read)
     print(_history_json(found) if json else printable_lines(_history_text(found)))
 
 
 @app.command()
 def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show each class against its rule, and what waits to be sealed. 1: something is wrong."""
+    """Show each class with its rule, and the sealing backlog. Exit code 1 on a problem."""
     from retention.reporting.status import status_of
 
     async def read(conn: "Connection", found: "Installation") -> "Status":
         return await status_of(conn, found.settings, datetime.now(UTC))
 
-    found = ask(config, read)
+    found = with_connection(config, read)
     print(_status_json(found) if json else _status_text(found))
     if found.problems:
         raise typer.Exit(1)
@@ -130,8 +130,8 @@ def _plan_text(seen: "Forecast", until: datetime) -> str:
         ]
         for step in (*found.steps, *soon)
     ]
-    head = ["segment", "class", "rule", "goes", "action", "rows", "size", "held rows"]
-    lines.append(table(head, rows) if rows else f"nothing goes until {when(until)}")
+    head = ["segment", "class", "rule", "due", "action", "rows", "size", "held rows"]
+    lines.append(table(head, rows) if rows else f"nothing is due until {when(until)}")
     lines.append(
         f"next run: {len(found.removals):,} segments, {found.rows:,} rows, {size_text(found.size)}"
     )
@@ -149,7 +149,7 @@ def _plan_json(seen: "Forecast", until: datetime) -> str:
                 "segment": step.stored.segment,
                 "class": step.stored.class_name,
                 "rule": step.rule,
-                "goes_at": step.due_at.isoformat(),
+                "due_at": step.due_at.isoformat(),
                 "action": step.action.value,
                 "rows": step.stored.rows - step.held_rows,
                 "bytes": step.stored.size,
@@ -162,11 +162,11 @@ def _plan_json(seen: "Forecast", until: datetime) -> str:
 
 def _history_text(found: "list[PastRun]") -> str:
     if not found:
-        return "nothing has gone yet"
+        return "no runs yet"
     lines = []
     for past in found:
         lines.append(
-            f"{past.run_id}  {when(past.began_at)}  {past.kind}, {past.outcome}, by "
+            f"{past.run_id}  {when(past.began_at)}  {past.kind}, {past.outcome}, trigger "
             f"{past.trigger}: {past.segments:,} segments, {past.rows:,} rows, "
             f"{size_text(past.size)}" + (f" ({past.note})" if past.note else "")
         )
@@ -227,12 +227,12 @@ def _status_text(found: "Status") -> str:
         ]
         for each in found.classes
     ]
-    head = ["class", "rule", "keep", "segments", "rows", "size", "oldest", "goes", "overdue"]
+    head = ["class", "rule", "keep", "segments", "rows", "size", "oldest", "due", "overdue"]
     backlog = found.backlog
     lines = [
         table(head, rows),
         (
-            f"to be sealed: {backlog.rows:,} rows in {backlog.segments:,} segments, about "
+            f"sealing backlog: {backlog.rows:,} rows in {backlog.segments:,} segments, about "
             f"{backlog.seconds:.0f} s"
         ),
         f"last run: {when(found.last_run)}",

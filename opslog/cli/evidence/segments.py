@@ -1,12 +1,12 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog segments`: what the store consists of."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog segments`: the stored segments."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.units import size_text
-from opslog.cli.connecting import as_json, ask, table, when
+from opslog.cli.connecting import as_json, table, when, with_connection
 from opslog.cli.options import ConfigOption
 
 if TYPE_CHECKING:
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 def segments(
     *,
-    class_name: Annotated[str, typer.Option("--class", help="Of this retention class only.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    class_name: Annotated[str, typer.Option("--class", help="Only this retention class.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="JSON output.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the segments: class, state, rows, sizes, when their records arrived."""
+    """List the segments: class, state, rows, sizes, first and last arrival."""
     from retention.policy.catalogue import stored_segments
 
     async def read(conn: "Connection", _: "Installation") -> "list[Stored]":
         return await stored_segments(conn)
 
-    found = [stored for stored in ask(config, read) if class_name in {"", stored.class_name}]
+    found = [
+        stored for stored in with_connection(config, read) if class_name in {"", stored.class_name}
+    ]
     print(_as_json(found) if json else _as_text(found))
 
 
@@ -47,7 +49,7 @@ def _as_text(found: "list[Stored]") -> str:
     ]
     head = ["segment", "class", "state", "rows", "size", "on disk", "first arrival", "last arrival"]
     total = f"{len(found):,} segments, {sum(stored.rows for stored in found):,} rows"
-    return f"{table(head, rows)}\n{total}" if rows else "nothing is stored yet"
+    return f"{table(head, rows)}\n{total}" if rows else "no segments yet"
 
 
 def _as_json(found: "list[Stored]") -> str:

@@ -1,12 +1,12 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog verify`: was anything changed, is anything missing?"""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog verify`: integrity and completeness of the stored records."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opslog.cli.evidence.ledger import ask, trusted_key
+from opslog.cli.evidence.ledger import run_in_database, trusted_key
 from opslog.cli.options import ConfigOption, echo_err
 from opslog.installation.opening import open_installation
 
@@ -19,20 +19,20 @@ UNVERIFIABLE = 3
 
 def verify(
     segment: Annotated[
-        list[int] | None, typer.Option(help="Rows of these segments only; the ledger is whole.")
+        list[int] | None, typer.Option(help="Only rows of these segments, with the whole ledger.")
     ] = None,
     key: Annotated[
-        str, typer.Option(help="Public key you keep; default: this installation's.")
+        str, typer.Option(help="Your copy of the public key; default: this installation's.")
     ] = "",
     heads: Annotated[
-        Path | None, typer.Option(help="Folder with your own copies of published heads.")
+        Path | None, typer.Option(help="Folder with your copies of published heads.")
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check rows, figures and the signed ledger; names what was changed, missing or added.
+    """Verify rows, counters and the signed ledger; lists changed, missing and added rows.
 
-    Exit code 0: integrity and completeness hold. 1: one does not. 2: both hold, with known gaps
-    such as rows that retention removed. 3: it cannot be told.
+    Exit code 0: integrity and completeness hold. 1: one of them does not. 2: both hold, with known
+    gaps such as rows removed by retention. 3: cannot be verified.
     """
     from storage.ledger.export import verify as check
 
@@ -46,8 +46,8 @@ def verify(
         return await check(conn, heads or installation.heads_dir, trusted, segments=segment)
 
     try:
-        verifier = ask(installation, work)
-        print("\n".join(verifier.told()))
+        verifier = run_in_database(installation, work)
+        print("\n".join(verifier.report()))
     except (ValueError, LookupError) as error:
         echo_err(f"cannot be verified: {error}")
         raise typer.Exit(UNVERIFIABLE) from None

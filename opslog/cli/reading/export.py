@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog export`: everything that a query finds, to standard output or a file."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog export`: all matching records, to standard output or a file."""
 
 import shutil
 import sys
@@ -31,15 +31,18 @@ def export(  # noqa: PLR0917 - options of a command line
     level: LevelOption = "",
     exclude: ExcludeOption = None,
     form: Annotated[
-        Literal["ndjson", "json", "csv", "otlp"], typer.Option("-o", "--output", help="Form.")
+        Literal["ndjson", "json", "csv", "otlp"],
+        typer.Option("-o", "--output", help="Output format."),
     ] = "ndjson",
-    file: Annotated[Path | None, typer.Option("--to", help="File to write.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--to", help="Write to this file instead of standard output.")
+    ] = None,
     url: UrlOption = "",
     token: TokenOption = "",
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Write every record that a query finds; no limit, and no more memory for many.
+    """Export all matching records (streamed, no limit).
 
     opslog export --since 7d -o csv --to week.csv level:ERROR
     """
@@ -48,16 +51,16 @@ def export(  # noqa: PLR0917 - options of a command line
     pairs = pairs_of(query_of(query, exclude), since=since, until=until, level=level)
     with api(url, token, config, profile).open(
         "/logs/export", [*pairs, ("format", form)]
-    ) as answer:
+    ) as response:
         try:
             if file is None:
-                shutil.copyfileobj(answer, sys.stdout.buffer)
+                shutil.copyfileobj(response, sys.stdout.buffer)
             else:
                 with file.open("wb") as target:
-                    shutil.copyfileobj(answer, target)
+                    shutil.copyfileobj(response, target)
         except BrokenPipeError:
             raise
         except (OSError, HTTPException) as error:
-            raise NoApi(f"the export broke off: {error}") from None
+            raise NoApi(f"the export was interrupted: {error}") from None
     if file is not None:
         echo_err(f"wrote {file}")

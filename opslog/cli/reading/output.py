@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""What the commands that read records share: options, address, how lines are written."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""Shared options and output of the commands that read records."""
 
 import os
 import sys
@@ -14,41 +14,40 @@ if TYPE_CHECKING:
     from opslog.client.record_lines import Record
 
 UrlOption = Annotated[
-    str, typer.Option("--url", envvar="OPSLOG_URL", help="API to ask; default: what runs here.")
+    str, typer.Option("--url", envvar="OPSLOG_URL", help="API address; default: the local opslog.")
 ]
 TokenOption = Annotated[
-    str, typer.Option("--token", envvar="OPSLOG_TOKEN", help="Token; default: one made here.")
+    str, typer.Option("--token", envvar="OPSLOG_TOKEN", help="API token; default: a local one.")
 ]
 ExitCodeOption = Annotated[
-    bool, typer.Option("--exit-code", help="End with 1 when nothing is found.")
+    bool, typer.Option("--exit-code", help="Exit with 1 if nothing matches.")
 ]
 ProfileOption = Annotated[
     str,
     typer.Option(
-        "--profile", envvar="OPSLOG_PROFILE", help="Address and token kept in profiles.toml."
+        "--profile", envvar="OPSLOG_PROFILE", help="Use address and token from profiles.toml."
     ),
 ]
 QueryArgument = Annotated[
-    list[str] | None, typer.Argument(help="The search language, see docs/query-language.md.")
+    list[str] | None, typer.Argument(help="Search query, see docs/query-language.md.")
 ]
-SinceOption = Annotated[str, typer.Option("--since", help="Not before: 1h, 7d, or RFC 3339.")]
-UntilOption = Annotated[str, typer.Option("--until", help="Before this time; default: now.")]
-LevelOption = Annotated[
-    str, typer.Option("--level", help="This level or a more severe one: warn, error, …")
-]
+SinceOption = Annotated[str, typer.Option("--since", help="Start: 1h, 7d, or RFC 3339.")]
+UntilOption = Annotated[str, typer.Option("--until", help="End (exclusive); default: now.")]
+LevelOption = Annotated[str, typer.Option("--level", help="Minimum level: warn, error, …")]
 ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", help="Leave out what this finds; repeatable.")
+    list[str] | None,
+    typer.Option("--exclude", help="Exclude records that match this query; repeatable."),
 ]
 OutputOption = Annotated[
-    Literal["default", "raw", "jsonl", "csv"], typer.Option("-o", "--output", help="Form of lines.")
+    Literal["default", "raw", "jsonl", "csv"], typer.Option("-o", "--output", help="Output format.")
 ]
 ColourOption = Annotated[
-    bool | None, typer.Option("--color/--no-color", help="Colours; default: on a terminal.")
+    bool | None, typer.Option("--color/--no-color", help="Coloured output; default: on a terminal.")
 ]
 
 
 def query_of(words: list[str] | None, exclude: list[str] | None) -> str:
-    """One query out of the words of a command line."""
+    """The query from the arguments of a command line."""
     parts = [" ".join(words or [])]
     if exclude and parts[0]:
         parts = [f"({parts[0]})"]
@@ -64,19 +63,19 @@ def pairs_of(
 
 
 def _time(text: str) -> str:
-    """`1h` is an hour ago."""
+    """An API time; `1h` means an hour ago."""
     return f"-{text}" if text[:1].isdigit() and text[-1:].isalpha() and text[-1] != "Z" else text
 
 
 def has_colour(*, wanted: bool | None = None) -> bool:
-    """Whether lines are coloured."""
+    """Whether to colour lines."""
     if wanted is not None:
         return wanted
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def writer(output: str, *, colour: bool) -> "Callable[[Record], None]":
-    """What writes a record to standard output."""
+    """A function that writes a record to standard output."""
     from opslog.client.record_lines import CSV_HEAD, FORMATS, default_line
 
     form = FORMATS.get(output)
@@ -90,7 +89,7 @@ def writer(output: str, *, colour: bool) -> "Callable[[Record], None]":
 
 
 def print_notes(page: dict[str, Any]) -> None:
-    """What an answer has to echo_err besides its records, on standard error."""
+    """Print the notes of a response to standard error."""
     if page.get("notice"):
         echo_err(f"note: {page['notice']}")
     if page.get("partial"):

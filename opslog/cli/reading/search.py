@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog search`: records that a query finds, as lines."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog search`: matching records, as lines."""
 
 from typing import Annotated
 
@@ -32,10 +32,12 @@ def search(  # noqa: PLR0917 - options of a command line
     until: UntilOption = "",
     level: LevelOption = "",
     exclude: ExcludeOption = None,
-    number: Annotated[int, typer.Option("-n", "--limit", min=1, help="Most records.")] = 100,
+    number: Annotated[
+        int, typer.Option("-n", "--limit", min=1, help="Maximum number of records.")
+    ] = 100,
     output: OutputOption = "default",
     *,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The newest first.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
     exit_code: ExitCodeOption = False,
     color: ColourOption = None,
     url: UrlOption = "",
@@ -43,7 +45,7 @@ def search(  # noqa: PLR0917 - options of a command line
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print the newest records that a query finds, the newest last.
+    """Show the latest matching records, oldest first.
 
     opslog search --since 1h 'timeout -retry level:>=WARN'
     """

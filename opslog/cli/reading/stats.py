@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog stats`: how many records there are, and of what kind."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog stats`: counts of matching records."""
 
 import json
 from typing import Annotated, Literal
@@ -31,15 +31,17 @@ def stats(  # noqa: PLR0917 - options of a command line
     level: LevelOption = "",
     exclude: ExcludeOption = None,
     by: Annotated[
-        Literal["level", "sourceModule", "action", "kind"], typer.Option(help="Counted apart.")
+        Literal["level", "sourceModule", "action", "kind"], typer.Option(help="Group by.")
     ] = "level",
-    output: Annotated[Literal["default", "json"], typer.Option("-o", "--output")] = "default",
+    output: Annotated[
+        Literal["default", "json"], typer.Option("-o", "--output", help="Output format.")
+    ] = "default",
     url: UrlOption = "",
     token: TokenOption = "",
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print how many records a query finds, by level, service, action or kind.
+    """Count matching records by level, service, action or kind.
 
     opslog stats --since 7d --by sourceModule 'level:>=ERROR'
     """

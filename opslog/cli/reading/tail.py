@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog tail`: the last records, and with -f those that come."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog tail`: the latest records, and with -f new ones as they arrive."""
 
 import json
 import time
@@ -30,27 +30,29 @@ if TYPE_CHECKING:
     from opslog.client.api_client import Api
     from opslog.client.record_lines import Record
 
-_AGAIN_S = 2.0
+_RETRY_S = 2.0
 _REMEMBERED = 5_000
 
 
 def tail(  # noqa: PLR0917 - options of a command line
     query: QueryArgument = None,
-    number: Annotated[int, typer.Option("-n", "--tail", min=0, help="Last records first.")] = 10,
+    number: Annotated[
+        int, typer.Option("-n", "--tail", min=0, help="Number of past records to show first.")
+    ] = 10,
     since: SinceOption = "",
     until: UntilOption = "",
     level: LevelOption = "",
     exclude: ExcludeOption = None,
     output: OutputOption = "default",
     *,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow new records.")] = False,
     color: ColourOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print the last records that a query finds, and with -f every new one until Ctrl-C.
+    """Show the latest matching records, and with -f new ones until Ctrl-C.
 
     opslog tail -f level:ERROR
     """
@@ -58,7 +60,7 @@ def tail(  # noqa: PLR0917 - options of a command line
 
     client = api(url, token, config, profile)
     if follow and until:
-        raise typer.BadParameter("what is to come has no end", param_hint="--until")
+        raise typer.BadParameter("cannot be combined with --follow", param_hint="--until")
     pairs = pairs_of(query_of(query, exclude), level=level)
     past = pairs_of("", since=since, until=until)
     write = writer(output, colour=has_colour(wanted=color))
@@ -79,7 +81,7 @@ def _follow(
     write: "Callable[[Record], None]",
     seen: dict[str, None],
 ) -> None:
-    """Prints what comes; a connection that breaks is made anew where it stood."""
+    """Print new records; after a connection loss, reconnect and continue from the last event."""
     from opslog.client.api_client import ApiRefused, NoApi
 
     place = ""
@@ -88,27 +90,27 @@ def _follow(
             for kind, place_now, data in _events(client, pairs, place):
                 place = place_now or place
                 if kind == "missed":
-                    echo_err(f"note: {data['count']} records came faster than they could be shown")
+                    echo_err(f"note: {data['count']} records skipped: they arrived too fast")
                 elif data["id"] not in seen:
                     seen[data["id"]] = None
                     write(data)
                     if len(seen) > _REMEMBERED:
                         del seen[next(iter(seen))]
         except ApiRefused as error:
-            if error.answered not in {429, 503}:
+            if error.status_code not in {429, 503}:
                 raise
         except (NoApi, OSError):
-            echo_err("note: the connection is lost; trying again")
-        time.sleep(_AGAIN_S)
+            echo_err("note: connection lost; reconnecting")
+        time.sleep(_RETRY_S)
 
 
 def _events(
     client: "Api", pairs: list[tuple[str, str]], place: str
 ) -> "Iterator[tuple[str, str, Record]]":
     headers = {"Last-Event-ID": place} if place else {}
-    with client.open("/logs/tail", pairs, headers=headers) as answer:
+    with client.open("/logs/tail", pairs, headers=headers) as response:
         fields: dict[str, str] = {}
-        for raw in answer:
+        for raw in response:
             line = raw.decode().rstrip("\r\n")
             if line:
                 name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
 """`opslog trace`: the tree of a trace, with its errors and logs."""
 
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +25,7 @@ _MOST = 20_000
 
 
 def trace(
-    trace_id: Annotated[str, typer.Argument(help="32 hex digits.")],
+    trace_id: Annotated[str, typer.Argument(help="Trace id, 32 hex digits.")],
     output: OutputOption = "default",
     *,
     exit_code: ExitCodeOption = False,
@@ -35,7 +35,7 @@ def trace(
     profile: ProfileOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print a trace as a tree; with `-o jsonl` its records.
+    """Show a trace as a tree, or its records with `-o jsonl`.
 
     opslog trace 4bf92f3577b34da6a3ce929d0e0e4736
     """
@@ -45,7 +45,7 @@ def trace(
     records = [record for page in pages for record in page["data"]]
     print_notes(pages[0])
     if not records:
-        echo_err(f"note: no record belongs to trace {trace_id}")
+        echo_err(f"note: no records of trace {trace_id}")
         raise typer.Exit(1 if exit_code else 0)
     if output != "default":
         write = writer(output, colour=has_colour(wanted=color))
@@ -71,7 +71,7 @@ def _lines(summary: dict[str, Any], records: "list[Record]") -> list[str]:
     ]
     for node in summary["tree"]:
         marks = ("*" if node["spanId"] in critical else " ") + ("!" if node["isError"] else " ")
-        orphan = "  (its parent is missing)" if node["isOrphan"] else ""
+        orphan = "  (parent missing)" if node["isOrphan"] else ""
         name = f"{'  ' * node['depth']}{printable(node['service'])}: {printable(node['operation'])}"
         lines.append(f"{marks} {_ms(node['durationNs']):>12}  {name}{orphan}")
     logs = [record for record in records if record["kind"] != "span"]

@@ -1,1 +1,1 @@
-"""Commands that set up or check an installation: config, migrate, doctor, keys, tokens, demo."""
+"""Commands that set up or check an installation: config, migrate, doctor, keys, token, demo."""

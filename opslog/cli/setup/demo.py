@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog demo`: sends the telemetry of a small shop, and says what to look at."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog demo`: sends the telemetry of a demo shop, and suggests what to view."""
 
 import urllib.error
 import urllib.request
@@ -20,31 +20,31 @@ _ROLE = "ADMIN"
 
 
 class DemoCannotSend(SetupError):
-    """The demonstration has nobody to send to, or nothing to send with."""
+    """The demo has no endpoint, or the OpenTelemetry SDK is missing."""
 
     code = "demo_cannot_send"
-    title = "The demonstration cannot send"
+    title = "The demo cannot send"
     exit_code = 1
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(help="How long the shop is open.", min=0, max=3600)] = 5,
+    seconds: Annotated[float, typer.Option(help="Duration in seconds.", min=0, max=3600)] = 5,
     endpoint: Annotated[
-        str, typer.Option(help="Base address to send to; default: the opslog that runs here.")
+        str, typer.Option(help="OTLP base address; default: the local opslog.")
     ] = "",
     key: Annotated[
-        str, typer.Option(help="Ingest key, where one is needed.", envvar="OPSLOG_DEMO_KEY")
+        str, typer.Option(help="Ingest key, if required.", envvar="OPSLOG_DEMO_KEY")
     ] = "",
-    seed: Annotated[int, typer.Option(help="The same seed, the same orders.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random orders.")] = 1,
     config: ConfigOption = None,
 ) -> None:
-    """Run a small shop of three services for some seconds with the real OpenTelemetry SDK."""
+    """Send logs and traces of a demo shop with three services, using the OpenTelemetry SDK."""
     found = open_installation(config)
     running = found.running()
     target = (endpoint or (running.otlp_url if running else "")).rstrip("/")
     if not target:
         raise DemoCannotSend(
-            f"opslog does not run on {found.data_dir}: start it with `{command_name()} up` in "
+            f"opslog is not running on {found.data_dir}: start it with `{command_name()} up` in "
             "another terminal, or echo_err where to send with --endpoint"
         )
     try:
@@ -55,15 +55,15 @@ def demo(
             "pip install 'opslog[demo]'"
         ) from error
     _probe(target, key)
-    echo_err(f"the shop is open for {seconds:g} s and sends to {target}")
+    echo_err(f"sending to {target} for {seconds:g} s")
     sales = shop.run(target, key, seconds, seed)
     if sales.problems:
-        raise DemoCannotSend(f"{target} did not take everything: {sales.problems[0]}")
+        raise DemoCannotSend(f"{target} did not accept everything: {sales.problems[0]}")
     print(_report(sales, found, running.api_url if running else ""))
 
 
 def _probe(target: str, key: str) -> None:
-    """An export of nothing: is somebody there, and would it take something from us?"""
+    """Send an empty export to check the connection and the key."""
     headers = {"Content-Type": "application/x-protobuf"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -76,27 +76,27 @@ def _probe(target: str, key: str) -> None:
         hint = (
             f"; give --key ({command_name()} keys create demo)" if error.code in (401, 403) else ""
         )
-        raise DemoCannotSend(f"{target} answers {error.code} {error.reason}{hint}") from None
+        raise DemoCannotSend(f"{target} returned {error.code} {error.reason}{hint}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise DemoCannotSend(f"nobody takes telemetry at {target}: {reason}") from None
+        raise DemoCannotSend(f"cannot connect to {target}: {reason}") from None
 
 
 def _report(sales: "Sales", found: "Installation", api: str) -> str:
-    lines = [f"sent {sales.records} log records of {sales.orders} orders, and their spans"]
+    lines = [f"sent {sales.records} log records of {sales.orders} orders, with their spans"]
     if not api:
         return lines[0]
     from opslog.installation.tokens import TokenRequest, signed_token
 
     token = signed_token(found, TokenRequest(_ROLE, subject="demo"))
-    ask = f"curl -s -H 'Authorization: Bearer {token}'"
+    curl = f"curl -s -H 'Authorization: Bearer {token}'"
     lines += [
         "",
-        f"  page            {api}/#token={token}",
-        f"  errors          {ask} '{api}/api/v1/logs?level=ERROR&limit=5'",
-        f"  secrets, gone   {ask} '{api}/api/v1/logs?action=payment.charge&level=DEBUG&limit=1'",
+        f"  viewer            {api}/#token={token}",
+        f"  errors            {curl} '{api}/api/v1/logs?level=ERROR&limit=5'",
+        f"  redacted secrets  {curl} '{api}/api/v1/logs?action=payment.charge&level=DEBUG&limit=1'",
     ]
     if sales.failed_traces:
         trace = sales.failed_traces[-1]
-        lines.append(f"  a failed order  {ask} '{api}/api/v1/logs/trace/{trace}'")
+        lines.append(f"  a failed order    {curl} '{api}/api/v1/logs/trace/{trace}'")
     return "\n".join(lines)

@@ -1,7 +1,6 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog keys`: ingest keys, which senders show when opslog listens beyond this machine."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog keys`: ingest keys, required for senders from other machines."""
 
-import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from config.units import duration_s, size_bytes, size_text
+from opslog.cli.connecting import with_connection
 from opslog.cli.options import ConfigOption, amount, echo_err
 from opslog.client.record_lines import printable
-from opslog.installation.opening import open_installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,29 +22,35 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(help="Ingest keys: make, list, rotate, revoke.", no_args_is_help=True)
+app = typer.Typer(help="Ingest keys: create, list, rotate, revoke.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="What the key is called, for instance its service.")]
+Name = Annotated[str, typer.Argument(help="Name of the key, for instance its service.")]
 
 
 @app.command()
 def create(  # noqa: PLR0917 - options of a command line
     name: Name,
     right: Annotated[
-        list[str] | None, typer.Option(help="logs, traces, audit; default: logs and traces.")
+        list[str] | None,
+        typer.Option(help="Permission: logs, traces or audit; default: logs and traces."),
     ] = None,
     expires: Annotated[
-        str, typer.Option(help="Lifetime, for instance 90d; default: for ever.")
+        str, typer.Option(help="Lifetime, for instance 90d; default: unlimited.")
     ] = "",
-    min_level: Annotated[str, typer.Option(help="Records below it are rejected.")] = "",
+    min_level: Annotated[
+        str, typer.Option(help="Minimum level; records below it are rejected.")
+    ] = "",
     attribute: Annotated[
-        list[str] | None, typer.Option(help="name=value, added to each resource; wins.")
+        list[str] | None,
+        typer.Option(help="Attribute name=value to set on each resource, overriding the sender's."),
     ] = None,
-    records_per_s: Annotated[int | None, typer.Option(help="Most records a second.")] = None,
-    bytes_per_s: Annotated[str, typer.Option(help="Most bytes a second, for instance 2MiB.")] = "",
+    records_per_s: Annotated[int | None, typer.Option(help="Rate limit in records/s.")] = None,
+    bytes_per_s: Annotated[
+        str, typer.Option(help="Rate limit in bytes/s, for instance 2MiB.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
-    """Make a key and print it: once, on standard output, and nothing else. Only its hash is kept.
+    """Create a key and print it on standard output. Only its hash is stored.
 
     export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer%20$(opslog keys create shop)"
     """
@@ -65,7 +70,7 @@ def create(  # noqa: PLR0917 - options of a command line
         )
     except KeyRefused as error:
         raise typer.BadParameter(str(error)) from None
-    made = _ask(config, lambda conn: make(conn, name, made_by=getpass.getuser(), terms=terms))
+    made = _run(config, lambda conn: make(conn, name, made_by=getpass.getuser(), terms=terms))
     print(made.secret)
 
 
@@ -73,59 +78,46 @@ def create(  # noqa: PLR0917 - options of a command line
 def list_(
     *,
     revoked: Annotated[
-        bool, typer.Option("--revoked", help="Revoked and expired ones too.")
+        bool, typer.Option("--revoked", help="Include revoked and expired keys.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the keys: name, first characters, rights, made, last used, until when, other terms."""
+    """List the keys: name, prefix, permissions, created, last used, expiry, limits."""
     from storage.access.ingest_keys import list_keys
 
-    keys = _ask(config, lambda conn: list_keys(conn, with_revoked=revoked))
+    keys = _run(config, lambda conn: list_keys(conn, with_revoked=revoked))
     for key in keys:
         print(printable(_row(key)))
     if not keys:
-        echo_err("there are no ingest keys; `opslog keys create NAME` makes one")
+        echo_err("no ingest keys; create one with `opslog keys create NAME`")
 
 
 @app.command()
 def rotate(
     name: Name,
-    grace: Annotated[str, typer.Option(help="How long the old one still holds.")] = "1h",
+    grace: Annotated[str, typer.Option(help="How long the old key stays valid.")] = "1h",
     config: ConfigOption = None,
 ) -> None:
-    """Make a new key of the same name and terms and print it; the old one ends after the grace."""
+    """Replace a key: print a new one with the same name and limits, then expire the old one."""
     from storage.access.ingest_keys import rotate as renew
 
     seconds = amount(duration_s, grace, "--grace") if grace.strip("0") else 0
     period = timedelta(seconds=seconds or 0)
-    made = _ask(config, lambda conn: renew(conn, name, made_by=getpass.getuser(), grace=period))
+    made = _run(config, lambda conn: renew(conn, name, made_by=getpass.getuser(), grace=period))
     print(made.secret)
 
 
 @app.command()
 def revoke(name: Name, config: ConfigOption = None) -> None:
-    """End a key at once; running receivers refuse it within seconds."""
+    """Revoke a key; running receivers reject it within seconds."""
     from storage.access.ingest_keys import revoke as end
 
-    count = _ask(config, lambda conn: end(conn, name))
-    echo_err(f"revoked {name}" + (f" ({count} keys, one in its grace)" if count > 1 else ""))
+    count = _run(config, lambda conn: end(conn, name))
+    echo_err(f"revoked {name}" + (f" ({count} keys, one in its grace period)" if count > 1 else ""))
 
 
-def _ask(config: "Path | None", read: "Callable[[Connection], Awaitable[T]]") -> T:
-    """Runs the read in this installation's database, migrated, started when it must be."""
-    from opslog.wiring.database import connection, database
-    from storage.database import migrate
-    from storage.database.roles import DatabaseRole, take_role
-
-    async def ask(dsn: str) -> T:
-        async with connection(dsn) as conn:
-            if not (await migrate.status(conn)).is_current:
-                await migrate.up(conn)
-            await take_role(conn, DatabaseRole.OWNER)
-            return await read(conn)
-
-    with database(open_installation(config), echo_err) as dsn:
-        return asyncio.run(ask(dsn))
+def _run(config: "Path | None", work: "Callable[[Connection], Awaitable[T]]") -> T:
+    return with_connection(config, lambda conn, _: work(conn))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -142,18 +134,20 @@ def _level(text: str) -> "Level | None":
         return None
     if text.upper() not in LEVEL_NAMES:
         known = ", ".join(LEVEL_NAMES)
-        raise typer.BadParameter(f"{text!r} is none of {known}", param_hint="--min-level")
+        raise typer.BadParameter(
+            f"unknown level {text!r}; use one of {known}", param_hint="--min-level"
+        )
     return Level[text.upper()]
 
 
 def _row(key: "IngestKey") -> str:
     used = f"used {_day(key.last_used_at)}" if key.last_used_at else "never used"
     parts = (f"{key.name:<24}", f"{key.hint}…", f"{','.join(key.terms.rights):<17}")
-    return "  ".join((*parts, f"made {_day(key.made_at)}", used, *_end(key), *_terms(key.terms)))
+    return "  ".join((*parts, f"created {_day(key.made_at)}", used, *_end(key), *_terms(key.terms)))
 
 
 def _end(key: "IngestKey") -> list[str]:
-    """Until when the key is in force, or since when it is not."""
+    """When the key expires, or when it expired or was revoked."""
     ends = [
         (when, word)
         for when, word in ((key.revoked_at, "revoked"), (key.terms.expires_at, "expired"))
@@ -166,13 +160,13 @@ def _end(key: "IngestKey") -> list[str]:
 
 
 def _terms(terms: "KeyTerms") -> list[str]:
-    """What else the key says, as the options of `create` echo_err it."""
-    said = [] if terms.min_level is None else [f"min-level={terms.min_level.name}"]
+    """The other limits of the key, as the options of `create`."""
+    parts = [] if terms.min_level is None else [f"min-level={terms.min_level.name}"]
     if terms.records_per_s is not None:
-        said.append(f"records-per-s={terms.records_per_s}")
+        parts.append(f"records-per-s={terms.records_per_s}")
     if terms.bytes_per_s is not None:
-        said.append(f"bytes-per-s={size_text(terms.bytes_per_s).replace(' ', '')}")
-    return said + [f"attribute={name}={value!r}" for name, value in terms.attributes.items()]
+        parts.append(f"bytes-per-s={size_text(terms.bytes_per_s).replace(' ', '')}")
+    return parts + [f"attribute={name}={value!r}" for name, value in terms.attributes.items()]
 
 
 def _now() -> datetime:

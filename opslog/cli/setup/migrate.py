@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog migrate`: the schema of the database."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog migrate`: the database schema."""
 
 import asyncio
 from typing import Annotated
@@ -9,21 +9,21 @@ import typer
 from opslog.cli.options import ConfigOption, echo_err
 from opslog.installation.opening import open_installation
 
-app = typer.Typer(help="The schema of the database: status, up.", no_args_is_help=True)
+app = typer.Typer(help="Database schema: status, up.", no_args_is_help=True)
 
 
 @app.command()
 def status(config: ConfigOption = None) -> None:
-    """Show which migrations the database has, and which it lacks. Exit code 1 if any."""
+    """List applied and pending migrations. Exit code 1 if any is pending."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
 
-    async def ask(dsn: str) -> migrate.Status:
+    async def read(dsn: str) -> migrate.Status:
         async with connection(dsn) as conn:
             return await migrate.status(conn)
 
     with database(open_installation(config), echo_err) as dsn:
-        found = asyncio.run(ask(dsn))
+        found = asyncio.run(read(dsn))
     for applied in found.applied:
         print(f"applied  {applied.name:<32} {applied.applied_at:%Y-%m-%d %H:%M:%SZ}")
     for pending in found.pending:
@@ -36,11 +36,11 @@ def status(config: ConfigOption = None) -> None:
 def up(
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only echo_err what would be done.")
+        bool, typer.Option("--dry-run", help="Show pending migrations without applying them.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Apply what is missing. `opslog up` does this by itself at its start."""
+    """Apply pending migrations. `opslog up` does this automatically at its start."""
     from opslog.wiring.database import connection, database
     from storage.database import migrate
 
@@ -53,6 +53,6 @@ def up(
     for migration in report.migrations:
         echo_err(f"{'would apply' if dry_run else 'applied'} {migration.name}")
     for finding in report.findings:
-        echo_err(f"{finding.what}\n  why:  {finding.why}\n  fix: {finding.fix}")
+        echo_err(f"{finding.what}\n  reason: {finding.reason}\n  fix: {finding.fix}")
     if not report.migrations:
         echo_err("the schema is up to date")

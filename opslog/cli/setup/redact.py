@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog redact`: the redaction of this installation, from standard input to standard output."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog redact`: redacts standard input to standard output with this installation's rules."""
 
 import sys
 from collections import Counter
@@ -13,19 +13,17 @@ from opslog.installation.opening import open_installation
 
 _BLOCK_BEGINS, _BLOCK_ENDS = "-----BEGIN ", "-----END "
 _LONGEST_BLOCK_LINES = 400
-"""A key that does not end within these lines is let go of: nothing waits for ever."""
+"""A PEM block that does not end within this many lines is written as it is."""
 
 
 def redact(
     *,
-    quiet: Annotated[
-        bool, typer.Option(help="Do not tell on standard error what was hidden.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option(help="Do not print the counts to standard error.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Hide secrets in text, line by line, with the rules that records go through.
+    """Redact secrets in text, with the same rules as records.
 
-    Counts by rule go to standard error in the end. Nothing is stored.
+    At the end, counts by rule are printed to standard error. Nothing is stored.
 
         journalctl -u checkout | opslog redact > shareable.txt
     """
@@ -33,7 +31,7 @@ def redact(
 
     redactor = redactor_of(open_installation(config))
     if sys.stdin.isatty():
-        echo_err("paste the text here; Ctrl-D ends it")
+        echo_err("paste the text, then press Ctrl-D")
     counts: Counter[str] = Counter()
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for piece in pieces(sys.stdin):
@@ -47,7 +45,7 @@ def redact(
 
 
 def pieces(lines: Iterable[str]) -> Iterator[str]:
-    """Lines, but a PEM block as one piece: its lines mean nothing alone."""
+    """Lines, with a PEM block as one piece, since it can only be recognised as a whole."""
     block: list[str] = []
     for line in lines:
         if block or (_BLOCK_BEGINS in line and _BLOCK_ENDS not in line):

@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog config`: what is in force, and where each value comes from."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog config`: the effective settings and their origin."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,10 @@ _MASK = "********"
 def config(
     config: ConfigOption = None,
     *,
-    changed: Annotated[bool, typer.Option("--changed", help="Without defaults.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Omit default values.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON output.")] = False,
 ) -> None:
-    """Show every setting in force and where it comes from; secrets are masked."""
+    """Show the effective settings and their origin; secrets are masked."""
     found = loaded(config)
     rows = [row for row in _rows(found) if not changed or row["origin"] != "default"]
     if as_json:
@@ -56,7 +56,7 @@ def _rows(found: "Loaded") -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it."""
+    """The value as JSON types."""
     from pydantic import BaseModel
 
     if isinstance(value, list):

@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that --help is quick
-"""`opslog token`: a token for the API, on standard output and nothing else."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
+"""`opslog token`: prints an API token."""
 
 from typing import Annotated
 
@@ -11,18 +11,17 @@ from opslog.installation.opening import open_installation
 
 
 def token(
-    role: Annotated[Role, typer.Option(help="What its holder may do.", case_sensitive=False)],
+    role: Annotated[Role, typer.Option(help="Role of the token.", case_sensitive=False)],
     hours: Annotated[
-        float | None, typer.Option(min=0.01, max=24, help="Lifetime; default: auth.token_hours.")
+        float | None,
+        typer.Option(min=0.01, max=24, help="Lifetime in hours; default: auth.token_hours."),
     ] = None,
-    subject: Annotated[
-        str, typer.Option(help="Who it stands for; audit records name it.")
-    ] = "operator",
+    subject: Annotated[str, typer.Option(help="Subject, named in audit records.")] = "operator",
     config: ConfigOption = None,
 ) -> None:
-    """Print a token for the API, signed with this installation's own key.
+    """Print an API token, signed with this installation's key.
 
-    Works whether opslog runs or not:
+    Works whether or not opslog is running:
 
         curl -H "Authorization: Bearer $(opslog token --role NOC)" http://127.0.0.1:8080/api/v1/logs
     """

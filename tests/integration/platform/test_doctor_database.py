@@ -30,7 +30,7 @@ async def test_a_server_without_fsync_is_trouble(facts):
     ("fact", "told"),
     [
         ({"age": 1_500_000_000}, "the oldest row is 1,500,000,000 transactions old"),
-        ({"letters": True}, "the system orders letters otherwise"),
+        ({"letters": True}, "the system's collation version differs"),
     ],
 )
 async def test_what_endangers_the_database_is_trouble(facts, fact, told):

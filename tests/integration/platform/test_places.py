@@ -55,7 +55,7 @@ def test_a_short_folder_that_somebody_else_made_is_refused(home):
     short = socket_folder(deep, "s.sock", None)
     short.chmod(0o777)
     try:
-        with pytest.raises(SetupError, match="made by somebody else"):
+        with pytest.raises(SetupError, match="belongs to another account"):
             socket_folder(deep, "s.sock", None)
     finally:
         short.rmdir()
@@ -93,7 +93,7 @@ def test_a_note_of_a_home_that_is_gone_is_told(tmp_path, monkeypatch):
     home = homes.servers_home(tmp_path, account)
     shutil.rmtree(homes.ELSEWHERE)
 
-    with pytest.raises(SetupError, match="is not there: put it back"):
+    with pytest.raises(SetupError, match="does not exist: restore it"):
         homes.servers_home(tmp_path, account)
     assert not home.exists()
 
@@ -143,4 +143,4 @@ def test_it_runs_as_an_ordinary_user_too(home, system_python):
     environment["OPSLOG_DATA_DIR"] = str(home / "closed" / "data")
     refused = opslog("token", "--role", "NOC")
     assert refused.returncode == 78
-    assert "cannot be written by this account" in refused.stderr
+    assert "is not writable for this account" in refused.stderr

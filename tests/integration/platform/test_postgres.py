@@ -154,7 +154,7 @@ def test_a_folder_with_other_files_is_refused(make):
     data_of(server).mkdir(parents=True)
     (data_of(server) / "photo.jpg").write_bytes(b"x")
 
-    with pytest.raises(SetupError, match="holds files but no PostgreSQL cluster"):
+    with pytest.raises(SetupError, match="contains files but no PostgreSQL cluster"):
         server.prepare(silent)
     assert (data_of(server) / "photo.jpg").exists()
 

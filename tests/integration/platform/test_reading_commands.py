@@ -136,8 +136,8 @@ def test_a_profile_keeps_address_and_token(product, tmp_path):
     open_to_all = run(product, "stats", **there)
 
     assert json.loads(taken.stdout)["total"] == 20
-    assert "nobody answers at http://127.0.0.1:9" in away.stderr
-    assert "there is no profile nobody" in named.stderr
+    assert "cannot connect to http://127.0.0.1:9" in away.stderr
+    assert "unknown profile nobody" in named.stderr
     assert "[odd]" in odd.stderr
     assert "chmod 600" in open_to_all.stderr
     assert not (tmp_path / "nothing").exists()

@@ -112,7 +112,7 @@ def test_a_killed_process_is_started_again(start):
     until(lambda: len(group.pids("query")) == 2)
 
     assert is_alive(group.pids("receiver-0")[0])
-    assert "query ended (killed by SIGKILL) and is started again in 0.5 s" in group.log.read_text()
+    assert "query exited (killed by SIGKILL), restarting in 0.5 s" in group.log.read_text()
 
 
 def test_the_pause_grows_with_each_quick_end(start):
@@ -124,8 +124,8 @@ def test_the_pause_grows_with_each_quick_end(start):
         os.kill(group.pids("query")[-1], signal.SIGKILL)
         until(lambda wanted=number + 1: len(group.pids("query")) == wanted)
 
-    assert "started again in 0.5 s" in group.log.read_text()
-    assert "started again in 1 s" in group.log.read_text()
+    assert "restarting in 0.5 s" in group.log.read_text()
+    assert "restarting in 1 s" in group.log.read_text()
 
 
 def test_a_process_that_does_not_end_is_ended(start):
@@ -135,7 +135,7 @@ def test_a_process_that_does_not_end_is_ended(start):
 
     assert group.end() == 0
     assert not is_alive(group.pids("stubborn")[0])
-    assert "stubborn did not end within 1.5 s" in group.log.read_text()
+    assert "stubborn did not stop within 1.5 s" in group.log.read_text()
 
 
 def test_a_second_signal_ends_at_once(start):
@@ -147,7 +147,7 @@ def test_a_second_signal_ends_at_once(start):
 
     group.end()
 
-    assert "SIGTERM again: ending at once" in group.log.read_text()
+    assert "SIGTERM again: stopping immediately" in group.log.read_text()
     assert not any(is_alive(pid) for pid in group.pids())
 
 
@@ -160,7 +160,7 @@ def test_a_set_up_that_cannot_work_ends_the_house(start):
     assert "start query" not in group.events
     log = group.log.read_text()
     assert "the disk is not there" in log
-    assert "broken ended at its start (exit code 78); its last lines are above" in log
+    assert "broken failed to start (exit code 78); its last log lines are above" in log
 
 
 def test_a_step_that_must_wait_holds_nobody_up(start):

@@ -49,7 +49,7 @@ def test_it_says_where_with_what_and_how_to_try(product):
     said = product.log.read_text()
 
     token = re.search(r"^  token   (\S+)$", said, re.MULTILINE)[1]
-    assert f"  page    {product.api_url}/#token={token}\n" in said
+    assert f"  viewer  {product.api_url}/#token={token}\n" in said
     line = re.search(r"^  try     (curl .*)$", said, re.MULTILINE)[1]
     answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
     assert answer.stdout.startswith('{"data":[')
@@ -96,7 +96,7 @@ def test_the_shop_sells_and_its_secrets_are_gone(product):
 def test_metrics_of_the_house_are_in_one_place(product):
     """The supervisor's own among them."""
     text = second(product, "doctor").stdout
-    assert f"opslog runs (process {product.process.pid})" in text
+    assert f"opslog is running (process {product.process.pid})" in text
 
 
 @pytest.mark.parametrize("name", ["valkey", "query", "postgres"])
@@ -157,7 +157,7 @@ def test_with_parent_it_ends_in_order_when_its_parent_is_killed(home):
     parent.wait(10)
 
     until(lambda: not any(is_alive(pid) for pid in pids), within_s=60)
-    assert "SIGTERM: ending in order" in product.log.read_text()
+    assert "SIGTERM: shutting down" in product.log.read_text()
     assert "exec $(BIN)/opslog up --with-parent" in MAKEFILE.read_text()
 
 
@@ -194,7 +194,7 @@ def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
             assert "opslog.toml" in product.log.read_text()
             hang_up(
                 "stop_timeout_s = 9",
-                "stop_timeout_s: only a new start of opslog up can change that",
+                "stop_timeout_s: restart `opslog up` to change this",
             )
             assert product.export(numbered_body("lone", 0, 0, 1))[0] == 200
             hang_up("[api]\nuser_concurrency = 3", "the new settings are in force")

@@ -46,7 +46,7 @@ async def test_the_plan_says_what_goes_and_when(server, writer_pool):
     ]
     assert (plan["rows"], plan["segments"]) == (20, 1)
     assert plan["data"][0]["class"] == "debug"
-    assert plan["data"][1]["goesAt"].startswith(f"{ago(days=8) + timedelta(days=180):%Y-%m-%d}")
+    assert plan["data"][1]["dueAt"].startswith(f"{ago(days=8) + timedelta(days=180):%Y-%m-%d}")
 
 
 async def test_runs_are_shown_with_what_they_did(server, database, writer_pool):
@@ -120,7 +120,7 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
         ({"q": "a", "reason": ""}, "reason"),
         ({"q": "a"}, "reason"),
         ({"filter": {}, "reason": "x"}, "q"),
-        ({"filter": {"limit": "1"}, "reason": "x"}, "filter: there is no parameter limit"),
+        ({"filter": {"limit": "1"}, "reason": "x"}, "filter: Unknown parameter limit"),
         ({"filter": {"actorId": 7}, "reason": "x"}, "filter"),
         ({"q": "a", "reason": "x", "until": "2020-01-01T00:00:00Z"}, "until"),
         ({"q": "a", "reason": "x", "end": "soon"}, "end"),

@@ -85,7 +85,7 @@ async def test_a_hold_from_the_command_line(opslog, owner_pool, writer_pool):
 
     code, said = opslog(
         *("hold", "add", "case 7", "actorId=u-1", "order", "start=2020-01-01T00:00:00Z"),
-        *("--why", "subpoena", "--until", "2099-01-01"),
+        *("--reason", "subpoena", "--until", "2099-01-01"),
     )
     assert code == 0
     number = said.split()[0]
@@ -93,8 +93,8 @@ async def test_a_hold_from_the_command_line(opslog, owner_pool, writer_pool):
     opslog("retention", "run")
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
 
-    assert opslog("hold", "release", number, "--why", "settled")[0] == 0
-    assert opslog("hold", "list")[1].strip() == "nothing is held"
+    assert opslog("hold", "release", number, "--reason", "settled")[0] == 0
+    assert opslog("hold", "list")[1].strip() == "no legal holds"
     assert "settled" in opslog("hold", "list", "--all", "--json")[1]
     opslog("retention", "run")
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
@@ -103,10 +103,10 @@ async def test_a_hold_from_the_command_line(opslog, owner_pool, writer_pool):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("hold", "release", "99", "--why", "x"), "there is no hold 99"),
-        (("hold", "add", "case", "colour=red", "--why", "x"), "there is no parameter colour"),
-        (("hold", "add", "case", "start=soon", "--why", "x"), "start is not a time"),
-        (("hold", "add", "case", "start=-1d", "--why", ""), ""),
+        (("hold", "release", "99", "--reason", "x"), "there is no active hold 99"),
+        (("hold", "add", "case", "colour=red", "--reason", "x"), "Unknown parameter colour"),
+        (("hold", "add", "case", "start=soon", "--reason", "x"), "start is not a time"),
+        (("hold", "add", "case", "start=-1d", "--reason", ""), ""),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(opslog, arguments, said):
@@ -137,7 +137,7 @@ async def test_a_clock_in_doubt_is_said_and_can_be_vouched_for(opslog, owner_poo
     )
 
     _, said = opslog("retention", "run")
-    assert "ahead of what is certain" in said
+    assert "ahead of the trusted time" in said
     assert (await states(owner_pool))[segment] == "closed"
 
     assert "done: 1 segments" in opslog("retention", "run", "--trust-clock")[1]

@@ -286,7 +286,7 @@ async def test_a_changed_segment_is_not_carried_over_but_stays_whole(
     await run(database)
 
     assert (await states(owner_pool))[due] == "closed"
-    assert "is not what was received; it is left as it is" in caplog.text
+    assert "differs from what was received; left unchanged" in caplog.text
     assert len(await held_rows(owner_pool)) == 30
 
 

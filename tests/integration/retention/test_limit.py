@@ -89,7 +89,7 @@ async def test_what_is_beyond_goes_and_is_said(database, owner_pool, writer_pool
     async with owner_pool.acquire() as conn:
         (past,) = await runs(conn)
     assert (past.kind, past.steps[0].rule) == ("limit", RULE)
-    assert "100 rows went before their time" in past.note
+    assert "100 rows removed early" in past.note
     assert "size limit" in caplog.text
 
 
@@ -112,7 +112,7 @@ async def test_held_records_and_floors_are_respected(
 
     assert report is None
     assert (await states(owner_pool))[segment] == "closed"
-    assert "nothing may go" in caplog.text
+    assert "nothing may be dropped" in caplog.text
 
 
 async def test_held_records_are_carried_over_and_the_rest_makes_room(
@@ -135,7 +135,7 @@ async def test_held_records_are_carried_over_and_the_rest_makes_room(
 
 
 async def test_a_store_that_stays_above_its_limit_says_so(database, owner_pool, writer_pool):
-    """What goes within the next round is no news; what may not go is."""
+    """An excess that the next run removes is not reported; one that it cannot remove is."""
     await closed(writer_pool, level=0, at=ago(days=1))
     size = await total(owner_pool)
     floor = RetentionRule(name="floor", keep="7d", floor="2d", level="DEBUG")

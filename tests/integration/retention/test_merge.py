@@ -77,7 +77,7 @@ async def test_what_spans_too_long_or_is_too_large_is_left(database, owner_pool,
     await sealed(database, writer_pool, [3, 2, 1], level=3)
 
     assert (await merge(database)).segments == 0
-    assert (await merge(database)).note == "nothing is worth merging"
+    assert (await merge(database)).note == "nothing to merge"
 
 
 async def test_a_reader_of_the_parent_postpones_merging(
@@ -130,7 +130,7 @@ async def test_a_changed_segment_is_never_merged(database, owner_pool, writer_po
 
     report = await merge(database)
 
-    assert "is not what was received" in report.note
+    assert "differs from what was received" in report.note
     assert {(await states(owner_pool))[n] for n in old} == {"sealed"}
 
 

@@ -181,7 +181,7 @@ async def test_a_token_holds_once_for_its_filter_and_for_ten_minutes(
             with pytest.raises(PurgeTokenInvalid):
                 await confirm(conn, condition, token, by="root@example")
         await confirm(conn, LEAK, asked.token, by="root@example")
-        with pytest.raises(PurgeTokenInvalid, match="confirmed before"):
+        with pytest.raises(PurgeTokenInvalid, match="already confirmed"):
             await confirm(conn, LEAK, asked.token, by="root@example")
 
     late = await ask_for(pools)

@@ -162,7 +162,7 @@ async def test_a_changed_row_is_found_before_the_seal(database, owner_pool, clos
     row = await row_of(owner_pool, closed)
     assert row["state"] == "sealed"
     assert row["damage"].startswith("1 batches changed, for instance ")
-    assert "is not what was received" in caplog.text
+    assert "differs from what was received" in caplog.text
     assert await owner_pool.fetchval("SELECT count(*) FROM ledger_in WHERE kind = 'corrupt'") == 1
 
 

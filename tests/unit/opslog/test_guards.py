@@ -50,10 +50,10 @@ EXPOSED = [
     ({"api": {"host": "::"}}, "api.host is ::, without TLS"),
     ({"api": {"host": "::", "trusted_proxies": ["10.0.0.1"]}}, ""),
     ({"api": {"host": "::", "tls_cert": "c", "tls_key": "k"}}, ""),
-    ({"api": {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}}, "0.0.0.0/0, which is everybody"),
+    ({"api": {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}}, "0.0.0.0/0, which matches every address"),
     ({"redis_url": "redis://:secret@elsewhere"}, "redis_url names a server on another machine"),
-    ({"database_url": "postgresql://u:secret@db.example/x"}, "the database is at db.example"),
-    ({"database_url": "postgresql://u:secret@db.example/x?sslmode=require"}, "is not checked"),
+    ({"database_url": "postgresql://u:secret@db.example/x"}, "the database at db.example"),
+    ({"database_url": "postgresql://u:secret@db.example/x?sslmode=require"}, "is not verified"),
     ({"database_url": "postgresql://u:secret@db.example/x?sslmode=verify-full"}, ""),
     ({"database_url": "postgresql://u:secret@127.0.0.1/x"}, ""),
     ({"database_url": "postgresql://u:secret@/x?host=/run/postgresql"}, ""),
@@ -66,7 +66,7 @@ def test_the_doctor_knows_what_others_could_read(wishes, expected, tmp_path):
 
     found = list(examine(Installation(settings)))
 
-    said = "\n".join(f"{item.what}: {item.why}" for item in found if not item.is_fine)
+    said = "\n".join(f"{item.what}: {item.reason}" for item in found if not item.is_fine)
     assert expected in said if expected else not said
     assert "secret" not in said
 

@@ -113,7 +113,7 @@ def test_a_blocked_terminal_blocks_nobody(monkeypatch):
     stream.take("query", "later")
     stream.close()
 
-    assert "log lines left out" in target.getvalue()
+    assert "log lines dropped" in target.getvalue()
     assert target.getvalue().endswith("later\n")
 
 

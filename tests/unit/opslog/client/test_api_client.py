@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from opslog.client.api_client import Api, NoApi, ApiRefused, api
+from opslog.client.api_client import Api, ApiRefused, NoApi, api
 
 
 class Server:

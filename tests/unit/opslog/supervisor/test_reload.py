@@ -32,7 +32,7 @@ def test_changes_are_named_once(file):
     [
         ("[writer\n", "opslog.toml"),
         ("writer.lingerms = 3\n", "did you mean writer.linger_ms"),
-        ("otlp.port = 4319\n", "otlp.port: only a new start"),
+        ("otlp.port = 4319\n", "otlp.port: restart `opslog up`"),
         ("[redaction]\nrules = [{name = 'mine', pattern = '(('}]\n", "redaction.rules[0].pattern"),
         ("auth.public_key_file = 'nowhere.pem'\n", "auth.public_key_file cannot be read"),
         ("[otlp]\ntls_cert = 'none.pem'\ntls_key = 'none.key'\n", "none.pem"),

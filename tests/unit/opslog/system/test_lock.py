@@ -18,7 +18,7 @@ def test_a_second_holder_is_refused_and_told_who_is_first(tmp_path):
     """With the number of the process and what to do."""
     with (
         data_dir_lock(tmp_path, tmp_path),
-        pytest.raises(DataDirBusy, match=rf"already runs on .* \(process {os.getpid()}\)"),
+        pytest.raises(DataDirBusy, match=rf"is already running on .* \(process {os.getpid()}\)"),
         data_dir_lock(tmp_path, tmp_path),
     ):
         pass
@@ -58,13 +58,13 @@ def test_the_collector_is_named_for_its_port():
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(PortTaken):
             stack.enter_context(listener("127.0.0.1", 4318, "otlp"))
-        with pytest.raises(PortTaken, match="OpenTelemetry Collector on this machine"):
+        with pytest.raises(PortTaken, match="OpenTelemetry Collector"):
             listener("127.0.0.1", 4318, "otlp")
 
 
 @pytest.mark.parametrize(
     ("host", "said"),
-    [("no such host", "which is no address"), ("203.0.113.1", "cannot listen on 203.0.113.1")],
+    [("no such host", "which is not a valid address"), ("203.0.113.1", "cannot listen on 203.0.113.1")],
 )
 def test_addresses_that_are_not_ours_are_told(host, said):
     """A name that does not resolve, an address of another machine."""
@@ -132,7 +132,7 @@ def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
     """A file in its place."""
     (tmp_path / "f").write_text("")
 
-    with pytest.raises(SetupError, match=r"cannot make the folder|cannot be written"):
+    with pytest.raises(SetupError, match=r"cannot create the folder|is not writable"):
         Installation(Settings(data_dir=tmp_path / "f" / "d")).make_folders()
 
 

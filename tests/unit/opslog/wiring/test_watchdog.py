@@ -47,13 +47,13 @@ def test_a_stuck_loop_is_told_with_its_place_and_may_go_on():
     code, said = run(1.0, 400)
 
     assert code == 0
-    assert "stuck since 4 s: defect (<string>:" in said
-    assert said.count("stuck since") == 1
-    assert "the event loop goes on" in said
+    assert "blocked for 4 s at: defect (<string>:" in said
+    assert said.count("blocked for") == 1
+    assert "the event loop runs again" in said
 
 
 def test_a_loop_that_stays_stuck_ends_its_process():
     code, said = run(30.0, 10)
 
     assert code == 70
-    assert "this process ends for another one" in said
+    assert "exiting, so that the process is restarted" in said
