@@ -1,3 +1,3 @@
-"""Loads and benchmarks. They send to loopback only, are bounded in time, and end by themselves."""
+"""Load tests and benchmarks: loopback only, bounded in time."""
 
-import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
+import opslog  # noqa: F401 - first: it selects the compiled codec

@@ -1,15 +1,15 @@
-"""`make bench`: the product on a fresh data directory under the load tool, as one table.
+"""`make bench`: opslog on a fresh data directory under the load tool, as one table.
 
     python -m loadtests.bench --load-tool ../shared/tools/otlp_load.py [--seconds 15]
 
-as fast as it goes   concurrency 2, 4 and 8, plain and gzip, each on a fresh product
-half of that         the answer's times at half of the best plain rate
-10,000 records/s     from the 200 of a record to its row being visible
+maximum rate         concurrency 2, 4 and 8, plain and gzip, each on a fresh installation
+half of that         response times at half of the best plain rate
+10,000 records/s     from the 200 of a record until its row is visible
 
-CPU is from /proc, by part of the house; memory is what processes have for themselves (PSS without
-PostgreSQL's shared buffers); bytes a row are those of open segments with their indexes. Then
-PostgreSQL's own COPY rate of the same bytes, one connection, no receiver, as the limit. Bodies are
-written to files before anything is measured. Results go to loadtests/results/ as JSON lines.
+CPU is from /proc, by process group; memory is private memory (PSS without PostgreSQL's shared buffers);
+bytes per row are those of open segments with their indexes. Then PostgreSQL's own COPY rate of the same
+bytes, one connection, no receiver, as the limit. Bodies are written to files beforehand. Results are
+appended to loadtests/results/ as JSON lines.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.copy_limit import copy_rate
-from loadtests.watching import Visible, memory_watch
+from loadtests.monitoring import Visible, watch_memory
 from opslog import __version__
 from opslog.compiled import in_use
 from tests.support.product import Product, command_of
@@ -44,15 +44,15 @@ _LEAVES = """
 
 
 def main() -> int:
-    """Run all cases; the exit code is 1 when a record is missing."""
-    wish = argparse.ArgumentParser(
+    """Run all cases; return 1 if a record is missing."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
-    wish.add_argument("--seconds", type=float, default=15)
-    wish.add_argument("--receivers", type=int, default=0, help="0: the product's default")
-    wish.add_argument("--records", type=int, default=1_500_000, help="at most, in a run")
-    chosen = wish.parse_args()
+    parser.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--receivers", type=int, default=0, help="0: the default")
+    parser.add_argument("--records", type=int, default=1_500_000, help="maximum per run")
+    chosen = parser.parse_args()
     if not chosen.load_tool.is_file():
         raise SystemExit(
             f"{chosen.load_tool} is not there: make bench LOAD_TOOL=path/to/otlp_load.py"
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def bodies(chosen: argparse.Namespace, folder: Path) -> dict[bool, Path]:
-    """Files of requests, plain and gzip, made once for all runs."""
+    """Write files of requests, plain and gzip, once for all runs."""
     files = {False: folder / "plain", True: folder / "gzip"}
     for compress, file in files.items():
         subprocess.run(
@@ -93,55 +93,55 @@ def run(
     *,
     rate: int = 0,
 ) -> dict[str, Any]:
-    """One load on one fresh product."""
+    """Run one load on a fresh installation."""
     settings = {"OPSLOG_OTLP__RECEIVERS": str(chosen.receivers)} if chosen.receivers else {}
     with Product.running(**settings) as product:
         before = cpu_seconds(product)
-        with memory_watch(product) as memory, visible(product, wanted=bool(rate)) as seen:
-            said = load(chosen, product, (concurrency, compress, rate))
+        with watch_memory(product) as memory, visible(product, wanted=bool(rate)) as seen:
+            result = load(chosen, product, (concurrency, compress, rate))
         waited = time.monotonic()
-        product.wait(lambda: stored(product) >= said["acked"], 600)
+        product.wait(lambda: stored(product) >= result["acked"], 600)
         drained_s = time.monotonic() - waited
         after = cpu_seconds(product)
         rows = stored(product)
         size = product.sql(_LEAVES)[0][0]
-    records = max(1, said["acked"])
+    records = max(1, result["acked"])
     spent = spent_us(before, after, records)
     return {
         "concurrency": concurrency,
         "gzip": compress,
         "rate": rate,
-        "records_per_s": said["records_per_s"],
-        "p50_ms": said["p50_ms"],
-        "p99_ms": said["p99_ms"],
-        **{f"{part}_us": round(figure, 1) for part, figure in spent.items()},
+        "records_per_s": result["records_per_s"],
+        "p50_ms": result["p50_ms"],
+        "p99_ms": result["p99_ms"],
+        **{f"{part}_us": round(value, 1) for part, value in spent.items()},
         "memory_peak_mb": round(memory.peak_bytes / 1e6),
-        "others_cores": said.get("others_cores"),
-        "acknowledged": said["acked"],
+        "others_cores": result.get("others_cores"),
+        "acknowledged": result["acked"],
         "stored": rows,
         "bytes_per_row": round(size / max(rows, 1)),
         "drained_s": round(drained_s, 1),
         "visible_p50_ms": seen.percentile(0.5),
         "visible_p99_ms": seen.percentile(0.99),
-        "errors": said["errors"],
+        "errors": result["errors"],
     }
 
 
 @contextmanager
 def visible(product: Product, *, wanted: bool) -> Any:
-    """Watches single records on their way, when a rate is given."""
-    watching = Visible(product)
+    """Measure the visibility of single records if a rate is given."""
+    monitoring = Visible(product)
     if not wanted:
-        yield watching
+        yield monitoring
         return
-    with watching.running():
-        yield watching
+    with monitoring.running():
+        yield monitoring
 
 
 def load(
     chosen: argparse.Namespace, product: Product, case: tuple[int, bool, int]
 ) -> dict[str, Any]:
-    """The load tool's own JSON line."""
+    """Run the load tool; return its JSON result."""
     assert product.process is not None
     concurrency, compress, rate = case
     command = [
@@ -151,12 +151,12 @@ def load(
         *("--pid", str(product.process.pid), "--gzip" if compress else "--no-gzip"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def stored(product: Product) -> int:
-    """Rows of the load in the database."""
+    """Return the rows of the load in the database."""
     count: int = product.sql(
         "SELECT count(*) FROM system_logs WHERE kind <> 'a' AND source_module <> 'probe'"
     )[0][0]
@@ -164,9 +164,9 @@ def stored(product: Product) -> int:
 
 
 def cpu_seconds(product: Product) -> dict[str, float]:
-    """User and system time so far, by part of the house; backends that ended are not counted.
+    """Return user and system time by process group; ended backends are not counted.
 
-    What seals has stood back (retention/safety/load.py), and is known by that.
+    The sealing backend is recognised by its low priority (retention/safety/load.py).
     """
     sums = {"receiver": 0.0, "postgres": 0.0, "sealing": 0.0, "other": 0.0}
     for pid in product.pids():
@@ -177,18 +177,18 @@ def cpu_seconds(product: Product) -> dict[str, float]:
             if line.startswith("postgres:") or "/postgres" in line.split(" ")[0]
             else part
         )
-        if part == "postgres" and has_stood_back(pid):
+        if part == "postgres" and is_low_priority(pid):
             part = "sealing"
         sums[part] += process_cpu_s(pid)
     return sums
 
 
 def spent_us(before: dict[str, float], after: dict[str, float], records: int) -> dict[str, float]:
-    """Microseconds of CPU a record, by part, between two looks at `cpu_seconds`."""
+    """Return CPU microseconds per record by group between two results of `cpu_seconds`."""
     return {part: (after[part] - before[part]) / records * 1e6 for part in after}
 
 
-def has_stood_back(pid: int) -> bool:
+def is_low_priority(pid: int) -> bool:
     """Whether a process has a lower priority than others."""
     try:
         return os.getpriority(os.PRIO_PROCESS, pid) > 0
@@ -197,7 +197,7 @@ def has_stood_back(pid: int) -> bool:
 
 
 def process_cpu_s(pid: int) -> float:
-    """User and system time of a process, its ended children included."""
+    """Return user and system time of a process, including its ended children."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -211,9 +211,9 @@ def table(
     steady: dict[str, Any],
     limit: dict[str, float],
 ) -> str:
-    """What people read."""
+    """Format the results."""
     lines = [
-        f"codec {'compiled' if in_use() else 'from its sources'}; requests of {BATCH} records",
+        f"codec {'compiled' if in_use() else 'interpreted'}; requests of {BATCH} records",
         (
             "conc gzip  records/s  receiver us  postgres us  other us  p50 ms  p99 ms  memory MB"
             "  bytes/row  drained s  others' cores  stored/acknowledged"
@@ -229,21 +229,21 @@ def table(
     ]
     best = max(got["records_per_s"] for got in results)
     lines += [
-        f"at {half['rate']:,} records/s: answer p50 {half['p50_ms']} ms, p99 {half['p99_ms']} ms",
+        f"at {half['rate']:,} records/s: response p50 {half['p50_ms']} ms, p99 {half['p99_ms']} ms",
         (
             f"at {steady['rate']:,} records/s: 200 to visible p50 {steady['visible_p50_ms']} ms,"
             f" p99 {steady['visible_p99_ms']} ms"
         ),
         (
             f"COPY of the same bytes, one connection: {limit['rows_per_s']:,.0f} rows/s,"
-            f" {limit['bytes_per_row']:.0f} bytes a row; opslog reaches {best / limit['rows_per_s']:.0%} of it"
+            f" {limit['bytes_per_row']:.0f} bytes per row; opslog reaches {best / limit['rows_per_s']:.0%} of it"
         ),
     ]
     return "\n".join(lines)
 
 
 def keep(results: list[dict[str, Any]], limit: dict[str, float]) -> None:
-    """Append to the results file of this version."""
+    """Append to the results file."""
     RESULTS.mkdir(exist_ok=True)
     stamp = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

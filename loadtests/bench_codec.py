@@ -1,11 +1,11 @@
-"""CPU of the codec in microseconds a record: decode, redact, map.
+"""CPU of the codec in microseconds per record: decode, redact, map.
 
     python loadtests/bench_codec.py --load-tool otlp_load.py [--json] [--redactor] [--limit 8]
 
-Bodies are made by the functions of the load tool given by --load-tool (or OPSLOG_LOAD_TOOL), so
-that what is measured is what a load test sends. A quarter of the bodies warms the memos; the sum is
-of the others, whose ids were never seen, without the redactor's own time, which is found by
-replaying its calls. The stages are of bodies that were seen before. Ends with 1 above --limit.
+Bodies are built by the load tool given by --load-tool (or OPSLOG_LOAD_TOOL), so the data is that of a load
+test. A quarter of the bodies warms the caches; the sum covers the others, whose ids are new, without the
+redactor's time, which is measured by replaying its calls. The stages use bodies seen before. Exits with 1
+above --limit.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
+import opslog  # noqa: F401 - first: it selects the compiled codec
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from loadtests.load_tool import BATCH, distinct_bodies
 from otlp_receiver.codec import Codec
@@ -34,32 +34,32 @@ ROUNDS = 15
 NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)
 
 Call = tuple[str | None, Sequence[tuple[str, Value]]]
-"""A record: its message, and the attributes that were new."""
+"""A record: its message and its new attributes."""
 
 
 class NoRedactor:
-    """Makes attributes and hides nothing."""
+    """Builds attributes and redacts nothing."""
 
     def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
-        """The text."""
+        """Return the text."""
         return text, ()
 
     def attribute(self, key: str, value: Value) -> Attribute:
-        """The attribute."""
+        """Return the attribute."""
         return Attribute(key, value, member(key, value), order_of(key), ())
 
     def records(
-        self, asked: Sequence[Call]
+        self, requests: Sequence[Call]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
-        """All of them."""
+        """Return all of them unchanged."""
         return [
             (text, (), [self.attribute(key, value) for key, value in fresh])
-            for text, fresh in asked
+            for text, fresh in requests
         ]
 
 
-class Listening:
-    """A redactor that remembers what it was asked, so that its time can be measured alone."""
+class Recording:
+    """A redactor that records its calls, so that its time can be measured separately."""
 
     def __init__(self, redactor: RedactorLike) -> None:
         self.text = redactor.text
@@ -68,15 +68,15 @@ class Listening:
         self.calls: list[list[Call]] = []
 
     def records(
-        self, asked: Sequence[Call]
+        self, requests: Sequence[Call]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
-        """What the redactor says."""
-        self.calls.append([(text, list(fresh)) for text, fresh in asked])
-        return self._records(asked)
+        """Record the call and pass it on."""
+        self.calls.append([(text, list(fresh)) for text, fresh in requests])
+        return self._records(requests)
 
 
 def as_json(body: bytes) -> bytes:
-    """The same request as OTLP/JSON, as the JavaScript SDK writes it (ids in hex)."""
+    """Convert a request to OTLP/JSON like the JavaScript SDK (ids in hex)."""
     request = ExportLogsServiceRequest.FromString(body)
     document = MessageToDict(request, use_integers_for_enums=True)
     for resource, raw_resource in zip(document["resourceLogs"], request.resource_logs, strict=True):
@@ -87,7 +87,7 @@ def as_json(body: bytes) -> bytes:
 
 
 def new_codec(redactor: RedactorLike, bodies: list[bytes], encoding: Encoding) -> Codec:
-    """A codec whose memos have seen some bodies."""
+    """Return a codec whose caches are warmed with some bodies."""
     codec = Codec(redactor, LimitSettings(), MappingSettings())
     for body in bodies:
         whole(codec, encoding, body)
@@ -95,7 +95,7 @@ def new_codec(redactor: RedactorLike, bodies: list[bytes], encoding: Encoding) -
 
 
 def whole(codec: Codec, encoding: Encoding, body: bytes) -> int:
-    """Nanoseconds of CPU for a body from its bytes to its records."""
+    """Measure the CPU nanoseconds of a body from its bytes to its records."""
     begin = time.process_time_ns()
     export = codec.redact(codec.decode(Signal.LOGS, encoding, body))
     batch = codec.map(export, received_unix_ns=time.time_ns(), key=NO_KEY)
@@ -105,7 +105,7 @@ def whole(codec: Codec, encoding: Encoding, body: bytes) -> int:
 
 
 def by_stage(codec: Codec, encoding: Encoding, body: bytes) -> tuple[int, int, int]:
-    """The same for each stage by itself, which otherwise run into each other."""
+    """Measure each stage separately; normally they are interleaved."""
     begin = time.process_time_ns()
     export = codec.decode(Signal.LOGS, encoding, body)
     export.logs = [Group(group.stream, list(group.rows)) for group in export.logs]
@@ -118,27 +118,27 @@ def by_stage(codec: Codec, encoding: Encoding, body: bytes) -> tuple[int, int, i
 
 
 def replay(calls: list[list[Call]], redactor: RedactorLike) -> int:
-    """Nanoseconds that the redactor takes by itself for these calls."""
+    """Measure the redactor's nanoseconds for these calls."""
     begin = time.process_time_ns()
-    for asked in calls:
-        redactor.records(asked)
+    for call in calls:
+        redactor.records(call)
     return time.process_time_ns() - begin
 
 
 def measure(bodies: list[bytes], encoding: Encoding, redactor: RedactorLike) -> dict[str, float]:
-    """Microseconds a record.
+    """Measure microseconds per record.
 
-    Of each body the least of several rounds counts: others work on this machine, too.
+    The minimum of several rounds counts for each body, since the machine is shared.
     """
     seen, unseen = bodies[: len(bodies) // 4], bodies[len(bodies) // 4 :]
-    listening = Listening(redactor)
-    codec = new_codec(listening, seen, encoding)
-    listening.calls.clear()
+    recording = Recording(redactor)
+    codec = new_codec(recording, seen, encoding)
+    recording.calls.clear()
     per_body = []
     for body in unseen:
         whole(codec, encoding, body)
-        per_body.append(listening.calls.copy())
-        listening.calls.clear()
+        per_body.append(recording.calls.copy())
+        recording.calls.clear()
     gc.collect()
     gc.freeze()
     sums, stages = [], []
@@ -150,20 +150,20 @@ def measure(bodies: list[bytes], encoding: Encoding, redactor: RedactorLike) -> 
     gc.unfreeze()
     each = 1 / 1000 / BATCH / len(unseen)
     total, alone = (sum(map(min, zip(*rounds, strict=True))) * each for rounds in (sums, own))
-    figures = {"sum": total - alone, "redactor": alone}
+    measurements = {"sum": total - alone, "redactor": alone}
     for place, name in enumerate(("decode", "redact", "map")):
-        figures[name] = each * sum(
+        measurements[name] = each * sum(
             min(stage[place] for stage in rounds) for rounds in zip(*stages, strict=True)
         )
-    return figures
+    return measurements
 
 
 def main() -> int:
-    """Print a line per encoding."""
+    """Print one line per encoding."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--load-tool", default=os.environ.get("OPSLOG_LOAD_TOOL", ""))
     parser.add_argument("--bodies", type=int, default=40)
-    parser.add_argument("--json", action="store_true", help="also the same as OTLP/JSON")
+    parser.add_argument("--json", action="store_true", help="also as OTLP/JSON")
     parser.add_argument("--redactor", action="store_true", help="with the real redactor")
     parser.add_argument("--limit", type=float, default=0.0, help="microseconds for protobuf")
     options = parser.parse_args()
@@ -172,7 +172,7 @@ def main() -> int:
     bodies = distinct_bodies(Path(options.load_tool), options.bodies, templates=40)
     redactor: RedactorLike = NoRedactor()
     if options.redactor:
-        from storage.redaction.redactor import Redactor  # noqa: PLC0415 - only when asked for
+        from storage.redaction.redactor import Redactor  # noqa: PLC0415 - optional
         from storage.redaction.tokens import HmacKeys  # noqa: PLC0415
 
         redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
@@ -182,12 +182,12 @@ def main() -> int:
             if not options.json:
                 break
             bodies = [as_json(body) for body in bodies]
-        figures = measure(bodies, encoding, redactor)
-        sums.append(figures["sum"])
+        measurements = measure(bodies, encoding, redactor)
+        sums.append(measurements["sum"])
         print(
-            f"{encoding.value}: {figures['sum']:.2f} us/record without the redactor's"
-            f" {figures['redactor']:.2f}; seen before: decode {figures['decode']:.2f},"
-            f" redact {figures['redact']:.2f}, map {figures['map']:.2f}"
+            f"{encoding.value}: {measurements['sum']:.2f} us/record without the redactor's"
+            f" {measurements['redactor']:.2f}; seen before: decode {measurements['decode']:.2f},"
+            f" redact {measurements['redact']:.2f}, map {measurements['map']:.2f}"
         )
     return int(bool(options.limit) and sums[0] > options.limit)
 

@@ -1,10 +1,10 @@
-"""What a record costs as JSON and as protobuf, over all processes: the goal is at most twice as much.
+"""The cost of a record as JSON and as protobuf over all processes; goal: at most twice as much.
 
     python -m loadtests.bench_encodings --load-tool ../shared/tools/otlp_load.py [--requests 120]
 
-A fresh opslog; the load tool's records, 500 a request, first in the one encoding and then in the other,
-over four connections. What is counted is CPU, of the receiver and of PostgreSQL, until the rows are
-stored; so other work on the machine costs time and changes the ratio little.
+A fresh opslog; the load tool's records, 500 per request, first in one encoding and then in the other, over
+four connections. Measured is the CPU time of receiver and PostgreSQL until the rows are stored, so other
+work on the machine hardly changes the ratio.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from loadtests.bench import cpu_seconds, spent_us, stored
 from loadtests.bench_codec import as_json
-from loadtests.bench_latency import answered_s
+from loadtests.bench_latency import acknowledge_s
 from loadtests.load_tool import BATCH, distinct_bodies
 from tests.support.product import Product
 
@@ -26,14 +26,14 @@ MOST = 2.0
 
 
 def main() -> int:
-    """Measure and print; 1 when JSON costs more than it may."""
-    wish = argparse.ArgumentParser(
+    """Measure and print; return 1 if JSON exceeds its limit."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
-    wish.add_argument("--requests", type=int, default=120, help="in each encoding")
-    chosen = wish.parse_args()
-    half = chosen.requests + CONNECTIONS  # the first ones are not counted
+    parser.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    parser.add_argument("--requests", type=int, default=120, help="in each encoding")
+    chosen = parser.parse_args()
+    half = chosen.requests + CONNECTIONS  # warm-up requests are not counted
     bodies = distinct_bodies(chosen.load_tool, 2 * half, templates=40)
     kinds = {
         "protobuf": ("application/x-protobuf", bodies[:half]),
@@ -49,7 +49,7 @@ def main() -> int:
             cost[name] = spent["receiver"] + spent["postgres"]
             print(
                 f"{name:9} receiver {spent['receiver']:5.1f} us  postgres {spent['postgres']:5.1f} us"
-                f"  together {cost[name]:5.1f} us a record"
+                f"  together {cost[name]:5.1f} us per record"
             )
     ratio = cost["JSON"] / cost["protobuf"]
     print(f"JSON costs {ratio:.2f} times as much as protobuf (at most {MOST:g})")
@@ -57,14 +57,14 @@ def main() -> int:
 
 
 def send(product: Product, content_type: str, bodies: list[bytes]) -> None:
-    """Send all of them, each once; return when their rows are stored."""
+    """Send each body once; return when their rows are stored."""
     there = stored(product) + BATCH * len(bodies)
 
     def deliver(share: list[bytes]) -> None:
         place = urlsplit(product.otlp_url)
         with socket.create_connection((place.hostname, place.port), 30) as line:
             for body in share:
-                answered_s(line, body, content_type)
+                acknowledge_s(line, body, content_type)
 
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         shares = [bodies[n::CONNECTIONS] for n in range(CONNECTIONS)]

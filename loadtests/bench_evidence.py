@@ -1,7 +1,7 @@
-"""What tamper evidence costs at ingest, in µs a record: `python -m loadtests.bench_evidence`.
+"""The cost of tamper evidence at ingest in µs per record: `python -m loadtests.bench_evidence`.
 
-Two parts: hashing and the ledger's entries in Python, and what PostgreSQL does for them in the
-transaction of the rows. Requests of 100 and of 500 records over five levels and ten modules.
+Two parts: hashing and ledger entries in Python, and their insertion by PostgreSQL in the transaction of
+the rows. Requests of 100 and of 500 records over five levels and ten modules.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ROUNDS = 200
 
 
 def frame_of(records: int) -> Frame:
-    """A request as the load tool sends it: a message of some 200 bytes, some 300 of metadata."""
+    """Build a request like the load tool's: messages of some 200 bytes, some 300 of metadata."""
     metadata = b'{"attributes": {"text": "%s"}}' % (b"x" * 300)
     return make_frame(
         [
@@ -38,7 +38,7 @@ def frame_of(records: int) -> Frame:
 
 
 def hashing_s(frame: Frame) -> float:
-    """Seconds for the leaves and digests of a frame."""
+    """Measure the leaf hashes and digests of a frame in seconds."""
     rows = [list(rows_of(part.copy_bytes)) for part in frame.parts]
     began = time.perf_counter()
     for part, part_rows in zip(frame.parts, rows, strict=True):
@@ -48,7 +48,7 @@ def hashing_s(frame: Frame) -> float:
 
 
 def entering_s(entry: StoredFrame, segments: dict[str, int]) -> float:
-    """Seconds for the entry and the marks of a frame."""
+    """Measure the entry and the marks of a frame in seconds."""
     began = time.perf_counter()
     data_body(entry, segments)
     for part in entry.parts:
@@ -57,7 +57,7 @@ def entering_s(entry: StoredFrame, segments: dict[str, int]) -> float:
 
 
 async def database_s(dsn: str, frames: list[Frame], segments: dict[str, int]) -> float:
-    """Seconds for the INSERT of these frames' entries, in a transaction."""
+    """Measure the INSERT of these frames' entries in a transaction, in seconds."""
     bodies = [data_body(StoredFrame(frame, frame.parts), segments) for frame in frames]
     ids = [frame.batch_id for frame in frames]
     async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
@@ -87,7 +87,7 @@ def main() -> None:
                 print(
                     f"{together:>3} requests of {records}: leaves and digests {hashing * 1e6:.2f},"
                     f" entries {entering * 1e6:.2f}, PostgreSQL {database_ * 1e6:.2f},"
-                    f" together {total * 1e6:.2f} us a record"
+                    f" together {total * 1e6:.2f} us per record"
                 )
 
 

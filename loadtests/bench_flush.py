@@ -1,11 +1,10 @@
-"""`make bench-flush`: how long the writer's transaction takes with 500 rows, commit included.
+"""`make bench-flush`: duration of the writer's transaction with 500 rows, including the commit.
 
     python -m loadtests.bench_flush --load-tool ../shared/tools/otlp_load.py [--repeats 300]
 
-The product's own spool and writer, one request of 500 records of the load tool at a time, into open
-segments of a fresh PostgreSQL with all their indexes: claims, COPY into each class, counts, ledger,
-commit with its fsync. Nothing else is sent; the time is the writer's own figure
-(`opslog_writer_flush_seconds`).
+opslog's spool and writer, one request of 500 records of the load tool at a time, into open segments of a
+fresh PostgreSQL with all their indexes: claims, COPY into each class, counts, ledger, commit with its
+fsync. Nothing else is sent; the time is the writer's metric `opslog_writer_flush_seconds`.
 """
 
 import argparse
@@ -18,8 +17,8 @@ from pathlib import Path
 
 from config.settings import SpoolSettings, WriterSettings
 from loadtests.default_codec import default_codec
-from loadtests.figures import Figures
 from loadtests.load_tool import BATCH, distinct_bodies
+from loadtests.measurements import Measurements
 from loadtests.profile import sync_ms
 from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.export import Encoding, Signal
@@ -32,30 +31,32 @@ from tests.support.product import Product
 
 P50_LIMIT_MS, P99_LIMIT_MS = 12, 80
 WARM = 20
-"""Flushes that are not counted: streams are new, connections cold."""
+"""Warm-up flushes: streams are new, connections cold."""
 
 
 def main() -> int:
-    """Print the figures; 1 when a limit is passed."""
-    wish = argparse.ArgumentParser(
+    """Print the measurements; return 1 if a limit is exceeded."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True)
-    wish.add_argument("--repeats", type=int, default=300)
-    chosen = wish.parse_args()
+    parser.add_argument("--load-tool", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=300)
+    chosen = parser.parse_args()
     bodies = distinct_bodies(chosen.load_tool, chosen.repeats + WARM)
-    figures = Figures()
+    measurements = Measurements()
     with Product.running() as product, tempfile.TemporaryDirectory() as folder:
-        figures.say("one fdatasync of 400 kB", sync_ms(Path(folder)), "ms")
+        measurements.report("one fdatasync of 400 kB", sync_ms(Path(folder)), "ms")
         took_ms = asyncio.run(flushes(product, bodies, Path(folder, "spool")))[WARM:]
-    figures.say(f"a flush of {BATCH} rows, p50", statistics.median(took_ms), "ms", P50_LIMIT_MS)
-    figures.say("… p99", statistics.quantiles(took_ms, n=100)[98], "ms", P99_LIMIT_MS)
-    figures.say("… longest", max(took_ms), "ms")
-    return 0 if figures.is_within else 1
+    measurements.report(
+        f"a flush of {BATCH} rows, p50", statistics.median(took_ms), "ms", P50_LIMIT_MS
+    )
+    measurements.report("… p99", statistics.quantiles(took_ms, n=100)[98], "ms", P99_LIMIT_MS)
+    measurements.report("… longest", max(took_ms), "ms")
+    return 0 if measurements.is_within else 1
 
 
 async def flushes(product: Product, bodies: list[bytes], folder: Path) -> list[float]:
-    """Milliseconds of each transaction."""
+    """Return the milliseconds of each transaction."""
     pool = await open_pool(product.installation.database_dsn(), DatabaseRole.WRITER, size=2)
     spool = await Spool.open(folder, SpoolSettings(), 2**24)
     writer = Writer(pool, spool, WriterSettings(), duplicate_window_s=3600, note=lambda *_: None)

@@ -1,15 +1,14 @@
-"""`make bench-query`: how long questions take over HTTP, with token and access audit.
+"""`make bench-query`: latency of queries over HTTP, with token and access audit.
 
     python -m loadtests.bench_query --load-tool ../shared/tools/otlp_load.py --rows 500000
 
-A fresh opslog takes the load tool's records, spread over 24 hours, rolls over and seals all of
-them; then some more come, which stay unsealed. PostgreSQL is started anew and the system's copies
-of its files are dropped. Each question is then asked `--repeats` times for one set of ids (`first`
-is the very first, `cold` the median: what a rare question costs) and as often for other ids, never
-the same twice (p50, p90, max). `database` is the time spent waiting for PostgreSQL, part of p50;
-`cpu q` and `cpu db` are what a question costs the query server and PostgreSQL, whatever else the
-machine does.
-At last everything is exported while the memory of the query server is watched.
+A fresh opslog receives the load tool's records, spread over 24 hours, rolls over and seals all of them;
+then more arrive, which stay unsealed. PostgreSQL is restarted and the page cache of its files dropped.
+Each query then runs `--repeats` times with one set of ids (`first` is the first response, `cold` the
+median: the cost of a rare query) and as often with other ids, never the same twice (p50, p90, max).
+`database` is the time spent waiting for PostgreSQL, part of p50; `cpu q` and `cpu db` are the CPU cost
+in the query server and PostgreSQL, independent of other work. Finally everything is exported while the
+query server's memory is measured.
 
 Limits are for 5,000,000 records; `peer` is VictoriaLogs with as many on the same kind of machine.
 """
@@ -22,8 +21,8 @@ import sys
 import time
 from pathlib import Path
 
-from loadtests.query_asking import Asker, Spending, Taken
-from loadtests.query_questions import Question, questions
+from loadtests.query_cases import QueryCase, query_cases
+from loadtests.query_client import CpuTime, QueryClient, Timings
 from tests.support.product import Product
 from tests.support.senders import numbered_body
 
@@ -32,7 +31,7 @@ CLASSES = ("debug", "info", "warn", "error", "critical")
 SMALL_REQUEST = 50
 """Records of a request that fills one small segment of each class."""
 UNSEALED_HOURS = 1.0
-"""The time that the unsealed records are spread over, among the last of the others."""
+"""The unsealed records are spread over this time, overlapping the latest of the others."""
 SETTINGS = {"OPSLOG_API__USER_CONCURRENCY": "100"}
 EXPORT = "/api/v1/logs/export"
 FILLED = "filled.json"
@@ -40,8 +39,8 @@ HEAD = ("first", "cold", "p50", "p90", "max", "database", "cpu q", "cpu db", "li
 
 
 def main() -> int:
-    """Run it; 1 when a limit is passed."""
-    chosen = wishes()
+    """Run the benchmark; return 1 if a limit is exceeded."""
+    chosen = arguments()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-query LOAD_TOOL=path")
     settings = SETTINGS | {"OPSLOG_STORAGE__SEGMENT_ROWS": str(chosen.segment_rows)}
@@ -57,48 +56,48 @@ def main() -> int:
         product.stop()
 
 
-def wishes() -> argparse.Namespace:
-    """What was asked for on the command line."""
-    wish = argparse.ArgumentParser(
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True)
-    wish.add_argument("--rows", type=int, default=500_000)
-    wish.add_argument("--unsealed-rows", type=int, default=250_000)
-    wish.add_argument("--segments", type=int, default=0, help="so many small segments besides")
-    wish.add_argument("--segment-rows", type=int, default=250_000, help="as storage.segment_rows")
-    wish.add_argument("--repeats", type=int, default=20)
-    wish.add_argument("--seal-wait-s", type=float, default=3600)
-    wish.add_argument("--only", default="", help="questions whose name has this in it")
-    wish.add_argument("--no-export", action="store_true", help="do not export everything")
-    wish.add_argument(
-        "--keep", type=Path, help="keep the store in this folder, and ask the one that is there"
+    parser.add_argument("--load-tool", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--unsealed-rows", type=int, default=250_000)
+    parser.add_argument(
+        "--segments", type=int, default=0, help="number of additional small segments"
     )
-    return wish.parse_args()
+    parser.add_argument("--segment-rows", type=int, default=250_000, help="as storage.segment_rows")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--seal-wait-s", type=float, default=3600)
+    parser.add_argument("--only", default="", help="queries whose name contains this")
+    parser.add_argument("--no-export", action="store_true", help="do not export everything")
+    parser.add_argument("--keep", type=Path, help="keep the store in this folder and reuse it")
+    return parser.parse_args()
 
 
 def run(product: Product, chosen: argparse.Namespace) -> int:
-    """Fill, ask, compare."""
+    """Fill, measure, compare."""
     known = product.folder / FILLED
     if not known.exists():
         known.write_text(json.dumps(fill(product, chosen)))
-    asked = [
-        question
-        for question in questions(product, **json.loads(known.read_text()))
-        if chosen.only in question.name
+    cases = [
+        case
+        for case in query_cases(product, **json.loads(known.read_text()))
+        if chosen.only in case.name
     ]
     product.stop()
-    forget(product.data_dir)
+    drop_page_cache(product.data_dir)
     product.start()
-    asker = Asker(product.api_url, product.token("SUPER_ADMIN"))
-    is_held = measure(asker, Spending(product), asked, chosen.repeats)
+    client = QueryClient(product.api_url, product.token("SUPER_ADMIN"))
+    is_held = measure(client, CpuTime(product), cases, chosen.repeats)
     if not chosen.no_export:
-        is_held = export_all(product, asker) and is_held
+        is_held = export_all(product, client) and is_held
     return 0 if is_held else 1
 
 
 def fill(product: Product, chosen: argparse.Namespace) -> dict[str, str | int]:
-    """A store with a sealed and an unsealed part; what `questions` wants to know of it."""
+    """Fill a sealed and an unsealed part; return the arguments of `query_cases`."""
     begin = now_text()
     send(product, chosen.load_tool, chosen.rows, hours=24)
     small_segments(product, chosen.segments)
@@ -116,12 +115,12 @@ def fill(product: Product, chosen: argparse.Namespace) -> dict[str, str | int]:
 
 
 def now_text(later_s: float = 0) -> str:
-    """The time as the API takes it."""
+    """Format the time for the API."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + later_s))
 
 
 def send(product: Product, tool: Path, rows: int, *, hours: float, seed: int = 7) -> None:
-    """Store so many more records, dated within the last `hours`."""
+    """Store `rows` more records, dated within the last `hours`."""
     if not rows:
         return
     before = stored(product)
@@ -136,32 +135,32 @@ def send(product: Product, tool: Path, rows: int, *, hours: float, seed: int = 7
 
 
 def stored(product: Product) -> int:
-    """Records that are in the database."""
+    """Return the number of records in the database."""
     rows = product.sql("SELECT coalesce(sum(rows), 0)::bigint FROM log_counts WHERE kind <> 'a'")
     return int(rows[0][0])
 
 
 def roll(product: Product, name: str) -> None:
-    """Close the open segment of a class."""
+    """Roll over the open segment of a class."""
     number = product.sql(f"SELECT opslog_open_segment('{name}')")[0][0]
     product.sql(f"SELECT opslog_roll_segment('{name}', {number})")
 
 
 def small_segments(product: Product, count: int) -> None:
-    """Segments of a few records each, as quiet classes have them after years."""
+    """Create segments of a few records each, like those of quiet classes after years."""
     for number in range(-(-count // len(CLASSES))):
         before = stored(product)
         body = numbered_body("quiet", 0, number * SMALL_REQUEST, SMALL_REQUEST)
-        status, _, said = product.export(body)
+        status, _, response = product.export(body)
         if status != 200:
-            sys.exit(f"{status} {said[:200]!r}")
+            sys.exit(f"{status} {response[:200]!r}")
         product.wait(lambda before=before: stored(product) >= before + SMALL_REQUEST, 60)
         for name in CLASSES:
             roll(product, name)
 
 
 def wait_for_seals(product: Product, longest_s: float) -> None:
-    """Until nothing closed waits to be sealed, or time is up."""
+    """Wait until all closed segments are sealed, or time is up."""
     end = time.monotonic() + longest_s
     states: dict[str, tuple[int, int]] = {}
     while time.monotonic() < end:
@@ -178,8 +177,8 @@ def wait_for_seals(product: Product, longest_s: float) -> None:
         print(f"{state}: {segments} segments, {rows:,} records")
 
 
-def forget(folder: Path) -> None:
-    """Drop the system's copies of these files, so that the first touch is one of the disk."""
+def drop_page_cache(folder: Path) -> None:
+    """Drop the page cache of these files, so that the first access reads from disk."""
     for path in folder.rglob("*"):
         if not path.is_file():
             continue
@@ -191,19 +190,19 @@ def forget(folder: Path) -> None:
             os.close(opened)
 
 
-def measure(asker: Asker, spending: Spending, asked: list[Question], repeats: int) -> bool:
-    """Ask in two rounds, print; whether all limits held."""
-    cold = {item.name: [asker.ask(*item.ask()) for _ in range(repeats)] for item in asked}
+def measure(client: QueryClient, cpu_time: CpuTime, cases: list[QueryCase], repeats: int) -> bool:
+    """Run two rounds and print them; return whether all limits were met."""
+    cold = {item.name: [client.run(*item.request()) for _ in range(repeats)] for item in cases}
     print(f"{'ms':26}" + "".join(f"{word:>9}" for word in HEAD))
     is_held = True
-    for item in asked:
-        waited = asker.database_ms(EXPORT)
-        before = spending.ms()
-        given_up = asker.given_up
-        taken = Taken([asker.ask(*item.ask()) for _ in range(repeats)])
-        spent = [(after - was) / repeats for was, after in zip(before, spending.ms(), strict=True)]
-        waited = (asker.database_ms(EXPORT) - waited) / repeats
-        first = Taken(cold[item.name])
+    for item in cases:
+        waited = client.database_ms(EXPORT)
+        before = cpu_time.ms()
+        timed_out = client.timed_out
+        taken = Timings([client.run(*item.request()) for _ in range(repeats)])
+        spent = [(after - was) / repeats for was, after in zip(before, cpu_time.ms(), strict=True)]
+        waited = (client.database_ms(EXPORT) - waited) / repeats
+        first = Timings(cold[item.name])
         is_over = taken.p50_ms > item.limit_ms
         is_held = is_held and not is_over
         cells = [first.first_ms, first.p50_ms, taken.p50_ms, taken.p90_ms, taken.worst_ms]
@@ -211,19 +210,23 @@ def measure(asker: Asker, spending: Spending, asked: list[Question], repeats: in
             f"{item.name:26}"
             + "".join(f"{cell:9.1f}" for cell in [*cells, taken.database_ms or waited, *spent])
             + f"{item.limit_ms:9.0f}{item.peer:>9}{'  over' if is_over else ''}"
-            + (f"  {asker.given_up - given_up} given up" if asker.given_up > given_up else ""),
+            + (
+                f"  {client.timed_out - timed_out} timed out"
+                if client.timed_out > timed_out
+                else ""
+            ),
             flush=True,
         )
     return is_held
 
 
-def export_all(product: Product, asker: Asker) -> bool:
-    """Export everything; whether the query server's memory stayed within its limit."""
+def export_all(product: Product, client: QueryClient) -> bool:
+    """Export everything; return whether the query server's memory stayed within its limit."""
     pid = product.find("query")
     assert pid is not None
-    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # reset the peak
     begin = time.monotonic()
-    lines, size = asker.export(EXPORT)
+    lines, size = client.export(EXPORT)
     spent_s = time.monotonic() - begin
     status = Path(f"/proc/{pid}/status").read_text()
     peak_mb = int(status.partition("VmHWM:")[2].split()[0]) / 1024

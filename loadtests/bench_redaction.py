@@ -1,4 +1,4 @@
-"""What redaction costs, and how it compares: microseconds a record, hostile texts, another tool.
+"""Cost of redaction in microseconds per record, hostile texts, comparison with another tool.
 
     python loadtests/bench_redaction.py [--load-tool PATH]
 
@@ -18,10 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import opslog  # noqa: E402, F401 (first: it decides whether the codec is the compiled one)
-from config.settings import RedactionSettings  # noqa: E402 (the path comes first)
+import opslog  # noqa: E402, F401 (first: it selects the compiled codec)
+from config.settings import RedactionSettings  # noqa: E402 (needs the path above)
 from loadtests.load_tool import load_tool  # noqa: E402
-from otlp_receiver.redaction.settling import TOGETHER  # noqa: E402
+from otlp_receiver.redaction.bulk import TOGETHER  # noqa: E402
 from storage.record.record import Value  # noqa: E402
 from storage.redaction.redactor import Redactor  # noqa: E402
 from storage.redaction.tokens import HmacKeys  # noqa: E402
@@ -39,7 +39,7 @@ HOSTILE = [
 
 
 def best_us(work: Callable[[], object], items: int, rounds: int = 7) -> float:
-    """CPU microseconds an item, in the best round."""
+    """Return CPU microseconds per item in the best round."""
     best = float("inf")
     for _ in range(rounds):
         start = time.process_time()
@@ -49,7 +49,7 @@ def best_us(work: Callable[[], object], items: int, rounds: int = 7) -> float:
 
 
 def load_tool_records(path: Path) -> list[Record]:
-    """Messages of the load tool, each with the one attribute that is new to the receiver."""
+    """Return messages of the load tool, each with the one attribute that is not cached."""
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (  # noqa: PLC0415
         ExportLogsServiceRequest,
     )
@@ -70,7 +70,7 @@ def load_tool_records(path: Path) -> list[Record]:
 
 
 def corpus_records(every: Iterable[Case]) -> list[Record]:
-    """The corpus as records, two of three with a secret in them."""
+    """Return the corpus as records, two of three with a secret."""
     with_secrets = [case for case in every if case.hide]
     without = [case for case in every if not case.hide][: len(with_secrets) // 2]
     records: list[Record] = []
@@ -83,18 +83,18 @@ def corpus_records(every: Iterable[Case]) -> list[Record]:
 
 
 def report_speed(redactor: Redactor, name: str, records: list[Record]) -> None:
-    """One line: what a record costs, against its limit."""
+    """Print the cost of a record and its limit."""
 
     def work() -> None:
         for first in range(0, len(records), TOGETHER):
             redactor.records(records[first : first + TOGETHER])
 
     cost = best_us(work, len(records))
-    print(f"{name}: {cost:.2f} us a record (limit {LIMITS_US[name]}, {len(records)} records)")
+    print(f"{name}: {cost:.2f} us per record (limit {LIMITS_US[name]}, {len(records)} records)")
 
 
 def report_hostile(redactor: Redactor, size: int = 64 * 1024) -> None:
-    """The slowest of the hostile texts of 64 kB, and of a megabyte for comparison."""
+    """Print the slowest hostile text of 64 kB, and the same with a megabyte."""
     every = [(unit * (size // len(unit) + 1))[:size] for unit in HOSTILE]
     every.append((" ".join(rule.canary for rule in redactor.rules) * 100)[:size])
     costs = [best_us(partial(redactor.text, text), 1, 3) for text in every]
@@ -108,13 +108,13 @@ def report_hostile(redactor: Redactor, size: int = 64 * 1024) -> None:
 
 
 def score(name: str, every: list[Case], hide: Callable[[Case], str]) -> None:
-    """One line: secrets hidden, records wholly clean, strings kept, microseconds a record."""
+    """Print secrets redacted, records fully clean, strings kept, microseconds per record."""
     secrets = hidden = clean = with_secrets = strings = kept = 0
     start = time.process_time()
-    answers = [hide(case) for case in every]
+    outputs = [hide(case) for case in every]
     cost = (time.process_time() - start) / len(every) * 1e6
-    for case, answer in zip(every, answers, strict=True):
-        bare = re.sub(ANSWER, "", answer)
+    for case, output in zip(every, outputs, strict=True):
+        bare = re.sub(ANSWER, "", output)
         gone = [
             bare.count(secret) <= sum(piece.count(secret) for piece in case.keep)
             for secret in case.hide
@@ -124,16 +124,16 @@ def score(name: str, every: list[Case], hide: Callable[[Case], str]) -> None:
         with_secrets += bool(gone)
         clean += bool(gone) and all(gone)
         strings += len(case.keep)
-        kept += sum(piece in answer for piece in case.keep)
+        kept += sum(piece in output for piece in case.keep)
     print(
-        f"{name}: {100 * hidden / secrets:.1f} % of secrets hidden, "
+        f"{name}: {100 * hidden / secrets:.1f} % of secrets redacted, "
         f"{100 * clean / with_secrets:.1f} % of records clean, "
-        f"{100 * kept / strings:.1f} % of strings kept, {cost:.1f} us a record"
+        f"{100 * kept / strings:.1f} % of strings kept, {cost:.1f} us per record"
     )
 
 
 def ours(redactor: Redactor) -> Callable[[Case], str]:
-    """The product."""
+    """Redact with opslog."""
 
     def hide(case: Case) -> str:
         if not case.key:
@@ -144,7 +144,7 @@ def ours(redactor: Redactor) -> Callable[[Case], str]:
 
 
 def detect_secrets() -> Callable[[Case], str] | None:
-    """detect-secrets with its default plugins, every finding replaced by a marker."""
+    """Redact with detect-secrets and its default plugins, replacing every finding by a marker."""
     try:
         from detect_secrets.core.scan import scan_line  # noqa: PLC0415
         from detect_secrets.settings import default_settings  # noqa: PLC0415
@@ -166,7 +166,7 @@ def detect_secrets() -> Callable[[Case], str] | None:
 
 
 def main() -> None:
-    """Print it all."""
+    """Print all results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

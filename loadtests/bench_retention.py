@@ -2,10 +2,10 @@
 
     python -m loadtests.bench_retention --load-tool ../shared/tools/otlp_load.py
 
-A fresh opslog takes and seals a segment of 250,000 records; it is cloned to 20,000,000 rows with
-all indexes (30 GB on disk) and to 1,000 small segments. While 10,000 records/s come in, segments
-are rolled over, and both lots expire. Two readers look all the time, one at a leaf by its name as
-opslog does, one through system_logs as people in psql do. Prints each figure beside its limit.
+A fresh opslog receives and seals a segment of 250,000 records; it is cloned to 20,000,000 rows with all
+indexes (30 GB on disk) and to 1,000 small segments. While 10,000 records/s arrive, segments are rolled
+over, and both groups expire. Two readers run continuously, one on a leaf by name like opslog, one through
+system_logs like manual SQL. Prints each measurement with its limit.
 """
 
 import argparse
@@ -25,8 +25,8 @@ import asyncpg
 
 from config.settings import Settings
 from loadtests.cloned_segments import large, small
-from loadtests.figures import Figures
 from loadtests.many_segments import memory_of_a_connection, planning
+from loadtests.measurements import Measurements
 from retention.expiry.run import expire
 from retention.safety.clock import Now
 from retention.segments.runs import Report
@@ -37,48 +37,48 @@ SMALL_ROWS = 200
 AGE_DAYS = 31
 """INFO is kept 30."""
 STALL_LIMIT_MS = 30
-ANSWER_LIMIT_MS = 1000
+RESPONSE_LIMIT_MS = 1000
 
 
 @dataclass
 class Readers:
-    """How long readers waited, and how much of that for a lock."""
+    """Read latencies, and waits for a lock."""
 
     waits_s: list[float] = field(default_factory=list)
     locked_s: list[float] = field(default_factory=list)
 
 
 def main() -> int:
-    """Run it; 1 when a limit is passed."""
-    wish = argparse.ArgumentParser(
+    """Run the benchmark; return 1 if a limit is exceeded."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True)
-    wish.add_argument("--rows", type=int, default=20_000_000)
-    wish.add_argument("--segments", type=int, default=1000)
-    wish.add_argument("--segment-rows", type=int, default=250_000, help="of the large ones")
-    wish.add_argument("--seconds", type=int, default=100, help="of load")
-    wish.add_argument("--rate", type=int, default=10_000, help="records/s meanwhile")
-    chosen = wish.parse_args()
+    parser.add_argument("--load-tool", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--segments", type=int, default=1000)
+    parser.add_argument("--segment-rows", type=int, default=250_000, help="of the large ones")
+    parser.add_argument("--seconds", type=int, default=100, help="of load")
+    parser.add_argument("--rate", type=int, default=10_000, help="records/s meanwhile")
+    chosen = parser.parse_args()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-retention LOAD_TOOL=path")
-    figures = Figures()
+    measurements = Measurements()
     settings = {"OPSLOG_STORAGE__SEGMENT_ROWS": str(chosen.segment_rows)}
     with Product.running(**settings, OPSLOG_API__USER_CONCURRENCY="100") as product:
         source, rows = _first_segment(product, chosen)
         print(f"cloning {chosen.rows // rows} segments of {rows:,} rows …", flush=True)
-        # Four days between them, so that they are not merged.
+        # Four days apart, so that they are not merged.
         ages = range(AGE_DAYS + 10, AGE_DAYS + 10 + 4 * chosen.segments, 4)
         many_small = small(product, source, SMALL_ROWS, ages)
         many_large = large(product, source, chosen.rows // rows, AGE_DAYS)
-        planning(product, many_small, figures)
-        memory_of_a_connection(product, figures)
-        asyncio.run(_under_load(product, chosen, figures, many_large[0], many_small[0]))
-    return 0 if figures.is_within else 1
+        planning(product, many_small, measurements)
+        memory_of_a_connection(product, measurements)
+        asyncio.run(_under_load(product, chosen, measurements, many_large[0], many_small[0]))
+    return 0 if measurements.is_within else 1
 
 
 def _first_segment(product: Product, chosen: argparse.Namespace) -> tuple[int, int]:
-    """A sealed segment of INFO records, and how many they are."""
+    """Create a sealed segment of INFO records; return its number and rows."""
     count = chosen.segment_rows * 9 // 5
     print(f"sending {count:,} records, and waiting for the first seal …", flush=True)
     _load(product, chosen.load_tool, "--total-records", str(count)).communicate()
@@ -95,7 +95,7 @@ def _load(product: Product, tool: Path, *more: str) -> "subprocess.Popen[str]":
 async def _under_load(
     product: Product,
     chosen: argparse.Namespace,
-    figures: Figures,
+    measurements: Measurements,
     large_one: int,
     small_one: int,
 ) -> None:
@@ -108,9 +108,9 @@ async def _under_load(
     )
     try:
         await asyncio.to_thread(product.wait, lambda: _rate(product) > chosen.rate / 2, 120)
-        async with _watched(dsn, figures, "nothing"):
+        async with _watched(dsn, measurements, "idle"):
             await asyncio.sleep(10)
-        async with _watched(dsn, figures, "ten roll-overs"):
+        async with _watched(dsn, measurements, "ten rollovers"):
             for _ in range(10):
                 await _roll(owner)
                 await asyncio.sleep(0.5)
@@ -119,26 +119,26 @@ async def _under_load(
             ("large segments", await _due(owner, large_one), 6.0),
         )
         for what, at, limit_s in lots:
-            async with _watched(dsn, figures, f"dropping {what}"):
+            async with _watched(dsn, measurements, f"dropping {what}"):
                 report, took_s = await _expire(dsn, at)
             name = f"{report.segments:,} {what}, {report.rows:,} rows: dropped in"
-            figures.say(name, took_s, "s", limit_s)
-        figures.say(
+            measurements.report(name, took_s, "s", limit_s)
+        measurements.report(
             "seal backlog at its end (opslog_seal_backlog_rows)", await _backlog(product), "rows"
         )
     finally:
-        said = json.loads(load.communicate()[0])
+        result = json.loads(load.communicate()[0])
         await owner.close()
-    figures.say("records acknowledged meanwhile", said["records_per_s"], "a second")
-    figures.say("an answer to a sender: p99", said["p99_ms"], "ms")
-    figures.say("an answer to a sender: longest", said["max_ms"], "ms", ANSWER_LIMIT_MS)
+    measurements.report("records acknowledged meanwhile", result["records_per_s"], "a second")
+    measurements.report("response to a sender: p99", result["p99_ms"], "ms")
+    measurements.report("response to a sender: maximum", result["max_ms"], "ms", RESPONSE_LIMIT_MS)
     print(
-        f"seal backlog before {before:,} rows; errors {said['errors']}, retries {said['retries']}"
+        f"seal backlog before {before:,} rows; errors {result['errors']}, retries {result['retries']}"
     )
 
 
 async def _due(owner: "asyncpg.Connection[asyncpg.Record]", segment: int) -> datetime:
-    """When a segment of INFO goes, and those that are older with it."""
+    """Return when a segment of INFO expires, together with all older ones."""
     at: datetime = await owner.fetchval(
         "SELECT max_received_at + interval '30 days 1 hour' FROM segments WHERE segment = $1",
         segment,
@@ -163,7 +163,7 @@ async def _backlog(product: Product) -> int:
 
 
 async def _roll(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Close the open segment of INFO and have the next one made ahead, as the keeper does."""
+    """Roll over the segment of INFO and create the next one ahead, like the writer processes."""
     number = await owner.fetchval(
         "SELECT segment FROM segments WHERE class = 'info' AND state = 'open'"
     )
@@ -172,11 +172,11 @@ async def _roll(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
         await owner.execute("SELECT opslog_settle_segments()")
         await owner.execute("SELECT opslog_prepare_segment('info')")
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-        print(f"a roll-over did not get its lock, and is tried again later: {error}")
+        print(f"a rollover did not get its lock and is retried later: {error}")
 
 
 async def _expire(dsn: str, at: datetime) -> tuple[Report, float]:
-    """One run at that moment."""
+    """Run expiry at that time."""
 
     async def clock(_: object) -> Now:
         return Now(at)
@@ -187,8 +187,8 @@ async def _expire(dsn: str, at: datetime) -> tuple[Report, float]:
 
 
 @asynccontextmanager
-async def _watched(dsn: str, figures: Figures, what: str) -> AsyncIterator[None]:
-    """Readers, before, during and after what happens in the block."""
+async def _watched(dsn: str, measurements: Measurements, what: str) -> AsyncIterator[None]:
+    """Measure readers while the block runs."""
     seen, stop = Readers(), asyncio.Event()
     pids: list[int] = []
     tasks = [
@@ -203,9 +203,9 @@ async def _watched(dsn: str, figures: Figures, what: str) -> AsyncIterator[None]
         await asyncio.gather(*tasks)
     waits_ms = sorted(wait * 1000 for wait in seen.waits_s)
     during = f"{what}: {len(waits_ms):,} reads,"
-    figures.say(f"{during} median", statistics.median(waits_ms), "ms")
-    figures.say(f"{what}: longest read, waits for the processor included", waits_ms[-1], "ms")
-    figures.say(f"{what}: a reader's longest wait for a lock",
+    measurements.report(f"{during} median", statistics.median(waits_ms), "ms")
+    measurements.report(f"{what}: longest read, including waits for the CPU", waits_ms[-1], "ms")
+    measurements.report(f"{what}: a reader's longest wait for a lock",
                 max(seen.locked_s, default=0) * 1000, "ms", STALL_LIMIT_MS)  # fmt: skip
 
 
@@ -229,7 +229,7 @@ async def _read(
 
 
 async def _locks(dsn: str, seen: Readers, stop: asyncio.Event, pids: list[int]) -> None:
-    """Looks every few milliseconds for how long a reader has been waiting for a lock."""
+    """Sample every few milliseconds how long a reader has been waiting for a lock."""
     connection = await asyncpg.connect(dsn)
     while not stop.is_set():
         waited = await connection.fetchval(

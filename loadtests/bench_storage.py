@@ -1,9 +1,9 @@
-"""`make bench-storage`: bytes a row by heap and index, CPU of sealing.
+"""`make bench-storage`: bytes per row by heap and index, CPU of sealing.
 
     python -m loadtests.bench_storage --load-tool ../shared/tools/otlp_load.py --rows 300000
 
-A fresh opslog takes the load tool's records; then its segments are rolled over and sealed here, so
-that the server's CPU can be read from its process. Dropping is measured by bench_retention.
+A fresh opslog receives the load tool's records; its segments are then rolled over and sealed here, so
+that the server's CPU can be read from its process. bench_retention measures dropping.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from storage.database.pool import DatabaseRole, connect
 from storage.segments.leaves import BULK, TRIGRAMS, build_index, current_xid, trigram_opclass
 from tests.support.product import Product
 
-LIMITS = {"open": 720, "sealed as shipped": 950, "sealed with everything": 1100}
-"""Bytes a row; issue 6."""
+LIMITS = {"open": 720, "sealed by default": 950, "sealed with everything": 1100}
+"""Bytes per row; issue 6."""
 CPU_LIMIT_US = 33
 SIZES = """
 SELECT c.relname, CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid)
@@ -35,16 +35,16 @@ SELECT c.relname, CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid)
 
 
 def main() -> int:
-    """Run it; 1 when a limit is passed."""
-    wish = argparse.ArgumentParser(
+    """Run the benchmark; return 1 if a limit is exceeded."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True)
-    wish.add_argument("--rows", type=int, default=300_000)
-    chosen = wish.parse_args()
+    parser.add_argument("--load-tool", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=300_000)
+    chosen = parser.parse_args()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-storage LOAD_TOOL=path")
-    # Nothing rolls over by itself, so that everything is measured in both states.
+    # No automatic rollover, so that everything is measured in both states.
     with Product.running(
         OPSLOG_STORAGE__SEGMENT_ROWS="100000000", OPSLOG_STORAGE__SEGMENT_BYTES="100GiB"
     ) as product:
@@ -67,7 +67,7 @@ def _send(product: Product, tool: Path, rows: int) -> None:
 
 async def _measure(product: Product) -> int:
     dsn = product.installation.database_dsn()
-    guard = await asyncpg.connect(dsn)  # keeps the product's own worker away from these segments
+    guard = await asyncpg.connect(dsn)  # keeps opslog's worker away from these segments
     owner = await connect(dsn, DatabaseRole.OWNER)
     filled = await guard.fetch(
         "SELECT s.segment, s.class, c.rows::bigint AS rows FROM segments AS s CROSS JOIN LATERAL"
@@ -84,19 +84,17 @@ async def _measure(product: Product) -> int:
     await guard.execute("SELECT opslog_settle_segments()")
     steps_us, wall_s = await _seal(owner, filled)
     for row in filled:
-        _add(sums["sealed as shipped"], await _sizes(guard, row["segment"]))
+        _add(sums["sealed by default"], await _sizes(guard, row["segment"]))
     everything_us = await _index_the_rest(owner, filled)
     for row in filled:
         _add(sums["sealed with everything"], await _sizes(guard, row["segment"]))
     is_within = _report(sums, rows)
-    print("\nCPU of sealing, us of the database's a row")
+    print("\nCPU of sealing, database us per row")
     for name, step_us in steps_us.items():
         print(f"{name:<27}{step_us / rows:>24.1f}" if name else "", end="\n" if name else "")
-    shipped_us = sum(steps_us.values())
-    print(
-        f"{'as shipped':<27}{shipped_us / rows:>24.1f}  ({wall_s / rows * 1e6:.1f} us by the clock)"
-    )
-    all_us = (shipped_us + everything_us) / rows
+    default_us = sum(steps_us.values())
+    print(f"{'by default':<27}{default_us / rows:>24.1f}  ({wall_s / rows * 1e6:.1f} us elapsed)")
+    all_us = (default_us + everything_us) / rows
     print(f"{'with every index':<27}{all_us:>24.1f}  (limit {CPU_LIMIT_US})")
     await owner.close()
     await guard.close()
@@ -104,7 +102,7 @@ async def _measure(product: Product) -> int:
 
 
 class _Steps:
-    """The server's CPU by step of sealing, told apart by the pauses between them."""
+    """The server's CPU by step of sealing, separated by the pauses between them."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -112,11 +110,11 @@ class _Steps:
         self.sums_us: dict[str, float] = {}
 
     async def __call__(self) -> None:
-        """A step begins; nobody is waited for, since this is measured alone."""
+        """Mark the start of a step; there is no load to yield to."""
         self._marks_us.append(_cpu_us(self._pid))
 
     def done(self, *names: str) -> None:
-        """The steps since the last time had these names."""
+        """Name the steps since the last call."""
         self._marks_us.append(_cpu_us(self._pid))
         spans = [after - before for before, after in pairwise(self._marks_us)]
         for name, span in zip(names, spans, strict=True):
@@ -127,7 +125,7 @@ class _Steps:
 async def _seal(
     owner: asyncpg.Connection, filled: list[asyncpg.Record]
 ) -> tuple[dict[str, float], float]:
-    """Microseconds of CPU by step, and seconds by the clock."""
+    """Seal; return microseconds of CPU by step, and elapsed seconds."""
     await owner.execute(
         "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0"
     )
@@ -136,7 +134,7 @@ async def _seal(
     for row in filled:
         await seal_segment(owner, settings, row["segment"], row["class"], pause=steps)
         has_words = row["class"] not in settings.no_trigrams
-        steps.done("", *BULK, *([TRIGRAMS] if has_words else []), "read back, say so")
+        steps.done("", *BULK, *([TRIGRAMS] if has_words else []), "read back, record")
         await finish(owner, row["segment"], after)
         steps.done("freeze, analyse, constrain")
     return steps.sums_us, time.monotonic() - began
@@ -171,7 +169,7 @@ def _report(sums: dict[str, dict[str, int]], rows: int) -> bool:
     names = sorted(
         {name for sizes in sums.values() for name in sizes}, key=lambda name: (name != "heap", name)
     )
-    print(f"\nbytes a row, {rows:,} rows   " + "".join(f"{state:>24}" for state in sums))
+    print(f"\nbytes per row, {rows:,} rows   " + "".join(f"{state:>24}" for state in sums))
     for name in names:
         print(
             f"{name:<27}"

@@ -1,9 +1,9 @@
-"""Many sealed segments from one, for benchmarks of what is done with whole segments.
+"""Many sealed segments from one, for benchmarks of work on whole segments.
 
-`large` clones a segment file by file while the server is down: the rows, every index and the
-catalogue's figures are those of a segment that was really received and sealed, only its number and
-its age are not. (The rows go on saying the old number, so nothing reads them; they are dropped.)
-`small` ones get some hundred rows of it each, by INSERT.
+`large` clones a segment file by file while the server is down: rows, indexes and catalogue
+statistics are those of a segment that was really received and sealed; only its number and age differ.
+(The rows still contain the old number, so nothing reads them; they are dropped.) `small` ones get some
+hundred of its rows each, by INSERT.
 """
 
 import os
@@ -54,7 +54,7 @@ BEGIN
     END LOOP;
 END $$
 """
-"""What ANALYZE would find; without it the planner reads clones from end to end."""
+"""The result of ANALYZE; without it the planner scans clones."""
 _FILES = """
 SELECT substr(relname, length($1) + 1) AS part, pg_relation_filepath(oid) AS path
   FROM pg_class WHERE relname ~ ('^' || $1 || '(_[a-z]+)?$') AND relkind IN ('r', 'i')
@@ -62,10 +62,10 @@ SELECT substr(relname, length($1) + 1) AS part, pg_relation_filepath(oid) AS pat
 
 
 def large(product: Product, source: int, many: int, age_days: int) -> list[int]:
-    """`many` whole clones, that much older; the product is stopped and started for it."""
+    """Create `many` whole clones of that age; opslog is restarted for it."""
     home = Path(product.sql("SHOW data_directory")[0][0])
     pairs = run(_empty_clones(product.installation.database_dsn(), source, many, age_days))
-    product.sql("CHECKPOINT")  # nothing of them is written again at the start
+    product.sql("CHECKPOINT")  # so that recovery does not rewrite them
     product.stop()
     for numbers in pairs.values():
         for from_path, to_path in numbers:
@@ -99,7 +99,7 @@ async def _empty_clones(
 
 
 def small(product: Product, source: int, rows: int, ages_days: Iterable[int]) -> list[int]:
-    """Segments of some rows each, one for each age."""
+    """Create small segments, one for each age."""
     return run(_filled(product.installation.database_dsn(), source, rows, ages_days))
 
 
@@ -131,7 +131,7 @@ async def _leaf(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """One relation with its maps of free and of visible space; the target's owner stays."""
+    """Copy a relation with its free space and visibility maps; keep the target's owner."""
     owner = target.stat()
     for fork in ("", "_fsm", "_vm"):
         from_path, to_path = (path.with_name(path.name + fork) for path in (source, target))

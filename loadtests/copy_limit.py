@@ -1,4 +1,4 @@
-"""What PostgreSQL alone takes of the same COPY bytes: the limit that ingest is measured against."""
+"""PostgreSQL's own COPY rate of the same bytes: the upper limit of ingest."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ BODIES, ROUNDS = 40, 10
 
 
 def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
-    """COPY tuples of the load tool's records by class, as the receiver makes them."""
+    """Encode the load tool's records as COPY tuples by class, like the receiver."""
     codec = default_codec()
     by_class: dict[str, list[bytes]] = {name: [] for name in CLASS_BY_LEVEL}
     for number, body in enumerate(distinct_bodies(tool, BODIES)):
@@ -40,7 +40,7 @@ def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
 
 
 async def copy_rate(tool: Path) -> dict[str, float]:
-    """Rows a second of COPY into open segments in transactions of 20,000 rows, one connection."""
+    """Measure COPY into open segments over one connection, in transactions of 20,000 rows."""
     by_class = await asyncio.to_thread(encoded_parts, tool)
     size = sum(len(piece) for pieces in by_class.values() for piece in pieces)
     with Product.running() as product:

@@ -1,4 +1,4 @@
-"""The codec of a receiver with its default settings, for benchmarks that have no receiver."""
+"""A codec with default settings, for benchmarks without a receiver."""
 
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from otlp_receiver.codec import Codec
@@ -7,6 +7,6 @@ from storage.redaction.tokens import HmacKeys
 
 
 def default_codec() -> Codec:
-    """A fresh one, which has seen nothing yet."""
+    """Return a codec with empty caches."""
     redactor = Redactor(RedactionSettings(), HmacKeys({"bench": bytes(32)}, current="bench"))
     return Codec(redactor, LimitSettings(), MappingSettings())

@@ -1,7 +1,7 @@
 """Locust: a shop's telemetry at a fixed rate, in requests of 100 records.
 
-Run by `make load` (loadtests/run_load.py), which starts a fresh opslog and checks afterwards that
-what was acknowledged is stored, once. By hand, against an opslog of yours:
+Run by `make load` (loadtests/run_load.py), which starts a fresh opslog and then checks that all
+acknowledged records are stored exactly once. Manually, against a running opslog:
 
     locust -f loadtests/ingest.py --host http://127.0.0.1:4318 --headless -u 10 -t 60s
 """
@@ -16,7 +16,7 @@ from loadtests.shop import shop_request
 
 RUN = os.environ.get("OPSLOG_LOAD_RUN", "load")
 REQUESTS_PER_S = float(os.environ.get("OPSLOG_LOAD_REQUESTS_PER_S", "10"))
-"""Of one user; 10 users of 10 requests of 100 records are 10,000 records a second."""
+"""Per user; 10 users with 10 requests of 100 records are 10,000 records/s."""
 RECORDS = int(os.environ.get("OPSLOG_LOAD_RECORDS", "100"))
 
 _numbers = itertools.count()
@@ -24,7 +24,7 @@ _acknowledged = itertools.count()
 
 
 class Service(FastHttpUser):
-    """One sender: sends the next hundred records, whatever the answer to the last was."""
+    """One sender of consecutive batches of a hundred records."""
 
     wait_time = constant_throughput(REQUESTS_PER_S)
     network_timeout = 15.0
@@ -32,19 +32,19 @@ class Service(FastHttpUser):
 
     @task
     def send(self) -> None:
-        """One export; sent again, unchanged, while it is answered 429 or 503."""
+        """Send one export; retry it unchanged after 429 or 503."""
         body = shop_request(RUN, next(_numbers) * RECORDS, RECORDS, time.time_ns())
         headers = {"Content-Type": "application/x-protobuf"}
         while True:
-            with self.client.post("/v1/logs", data=body, headers=headers) as answer:
-                if answer.status_code == 200:
+            with self.client.post("/v1/logs", data=body, headers=headers) as response:
+                if response.status_code == 200:
                     next(_acknowledged)
                     return
-                if answer.status_code not in {429, 503}:
+                if response.status_code not in {429, 503}:
                     return
             time.sleep(1)
 
 
 @events.quitting.add_listener
-def _tell(**_: object) -> None:
+def _report(**_: object) -> None:
     print(f"acknowledged_records={next(_acknowledged) * RECORDS}")

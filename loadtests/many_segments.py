@@ -1,4 +1,4 @@
-"""What a thousand segments cost a question and a connection; part of bench_retention."""
+"""The cost of a thousand segments for a query and a connection; part of bench_retention."""
 
 import statistics
 import time
@@ -7,51 +7,51 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from loadtests.figures import Figures
-from loadtests.query_asking import Asker, Spending
+from loadtests.measurements import Measurements
+from loadtests.query_client import CpuTime, QueryClient
 from storage.database.pool import IDLE_CONNECTION_S, QUERIES_PER_CONNECTION, DatabaseRole, connect
 from tests.support.databases import run
 from tests.support.product import Product
 
-REPEATS, TURNS = 30, 4
+REPEATS, ROUNDS = 30, 4
 PLAN_LIMIT_MS = 5
-QUESTIONS: dict[str, dict[str, str | int]] = {
+QUERIES: dict[str, dict[str, str | int]] = {
     "newest 100 ERROR of an hour": {"level": "ERROR", "start": "-1h"},
     "newest 100 of an hour": {"start": "-1h"},
     "an actor of an hour": {"actorId": "u-1000", "start": "-1h"},
     "newest 10 from WARN up": {"minLevel": "WARN", "limit": 10},
 }
 _CATALOGUE_S = 6.0
-"""The copies of the catalogue follow by then."""
+"""By then all copies of the catalogue are up to date."""
 _MEMORY = "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts"
 
 
-def planning(product: Product, clones: Sequence[int], figures: Figures) -> None:
-    """Questions over HTTP with and without the clones in the catalogue, turn by turn."""
-    found: dict[tuple[str, bool], list[_Asked]] = {}
-    for turn in range(2 * TURNS):
+def planning(product: Product, clones: Sequence[int], measurements: Measurements) -> None:
+    """Run queries over HTTP alternately with and without the clones in the catalogue."""
+    found: dict[tuple[str, bool], list[_Cost]] = {}
+    for turn in range(2 * ROUNDS):
         has_many = bool(turn % 2)
         _show(product, clones, has_many)
-        for what, asked in _ask(product).items():
-            found.setdefault((what, has_many), []).append(asked)
-    for what in QUESTIONS:
-        few, many = (_Asked.best(found[what, has_many]) for has_many in (False, True))
-        figures.say(f"{what}: CPU of query server and database", few.cpu_ms, "ms")
-        figures.say(f"… {len(clones):,} segments more: more by", many.cpu_ms - few.cpu_ms, "ms",
+        for what, taken in _run(product).items():
+            found.setdefault((what, has_many), []).append(taken)
+    for what in QUERIES:
+        few, many = (_Cost.best(found[what, has_many]) for has_many in (False, True))
+        measurements.report(f"{what}: CPU of query server and database", few.cpu_ms, "ms")
+        measurements.report(f"… {len(clones):,} segments more: difference", many.cpu_ms - few.cpu_ms, "ms",
                     PLAN_LIMIT_MS)  # fmt: skip
-        figures.say("… and by the clock", many.clock_ms - few.clock_ms, "ms")
+        measurements.report("… elapsed", many.clock_ms - few.clock_ms, "ms")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """One turn of one question."""
+class _Cost:
+    """The cost of one query in one round."""
 
     cpu_ms: float
     clock_ms: float
 
     @classmethod
-    def best(cls, turns: Sequence["_Asked"]) -> "_Asked":
-        """Whatever else the machine does only adds to a question's time."""
+    def best(cls, turns: Sequence["_Cost"]) -> "_Cost":
+        """Return the minimum: other work on the machine only adds to it."""
         return cls(min(turn.cpu_ms for turn in turns), min(turn.clock_ms for turn in turns))
 
 
@@ -64,40 +64,42 @@ def _show(product: Product, clones: Sequence[int], are_there: bool) -> None:  # 
     time.sleep(_CATALOGUE_S)
 
 
-def _ask(product: Product) -> dict[str, _Asked]:
-    asker, spending = Asker(product.api_url, product.token("SUPER_ADMIN")), Spending(product)
+def _run(product: Product) -> dict[str, _Cost]:
+    client, cpu_time = QueryClient(product.api_url, product.token("SUPER_ADMIN")), CpuTime(product)
     found = {}
-    for what, pairs in QUESTIONS.items():
+    for what, pairs in QUERIES.items():
         for _ in range(5):
-            asker.ask("/api/v1/logs", dict(pairs))
-        before_ms = sum(spending.ms())
-        times = [asker.ask("/api/v1/logs", dict(pairs)).total_ms for _ in range(REPEATS)]
-        cpu_ms = (sum(spending.ms()) - before_ms) / REPEATS
-        found[what] = _Asked(cpu_ms, statistics.median(times))
+            client.run("/api/v1/logs", dict(pairs))
+        before_ms = sum(cpu_time.ms())
+        times = [client.run("/api/v1/logs", dict(pairs)).total_ms for _ in range(REPEATS)]
+        cpu_ms = (sum(cpu_time.ms()) - before_ms) / REPEATS
+        found[what] = _Cost(cpu_ms, statistics.median(times))
     return found
 
 
-def memory_of_a_connection(product: Product, figures: Figures) -> None:
-    """How large a reader's connection gets that has read every segment, and that it stays so."""
-    run(_memory(product.installation.database_dsn(), figures))
+def memory_of_a_connection(product: Product, measurements: Measurements) -> None:
+    """Measure the memory of a reader's connection that has read every segment once and twice."""
+    run(_memory(product.installation.database_dsn(), measurements))
     print(
         f"a reader's connection is replaced after {QUERIES_PER_CONNECTION[DatabaseRole.READER]:,}"
         f" statements, or {IDLE_CONNECTION_S:.0f} s without any"
     )
 
 
-async def _memory(dsn: str, figures: Figures) -> None:
+async def _memory(dsn: str, measurements: Measurements) -> None:
     connection = await connect(dsn, DatabaseRole.READER, name="bench-reader")
     leaves = [
         row["segment"]
         for row in await connection.fetch("SELECT segment FROM segments WHERE state = 'sealed'")
     ]
     await _wave(connection, leaves[:8])
-    figures.say("memory of a connection that has read 8 segments", await _mib(connection), "MiB")
+    measurements.report(
+        "memory of a connection that has read 8 segments", await _mib(connection), "MiB"
+    )
     for words in (f"… all {len(leaves):,}", "… all of them twice"):
         for begin in range(0, len(leaves), 8):
             await _wave(connection, leaves[begin : begin + 8])
-        figures.say(words, await _mib(connection), "MiB")
+        measurements.report(words, await _mib(connection), "MiB")
     await connection.close()
 
 

@@ -1,17 +1,17 @@
-"""`make profile`: CPU microseconds a record by stage, so that the next slowest is known.
+"""`make profile`: CPU microseconds per record by stage.
 
     python -m loadtests.profile --load-tool ../shared/tools/otlp_load.py [--bodies 120]
 
-read      HTTP: socket, headers, body, answer, without what the body says
+read      HTTP: socket, headers, body, response, without processing the body
 inflate   the same bodies from gzip
-decode, redact, map, encode   each on its own, on bodies whose ids were never seen
-spool     frame, checksum, write; fdatasync is waiting and printed apart
+decode, redact, map, encode   separately, on bodies with new ids
+spool     frame, checksum, write; fdatasync is waiting and printed separately
 copy      PostgreSQL's backend, into open segments with their indexes, in transactions of 20,000
 commit    the same backend, at the end of the transaction
-send      our side of the copy
+send      the client's side of the COPY
 
-The stages run one after the other here and interleaved in the product, where a record is still in
-the cache when the next stage takes it.
+The stages run one after the other here; in opslog they are interleaved, so a record is still in the cache
+when the next stage processes it.
 """
 
 import argparse
@@ -51,27 +51,27 @@ TRANSACTION_ROWS = 20_000
 
 
 def main() -> int:
-    """Print the table; the line of a stage says what it is."""
-    wish = argparse.ArgumentParser(
+    """Print the table."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
-    wish.add_argument("--bodies", type=int, default=120, help="of 500 records each")
-    chosen = wish.parse_args()
+    parser.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    parser.add_argument("--bodies", type=int, default=120, help="of 500 records each")
+    chosen = parser.parse_args()
     bodies = distinct_bodies(chosen.load_tool, chosen.bodies)
-    figures, parts = codec_stages(bodies)
+    measurements, parts = codec_stages(bodies)
     records = len(bodies) * BATCH
-    figures["inflate"] = inflate(bodies) / records
-    figures["read"] = asyncio.run(read(chosen.load_tool, records)) / records
+    measurements["inflate"] = inflate(bodies) / records
+    measurements["read"] = asyncio.run(read(chosen.load_tool, records)) / records
     spooled, synced_ms = asyncio.run(spool(parts))
-    figures["spool"] = spooled / records
-    figures |= asyncio.run(database(parts))
-    print(table(figures, synced_ms))
+    measurements["spool"] = spooled / records
+    measurements |= asyncio.run(database(parts))
+    print(table(measurements, synced_ms))
     return 0
 
 
 def codec_stages(bodies: list[bytes]) -> tuple[dict[str, float], list[list[Part]]]:
-    """Microseconds a record of decode, redact, map and encode; the first half only warms up."""
+    """Measure decode, redact, map and encode per record; the first half is warm-up."""
     codec = default_codec()
     gc.collect()
     gc.freeze()
@@ -89,7 +89,7 @@ def codec_stages(bodies: list[bytes]) -> tuple[dict[str, float], list[list[Part]
 
 
 def one_body(codec: Codec, body: bytes, number: int) -> tuple[dict[str, float], list[Part]]:
-    """Seconds of CPU by stage, and what became of the body."""
+    """Return CPU seconds by stage, and the parts of the body."""
     marks = [time.process_time()]
     export: Any = codec.decode(Signal.LOGS, Encoding.PROTOBUF, body)
     export.logs = [Group(group.stream, list(group.rows)) for group in export.logs]
@@ -114,7 +114,7 @@ def one_body(codec: Codec, body: bytes, number: int) -> tuple[dict[str, float], 
 
 
 def inflate(bodies: list[bytes]) -> float:
-    """Microseconds for all bodies."""
+    """Measure decompression of all bodies in microseconds."""
     packed = [gzip.compress(body, 6) for body in bodies]
     began = time.process_time()
     for body in packed:
@@ -126,7 +126,7 @@ def inflate(bodies: list[bytes]) -> float:
 
 
 async def read(tool: Path, records: int) -> float:
-    """Microseconds for requests of that many records, whose bodies nobody looks at."""
+    """Measure requests of that many records whose bodies are not processed, in microseconds."""
     async with running() as receiver:
         client = await asyncio.create_subprocess_exec(
             *(sys.executable, str(tool), "--url", f"http://127.0.0.1:{receiver.port}"),
@@ -134,15 +134,15 @@ async def read(tool: Path, records: int) -> float:
             stdout=subprocess.PIPE,
         )
         began = time.process_time()
-        said, _ = await client.communicate()
+        result, _ = await client.communicate()
         spent_us = (time.process_time() - began) * 1e6
-        acked = json.loads(said)["acked"]
-    assert acked == records, said
+        acked = json.loads(result)["acked"]
+    assert acked == records, result
     return spent_us
 
 
 async def spool(parts: list[list[Part]]) -> tuple[float, float]:
-    """Microseconds of CPU for all frames; milliseconds of one fdatasync of that disk, median."""
+    """Return CPU microseconds for all frames, and the median fdatasync of the disk in ms."""
     with tempfile.TemporaryDirectory(prefix="opslog-profile-") as folder:
         waiting = await Spool.open(Path(folder, "spool"), SpoolSettings(min_free_bytes=0), 2**40)
         began = time.process_time()
@@ -154,7 +154,7 @@ async def spool(parts: list[list[Part]]) -> tuple[float, float]:
 
 
 def frame_of(number: int, parts: list[Part]) -> Frame:
-    """A request's frame."""
+    """Build the frame of a request."""
     return Frame(
         batch_id=number + 1,
         received_unix_ns=time.time_ns(),
@@ -170,7 +170,7 @@ def frame_of(number: int, parts: list[Part]) -> Frame:
 
 
 def sync_ms(folder: Path) -> float:
-    """One fdatasync after a write of 400 kB, median of 21."""
+    """Return one fdatasync after a write of 400 kB, median of 21."""
     took = []
     descriptor = os.open(folder / "sync", os.O_WRONLY | os.O_CREAT, 0o600)
     for place in range(21):
@@ -183,7 +183,7 @@ def sync_ms(folder: Path) -> float:
 
 
 async def database(parts: list[list[Part]]) -> dict[str, float]:
-    """Microseconds a row of our side and of the backend, by /proc/PID/schedstat."""
+    """Measure client and backend per row, from /proc/PID/schedstat."""
     with Product.running() as product:
         connection = await connect(product.installation.database_dsn(), DatabaseRole.WRITER)
         try:
@@ -205,7 +205,7 @@ async def database(parts: list[list[Part]]) -> dict[str, float]:
 async def one_transaction(
     connection: Any, pid: int, segments: dict[str, int], parts: list[Part], sums: dict[str, float]
 ) -> None:
-    """Copy the parts and commit; what it took is added to `sums`."""
+    """Copy the parts and commit; add the times to `sums`."""
     by_class: dict[str, list[bytes]] = {}
     for part in parts:
         by_class.setdefault(part.class_name, []).append(part.copy_bytes)
@@ -222,22 +222,22 @@ async def one_transaction(
 
 
 def backend_us(pid: int) -> float:
-    """Microseconds that a process has run."""
+    """Return the CPU microseconds of a process."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
 
 
-def table(figures: dict[str, float], synced_ms: float) -> str:
-    """What people read, the slowest of ours marked."""
+def table(measurements: dict[str, float], synced_ms: float) -> str:
+    """Format the results; mark the slowest stage of opslog."""
     ours = ("read", "inflate", "decode", "redact", "map", "encode", "spool", "send")
-    slowest = max(ours, key=lambda stage: figures[stage])
-    lines = [f"codec: {'compiled' if in_use() else 'from its sources'}", "stage    us a record"]
+    slowest = max(ours, key=lambda stage: measurements[stage])
+    lines = [f"codec: {'compiled' if in_use() else 'interpreted'}", "stage    us per record"]
     lines += [
-        f"{stage:9}{figures[stage]:8.2f}{'  the slowest of ours' if stage == slowest else ''}"
+        f"{stage:9}{measurements[stage]:8.2f}{'  slowest stage of opslog' if stage == slowest else ''}"
         for stage in (*ours, "copy", "commit")
     ]
-    plain = sum(figures[stage] for stage in ours if stage != "inflate")
+    plain = sum(measurements[stage] for stage in ours if stage != "inflate")
     lines.append(
-        f"receiver, without inflate {plain:.1f}; PostgreSQL {figures['copy'] + figures['commit']:.1f}"
+        f"receiver, without inflate {plain:.1f}; PostgreSQL {measurements['copy'] + measurements['commit']:.1f}"
     )
     lines.append(f"one fdatasync of 400 kB: {synced_ms:.2f} ms")
     return "\n".join(lines)

@@ -1,9 +1,9 @@
-"""`make load`: a fresh opslog under Locust at a fixed rate; nothing lost, nothing twice.
+"""`make load`: a fresh opslog under Locust at a fixed rate; nothing lost or stored twice.
 
     python -m loadtests.run_load --rate 10000 --seconds 60
 
-Prints throughput, p50 and p99 of the answer, and what is in the database against what was
-acknowledged; exits 1 when a record is missing or stored twice.
+Prints throughput, p50 and p99 of the responses, and the rows in the database against the acknowledged
+records; exits with 1 if a record is missing or stored twice.
 """
 
 import argparse
@@ -21,13 +21,13 @@ USERS = 10
 
 
 def main() -> int:
-    """Run the load; the exit code."""
-    wish = argparse.ArgumentParser(
+    """Run the load; return the exit code."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--rate", type=int, default=10_000, help="records a second offered")
-    wish.add_argument("--seconds", type=int, default=60)
-    chosen = wish.parse_args()
+    parser.add_argument("--rate", type=int, default=10_000, help="offered records/s")
+    parser.add_argument("--seconds", type=int, default=60)
+    chosen = parser.parse_args()
     with Product.running() as product, tempfile.TemporaryDirectory() as folder:
         print(
             f"opslog is ready; offering {chosen.rate} records/s for {chosen.seconds} s …",
@@ -45,7 +45,7 @@ def _locust(product: Product, rate: int, seconds: int, folder: Path) -> str:
     command = [
         sys.executable, "-m", "locust", "-f", "loadtests/ingest.py", "--headless",
         "--host", product.otlp_url, "-u", str(USERS), "-r", str(USERS), "-t", f"{seconds}s",
-        "--stop-timeout", "20", "--csv", str(folder / "figures"), "--only-summary",
+        "--stop-timeout", "20", "--csv", str(folder / "run"), "--only-summary",
     ]  # fmt: skip
     environment = {
         **os.environ,
@@ -70,12 +70,12 @@ def _stored(product: Product) -> tuple[int, int]:
 
 
 def report(folder: Path, seconds: int, acknowledged: int, rows: int, distinct: int) -> None:
-    """The table that people read."""
-    with (folder / "figures_stats.csv").open(newline="") as file:
+    """Print the summary."""
+    with (folder / "run_stats.csv").open(newline="") as file:
         total = next(row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
     print(f"throughput      {acknowledged / seconds:,.0f} records/s acknowledged")
     print(
-        f"answer          p50 {total['50%']} ms, p99 {total['99%']} ms, max {total['Max Response Time']} ms"
+        f"response        p50 {total['50%']} ms, p99 {total['99%']} ms, max {total['Max Response Time']} ms"
     )
     print(f"requests        {total['Request Count']}, failed {total['Failure Count']}")
     print(f"acknowledged    {acknowledged:,} records")

@@ -1,4 +1,4 @@
-"""Records of a shop, as its services would send them: several levels, traces, actors, secrets."""
+"""Telemetry of a demo shop: several levels, traces, actors, secrets."""
 
 import random
 
@@ -26,7 +26,7 @@ def _number(key: str, value: int) -> KeyValue:
 
 
 def shop_request(run: str, first: int, count: int, now_ns: int) -> bytes:
-    """An ExportLogsServiceRequest of `count` records numbered from `first` (attribute load.n)."""
+    """Build an ExportLogsServiceRequest of `count` records numbered from `first` (attribute load.n)."""
     chance = random.Random(first)
     request = ExportLogsServiceRequest()
     group = request.resource_logs.add()

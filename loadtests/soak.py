@@ -1,12 +1,11 @@
-"""`make soak`: half an hour at 10,000 records/s; memory and file handles stay flat, figures balance.
+"""`make soak`: half an hour at 10,000 records/s; memory and open files stay flat, counts balance.
 
     python -m loadtests.soak --minutes 30 --rate 10000
 
-A fresh `opslog up` with its defaults (segments roll over and are sealed meanwhile). Every few
-seconds the private memory and the open files of each process are noted; a process is flat when the
-median of the last quarter is not far above that of the quarter after the warm-up. In the end every
-acknowledged record is stored once, `opslog ledger check` balances, `opslog verify` holds. Prints a
-table; the exit code is 1 when anything of this does not hold.
+A fresh `opslog up` with its defaults (segments roll over and are sealed meanwhile). Private memory and
+open files of each process are sampled every few seconds; a process is flat if the median of the last
+quarter is not far above that of the second quarter. Finally every acknowledged record must be stored once,
+`opslog ledger check` must balance and `opslog verify` succeed. Prints a table; exits with 1 otherwise.
 """
 
 import argparse
@@ -32,11 +31,11 @@ SENDERS = 4
 SAMPLE_EVERY_S = 5.0
 MIB = 2**20
 BYTES_PER_RECORD = 1_300
-"""On disk, sealed, with all indexes (docs/performance.md), and some room."""
+"""On disk, sealed, with all indexes (docs/performance.md), with a margin."""
 WAL_BYTES = 5 * 2**30
 MOST_GROWTH = 0.10
 LEAST_GROWTH_BYTES = 24 * MIB
-"""Less than this is no growth worth a word, however small the process is."""
+"""Smaller growth is ignored, however small the process is."""
 LEAST_GROWTH_FILES = 8
 ROLES = ("receiver-0", "receiver-1", "query", "worker", "scheduler", "postgres", "valkey")
 
@@ -50,17 +49,17 @@ SELECT (metadata->'attributes'->>'load.client')::int AS client, count(*),
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at all processes of a role."""
+    """One sample of all processes of a role."""
 
     at_s: float
     memory_bytes: int
-    """Private: what nobody shares."""
+    """Private memory."""
     files: int
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How one figure of a role moved."""
+    """The development of one value of a role."""
 
     role: str
     what: str
@@ -71,18 +70,18 @@ class Trend:
 
 
 def main() -> int:
-    """Run it; the exit code."""
-    wish = argparse.ArgumentParser(
+    """Run the test; return the exit code."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--minutes", type=float, default=30)
-    wish.add_argument("--rate", type=int, default=10_000, help="records a second, over all senders")
-    chosen = wish.parse_args()
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=int, default=10_000, help="records/s over all senders")
+    chosen = parser.parse_args()
     needed = round(chosen.rate * chosen.minutes * 60 * BYTES_PER_RECORD) + WAL_BYTES
     if (free := shutil.disk_usage(tempfile.gettempdir()).free) < needed:
         raise SystemExit(
             f"{tempfile.gettempdir()} has {free >> 30} GiB free and {needed >> 30} GiB are needed:"
-            " set TMPDIR, or send for a shorter time (MINUTES=10)"
+            " set TMPDIR, or run for a shorter time (MINUTES=10)"
         )
     with Product.running() as product:
         print(
@@ -102,9 +101,9 @@ def main() -> int:
 def load(
     product: Product, rate: int, seconds: float
 ) -> tuple[Mapping[str, list[Sample]], list[Sent]]:
-    """Send for that long, and look at the processes meanwhile."""
+    """Send for `seconds` and sample the processes meanwhile."""
     samples: dict[str, list[Sample]] = defaultdict(list)
-    # spawn: a sender must not inherit what this process has open
+    # spawn: a sender must not inherit open files of this process
     with multiprocessing.get_context("spawn").Pool(SENDERS) as pool:
         work = [(product.otlp_url, client, rate / SENDERS, seconds) for client in range(SENDERS)]
         sending = pool.starmap_async(send, work)
@@ -117,7 +116,7 @@ def load(
 
 
 def look(product: Product, at_s: float) -> dict[str, Sample]:
-    """Memory and files by role; a process that ends meanwhile is left out."""
+    """Return memory and files by role; a process that ends meanwhile is skipped."""
     assert product.process is not None
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for pid in product.pids():
@@ -135,12 +134,12 @@ def look(product: Product, at_s: float) -> dict[str, Sample]:
 
 
 def parent_of(pid: int) -> int:
-    """The process that made it."""
+    """Return the parent process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def private_bytes(pid: int) -> int:
-    """RssAnon of a process: not the shared buffers, nor the program."""
+    """Return RssAnon of a process: without shared buffers and mapped files."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -148,7 +147,7 @@ def private_bytes(pid: int) -> int:
 
 
 def trends_of(role: str, samples: Sequence[Sample]) -> list[Trend]:
-    """Of memory and of files: the quarter after the first against the last one."""
+    """Compare memory and files in the second quarter with the last one."""
     end_s = samples[-1].at_s
     early = [each for each in samples if end_s / 4 <= each.at_s < end_s / 2]
     late = [each for each in samples if each.at_s >= end_s * 3 / 4]
@@ -162,13 +161,13 @@ def trends_of(role: str, samples: Sequence[Sample]) -> list[Trend]:
 
 
 def check_rate(sent: Sequence[Sent], rate: int, seconds: float) -> list[str]:
-    """Whether the product took what it was offered."""
+    """Check that opslog accepted the offered rate."""
     taken = sum(each.acknowledged for each in sent) / seconds
-    return [f"only {taken:,.0f} records/s were taken"] if taken < rate * 0.98 else []
+    return [f"only {taken:,.0f} records/s were accepted"] if taken < rate * 0.98 else []
 
 
 def check_rows(product: Product, sent: Sequence[Sent]) -> list[str]:
-    """Each acknowledged record is stored once: count, sum and sum of squares of their numbers."""
+    """Check that each acknowledged record is stored once: count, sum and sum of squares."""
     total = sum(each.acknowledged for each in sent)
     count = "SELECT count(*) FROM system_logs WHERE source_module = 'soak'"
     product.wait(lambda: product.sql(count)[0][0] >= total, 300)
@@ -186,7 +185,7 @@ def check_rows(product: Product, sent: Sequence[Sent]) -> list[str]:
 
 
 def check_evidence(product: Product) -> list[str]:
-    """Figures and the signed ledger."""
+    """Check the counts and the signed ledger."""
     problems = []
     for command, good in ((("ledger", "check"), {0}), (("verify",), {0, 2})):
         done = product.run(*command, timeout_s=3600)
@@ -197,18 +196,18 @@ def check_evidence(product: Product) -> list[str]:
 
 
 def table(trends: Sequence[Trend], sent: Sequence[Sent], minutes: float) -> str:
-    """What goes into docs/reliability.md."""
+    """Format the table of docs/reliability.md."""
     total = sum(each.acknowledged for each in sent)
     slowest = sorted(value for each in sent for value in each.latencies_ms)
     statuses: dict[str, int] = defaultdict(int)
     for each in sent:
         for status, count in each.statuses.items():
             statuses[status] += count
-    answers = ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))
+    responses = ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))
     made = (
         f"opslog {__version__}, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()},"
         f" {os.cpu_count()} cores: {total:,} records in {minutes:g} min,"
-        f" {total / minutes / 60:,.0f}/s; answers {answers};"
+        f" {total / minutes / 60:,.0f}/s; responses {responses};"
         f" p50 {median(slowest):.1f} ms, p99 {slowest[len(slowest) * 99 // 100]:.1f} ms"
     )
     lines = [

@@ -1,4 +1,4 @@
-"""One sender of the soak: a steady rate, every request sent until it is acknowledged."""
+"""A sender of the soak test: constant rate, each request retried until it is acknowledged."""
 
 import http.client
 import random
@@ -19,18 +19,18 @@ _HEADERS = {"Content-Type": "application/x-protobuf"}
 
 @dataclass
 class Sent:
-    """What became of it."""
+    """The results of a sender."""
 
     client: int
     acknowledged: int = 0
-    """Records; numbered from 0 without a gap, so this tells which."""
+    """Records, numbered from 0 without a gap."""
     statuses: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
-    """Of some of the requests, evenly drawn."""
+    """A uniform sample of the requests."""
 
 
 def send(url: str, client: int, rate: float, seconds: float) -> Sent:
-    """Send `rate` records a second for that long; one that comes late hurries."""
+    """Send `rate` records/s for `seconds`; catch up when late."""
     sent, line = Sent(client), Line(url)
     chance = random.Random(client)
     began_s = time.monotonic()
@@ -61,7 +61,7 @@ def _body(client: int, first: int) -> bytes:
 
 
 def _note(kept: list[float], value: float, number: int, chance: random.Random) -> None:
-    """Reservoir sampling, so that memory stays flat here as well."""
+    """Sample with a reservoir, so memory stays flat here as well."""
     if len(kept) < _KEPT_LATENCIES:
         kept.append(value)
     elif (place := chance.randrange(number + 1)) < _KEPT_LATENCIES:
@@ -69,24 +69,24 @@ def _note(kept: list[float], value: float, number: int, chance: random.Random) -
 
 
 class Line:
-    """One kept-alive connection, made anew when it is lost."""
+    """One keep-alive connection, re-established when lost."""
 
     def __init__(self, url: str) -> None:
         self._place = urlsplit(url)
         self._connection: http.client.HTTPConnection | None = None
 
     def post(self, body: bytes) -> str:
-        """The status as text, or the name of what went wrong."""
+        """Return the status as text, or the name of the error."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 self._place.hostname or "", self._place.port, timeout=15
             )
         try:
             self._connection.request("POST", "/v1/logs", body, _HEADERS)
-            answer = self._connection.getresponse()
-            answer.read()
+            response = self._connection.getresponse()
+            response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             self._connection = None
             return type(error).__name__
-        return str(answer.status)
+        return str(response.status)

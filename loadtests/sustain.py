@@ -1,13 +1,12 @@
-"""`make bench-sustained`: a steady load with sealing beside it; does what waits to be sealed grow?
+"""`make bench-sustained`: a steady load with concurrent sealing; does the seal backlog grow?
 
     python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --rate 25000 --minutes 15
 
-A fresh product with its defaults. Twice a minute: rows acknowledged and stored, rows in closed
-segments that wait to be sealed, CPU a record of receiver, PostgreSQL and sealing since the last look
-(of sealing 0 where its process has just changed). In the end what the backlog grew by a second over the
-second half (the straight line nearest to the looks, as it falls and rises by whole segments), and
-the pace of sealing beside this load, which is the rate at which the backlog would begin to grow.
-The exit code is 1 when a record is missing or the backlog grew by more than a fiftieth of the rate.
+A fresh installation with defaults. Twice a minute: rows acknowledged and stored, the seal backlog in rows,
+CPU per record of receiver, PostgreSQL and sealing since the last sample (0 for sealing if its process has
+just changed). Finally the growth of the backlog per second over the second half (linear fit, as it varies
+by whole segments), and the sealing rate under this load, above which the backlog would grow. Exits with 1
+if a record is missing or the backlog grew by more than a fiftieth of the rate.
 """
 
 import argparse
@@ -23,9 +22,9 @@ from typing import Any
 from loadtests.bench import cpu_seconds, spent_us, stored
 from tests.support.product import Product
 
-LOOK_EVERY_S = 30.0
+SAMPLE_EVERY_S = 30.0
 ALLOWED = 0.02
-"""Of the rate: what the backlog may seem to grow by, as segments are closed and sealed whole."""
+"""Allowed growth of the backlog relative to the rate: segments are closed and sealed as a whole."""
 _SEGMENTS = """
     SELECT coalesce(sum(rows) FILTER (WHERE state = 'closed'), 0)::bigint AS waiting,
            coalesce(sum(rows) FILTER (WHERE state = 'sealed'), 0)::bigint AS sealed,
@@ -35,8 +34,8 @@ _SEGMENTS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The house at one moment."""
+class Sample:
+    """One sample of all processes."""
 
     at_s: float
     rows: int
@@ -46,28 +45,30 @@ class Look:
 
 
 def main() -> int:
-    """Run, print a line for each look, then the summary."""
-    wish = argparse.ArgumentParser(
+    """Run, print a line for each sample, then the summary."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
-    wish.add_argument("--rate", type=int, default=25_000, help="records a second")
-    wish.add_argument("--minutes", type=float, default=15)
-    chosen = wish.parse_args()
-    if chosen.minutes * 60 < 4 * LOOK_EVERY_S:
-        wish.error(
-            f"--minutes: at least {4 * LOOK_EVERY_S / 60:g}, of which the second half counts"
+    parser.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
+    parser.add_argument("--rate", type=int, default=25_000, help="records/s")
+    parser.add_argument("--minutes", type=float, default=15)
+    chosen = parser.parse_args()
+    if chosen.minutes * 60 < 4 * SAMPLE_EVERY_S:
+        parser.error(
+            f"--minutes: at least {4 * SAMPLE_EVERY_S / 60:g}, of which the second half is evaluated"
         )
     with Product.running() as product:
-        looks, said = steady_load(chosen, product)
-        product.wait(lambda: stored(product) >= said["acked"], 600)
+        samples, result = steady_load(chosen, product)
+        product.wait(lambda: stored(product) >= result["acked"], 600)
         rows = stored(product)
-    print(summary(looks, said, rows))
-    return int(rows < said["acked"] or growth(looks) > chosen.rate * ALLOWED)
+    print(summary(samples, result, rows))
+    return int(rows < result["acked"] or growth(samples) > chosen.rate * ALLOWED)
 
 
-def steady_load(chosen: argparse.Namespace, product: Product) -> tuple[list[Look], dict[str, Any]]:
-    """The load, and what was seen meanwhile."""
+def steady_load(
+    chosen: argparse.Namespace, product: Product
+) -> tuple[list[Sample], dict[str, Any]]:
+    """Run the load; return the samples and its result."""
     assert product.process is not None
     seconds = chosen.minutes * 60
     process = subprocess.Popen(
@@ -81,58 +82,58 @@ def steady_load(chosen: argparse.Namespace, product: Product) -> tuple[list[Look
         text=True,
     )
     began = time.monotonic()
-    looks = [look(product, began)]
+    samples = [sample(product, began)]
     while (ended := _ended(process)) is None:
-        looks.append(look(product, began))
-        print(line(looks[-2], looks[-1]), flush=True)
+        samples.append(sample(product, began))
+        print(line(samples[-2], samples[-1]), flush=True)
     if process.returncode:
-        raise SystemExit(f"{chosen.load_tool} ended with {process.returncode}; its words are above")
-    said: dict[str, Any] = json.loads(ended)
-    return looks, said
+        raise SystemExit(f"{chosen.load_tool} ended with {process.returncode}; its output is above")
+    result: dict[str, Any] = json.loads(ended)
+    return samples, result
 
 
 def _ended(process: subprocess.Popen[str]) -> str | None:
-    """What it said, when it ends before the next look is due: looks without a load tell nothing."""
+    """Return its output if it ends before the next sample is due, else None."""
     try:
-        return process.communicate(timeout=LOOK_EVERY_S)[0]
+        return process.communicate(timeout=SAMPLE_EVERY_S)[0]
     except subprocess.TimeoutExpired:
         return None
 
 
-def growth(looks: list[Look]) -> float:
-    """Rows a second by which the backlog grew over the second half of the looks."""
-    half = looks[len(looks) // 2 :]
+def growth(samples: list[Sample]) -> float:
+    """Return the growth of the backlog in rows/s over the second half of the samples."""
+    half = samples[len(samples) // 2 :]
     return statistics.linear_regression([at.at_s for at in half], [at.waiting for at in half]).slope
 
 
-def look(product: Product, began: float) -> Look:
-    """One look."""
+def sample(product: Product, began: float) -> Sample:
+    """Take one sample."""
     waiting, sealed, rows = product.sql(_SEGMENTS)[0]
-    return Look(time.monotonic() - began, rows, waiting, sealed, cpu_seconds(product))
+    return Sample(time.monotonic() - began, rows, waiting, sealed, cpu_seconds(product))
 
 
-def line(before: Look, now: Look) -> str:
-    """What changed since the look before."""
+def line(before: Sample, now: Sample) -> str:
+    """Format the changes since the previous sample."""
     rows = max(1, now.rows - before.rows)
     cpu = spent_us(before.cpu, now.cpu, rows)
     return (
         f"{now.at_s:6.0f} s  {now.rows:11,} stored  {rows / (now.at_s - before.at_s):8,.0f}/s"
-        f"  {now.waiting:10,} wait to be sealed  receiver {cpu['receiver']:5.1f} us"
+        f"  {now.waiting:10,} unsealed  receiver {cpu['receiver']:5.1f} us"
         f"  postgres {cpu['postgres']:5.1f} us  sealing {max(cpu['sealing'], 0):5.1f} us"
     )
 
 
-def summary(looks: list[Look], said: dict[str, Any], rows: int) -> str:
-    """The last lines."""
-    first, last = looks[len(looks) // 2], looks[-1]
+def summary(samples: list[Sample], result: dict[str, Any], rows: int) -> str:
+    """Format the summary."""
+    first, last = samples[len(samples) // 2], samples[-1]
     pace = (last.sealed - first.sealed) / max(1.0, last.at_s - first.at_s)
     return (
-        f"{said['records_per_s']:,} records/s acknowledged, p50 {said['p50_ms']} ms,"
-        f" p99 {said['p99_ms']} ms, errors {said['errors']}; {rows:,} stored of {said['acked']:,}\n"
-        f"second half: {first.waiting:,} rows waited to be sealed at its beginning,"
-        f" {last.waiting:,} at its end, {growth(looks):+,.0f} rows/s; sealed {pace:,.0f} rows/s,"
+        f"{result['records_per_s']:,} records/s acknowledged, p50 {result['p50_ms']} ms,"
+        f" p99 {result['p99_ms']} ms, errors {result['errors']}; {rows:,} stored of {result['acked']:,}\n"
+        f"second half: {first.waiting:,} unsealed rows at its start,"
+        f" {last.waiting:,} at its end, {growth(samples):+,.0f} rows/s; sealed {pace:,.0f} rows/s,"
         f" others' cores"
-        f" {said.get('others_cores')}"
+        f" {result.get('others_cores')}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Asks questions over one connection and takes the time (loadtests/bench_query.py)."""
+"""Run queries over one connection and measure them (loadtests/bench_query.py)."""
 
 import http.client
 import re
@@ -19,22 +19,22 @@ _PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
-    """One answer."""
+class Timing:
+    """The times of one response."""
 
     total_ms: float
     database_ms: float
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The times of one question."""
+class Timings:
+    """The times of one query."""
 
-    of: Sequence[Once]
+    of: Sequence[Timing]
 
     @property
     def first_ms(self) -> float:
-        """The very first one."""
+        """First response."""
         return self.of[0].total_ms
 
     @property
@@ -44,29 +44,29 @@ class Taken:
 
     @property
     def p90_ms(self) -> float:
-        """One in ten is slower."""
+        """90th percentile."""
         return sorted(item.total_ms for item in self.of)[len(self.of) * 9 // 10]
 
     @property
     def worst_ms(self) -> float:
-        """The slowest."""
+        """Maximum."""
         return max(item.total_ms for item in self.of)
 
     @property
     def database_ms(self) -> float:
-        """Median of the time spent waiting for PostgreSQL."""
+        """Median time spent waiting for PostgreSQL."""
         return statistics.median(item.database_ms for item in self.of)
 
 
-class Spending:
-    """CPU time of the product's processes, which other work on the machine does not change."""
+class CpuTime:
+    """CPU time of opslog's processes, independent of other work on the machine."""
 
     def __init__(self, product: Product) -> None:
         self._product = product
         self._query = [product.find("query") or 0]
 
     def ms(self) -> tuple[float, float]:
-        """Of the query server and of PostgreSQL, since they began."""
+        """Return that of the query server and of PostgreSQL since their start."""
         return _cpu_ms(self._query), _cpu_ms(self._product.pids("postgres"))
 
 
@@ -81,51 +81,51 @@ def _cpu_ms(pids: Iterable[int]) -> float:
     return spent_ns / 1e6
 
 
-class Asker:
-    """One client with one token and one kept connection, as a dashboard has."""
+class QueryClient:
+    """A client with one token and one keep-alive connection, like a dashboard."""
 
     def __init__(self, url: str, token: str) -> None:
         place = urlsplit(url)
         self._client = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
         self._headers = {"Authorization": f"Bearer {token}"}
-        self.given_up = 0
-        """Questions that took longer than they may."""
+        self.timed_out = 0
+        """Queries that exceeded the time limit."""
         self.cursor = ""
-        """`nextCursor` of the last answer that had one."""
+        """`nextCursor` of the last response that had one."""
 
-    def ask(self, path: str, pairs: Pairs) -> Once:
-        """One question."""
+    def run(self, path: str, pairs: Pairs) -> Timing:
+        """Run one query."""
         address = quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
         begin = time.perf_counter()
         self._client.request("GET", address, headers=self._headers)
-        answer = self._client.getresponse()
-        body = answer.read()
+        response = self._client.getresponse()
+        body = response.read()
         spent_ms = (time.perf_counter() - begin) * 1000
-        if answer.status not in {200, 503}:
-            sys.exit(f"{address}: {answer.status} {body[:300]!r}")
-        self.given_up += answer.status == 503
-        said = answer.headers.get("Server-Timing", "db;dur=0")
-        self.cursor = following(body)
-        return Once(spent_ms, float(said.partition("dur=")[2]))
+        if response.status not in {200, 503}:
+            sys.exit(f"{address}: {response.status} {body[:300]!r}")
+        self.timed_out += response.status == 503
+        timing = response.headers.get("Server-Timing", "db;dur=0")
+        self.cursor = next_cursor(body)
+        return Timing(spent_ms, float(timing.partition("dur=")[2]))
 
     def export(self, path: str) -> tuple[int, int]:
-        """Reads an export to its end; its lines and bytes."""
+        """Read an export to its end; return its lines and bytes."""
         self._client.request("GET", path, headers=self._headers)
-        answer = self._client.getresponse()
+        response = self._client.getresponse()
         lines = size = 0
-        while piece := answer.read(_PIECE_BYTES):
+        while piece := response.read(_PIECE_BYTES):
             lines += piece.count(b"\n")
             size += len(piece)
         return lines, size
 
     def database_ms(self, route: str) -> float:
-        """What answers of a route have waited for PostgreSQL so far: streams have no header."""
+        """Return the total time a route waited for PostgreSQL: streams have no header."""
         self._client.request("GET", "/metrics", headers=self._headers)
         found = dict(_SUM.findall(self._client.getresponse().read().decode()))
         return float(found.get(route, 0)) * 1000
 
 
-def following(body: bytes) -> str:
-    """The cursor in an answer, without reading all of it."""
+def next_cursor(body: bytes) -> str:
+    """Return the cursor in a response without parsing it."""
     found = re.search(rb'"nextCursor":"([^"]+)"', body)
     return found[1].decode() if found else ""

@@ -1,6 +1,6 @@
-"""What `make bench-query` asks: the table of issue 7, and a few more that people ask.
+"""The queries of `make bench-query`: the table of issue 7, and a few other common ones.
 
-Ids are drawn from the store beforehand and used once each.
+Ids are sampled from the store beforehand and used once each.
 """
 
 import calendar
@@ -13,40 +13,40 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.query_asking import Pairs
+from loadtests.query_client import Pairs
 from tests.support.product import Product
 
 LOGS = "/api/v1/logs"
 STATS = f"{LOGS}/stats"
 DAY_S = 86400
 EXPORTED = 1000
-"""Records of the export that is measured."""
-PROMISED_MS = 100
-"""For every question with an index and a time range, or an id."""
+"""Records of the measured export."""
+GOAL_MS = 100
+"""For every query with an index and a time range, or an id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One line of the table."""
+class QueryCase:
+    """One row of the table."""
 
     name: str
     limit_ms: float
-    ask: Callable[[], tuple[str, Pairs]]
-    """The next one of its kind: path and parameters."""
+    request: Callable[[], tuple[str, Pairs]]
+    """Return path and parameters of the next query."""
     peer: str = ""
-    """What VictoriaLogs took, in ms."""
+    """Time of VictoriaLogs in ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """What to ask for; each is another one than the one before."""
+    """Search values; each is used once."""
 
     traces: Iterator[str]
     actors: Iterator[str]
     records: Iterator[str]
     attributes: Iterator[str]
     phrases: Iterator[str]
-    """That at most one record in fifty has."""
+    """Contained in at most one record in fifty."""
     common: Iterator[str]
     """The most frequent ones."""
     sealed_words: Iterator[str]
@@ -55,13 +55,13 @@ class Ids:
     """Time ranges with about EXPORTED records."""
 
 
-def questions(
+def query_cases(
     product: Product, rows: int, begin: str, sealed_until: str, unsealed_from: str
-) -> list[Question]:
-    """The table.
+) -> list[QueryCase]:
+    """Return the table.
 
-    Records of 24 hours end at `begin`; what arrived until `sealed_until` is sealed, and what came
-    later is dated from `unsealed_from` on.
+    Records of 24 hours end at `begin`; those that arrived until `sealed_until` are sealed, and later ones
+    are dated from `unsealed_from` on.
     """
     ids = ids_of(product, rows, begin, sealed_until)
     day: Pairs = {"start": moment(seconds_of(begin) - DAY_S)}
@@ -69,45 +69,45 @@ def questions(
     hour = moment(seconds_of(begin) - 3600)
     page = walk(ids)
     return [
-        Question(
+        QueryCase(
             "trace by id, no range", 6, lambda: (f"{LOGS}/trace/{next(ids.traces)}", {}), "21"
         ),
-        Question("actor, newest 100", 10, lambda: (f"{LOGS}/actor/{next(ids.actors)}", day), "58"),
-        Question("last 100 ERROR", 6, lambda: (LOGS, {"level": "ERROR"}), "122"),
-        Question("phrase, newest 100", 20, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
-        Question(
+        QueryCase("actor, newest 100", 10, lambda: (f"{LOGS}/actor/{next(ids.actors)}", day), "58"),
+        QueryCase("last 100 ERROR", 6, lambda: (LOGS, {"level": "ERROR"}), "122"),
+        QueryCase("phrase, newest 100", 20, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
+        QueryCase(
             *("needle, sealed", 25),
             lambda: (LOGS, quoted(ids.sealed_words) | sealed | {"minLevel": "INFO"}),
             "9.6",
         ),
-        Question(
-            # DEBUG has no index on its words as shipped: no figure, but never seconds.
+        QueryCase(
+            # DEBUG has no text index by default: no goal, but never seconds.
             *("needle, DEBUG as well", 1000),
             lambda: (LOGS, quoted(ids.sealed_words) | sealed),
         ),
-        Question(
+        QueryCase(
             *("needle, just arrived", 150),
             lambda: (LOGS, quoted(ids.unsealed_words) | day | {"minLevel": "INFO"}),
         ),
-        Question(
+        QueryCase(
             *("metadata equality, sealed", 20),
             lambda: (LOGS, {"q": next(ids.attributes)} | sealed),
         ),
-        Question(
+        QueryCase(
             *("the same, unsealed as well", 150),
             lambda: (LOGS, {"q": next(ids.attributes)} | day),
         ),
-        Question(
+        QueryCase(
             *("count by service", 4),
             lambda: (STATS, {"by": "sourceModule", "interval": "none"} | day),
             "3.7",
         ),
-        Question(
+        QueryCase(
             *("histogram by level", 50),
             lambda: (STATS, {"by": "level", "interval": "1m"} | day),
             "590",
         ),
-        Question(
+        QueryCase(
             *("phrase count", 150),
             lambda: (
                 STATS,
@@ -115,25 +115,21 @@ def questions(
             ),
             "1,014",
         ),
-        Question(
+        QueryCase(
             *("count of a common phrase", 1000),
             lambda: (STATS, quoted(ids.common) | {"interval": "none"} | day),
         ),
-        Question("export of 1,000", 30, lambda: (f"{LOGS}/export", next(ids.windows)), "303"),
-        Question("page of 500 by cursor", 20, page),
-        Question("record by id", PROMISED_MS, lambda: (f"{LOGS}/{next(ids.records)}", {})),
-        Question(
-            "its surroundings", PROMISED_MS, lambda: (f"{LOGS}/{next(ids.records)}/context", {})
-        ),
-        Question("newest 100 of a service", PROMISED_MS, lambda: (LOGS, of_service() | day)),
-        Question(
-            "facets of the last hour", PROMISED_MS, lambda: (f"{LOGS}/facets", {"start": hour})
-        ),
+        QueryCase("export of 1,000", 30, lambda: (f"{LOGS}/export", next(ids.windows)), "303"),
+        QueryCase("page of 500 by cursor", 20, page),
+        QueryCase("record by id", GOAL_MS, lambda: (f"{LOGS}/{next(ids.records)}", {})),
+        QueryCase("its context", GOAL_MS, lambda: (f"{LOGS}/{next(ids.records)}/context", {})),
+        QueryCase("newest 100 of a service", GOAL_MS, lambda: (LOGS, of_service() | day)),
+        QueryCase("facets of the last hour", GOAL_MS, lambda: (f"{LOGS}/facets", {"start": hour})),
     ]
 
 
 def quoted(texts: Iterator[str]) -> Pairs:
-    """A search for exactly this text."""
+    """Search for this phrase."""
     return {"q": f'"{next(texts)}"'}
 
 
@@ -141,12 +137,12 @@ _services: list[str] = []
 
 
 def of_service() -> Pairs:
-    """A search for one service's records."""
+    """Search for one service's records."""
     return {"sourceModule": random.choice(_services)}
 
 
 def walk(ids: Ids) -> Callable[[], tuple[str, Pairs]]:
-    """Pages of 500, each from another place of the day on."""
+    """Return pages of 500, each from another time of the day."""
 
     def page() -> tuple[str, Pairs]:
         window = next(ids.windows)
@@ -156,7 +152,7 @@ def walk(ids: Ids) -> Callable[[], tuple[str, Pairs]]:
 
 
 def ids_of(product: Product, rows: int, begin: str, sealed_until: str) -> Ids:
-    """Draws ids from both parts of the store."""
+    """Sample ids from both parts of the store."""
     old = sample(product, sealed_until, "<", 500_000 / rows)
     new = sample(product, sealed_until, ">=", 100)
     _services[:] = [
@@ -184,7 +180,7 @@ def ids_of(product: Product, rows: int, begin: str, sealed_until: str) -> Ids:
 
 
 def sample(product: Product, moment: str, side: str, percent: float) -> list[dict[str, Any]]:
-    """Some records from before or after a moment, from all over the store."""
+    """Sample records before or after a time from the whole store."""
     share = min(percent, 100)
     found = product.sql(
         "SELECT replace(trace_id::text, '-', ''), actor_id, id::text, message,"  # noqa: S608
@@ -199,7 +195,7 @@ def sample(product: Product, moment: str, side: str, percent: float) -> list[dic
 
 
 def words(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Words that few messages have: ids of requests, orders, users."""
+    """Yield rare words of messages: ids of requests, orders, users."""
     for row in rows:
         for word in row["message"].split():
             plain = word.strip(",.:;()'\"")
@@ -209,12 +205,12 @@ def words(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def distinct(values: Iterable[str]) -> Iterator[str]:
-    """Each value once; the store has to have enough of them."""
+    """Yield each value once; the store must contain enough of them."""
     return iter(list(dict.fromkeys(values)))
 
 
 def frequent(messages: Iterable[str], *, most: int) -> list[str]:
-    """Three neighbouring words that up to `most` messages have, the forty most frequent ones."""
+    """Return the forty most frequent three-word phrases that up to `most` messages contain."""
     counts: Counter[str] = Counter()
     for message in messages:
         parts = message.split()
@@ -226,7 +222,7 @@ def frequent(messages: Iterable[str], *, most: int) -> list[str]:
 
 
 def windows(rows: int, begin: str) -> Iterator[Pairs]:
-    """Ranges of the day before `begin` with EXPORTED records each."""
+    """Yield ranges of the day before `begin` with EXPORTED records each."""
     end_s = seconds_of(begin)
     length_s = EXPORTED * DAY_S / rows
     chosen = random.Random(2)
@@ -236,11 +232,11 @@ def windows(rows: int, begin: str) -> Iterator[Pairs]:
 
 
 def seconds_of(text: str) -> int:
-    """Seconds since 1970."""
+    """Return seconds since 1970."""
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def moment(at_s: float) -> str:
-    """RFC 3339 with milliseconds."""
+    """Format as RFC 3339 with milliseconds."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s))
     return f"{whole}.{int(at_s % 1 * 1000):03}Z"

@@ -1,4 +1,4 @@
-"""What is watched while a load runs: memory of the house, and single records on their way."""
+"""Monitoring during a load: memory of all processes, and the latency of single records."""
 
 import asyncio
 import json
@@ -18,28 +18,28 @@ from tests.support.product import Product
 _PAUSE_S = 0.1
 _POLL_S = 0.002
 _LOST_S = 10.0
-_THERE = "SELECT 1 FROM system_logs WHERE trace_id = $1::uuid LIMIT 1"
+_IS_VISIBLE = "SELECT 1 FROM system_logs WHERE trace_id = $1::uuid LIMIT 1"
 
 
 @dataclass
 class Memory:
-    """Most that was seen."""
+    """The highest value seen."""
 
     peak_bytes: int = 0
 
 
 @contextmanager
-def memory_watch(product: Product) -> Iterator[Memory]:
-    """Looks twice a second at what all processes have for themselves."""
+def watch_memory(product: Product) -> Iterator[Memory]:
+    """Sample the private memory of all processes twice a second."""
     assert product.process is not None
     memory, stop = Memory(), threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         while not stop.wait(0.5):
-            house = [product.process.pid, *product.pids()]
-            memory.peak_bytes = max(memory.peak_bytes, own_bytes(house))
+            pids = [product.process.pid, *product.pids()]
+            memory.peak_bytes = max(memory.peak_bytes, private_pss_bytes(pids))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=sample, daemon=True)
     thread.start()
     try:
         yield memory
@@ -48,8 +48,8 @@ def memory_watch(product: Product) -> Iterator[Memory]:
         thread.join()
 
 
-def own_bytes(pids: list[int]) -> int:
-    """PSS of processes without shared memory (PostgreSQL's buffers), Linux's smaps_rollup."""
+def private_pss_bytes(pids: list[int]) -> int:
+    """Sum the PSS of processes without shared memory (PostgreSQL's buffers), from smaps_rollup."""
     total = 0
     for pid in pids:
         try:
@@ -67,13 +67,13 @@ def _kib(text: str) -> int:
 
 @dataclass
 class Visible:
-    """Sends a record now and then, and looks for its row from the moment of its 200."""
+    """Send single records and measure the time from the 200 until the row is visible."""
 
     product: Product
     took_ms: list[float] = field(default_factory=list)
 
     def percentile(self, share: float) -> float | None:
-        """Milliseconds from 200 to visible; None when nothing was watched."""
+        """Return milliseconds from 200 to visible; None without measurements."""
         ordered = sorted(self.took_ms)
         return (
             round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1) if ordered else None
@@ -81,7 +81,7 @@ class Visible:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Watch in a thread."""
+        """Measure in a thread."""
         stop = threading.Event()
         thread = threading.Thread(target=lambda: asyncio.run(self._watch(stop)), daemon=True)
         thread.start()
@@ -98,7 +98,7 @@ class Visible:
                 trace = os.urandom(16).hex()
                 await asyncio.to_thread(self._send, trace)
                 began = time.perf_counter()
-                while not await connection.fetchval(_THERE, trace):
+                while not await connection.fetchval(_IS_VISIBLE, trace):
                     if time.perf_counter() - began > _LOST_S:
                         break
                     await asyncio.sleep(_POLL_S)
@@ -118,5 +118,5 @@ class Visible:
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
-            answer.read()
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - loopback
+            response.read()
