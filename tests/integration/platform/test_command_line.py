@@ -174,7 +174,7 @@ def test_settings_that_cannot_be_used_are_78(opslog):
         assert "did you mean OPSLOG_OTLP__PORT?" in done.stderr
 
 
-def test_a_database_that_does_not_answer_is_75(opslog):
+def test_an_unreachable_database_exits_with_75(opslog):
     """Trying again later may help; the address with its password is not shown."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ def test_a_database_address_that_is_none_is_78(opslog):
     assert "hunter2" not in done.stderr
 
 
-def test_the_doctor_says_what_why_and_how_to_mend(opslog, home):
+def test_the_doctor_reports_problem_reason_and_fix(opslog, home):
     """Trouble is exit code 1."""
     opslog("token", "--role", "NOC")
     (home / "data" / "secrets" / "jwt-private.pem").chmod(0o644)
@@ -209,7 +209,7 @@ def test_the_doctor_says_what_why_and_how_to_mend(opslog, home):
     assert "fix: chmod 600" in done.stdout
 
 
-def test_the_doctor_has_no_trouble_with_a_good_machine(opslog):
+def test_the_doctor_finds_no_problem_on_a_good_machine(opslog):
     """Advice is not trouble."""
     done = opslog("doctor", OPSLOG_OTLP__PORT="0", OPSLOG_API__PORT="0")
 
@@ -218,7 +218,7 @@ def test_the_doctor_has_no_trouble_with_a_good_machine(opslog):
     assert "ERROR" not in done.stdout
 
 
-def test_the_doctor_knows_a_spool_without_room(opslog):
+def test_the_doctor_detects_a_full_spool_disk(opslog):
     """More is asked for than any disk has."""
     done = opslog("doctor", OPSLOG_SPOOL__MIN_FREE_BYTES="900TiB", OPSLOG_OTLP__PORT="0")
 
@@ -272,7 +272,7 @@ def test_ctrl_c_is_130():
         assert process.wait(10) == 130
 
 
-def test_a_defect_is_told_without_values():
+def test_a_bug_is_reported_without_values():
     """Place and kind; the value may be a record's."""
     done = subprocess.run(
         with_command("{}['alice@shop.example']"), capture_output=True, text=True, check=False

@@ -21,7 +21,7 @@ def troubles(facts):
     return [finding.what for finding in _of_server(facts) if finding.is_problem]
 
 
-async def test_a_server_without_fsync_is_trouble(facts):
+async def test_a_server_without_fsync_is_a_problem(facts):
     assert troubles(facts) == ["switched off in PostgreSQL: fsync, full_page_writes"]
     assert troubles(facts | {"unsafe": None}) == []
 
@@ -33,7 +33,7 @@ async def test_a_server_without_fsync_is_trouble(facts):
         ({"letters": True}, "the system's collation version differs"),
     ],
 )
-async def test_what_endangers_the_database_is_trouble(facts, fact, told):
+async def test_risks_to_the_database_are_problems(facts, fact, told):
     (found,) = troubles(facts | {"unsafe": None} | fact)
 
     assert found.startswith(told)

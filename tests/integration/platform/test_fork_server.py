@@ -91,7 +91,7 @@ async def maker(tmp_path):
     made.close()
 
 
-async def test_a_forked_process_is_the_command_that_was_asked_for(maker):
+async def test_a_forked_process_runs_the_requested_command(maker):
     """Its arguments, its output, its exit code: as if it had been started."""
     version, wrong = await asyncio.gather(maker.make("version"), maker.make("no-such-command"))
 
@@ -146,7 +146,7 @@ async def test_the_server_has_one_thread_and_outlives_signals_that_end_others(ma
     assert await maker.server_pid() == server
 
 
-async def test_a_killed_server_takes_its_processes_along_and_the_next_wish_begins_another(maker):
+async def test_a_killed_server_takes_its_processes_along_and_the_next_request_starts_another(maker):
     """Who watches them learns it, as of any other end."""
     server = await maker.server_pid()
     made = await maker.make(*WAITS)
@@ -160,7 +160,7 @@ async def test_a_killed_server_takes_its_processes_along_and_the_next_wish_begin
     assert await maker.server_pid() != server
 
 
-async def test_wishes_that_a_dying_server_has_not_read_fail(maker):
+async def test_requests_that_a_dying_server_has_not_read_fail(maker):
     """They are not waited for in vain."""
     server = await maker.server_pid()
     os.kill(server, signal.SIGSTOP)
@@ -173,7 +173,7 @@ async def test_wishes_that_a_dying_server_has_not_read_fail(maker):
         await asyncio.wait_for(wish, WITHIN_S)
 
 
-async def test_a_folder_that_is_gone_is_told_in_the_process_s_own_output(maker, tmp_path):
+async def test_a_missing_folder_is_reported_in_the_process_s_own_output(maker, tmp_path):
     """Where whoever watches it finds it."""
     (tmp_path / "gone").mkdir()
     maker.server._folder = tmp_path / "gone"
@@ -216,7 +216,7 @@ def kept_signals() -> Iterator[None]:
     signal.signal(signal.SIGCHLD, handler)
 
 
-def test_a_machine_without_room_for_a_process_says_so(monkeypatch, kept_signals):
+def test_a_failed_fork_is_reported(monkeypatch, kept_signals):
     """And the server goes on."""
 
     def no_room() -> int:

@@ -85,7 +85,7 @@ def test_as_root_a_closed_data_directory_stays_closed(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("only_root")
-def test_a_note_of_a_home_that_is_gone_is_told(tmp_path, monkeypatch):
+def test_a_note_of_a_missing_home_is_reported(tmp_path, monkeypatch):
     """Beginning anew by itself would look like a store that lost everything."""
     monkeypatch.setattr(homes, "ELSEWHERE", Path(f"/var/tmp/opslog-test-{os.getpid()}"))
     tmp_path.chmod(0o700)
@@ -103,7 +103,7 @@ def test_a_note_of_a_home_that_is_gone_is_told(tmp_path, monkeypatch):
     ("name", "said"),
     [("root", "which is root"), ("no-such-account", "there is not 'no-such-account'")],
 )
-def test_accounts_that_cannot_be_used_are_told(name, said):
+def test_unusable_accounts_are_reported(name, said):
     """PostgreSQL refuses root; a name must exist."""
     with pytest.raises(SetupError, match=said):
         account_for(name)

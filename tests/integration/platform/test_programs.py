@@ -92,7 +92,7 @@ def test_an_upgrade_makes_a_new_copy(closed, home):
     assert first.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_missing_wheel_is_told_with_the_way_around(monkeypatch):
+def test_a_missing_wheel_is_reported_with_the_workaround(monkeypatch):
     """Install it, or bring a server of one's own."""
     monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _: None)
 

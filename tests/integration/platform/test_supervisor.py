@@ -151,7 +151,7 @@ def test_a_second_signal_ends_at_once(start):
     assert not any(is_alive(pid) for pid in group.pids())
 
 
-def test_a_set_up_that_cannot_work_ends_the_house(start):
+def test_a_failing_first_start_stops_all_processes(start):
     """With the exit code and the last lines of the one that could not start."""
     group = start("postgres,broken,query")
 
@@ -187,7 +187,7 @@ def test_nothing_is_left_of_a_killed_supervisor(start):
     until(lambda: not any(is_alive(pid) for pid in pids), 5)
 
 
-def test_what_a_process_left_behind_goes_with_it(start):
+def test_leftovers_of_a_process_end_with_it(start):
     """A job of a worker whose process was killed."""
     group = start("parent")
     group.until_ready()

@@ -93,7 +93,7 @@ def test_the_shop_sells_and_its_secrets_are_gone(product):
     assert "correct-horse" not in message
 
 
-def test_metrics_of_the_house_are_in_one_place(product):
+def test_metrics_of_all_processes_are_in_one_place(product):
     """The supervisor's own among them."""
     text = second(product, "doctor").stdout
     assert f"opslog is running (process {product.process.pid})" in text

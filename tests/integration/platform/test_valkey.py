@@ -15,7 +15,7 @@ def server(home, account, shelf) -> EmbeddedValkey:
     return EmbeddedValkey(home / "valkey", "pass-word_1", account=account, shelf=shelf)
 
 
-def test_it_has_no_port_and_asks_for_the_password(server):
+def test_it_has_no_port_and_requires_the_password(server):
     """A Unix socket in a private folder, and the password even so."""
     with running(server):
         with redis.Redis.from_url(server.url) as client:

@@ -34,7 +34,7 @@ async def ask(server, method: str, path: str, *, role: str = "SUPER_ADMIN", json
         return answer.status, await answer.json()
 
 
-async def test_the_plan_says_what_goes_and_when(server, writer_pool):
+async def test_the_plan_shows_what_expires_and_when(server, writer_pool):
     due = await closed(writer_pool, level=0, at=ago(days=8))
     later = await closed(writer_pool, level=3, at=ago(days=8))
 
@@ -157,7 +157,7 @@ async def test_a_hold_that_is_not_there_is_not_released(server, number):
     assert problem["type"].endswith("no_such_hold")
 
 
-async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
+async def test_a_purge_needs_two_steps_and_is_done_before_the_response(
     server, database, owner_pool, writer_pool
 ):
     async with writer_pool.acquire() as conn:
@@ -185,7 +185,7 @@ async def test_a_purge_needs_two_steps_and_is_done_when_it_is_answered(
     assert status == 409
 
 
-async def test_a_purge_without_a_worker_answers_that_it_goes_on(
+async def test_a_purge_without_a_worker_responds_that_it_continues(
     server, owner_pool, writer_pool, monkeypatch
 ):
     monkeypatch.setattr("query.api.operations.purge.WAIT_S", 0.1)

@@ -67,7 +67,7 @@ async def closed(pool, *, level: int = 1, at: datetime, rows: int = 20) -> int:
 
 
 @pytest.mark.parametrize(("level", "keep"), [(0, 7), (1, 30), (2, 90), (3, 180), (4, 365)])
-async def test_each_level_goes_after_its_time_and_not_before(
+async def test_each_level_expires_after_its_time_and_not_before(
     database, owner_pool, writer_pool, level, keep
 ):
     arrived = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -104,7 +104,7 @@ async def test_open_segments_and_audit_records_of_a_year_stay(database, owner_po
     assert (await states(owner_pool))[audit] == "closed"
 
 
-async def test_everything_of_the_segment_goes_with_it(database, owner_pool, writer_pool):
+async def test_everything_about_the_segment_is_removed_with_it(database, owner_pool, writer_pool):
     gone = await closed(writer_pool, level=0, at=ago(days=8), rows=120)
     stays = await closed(writer_pool, level=1, at=ago(days=8), rows=30)
 
@@ -118,7 +118,7 @@ async def test_everything_of_the_segment_goes_with_it(database, owner_pool, writ
     assert gone not in await leaves(owner_pool)
 
 
-async def test_a_run_leaves_a_record_of_what_went(database, owner_pool, writer_pool):
+async def test_a_run_leaves_a_record_of_what_was_removed(database, owner_pool, writer_pool):
     segment = await closed(writer_pool, level=0, at=ago(days=8), rows=120)
     await seal_all(database.dsn, StorageSettings(), pause=no_pause)
     root = await owner_pool.fetchval("SELECT digest FROM segments WHERE segment = $1", segment)
@@ -139,7 +139,7 @@ async def test_a_run_leaves_a_record_of_what_went(database, owner_pool, writer_p
     assert entry == root.hex()
 
 
-async def test_what_was_never_sealed_goes_with_its_digest_as_well(
+async def test_a_segment_that_was_never_sealed_expires_with_its_digest(
     database, owner_pool, writer_pool
 ):
     segment = await closed(writer_pool, level=0, at=ago(days=8))
@@ -196,7 +196,7 @@ async def test_a_removed_rule_holds_on_for_what_it_has_stored(database, owner_po
     assert (await states(owner_pool))[segment] == "dropped"
 
 
-async def test_a_class_that_no_rule_ever_spoke_of_stays_and_is_told(
+async def test_a_class_without_any_rule_is_kept_and_reported(
     database, owner_pool, writer_pool
 ):
     rules = settings(RetentionRule(name="payments", keep="1d", source_module="payments"))
@@ -273,7 +273,7 @@ async def half_detach(database, segment: int) -> None:
     await owner.close()
 
 
-async def test_a_long_read_delays_a_run_and_the_next_one_goes_on(
+async def test_a_long_read_delays_a_run_and_the_next_one_continues(
     database, owner_pool, writer_pool, monkeypatch
 ):
     monkeypatch.setattr("storage.segments.dropping._ATTEMPT_S", 0.1)
@@ -355,7 +355,7 @@ async def test_batches_and_refused_rows_go_in_their_time(database, owner_pool, w
     assert await owner_pool.fetchval("SELECT count(*) FROM dead_letters") == 1
 
 
-async def test_overdue_records_are_told_with_their_hours(database, owner_pool, writer_pool):
+async def test_overdue_records_are_reported_with_their_hours(database, owner_pool, writer_pool):
     await closed(writer_pool, level=0, at=ago(days=12))
     async with owner_pool.acquire() as conn:
         before = await status_of(conn, settings(), datetime.now(UTC))

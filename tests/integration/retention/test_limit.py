@@ -38,7 +38,7 @@ def stored(segment: int, class_name: str, days: float, **more) -> Stored:
     return Stored(**(values | more))
 
 
-def test_the_lowest_level_goes_first_and_of_it_the_oldest() -> None:
+def test_the_lowest_level_is_dropped_first_oldest_first() -> None:
     rules = RetentionSettings(
         rules=[
             RetentionRule(name="noise", keep="30d", level="INFO", source_module="noise"),
@@ -57,7 +57,7 @@ def test_the_lowest_level_goes_first_and_of_it_the_oldest() -> None:
     assert [each.segment for each in order] == [3, 2, 9, 4, 1, 8, 6]
 
 
-def test_no_more_goes_than_has_to() -> None:
+def test_no_more_is_dropped_than_necessary() -> None:
     assert enough([1, 2, 3], {1: 10, 2: 10, 3: 10}, 15) == [1, 2]
     assert enough([1, 2, 3], {1: 10, 2: 10, 3: 10}, 0) == []
 
@@ -77,7 +77,7 @@ async def test_without_a_limit_or_below_it_nothing_happens(database, owner_pool,
     assert await enforce_size_limit(database.dsn, limited(2**40)) is None
 
 
-async def test_what_is_beyond_goes_and_is_said(database, owner_pool, writer_pool, caplog):
+async def test_the_excess_is_dropped_and_logged(database, owner_pool, writer_pool, caplog):
     debug = await closed(writer_pool, level=0, at=ago(days=1), rows=100)
     error = await closed(writer_pool, level=3, at=ago(days=9), rows=100)
 
@@ -94,7 +94,7 @@ async def test_what_is_beyond_goes_and_is_said(database, owner_pool, writer_pool
 
 
 @pytest.mark.parametrize("reason", ["held", "floor"])
-async def test_held_records_and_floors_are_respected(
+async def test_held_records_and_minimum_ages_are_respected(
     database, owner_pool, writer_pool, reason, caplog
 ):
     async with writer_pool.acquire() as conn:
@@ -115,7 +115,7 @@ async def test_held_records_and_floors_are_respected(
     assert "nothing may be dropped" in caplog.text
 
 
-async def test_held_records_are_carried_over_and_the_rest_makes_room(
+async def test_held_records_are_carried_over_and_the_rest_is_dropped(
     database, owner_pool, writer_pool
 ):
     """One held record in each segment must not keep the whole store from its limit."""

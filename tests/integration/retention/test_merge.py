@@ -134,7 +134,7 @@ async def test_a_changed_segment_is_never_merged(database, owner_pool, writer_po
     assert {(await states(owner_pool))[n] for n in old} == {"sealed"}
 
 
-async def test_a_merged_segment_goes_when_its_newest_record_is_due(
+async def test_a_merged_segment_expires_when_its_newest_record_is_due(
     database, owner_pool, writer_pool
 ):
     await sealed(database, writer_pool, [9, 8, 7, 6])

@@ -119,7 +119,7 @@ async def test_the_ledger_names_what_was_removed(database, pools, owner_pool, le
         assert part.leaves[part.positions.index(position)].hex() == leaf
 
 
-async def test_held_and_audit_records_and_those_under_a_floor_stay(
+async def test_held_audit_and_too_young_records_are_kept(
     database, pools, owner_pool, writer_pool
 ):
     rules = settings(
@@ -148,7 +148,7 @@ async def test_held_and_audit_records_and_those_under_a_floor_stay(
     assert [row["message"] for row in rows] == ["hunter2 audit", "hunter2 held", "hunter2 payments"]
 
 
-async def test_asking_for_audit_records_finds_none(pools, owner_pool, writer_pool):
+async def test_a_purge_of_audit_records_selects_none(pools, owner_pool, writer_pool):
     async with writer_pool.acquire() as conn:
         await keep(conn, make_record(kind="audit"))
 
@@ -157,7 +157,7 @@ async def test_asking_for_audit_records_finds_none(pools, owner_pool, writer_poo
     assert asked.estimate.rows == 0
 
 
-async def test_what_arrived_after_it_was_asked_for_stays(
+async def test_records_that_arrived_after_the_request_are_kept(
     database, pools, owner_pool, writer_pool, leaked
 ):
     asked = await ask_for(pools)
@@ -197,7 +197,7 @@ async def test_without_a_filter_nothing_is_counted(pools):
             await estimate(conn, settings(), EVERYTHING, datetime.now(UTC))
 
 
-async def test_a_segment_that_loses_all_of_its_rows_goes(database, pools, owner_pool, writer_pool):
+async def test_a_segment_that_loses_all_of_its_rows_is_dropped(database, pools, owner_pool, writer_pool):
     async with writer_pool.acquire() as conn:
         segments = await keep(conn, *[make_record(actor_id="u-1") for _ in range(5)])
 
@@ -209,7 +209,7 @@ async def test_a_segment_that_loses_all_of_its_rows_goes(database, pools, owner_
     assert await owner_pool.fetchval("SELECT count(*) FROM log_counts") == 0
 
 
-async def test_how_far_it_has_come_can_be_asked(database, pools, owner_pool, writer_pool, leaked):
+async def test_the_progress_of_a_purge_can_be_read(database, pools, owner_pool, writer_pool, leaked):
     asked = await ask_for(pools)
     async with owner_pool.acquire() as conn:
         before = await state_of(conn, asked.purge_id)

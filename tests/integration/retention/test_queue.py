@@ -207,7 +207,7 @@ def test_callbacks_are_not_called(line, tmp_path) -> None:
     assert TaskJob.fetch("evil", connection=line).is_failed
 
 
-async def test_a_stored_segment_goes_through_scheduler_queue_and_worker(
+async def test_a_stored_segment_passes_scheduler_queue_and_worker(
     database, owner_pool, writer_pool, valkey, tmp_path
 ) -> None:
     """The whole way with real processes: it is sealed, and what is due goes."""
@@ -230,7 +230,7 @@ async def test_a_stored_segment_goes_through_scheduler_queue_and_worker(
     assert [tuple(row) for row in runs] == [("catching up", "done")]
 
 
-async def test_a_worker_that_is_told_to_end_does_not_wait_for_its_job(  # noqa: PLR0917
+async def test_a_stopping_worker_does_not_wait_for_its_job(  # noqa: PLR0917
     database, owner_pool, writer_pool, valkey, tmp_path, line
 ) -> None:
     """The job is cancelled, and what it held is free at once."""

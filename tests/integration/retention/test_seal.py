@@ -62,7 +62,7 @@ async def test_a_closed_segment_gets_every_index_is_frozen_and_proved(database, 
     assert entry["root"] == row["digest"].hex()
 
 
-async def test_the_planner_knows_what_questions_compare(database, owner_pool, closed):
+async def test_the_planner_has_statistics_of_the_columns_that_queries_compare(database, owner_pool, closed):
     """Its figures of metadata would mislead it, and of the others nobody asks."""
     await seal(database)
 

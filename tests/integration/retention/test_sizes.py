@@ -10,7 +10,7 @@ import pytest
 from config.settings import StorageSettings
 from retention.segments.seal import seal_all
 from storage.database.locks import HOLD_SPACE
-from storage.database.migrate import shipped
+from storage.database.migrate import bundled
 from storage.segments.catalogue import Catalogue
 from storage.segments.rollover import LARGEST_SCALE, SegmentKeeper, scale_of
 from tests.integration.retention.test_expiry import ago, closed, run
@@ -47,7 +47,7 @@ async def test_the_keeper_lets_them_grow(database, owner_pool, writer_pool):
 
 
 def test_the_number_of_the_hold_lock_is_the_same_in_sql() -> None:
-    sql = next(m.sql for m in shipped() if m.name == "0004_retention")
+    sql = next(m.sql for m in bundled() if m.name == "0004_retention")
 
     assert sql.count(f"advisory_xact_lock({HOLD_SPACE}, 0)") == 1
 

@@ -17,7 +17,7 @@ from tests.support.stored_rows import store
 @pytest.mark.parametrize("oldest", [2, 3])
 async def test_records_of_an_older_release_stay_and_expire_by_rule(empty_database, oldest: int):
     """Written by the schema of that release, read, sealed and dropped by this one."""
-    known = tuple(step for step in migrate.shipped() if step.number <= oldest)
+    known = tuple(step for step in migrate.bundled() if step.number <= oldest)
     conn = await asyncpg.connect(empty_database.dsn)
     # That release had grants of its own; today's name tables that are not there yet.
     with contextlib.suppress(asyncpg.UndefinedTableError):
@@ -32,7 +32,7 @@ async def test_records_of_an_older_release_stay_and_expire_by_rule(empty_databas
     await conn.close()
 
     assert [step.number for step in report.migrations] == [
-        step.number for step in migrate.shipped() if step.number > oldest
+        step.number for step in migrate.bundled() if step.number > oldest
     ]
     assert again.migrations == ()
     assert (await run(empty_database)).segments == 1
@@ -46,9 +46,9 @@ async def test_records_of_an_older_release_stay_and_expire_by_rule(empty_databas
     await owner.close()
 
 
-async def test_an_interrupted_upgrade_goes_on(empty_database):
+async def test_an_interrupted_upgrade_continues(empty_database):
     """The migration of retention fails half way: nothing of it is left, and the next try works."""
-    good = migrate.shipped()
+    good = migrate.bundled()
     broken = migrate.Migration(good[-1].number, good[-1].name, good[-1].sql + "\nSELECT 1 / 0;")
     conn = await asyncpg.connect(empty_database.dsn)
     with pytest.raises(migrate.MigrationFailed):

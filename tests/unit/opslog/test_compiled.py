@@ -91,7 +91,7 @@ def test_finders_are_installed_once_and_never_half(built, monkeypatch):
     assert len(sys.meta_path) == 1
 
 
-def test_this_run_uses_what_it_was_told_to():
+def test_this_run_uses_the_expected_modules():
     from storage.record import canonical
 
     is_compiled = canonical.__file__.endswith((".so", ".pyd"))

@@ -61,7 +61,7 @@ EXPOSED = [
 
 
 @pytest.mark.parametrize(("wishes", "expected"), EXPOSED)
-def test_the_doctor_knows_what_others_could_read(wishes, expected, tmp_path):
+def test_the_doctor_reports_network_exposure(wishes, expected, tmp_path):
     settings = Settings.model_validate({"data_dir": tmp_path, **wishes})
 
     found = list(examine(Installation(settings)))

@@ -50,7 +50,7 @@ def test_the_machine_has_memory_and_cores():
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
 
 
-def test_the_house_leaves_out_what_the_user_brings(tmp_path):
+def test_process_groups_omit_external_servers(tmp_path):
     """With own servers only opslog's processes are left, each with its descriptor."""
     settings = Settings(
         data_dir=tmp_path,
@@ -117,7 +117,7 @@ def test_a_blocked_terminal_blocks_nobody(monkeypatch):
     assert target.getvalue().endswith("later\n")
 
 
-def test_a_reader_that_went_away_stops_no_server():
+def test_a_closed_log_reader_stops_no_server():
     """`opslog up | head`."""
     target = io.StringIO()
     stream = LogStream(target, as_json=True)

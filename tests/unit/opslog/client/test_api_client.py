@@ -65,6 +65,6 @@ def test_only_the_opslog_that_runs_here_gets_a_token_unasked(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "nonsense"])
-def test_only_the_web_is_asked(url):
+def test_only_http_addresses_are_used(url):
     with pytest.raises((NoApi, ApiRefused)):
         Api(url, "canary").get("/logs")

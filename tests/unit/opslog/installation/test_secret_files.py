@@ -39,7 +39,7 @@ def test_a_key_is_made_once_and_only_ours_to_read(tmp_path):
 
 
 @pytest.mark.parametrize("ask", [ask_cursor_key, ask_hmac])
-def test_processes_that_ask_at_once_get_the_same(tmp_path, ask):
+def test_concurrent_processes_get_the_same_secret(tmp_path, ask):
     """Whoever is first makes it; the others read that."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(4, mp_context=context) as pool:
@@ -82,7 +82,7 @@ def test_a_node_may_have_the_public_key_alone(tmp_path):
     assert keys.jwt_key_id() == key_id(public)
 
 
-def test_an_unreadable_key_is_told_with_its_path(tmp_path):
+def test_an_unreadable_key_is_reported_with_its_path(tmp_path):
     """A folder in its place, for instance."""
     (tmp_path / "s" / "cursor.key").mkdir(parents=True)
 

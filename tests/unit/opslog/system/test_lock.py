@@ -14,7 +14,7 @@ from opslog.installation.installation import Installation, Running, is_listening
 from opslog.system.lock import DataDirBusy, PortTaken, data_dir_lock, listener, url_of
 
 
-def test_a_second_holder_is_refused_and_told_who_is_first(tmp_path):
+def test_a_second_holder_is_refused_with_the_pid_of_the_first(tmp_path):
     """With the number of the process and what to do."""
     with (
         data_dir_lock(tmp_path, tmp_path),
@@ -27,7 +27,7 @@ def test_a_second_holder_is_refused_and_told_who_is_first(tmp_path):
         pass
 
 
-def test_the_lock_goes_with_its_holder_however_that_ends(tmp_path):
+def test_the_lock_is_released_however_its_holder_exits(tmp_path):
     """The kernel lets go."""
     code = (
         "import sys, os, pathlib\n"
@@ -41,7 +41,7 @@ def test_the_lock_goes_with_its_holder_however_that_ends(tmp_path):
         pass
 
 
-def test_a_port_in_use_is_told_with_its_usual_holder_and_what_to_do():
+def test_a_port_in_use_is_reported_with_its_usual_owner_and_the_fix():
     """4318 is where a Collector listens."""
     with listener("127.0.0.1", 0, "otlp") as first:
         port = first.getsockname()[1]
@@ -66,7 +66,7 @@ def test_the_collector_is_named_for_its_port():
     ("host", "said"),
     [("no such host", "which is not a valid address"), ("203.0.113.1", "cannot listen on 203.0.113.1")],
 )
-def test_addresses_that_are_not_ours_are_told(host, said):
+def test_foreign_addresses_are_reported(host, said):
     """A name that does not resolve, an address of another machine."""
     with pytest.raises(SetupError, match=said):
         listener(host, 0, "api")
@@ -128,7 +128,7 @@ def test_an_address_of_ones_own_replaces_the_bundled_servers(tmp_path):
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["log", "run"]
 
 
-def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
+def test_a_data_directory_that_cannot_be_created_is_reported(tmp_path):
     """A file in its place."""
     (tmp_path / "f").write_text("")
 
@@ -136,7 +136,7 @@ def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
         Installation(Settings(data_dir=tmp_path / "f" / "d")).make_folders()
 
 
-def test_a_socket_without_a_server_does_not_answer(tmp_path):
+def test_a_socket_without_a_server_is_not_listening(tmp_path):
     """Neither does a path without a socket."""
     assert not is_listening(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as sock:

@@ -39,11 +39,11 @@ def run(stuck_s: float, end_after: int) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_loop_that_comes_round_is_nothing_to_tell():
+def test_a_responsive_loop_logs_nothing():
     assert run(0.0, 400) == (0, "")
 
 
-def test_a_stuck_loop_is_told_with_its_place_and_may_go_on():
+def test_a_blocked_loop_is_logged_with_its_stack_and_may_recover():
     code, said = run(1.0, 400)
 
     assert code == 0
@@ -52,7 +52,7 @@ def test_a_stuck_loop_is_told_with_its_place_and_may_go_on():
     assert "the event loop runs again" in said
 
 
-def test_a_loop_that_stays_stuck_ends_its_process():
+def test_a_loop_that_stays_blocked_ends_its_process():
     code, said = run(30.0, 10)
 
     assert code == 70

@@ -50,7 +50,7 @@ def test_the_first_rule_that_names_a_class_governs_it() -> None:
     assert found["payments"].keep == 3 * 365 * DAY
 
 
-def test_what_is_due_goes_oldest_first_and_the_rest_later() -> None:
+def test_due_segments_expire_oldest_first_and_the_rest_later() -> None:
     segments = [
         stored(1, age=7 * DAY),
         stored(2, age=9 * DAY),
@@ -72,7 +72,7 @@ def test_only_finished_segments_are_planned(state: str) -> None:
     assert plan.steps == plan.later == ()
 
 
-def test_a_segment_that_never_had_a_record_goes_at_once() -> None:
+def test_a_segment_without_records_expires_immediately() -> None:
     empty = stored(1, rows=0, size=0, oldest=None, newest=None, closed_at=NOON)
 
     assert due_segments(POLICIES, [empty], NOON) == [empty]

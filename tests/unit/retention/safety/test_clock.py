@@ -40,7 +40,7 @@ def machine() -> Machine:
     return made
 
 
-def test_a_clock_that_runs_is_believed(machine: Machine) -> None:
+def test_a_steady_clock_is_trusted(machine: Machine) -> None:
     assert machine.observe() == machine.wall_us
 
 
@@ -56,7 +56,7 @@ def test_a_leap_forward_changes_nothing(machine: Machine, leap: int) -> None:
     assert machine.known.doubt is not None
 
 
-def test_a_leap_that_keeps_step_for_a_day_is_believed(machine: Machine) -> None:
+def test_a_jump_followed_by_a_steady_day_is_trusted(machine: Machine) -> None:
     machine.wall_us += DAY
     machine.observe()
 
@@ -66,7 +66,7 @@ def test_a_leap_that_keeps_step_for_a_day_is_believed(machine: Machine) -> None:
     assert machine.known.doubt is None
 
 
-def test_a_clock_that_leaps_again_has_to_keep_step_anew(machine: Machine) -> None:
+def test_a_second_jump_restarts_the_steady_day(machine: Machine) -> None:
     true_us = machine.wall_us
     machine.wall_us += DAY
     machine.passes(CONFIRM_US - HOUR, step_us=10 * MINUTE)
@@ -78,7 +78,7 @@ def test_a_clock_that_leaps_again_has_to_keep_step_anew(machine: Machine) -> Non
 
 
 @pytest.mark.parametrize("leap", [DAY, HOUR])
-def test_a_clock_set_back_is_believed_at_once(machine: Machine, leap: int) -> None:
+def test_a_clock_set_back_is_trusted_immediately(machine: Machine, leap: int) -> None:
     machine.wall_us -= leap
 
     assert machine.observe() == machine.wall_us
