@@ -1,54 +1,54 @@
-"""Errors of the room that answers questions."""
+"""Errors of the query server."""
 
 from config.errors import BadInput, OpslogError, Unavailable
 
 
 class NotFound(OpslogError):
-    """There is nothing under this address, or nothing that the asker may see."""
+    """Nothing exists at this address, or nothing that the principal may see."""
 
     code = "not_found"
-    title = "Nothing is here"
+    title = "Not found"
     status = 404
     grpc_code = 5
 
 
 class MethodNotAllowed(OpslogError):
-    """The address exists, but not for this method."""
+    """The address does not support this method."""
 
     code = "method_not_allowed"
-    title = "This address does not take that method"
+    title = "Method not allowed"
     status = 405
     grpc_code = 12
 
 
 class RequestTooLarge(OpslogError):
-    """The request's body is larger than any that this API takes."""
+    """The request body exceeds the limit of this API."""
 
     code = "request_too_large"
-    title = "The request is too large"
+    title = "Request too large"
     status = 413
 
 
 class RequestTooSlow(OpslogError):
-    """The request's body did not come in time (api.body_timeout_s)."""
+    """The request body did not arrive in time (api.body_timeout_s)."""
 
     code = "request_too_slow"
-    title = "The request did not come in time"
+    title = "Request timeout"
     status = 408
 
 
 class BadRequest(BadInput):
-    """The request is not HTTP as this API speaks it."""
+    """The request is not valid HTTP."""
 
     code = "bad_request"
-    title = "The request cannot be understood"
+    title = "Malformed request"
 
 
 class BadQuery(BadInput):
-    """The text of a question cannot be understood; says at which character."""
+    """A query has a syntax error, at a position."""
 
     code = "bad_query"
-    title = "The question cannot be understood"
+    title = "Invalid query"
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message, where="q")
@@ -57,10 +57,10 @@ class BadQuery(BadInput):
 
 
 class Unauthorized(OpslogError):
-    """No token, or one that is not believed; the reason is in opslog's own log."""
+    """No token, or an invalid one; the reason is in opslog's own log."""
 
     code = "unauthorized"
-    title = "A valid token is needed"
+    title = "A valid token is required"
     status = 401
     grpc_code = 16
 
@@ -69,23 +69,23 @@ class Forbidden(OpslogError):
     """The token is valid, but its role lacks the permission."""
 
     code = "forbidden"
-    title = "The role of this token may not do that"
+    title = "Permission denied"
     status = 403
     grpc_code = 7
 
 
 class TooManyQueries(Unavailable):
-    """The same asker has too many questions running."""
+    """The token has too many queries running."""
 
-    code = "too_many_questions"
-    title = "Too many questions at a time"
+    code = "too_many_queries"
+    title = "Too many concurrent queries"
     status = 429
     grpc_code = 8
     retry_after_s = 1
 
 
 class AuditNotWritten(Unavailable):
-    """What cannot be accounted for is not given out (exports, purges)."""
+    """The access could not be recorded, so nothing is exported or changed."""
 
     code = "audit_not_written"
-    title = "The access cannot be recorded now, so nothing is given out"
+    title = "The access cannot be recorded, so the request was refused"

@@ -1,16 +1,16 @@
-"""Messages by their shape: what differs from one to the next becomes `<*>`. Pure."""
+"""Message patterns: variable parts become `<*>`. Pure."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-HOLE = "<*>"
+PLACEHOLDER = "<*>"
 MAX_CHARACTERS = 300
-"""Of a message that are looked at."""
+"""Length of a message that is considered."""
 
-# Ids, numbers, addresses, times, quoted texts: whatever has a digit in it, or stands in quotes.
-_DIFFERS = re.compile(
+# Ids, numbers, addresses, times, quoted texts: whatever contains a digit or is quoted.
+_VARIABLE = re.compile(
     r""""[^"]*"|'[^']*'|(?<![\w])[\w.:@/%+-]*\d[\w.:@/%+-]*|<\*>""",
     re.ASCII,
 )
@@ -18,30 +18,30 @@ _RUNS = re.compile(r"<\*>(?:[\s,;]*<\*>)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One shape and how often it was seen."""
+class Pattern:
+    """One pattern and its number of messages."""
 
     pattern: str
     count: int
     first: int
-    """Place of the first message of this shape."""
+    """Index of the first message with this pattern."""
 
 
-def shape_of(message: str) -> str:
-    """The message with holes where others of its kind differ.
+def pattern_of(message: str) -> str:
+    """The message with placeholders for its variable parts.
 
-    >>> shape_of("order o-17 failed after 2.5 s for 'jane'")
+    >>> pattern_of("order o-17 failed after 2.5 s for 'jane'")
     'order <*> failed after <*> s for <*>'
     """
-    return _RUNS.sub(HOLE, _DIFFERS.sub(HOLE, message[:MAX_CHARACTERS]))
+    return _RUNS.sub(PLACEHOLDER, _VARIABLE.sub(PLACEHOLDER, message[:MAX_CHARACTERS]))
 
 
-def grouped(messages: Iterable[str]) -> list[Found]:
-    """The shapes of these messages, the most frequent first."""
+def grouped(messages: Iterable[str]) -> list[Pattern]:
+    """The patterns of these messages, the most frequent first."""
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
-    for place, message in enumerate(messages):
-        shape = shape_of(message)
-        counts[shape] += 1
-        firsts.setdefault(shape, place)
-    return [Found(shape, count, firsts[shape]) for shape, count in counts.most_common()]
+    for index, message in enumerate(messages):
+        pattern = pattern_of(message)
+        counts[pattern] += 1
+        firsts.setdefault(pattern, index)
+    return [Pattern(pattern, count, firsts[pattern]) for pattern, count in counts.most_common()]

@@ -1,7 +1,7 @@
-"""What the spans of a trace say together: tree, orphans, critical path, time by service. Pure.
+"""The spans of a trace as a tree: orphans, critical path, time by service. Pure.
 
-Spans come as they are stored: parents may be missing (sampled, not yet there, never sent), clocks
-of hosts may differ, the same span may be there twice. Nothing here fails for it.
+Parents may be missing (sampled, not stored yet, never sent), clocks of hosts may differ, spans may
+be duplicated. None of that is an error.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One span, as far as the tree needs it."""
+    """One span, with what the tree needs."""
 
     id: str
     parent_id: str | None
@@ -29,16 +29,16 @@ class Span:
 
 @dataclass(slots=True)
 class Node:
-    """A span in its place."""
+    """A span in the tree."""
 
     span: Span
     depth: int = 0
     is_orphan: bool = False
-    """Its parent is not there."""
+    """Its parent is missing."""
     self_ns: int = 0
-    """Its time in which no child was at work."""
+    """Its time not covered by children."""
     critical_ns: int = 0
-    """Its part of the critical path: time that nothing below it explains."""
+    """Its part of the critical path: time not covered by spans below it."""
     children: list["Node"] = field(default_factory=list)
 
 
@@ -73,7 +73,7 @@ def assembled(spans: Iterable[Span]) -> Trace:
 
 
 def _linked(by_id: Mapping[str, Node]) -> list[Node]:
-    """Hangs every span below its parent; the rest are roots, and so is one span of each circle."""
+    """Link every span to its parent; the roots are the rest, and one span of each cycle."""
     roots: list[Node] = []
     for node in by_id.values():
         parent_id = node.span.parent_id
@@ -87,7 +87,7 @@ def _linked(by_id: Mapping[str, Node]) -> list[Node]:
 
 
 def _is_above(by_id: Mapping[str, Node], span_id: str, node: Node) -> bool:
-    """Whether the span is the node, or above it, by the parents that the spans name."""
+    """Whether the span is the node itself or one of its ancestors."""
     seen: set[str] = set()
     at: Node | None = node
     while at is not None and at.span.id not in seen:
@@ -111,7 +111,7 @@ def _in_order(roots: Sequence[Node]) -> list[Node]:
 
 
 def _covered_ns(node: Node) -> int:
-    """Time of the span in which at least one child was at work."""
+    """Time of the span covered by at least one child."""
     covered, reached = 0, node.span.start_ns
     for child in sorted(node.children, key=lambda item: item.span.start_ns):
         begin = max(child.span.start_ns, reached)
@@ -123,7 +123,7 @@ def _covered_ns(node: Node) -> int:
 
 
 def _mark_critical(root: Node) -> None:
-    """Walks back from the end: whoever ended last is what everybody waited for."""
+    """Walk backwards from the end: the span that ended last is on the critical path."""
     todo = [(root, root.span.start_ns, root.span.end_ns)]
     while todo:
         node, begin_ns, end_ns = todo.pop()
@@ -141,7 +141,7 @@ def _mark_critical(root: Node) -> None:
 
 @dataclass(slots=True)
 class ServiceShare:
-    """What one service did in a trace."""
+    """One service's part of a trace."""
 
     spans: int = 0
     self_ns: int = 0
@@ -149,7 +149,7 @@ class ServiceShare:
 
 
 def services_of(trace: Trace) -> dict[str, ServiceShare]:
-    """Each service's part, the longest first."""
+    """Each service's part, the one with the longest time first."""
     shares: dict[str, ServiceShare] = defaultdict(ServiceShare)
     for node in trace.nodes:
         share = shares[node.span.service]

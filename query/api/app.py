@@ -1,4 +1,4 @@
-"""The HTTP application of the query server, built from its dependencies."""
+"""The HTTP application of the query server, built from its deps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -37,11 +37,11 @@ from query.api.system.health import HealthRoutes, check_database, check_migratio
 from query.api.system.sessions import SessionRoutes
 from query.api.system.viewer import ViewerRoutes, static_files
 from query.auth.access_audit import AccessAudit, Keep, Redact
-from query.auth.keys import keys_from
 from query.auth.sessions import Ends, Sessions
 from query.auth.tokens import Verifier
+from query.auth.verification_keys import keys_from
 from query.language.terms import StoredAs
-from query.live.tail import Live, News
+from query.live.tail import LiveTail, Notifications
 from query.planning.cursor import Cursors
 from query.planning.pages import Catalogue, Pages
 from storage.database.pool import Pool
@@ -54,7 +54,7 @@ ROUTES = web.AppKey("routes", tuple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Dependencies:
     """What the query server needs from the other packages."""
 
     pool: Pool
@@ -71,7 +71,7 @@ class Parts:
     """Redacts secrets in a text, by the same rules as records."""
     stored_as: StoredAs
     """(attribute name, value as given) -> value as redaction stores it."""
-    news: News
+    notifications: Notifications
     """Notifications of stored batches, for the live tail."""
     changes: Pool
     """Connections that may change keys, holds, purges and dead letters."""
@@ -87,19 +87,19 @@ class Parts:
     now_ns: Callable[[], int] = now_ns
 
 
-def build_app(settings: Settings, parts: Parts) -> web.Application:
+def build_app(settings: Settings, deps: Dependencies) -> web.Application:
     """Build the application.
 
     Serve it with `handler_cancellation=True`: a query is then cancelled in the database when its
     client disconnects.
     """
-    reader = Reader(parts.pool, limit_s=settings.api.statement_timeout_s, lookups=parts.lookups)
-    audit = AccessAudit(parts.keep_access, parts.redact, parts.stored_as)
-    sessions = Sessions(parts.cursor_key, parts.session_ends)
-    groups, live = _groups(settings, parts, reader, audit, sessions)
+    reader = Reader(deps.pool, limit_s=settings.api.statement_timeout_s, lookups=deps.lookups)
+    audit = AccessAudit(deps.keep_access, deps.redact, deps.stored_as)
+    sessions = Sessions(deps.cursor_key, deps.session_ends)
+    groups, live = _groups(settings, deps, reader, audit, sessions)
     table = routes(groups)
     access_control = AccessControl(
-        Verifier(settings.auth, keys_from(settings.auth, parts.token_keys)),
+        Verifier(settings.auth, keys_from(settings.auth, deps.token_keys)),
         audit,
         ClientAddresses(settings.api.trusted_proxies),
         sessions,
@@ -116,30 +116,34 @@ def build_app(settings: Settings, parts: Parts) -> web.Application:
 
 
 def _groups(
-    settings: Settings, parts: Parts, reader: Reader, audit: AccessAudit, sessions: Sessions
-) -> tuple[Groups, Live]:
+    settings: Settings,
+    deps: Dependencies,
+    reader: Reader,
+    audit: AccessAudit,
+    sessions: Sessions,
+) -> tuple[Groups, LiveTail]:
     streams = Streams()
     querying = Querying(
         Sources(
             reader=reader,
-            pages=Pages(parts.catalogue),
+            pages=Pages(deps.catalogue),
             streams=streams,
-            cursors=Cursors(parts.cursor_key),
+            cursors=Cursors(deps.cursor_key),
             audit=audit,
-            stored_as=parts.stored_as,
-            now_ns=parts.now_ns,
+            stored_as=deps.stored_as,
+            now_ns=deps.now_ns,
         )
     )
     checks: dict[str, Check] = {
         "database": partial(check_database, reader),
-        "migrations": partial(check_migrations, parts.pool),
-        **parts.checks,
+        "migrations": partial(check_migrations, deps.pool),
+        **deps.checks,
     }
-    live = Live(reader, parts.catalogue, streams, parts.news)
+    live = LiveTail(reader, deps.catalogue, streams, deps.notifications)
     records = RecordRoutes(querying)
-    reader_pool, changes = parts.pool, parts.changes
+    reader_pool, changes = deps.pool, deps.changes
     groups = Groups(
-        health=HealthRoutes(checks, parts.version),
+        health=HealthRoutes(checks, deps.version),
         viewer=ViewerRoutes(static_files()),
         records=records,
         statistics=StatisticsRoutes(querying),
@@ -151,19 +155,19 @@ def _groups(
         export=ExportRoutes(querying),
         sessions=SessionRoutes(sessions),
         keys=KeyRoutes(changes, audit),
-        redaction=RedactionRoutes(parts.preview_redaction),
+        redaction=RedactionRoutes(deps.preview_redaction),
         retention=RetentionRoutes(settings, reader_pool),
         holds=HoldRoutes(querying, reader_pool, changes),
         purge=PurgeRoutes(settings, querying, changes),
-        ingest=IngestRoutes(reader_pool, parts.spools),
+        ingest=IngestRoutes(reader_pool, deps.spools),
         evidence=EvidenceRoutes(records, reader_pool),
         dead_letters=DeadLetterRoutes(reader_pool, changes, audit),
-        documentation=DocumentationRoutes(parts.version),
+        documentation=DocumentationRoutes(deps.version),
     )
     return groups, live
 
 
-async def _run_live(live: Live, _: web.Application) -> AsyncIterator[None]:
+async def _run_live(live: LiveTail, _: web.Application) -> AsyncIterator[None]:
     """Run the live tail while the application runs."""
     task = asyncio.create_task(live.run(), name="query: live tail")
     yield

@@ -1,7 +1,7 @@
-"""Who asked for what: a record of class audit for each access, before any byte leaves.
+"""Access audit: a record of class audit for each access, written before the response is sent.
 
-The events go to whatever keeps them (`Keep`: the query server's own spool and writer). Questions
-are answered when that fails, which is counted; exports and changes are not.
+Events are stored by `Keep` (the query server's spool and writer). If that fails, queries continue
+and the failure is counted; exports and changes are refused.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from query.metrics import ACCESSES_NOT_RECORDED
 
 _log = logging.getLogger(__name__)
 
-MAX_QUESTION = 4096
-"""Longest question that is kept; of a longer one its beginning, its length and its SHA-256."""
+MAX_QUERY = 4096
+"""Longest query that is recorded; a longer one is truncated, with its length and SHA-256."""
 _NOT_STORED = re.compile("[\0\ud800-\udfff]")
-"""PostgreSQL has no place for them; whoever asks with them must leave a record all the same."""
+"""PostgreSQL cannot store them; such a request must be recorded all the same."""
 
 
 class Outcome(StrEnum):
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
     DENIED = "denied"
     """The role lacks the permission."""
     FAILURE = "failure"
-    """Refused as invalid, or stopped on the way."""
+    """Rejected as invalid, or aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class AccessEvent:
     """`sub` of the token."""
     role: str
     token: str
-    """First digits of the token's SHA-256."""
+    """First hex digits of the token's SHA-256."""
     client_address: str | None
     permission: str
-    """What the route asks for."""
+    """What the route requires."""
     route: str
     """Path of the route with its placeholders."""
-    question: str
-    """Path values and parameters as typed, redacted."""
+    query: str
+    """Path values and parameters as received, redacted."""
     rows: int | None
-    """Records given out; None where that is not known yet."""
+    """Number of records returned; None if not known yet."""
     error: str
     """Code of the error, or ""."""
     request_id: str
@@ -67,7 +67,7 @@ Redact: TypeAlias = Callable[[str], str]
 
 
 class AccessAudit:
-    """Hands events on, redacted."""
+    """Redacts events and stores them."""
 
     def __init__(self, keep: Keep, redact: Redact, stored_as: StoredAs) -> None:
         self._keep = keep
@@ -75,37 +75,37 @@ class AccessAudit:
         self._stored_as = stored_as
 
     async def note(self, event: AccessEvent) -> None:
-        """Record an access; that it could not be is counted and logged, and nothing else."""
+        """Record an access; a failure is only counted and logged."""
         try:
-            await self._hand_on(event)
+            await self._store(event)
         except OpslogError as error:
             ACCESSES_NOT_RECORDED.labels(event.action).inc()
-            _log.error("an access was not recorded: %s %s", event.action, error.code)
+            _log.error("access not recorded: %s %s", event.action, error.code)
 
     async def require(self, event: AccessEvent) -> None:
-        """Record an access, or raise AuditNotWritten, so that nothing is given out."""
+        """Record an access, or raise AuditNotWritten, so that nothing is returned."""
         try:
-            await self._hand_on(event)
+            await self._store(event)
         except OpslogError as error:
             ACCESSES_NOT_RECORDED.labels(event.action).inc()
-            raise AuditNotWritten(f"{error.code}: nothing was given out") from error
+            raise AuditNotWritten(f"{error.code}: nothing was returned") from error
 
-    async def _hand_on(self, event: AccessEvent) -> None:
-        question = self._redact(_cut(_storable(event.question)))
-        # As the actor of any other record: an e-mail address becomes its joinable token.
+    async def _store(self, event: AccessEvent) -> None:
+        query = self._redact(_cut(_storable(event.query)))
+        # Like the actor of any other record: an e-mail address becomes its token.
         subject = self._stored_as("user.id", _storable(event.subject))
         role = _storable(event.role)
-        await self._keep(replace(event, question=question, subject=subject, role=role))
+        await self._keep(replace(event, query=query, subject=subject, role=role))
 
 
 def _storable(text: str) -> str:
-    """The text as a column can hold it."""
+    """The text with characters replaced that a column cannot store."""
     return _NOT_STORED.sub("\ufffd", text)
 
 
-def _cut(question: str) -> str:
-    """The question, or what tells it apart: nothing hides behind a long beginning."""
-    if len(question) <= MAX_QUESTION:
-        return question
-    digest = hashlib.sha256(question.encode()).hexdigest()
-    return f"{question[:MAX_QUESTION]}… ({len(question)} characters, SHA-256 {digest})"
+def _cut(query: str) -> str:
+    """The query, or its prefix and hash, so that long queries remain distinguishable."""
+    if len(query) <= MAX_QUERY:
+        return query
+    digest = hashlib.sha256(query.encode()).hexdigest()
+    return f"{query[:MAX_QUERY]}… ({len(query)} characters, SHA-256 {digest})"

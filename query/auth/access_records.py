@@ -17,11 +17,11 @@ _LEVELS = {Outcome.SUCCESS: Level.INFO}
 _SEVERITY = {Level.INFO: 9, Level.WARN: 13}
 
 MakeAttribute = Callable[[str, Value], Attribute]
-"""storage.redaction.Redactor.attribute: what is stored here is redacted like everything else."""
+"""storage.redaction.Redactor.attribute: redacts an attribute like any other."""
 
 
 def batch_of(event: AccessEvent, attribute: MakeAttribute) -> RedactedBatch:
-    """The batch with the one record that tells of an access."""
+    """The batch with one record, of the access."""
     level = _LEVELS.get(event.outcome, Level.WARN)
     attributes = [attribute(name, value) for name, value in _attributes(event).items()]
     audit = {"outcome": event.outcome.value}
@@ -39,7 +39,7 @@ def batch_of(event: AccessEvent, attribute: MakeAttribute) -> RedactedBatch:
 
 
 def _attributes(event: AccessEvent) -> dict[str, Value]:
-    """As the audit proposal names them; what is not known is left out."""
+    """Attributes with the names of the audit proposal; unknown ones are omitted."""
     known: dict[str, Value] = {
         "audit.action": event.action,
         "audit.outcome": event.outcome.value,
@@ -49,7 +49,7 @@ def _attributes(event: AccessEvent) -> dict[str, Value]:
         "opslog.token": event.token,
         "opslog.permission": event.permission,
         "http.route": event.route,
-        "url.query": event.question,
+        "url.query": event.query,
         "client.address": event.client_address,
         "opslog.rows": event.rows,
         "error.type": event.error or None,
@@ -81,10 +81,10 @@ def _record(event: AccessEvent, level: Level, metadata: bytes) -> Record:
 
 
 def message_of(event: AccessEvent) -> str:
-    """The access in one line, for people."""
+    """The access as one readable line."""
     how = "" if event.outcome is Outcome.SUCCESS else f" ({event.outcome.value} {event.error})"
     rows = "" if event.rows is None else f", {event.rows} rows"
-    return f"{event.role} {event.subject}: {event.action} {event.question}{rows}{how}"
+    return f"{event.role} {event.subject}: {event.action} {event.query}{rows}{how}"
 
 
 def _packed(address: str | None) -> bytes | None:

@@ -1,8 +1,8 @@
-"""Sessions of browsers: a believed token is exchanged for a cookie that scripts cannot read.
+"""Browser sessions: a verified token is exchanged for a cookie that scripts cannot read.
 
-The cookie says who it is for and until when, signed with a key of this installation; it never
-outlives its token, and what its holder may do is looked up anew each time. Logging out ends all
-sessions that were begun with the same token until then (storage/access/session_ends.py).
+The cookie contains the principal and its expiry, signed with a key of this installation. It
+never outlives its token; permissions are derived from the role on each request. Logging out ends
+all sessions of the same token (storage/access/session_ends.py).
 """
 
 import hashlib
@@ -19,32 +19,32 @@ from config.access import permissions_of
 from query.auth.tokens import Principal
 from storage.access.session_ends import SessionEnd
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _TAG_BYTES = 32
 
 
 class Ends(Protocol):
-    """Remembers who logged out (storage.session_ends.SessionEnds)."""
+    """Ended sessions (storage.access.session_ends.SessionEnds)."""
 
     def ended_s(self, token: str) -> float:
-        """Until when sessions of this token are over; 0: none is."""
+        """Sessions of this token that began before this time are over; 0: none."""
         ...
 
     def end(self, token: str, end: SessionEnd) -> None:
-        """Somebody logs out."""
+        """Record a logout."""
         ...
 
 
 class Sessions:
-    """Seals and opens session cookies."""
+    """Creates and verifies session cookies."""
 
     def __init__(self, key: bytes, ends: Ends) -> None:
-        # A key of its own, so that the same secret may serve other purposes.
+        # Derive a separate key, so that the secret can be used for other purposes too.
         self._key = hmac.digest(key, b"opslog session", hashlib.sha256)
         self._ends = ends
 
     def begin(self, principal: Principal) -> str:
-        """The cookie's value for a holder of a believed token."""
+        """The value of a new cookie for the principal of a verified token."""
         body = orjson.dumps(
             {
                 "at": time.time(),
@@ -58,30 +58,30 @@ class Sessions:
         return urlsafe_b64encode(body + self._tag(body)).decode().rstrip("=")
 
     def find(self, text: str) -> Principal | None:
-        """Who a cookie stands for; None for what `begin` did not make, and for ended ones."""
-        said = self._opened(text)
-        if said is None or said["exp"] <= time.time():
+        """The principal of a cookie; None if it is forged, expired or ended."""
+        claims = self._opened(text)
+        if claims is None or claims["exp"] <= time.time():
             return None
-        if said.get("at", 0.0) <= self._ends.ended_s(said["token"]):
+        if claims.get("at", 0.0) <= self._ends.ended_s(claims["token"]):
             return None
-        modules = said["modules"]
+        modules = claims["modules"]
         return Principal(
-            subject=said["sub"],
-            role=said["role"],
-            permissions=permissions_of(said["role"]),
-            expires_s=said["exp"],
-            token=said["token"],
+            subject=claims["sub"],
+            role=claims["role"],
+            permissions=permissions_of(claims["role"]),
+            expires_s=claims["exp"],
+            token=claims["token"],
             modules=None if modules is None else tuple(modules),
         )
 
     def end(self, text: str) -> None:
-        """The cookie holds no more, nor do others of its token."""
-        said = self._opened(text)
-        if said is not None:
-            self._ends.end(said["token"], SessionEnd(time.time(), said["exp"]))
+        """End this session, and all others of its token."""
+        claims = self._opened(text)
+        if claims is not None:
+            self._ends.end(claims["token"], SessionEnd(time.time(), claims["exp"]))
 
     def _opened(self, text: str) -> Mapping[str, Any] | None:
-        if len(text) > _LONGEST or not text.isascii():
+        if len(text) > _MAX_LENGTH or not text.isascii():
             return None
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -90,8 +90,8 @@ class Sessions:
         body, tag = raw[:-_TAG_BYTES], raw[-_TAG_BYTES:]
         if not hmac.compare_digest(tag, self._tag(body)):
             return None
-        said: Mapping[str, Any] = orjson.loads(body)
-        return said
+        claims: Mapping[str, Any] = orjson.loads(body)
+        return claims
 
     def _tag(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, hashlib.sha256)

@@ -1,8 +1,8 @@
-"""Whether a token is believed, and what its holder may do. JWT, RS256 only.
+"""Verification of tokens, and the principal in them. JWT, RS256 only.
 
-The algorithm is fixed here and never taken from the token; `kid` is only ever looked up in a
-dictionary of keys that were loaded beforehand; a `crit` header is always refused. Rules with
-their attacks: tests/unit/query/auth/test_tokens.py.
+The algorithm is fixed and never taken from the token; `kid` is only used to look up a key that
+was loaded before; a `crit` header is always rejected. Attacks are in
+tests/unit/query/auth/test_tokens.py.
 """
 
 import hashlib
@@ -24,30 +24,30 @@ _log = logging.getLogger(__name__)
 ALGORITHM = "RS256"
 MAX_LIFETIME_S = 24 * 3600
 MAX_TOKEN_BYTES = 8192
-"""Header lines end there too (aiohttp's limit)."""
-MAX_KEPT = 10_000
-KEPT_S = 60.0
-"""A believed token is checked again after this: its key may have been withdrawn meanwhile."""
+"""Also aiohttp's limit of a header line."""
+MAX_CACHED = 10_000
+CACHED_S = 60.0
+"""A verified token is checked again after this: its key may have been withdrawn."""
 _MAX_MODULES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, as a verified token says."""
+    """The subject of a verified token, and what it may do."""
 
     subject: str
     role: str
     permissions: frozenset[Permission]
     expires_s: float
-    """Seconds since 1970 at which the token ends, leeway included."""
+    """Expiry of the token in seconds since 1970, leeway included."""
     token: str
-    """First hex digits of the token's SHA-256: tells tokens apart without showing any."""
+    """First hex digits of the token's SHA-256: identifies the token without exposing it."""
     modules: tuple[str, ...] | None = None
-    """Source modules whose records it may see; None: all."""
+    """Source modules whose records are visible; None: all."""
 
 
 class Keys(Protocol):
-    """Where verification keys come from (keys.py)."""
+    """Source of verification keys (verification_keys.py)."""
 
     async def find(self, kid: object) -> RSAPublicKey | None:
         """The key for this `kid` of a token's header, or None."""
@@ -55,7 +55,7 @@ class Keys(Protocol):
 
 
 class Verifier:
-    """Believes tokens, and remembers for a minute those that it believed."""
+    """Verifies tokens, and caches the verified ones for a minute."""
 
     def __init__(
         self,
@@ -67,24 +67,24 @@ class Verifier:
         self._settings = settings
         self._keys = keys
         self._now_s = now_s
-        self._kept: dict[bytes, tuple[Principal, float]] = {}
+        self._verified: dict[bytes, tuple[Principal, float]] = {}
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises Unauthorized for all others; the log has the reason."""
+        """The principal of a valid token. Raises Unauthorized; the reason is logged."""
         raw = token.encode("ascii", "replace")
         digest = hashlib.sha256(raw).digest()
-        known, until_s = self._kept.pop(digest, (None, 0.0))
+        known, until_s = self._verified.pop(digest, (None, 0.0))
         if known is not None and time.time() < known.expires_s and self._now_s() < until_s:
-            self._kept[digest] = known, until_s
+            self._verified[digest] = known, until_s
             return known
         try:
             principal = await self._check(raw, digest.hex()[:16])
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            _log.info("a token is not believed: %s", type(error).__name__)
-            raise Unauthorized("the token is not valid") from error
-        if len(self._kept) >= MAX_KEPT:
-            self._kept.clear()
-        self._kept[digest] = principal, self._now_s() + KEPT_S
+            _log.info("invalid token: %s", type(error).__name__)
+            raise Unauthorized("Invalid token") from error
+        if len(self._verified) >= MAX_CACHED:
+            self._verified.clear()
+        self._verified[digest] = principal, self._now_s() + CACHED_S
         return principal
 
     async def _check(self, raw: bytes, digest: str) -> Principal:
@@ -111,7 +111,7 @@ class Verifier:
         expires_s = _seconds(claims["exp"])
         begins_s = _seconds(claims.get("iat", time.time()))
         if expires_s - begins_s > MAX_LIFETIME_S:
-            raise jwt.InvalidTokenError("lives longer than 24 hours")
+            raise jwt.InvalidTokenError("lifetime exceeds 24 hours")
         claimed = _claim(claims, self._settings.role_claim)
         role = self._settings.role_map.get(claimed, claimed)
         subject = claims.get("sub")
@@ -132,7 +132,7 @@ def _seconds(value: object) -> float:
 
 
 def _modules(claimed: object) -> tuple[str, ...] | None:
-    """The source modules of a claim; a claim that cannot be understood allows none."""
+    """The source modules of a claim; a malformed claim allows none."""
     if claimed is None:
         return None
     if not isinstance(claimed, list) or not all(isinstance(name, str) for name in claimed):
@@ -141,7 +141,7 @@ def _modules(claimed: object) -> tuple[str, ...] | None:
 
 
 def _claim(claims: Mapping[str, object], path: str) -> str:
-    """The text at a claim's path; "" for everything that is not one exact text there."""
+    """The string at a claim's path; "" if there is none."""
     found: object = claims
     for step in (path,) if path in claims else path.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None

@@ -1,33 +1,33 @@
-"""The search language: one text, one filter tree (grammar: docs/query-language.md). Pure.
+"""The query language: text -> filter tree (grammar: docs/query-language.md). Pure.
 
     text  ->  tokens (tokens.py)  ->  parse  ->  Filter (storage/filtering/filters.py)
 
-The values of each field are in terms.py. Errors are BadQuery with the position of the character.
+terms.py parses the values of each field. Errors are BadQuery with the position of the error.
 """
 
 from collections.abc import Sequence
 
 from query.errors import BadQuery
+from query.language.lexer import Token, Type, tokens
 from query.language.terms import Context, field_term, word_term
-from query.language.tokens import Token, Type, tokens
 from storage.filtering.filters import EVERYTHING, And, Filter, Not, Or, all_of
 
 MAX_TERMS = 200
-"""Terms of one question; more are a mistake or an attack, and plan slowly."""
+"""Terms in one query; more are a mistake or an attack, and slow to plan."""
 MAX_DEPTH = 32
-"""Parentheses inside each other."""
+"""Nesting of parentheses."""
 
 
 def parse_query(text: str, context: Context) -> Filter:
-    """The filter that a question selects by; EVERYTHING for an empty one. Raises BadQuery."""
+    """The filter of a query; EVERYTHING for an empty one. Raises BadQuery."""
     found = tokens(text)
     terms = [item for item in found if item.type in _TERMS]
     if len(terms) > MAX_TERMS:
-        raise BadQuery(f"the question has more than {MAX_TERMS} terms", terms[MAX_TERMS].at)
+        raise BadQuery(f"A query has at most {MAX_TERMS} terms", terms[MAX_TERMS].at)
     if not found:
         return EVERYTHING
     parser = _Parser(found, len(text), context)
-    condition = parser.either(0)
+    condition = parser.alternatives(0)
     parser.expect_end()
     return condition
 
@@ -37,7 +37,7 @@ _NOT = frozenset({"NOT", "-"})
 
 
 class _Parser:
-    """Recursive descent; OR binds least, then terms side by side, then the minus."""
+    """Recursive descent; precedence: minus, then AND (also implicit), then OR."""
 
     def __init__(self, found: Sequence[Token], end: int, context: Context) -> None:
         self._tokens = found
@@ -45,45 +45,45 @@ class _Parser:
         self._next = 0
         self._context = context
 
-    def either(self, depth: int) -> Filter:
+    def alternatives(self, depth: int) -> Filter:
         """Alternatives: one OR another."""
-        of = [self._together(depth)]
+        of = [self._conjunction(depth)]
         while self._is_operator("OR"):
             self._next += 1
-            of.append(self._together(depth))
+            of.append(self._conjunction(depth))
         return of[0] if len(of) == 1 else Or(tuple(of))
 
     def expect_end(self) -> None:
-        """Refuses what is left over, which can only be a parenthesis."""
+        """Raise BadQuery for a remaining token, which can only be a parenthesis."""
         token = self._peek()
         if token is not None:
-            raise BadQuery("this parenthesis closes nothing", token.at)
+            raise BadQuery("Unmatched closing parenthesis", token.at)
 
-    def _together(self, depth: int) -> Filter:
-        """Terms side by side, with or without AND between them."""
-        of = [self._signed(depth)]
+    def _conjunction(self, depth: int) -> Filter:
+        """Terms that must all match, with or without AND."""
+        of = [self._negatable(depth)]
         while (token := self._peek()) is not None and token.type is not Type.CLOSE:
             if self._is_operator("OR"):
                 break
             if self._is_operator("AND"):
                 self._next += 1
-            of.append(self._signed(depth))
+            of.append(self._negatable(depth))
         return all_of(*of)
 
-    def _signed(self, depth: int) -> Filter:
-        is_turned = False
+    def _negatable(self, depth: int) -> Filter:
+        is_negated = False
         while (token := self._peek()) is not None and (
             token.type is Type.OPERATOR and token.text in _NOT
         ):
-            is_turned = not is_turned
+            is_negated = not is_negated
             self._next += 1
-        condition = self._one(depth)
-        return Not(condition) if is_turned else condition
+        condition = self._term(depth)
+        return Not(condition) if is_negated else condition
 
-    def _one(self, depth: int) -> Filter:
+    def _term(self, depth: int) -> Filter:
         token = self._peek()
         if token is None:
-            raise BadQuery("something is missing at the end", self._end)
+            raise BadQuery("Unexpected end of query", self._end)
         self._next += 1
         if token.type is Type.OPEN:
             return self._group(token, depth)
@@ -92,16 +92,18 @@ class _Parser:
         if token.type in _TERMS:
             return word_term(token, self._context)
         if token.type is Type.CLOSE:
-            raise BadQuery("this parenthesis closes nothing, or an empty pair", token.at)
-        raise BadQuery(f"{token.text} stands between two terms, or is a word in quotes", token.at)
+            raise BadQuery("Unmatched closing parenthesis, or empty parentheses", token.at)
+        raise BadQuery(
+            f"{token.text} must be between two terms. Quote it to match the word", token.at
+        )
 
     def _group(self, opening: Token, depth: int) -> Filter:
         if depth >= MAX_DEPTH:
-            raise BadQuery(f"more than {MAX_DEPTH} parentheses inside each other", opening.at)
-        condition = self.either(depth + 1)
+            raise BadQuery(f"At most {MAX_DEPTH} nested parentheses", opening.at)
+        condition = self.alternatives(depth + 1)
         token = self._peek()
         if token is None or token.type is not Type.CLOSE:
-            raise BadQuery("this parenthesis is not closed", opening.at)
+            raise BadQuery("Unclosed parenthesis", opening.at)
         self._next += 1
         return condition
 
@@ -114,5 +116,5 @@ class _Parser:
 
 
 def conjuncts(condition: Filter) -> tuple[Filter, ...]:
-    """What must all hold at the top of a filter."""
+    """The top-level conditions of a filter, all of which must match."""
     return condition.of if isinstance(condition, And) else (condition,)

@@ -1,8 +1,8 @@
-"""Regular expressions of users: RE2's language, as far as PostgreSQL's engine means the same. Pure.
+"""Regular expressions of queries: RE2 syntax, translated to PostgreSQL's dialect. Pure.
 
-RE2 refuses what can run for ever (references back, looking around) and what grows too large;
-what is left is translated to PostgreSQL's dialect. Its engine is not linear, so length and size
-are bounded here and its time by the statement's limit.
+RE2 rejects backreferences, lookaround and patterns that compile to too large a program. Only
+syntax with the same meaning in PostgreSQL is supported. PostgreSQL's engine is not linear, so
+length and program size are limited here, and its time by the statement timeout.
 """
 
 import re
@@ -13,7 +13,7 @@ import re2
 MAX_PATTERN = 256
 """Longest pattern in characters."""
 _MAX_PROGRAM_BYTES = 64 * 1024
-"""RE2's budget: `a{1,255}` twenty times over is beyond it."""
+"""RE2's memory limit: `a{1,255}` repeated twenty times exceeds it."""
 
 _FLAGS = re.compile(r"\(\?i\)")
 _CLASSES = "dDwWsS"
@@ -21,8 +21,8 @@ _SAME = frozenset("nrtfv" + _CLASSES)
 _TRANSLATED = {"b": r"\y", "B": r"\Y", "A": r"\A", "z": r"\Z", "a": r"\u0007"}
 
 
-class Refused(ValueError):
-    """A pattern that is not taken."""
+class Unsupported(ValueError):
+    """A pattern that is not supported."""
 
     def __init__(self, reason: str, offset: int) -> None:
         super().__init__(reason)
@@ -33,20 +33,20 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern as PostgreSQL reads it."""
+    """A pattern in PostgreSQL's dialect."""
 
     text: str
     ignores_case: bool
 
 
 def translated(pattern: str) -> Pattern:
-    """The pattern in PostgreSQL's dialect. Raises Refused.
+    """The pattern in PostgreSQL's dialect. Raises Unsupported.
 
     >>> translated("(?i)order [0-9]+")
     Pattern(text='order [0-9]+', ignores_case=True)
     """
     if len(pattern) > MAX_PATTERN:
-        raise Refused(f"a regular expression has at most {MAX_PATTERN} characters", MAX_PATTERN)
+        raise Unsupported(f"A regular expression has at most {MAX_PATTERN} characters", MAX_PATTERN)
     _check(pattern)
     flags = _FLAGS.match(pattern)
     start = flags.end() if flags else 0
@@ -66,28 +66,28 @@ def _check(pattern: str) -> None:
     try:
         re2.compile(pattern, options)
     except re2.error as error:
-        said = error.args[0] if error.args else ""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise Refused(f"not a regular expression that is taken here: {text}", 0) from error
+        reason = error.args[0] if error.args else ""
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise Unsupported(f"Unsupported regular expression: {text}", 0) from error
 
 
 def _step(pattern: str, at: int, *, is_inside_set: bool) -> tuple[str, int, bool]:
-    """One element of the pattern: its translation, what comes next, whether a set is open."""
+    """One element of the pattern: its translation, the next offset, whether a set is open."""
     character = pattern[at]
     if character == "\\":
         return *_escape(pattern, at, is_inside_set=is_inside_set), is_inside_set
     if is_inside_set:
         if pattern.startswith("[:", at) and (end := pattern.find(":]", at)) > 0:
             return pattern[at : end + 2], end + 2, True
-        # PostgreSQL gives an opening bracket inside a set a meaning of its own.
+        # An opening bracket inside a set has a special meaning in PostgreSQL.
         return (r"\[" if character == "[" else character), at + 1, character != "]"
     if character == "[":
         end = at + 1 + pattern.startswith("^", at + 1)
-        if pattern.startswith("]", end):  # the first one stands for itself
+        if pattern.startswith("]", end):  # a leading one is literal
             return pattern[at:end] + r"\]", end + 1, True
         return pattern[at:end], end, True
     if pattern.startswith("(?", at) and not pattern.startswith("(?:", at):
-        raise Refused("of the groups that begin with (? only (?: and a leading (?i) are taken", at)
+        raise Unsupported("Unsupported group. Use (?: or a leading (?i)", at)
     return character, at + 1, False
 
 
@@ -101,4 +101,4 @@ def _escape(pattern: str, at: int, *, is_inside_set: bool) -> tuple[str, int]:
         return f"\\{letter}", at + 2
     if letter in _TRANSLATED and not is_inside_set:
         return _TRANSLATED[letter], at + 2
-    raise Refused(f"\\{letter} is not taken here", at)
+    raise Unsupported(f"Unsupported escape \\{letter}", at)

@@ -1,4 +1,4 @@
-"""One term of the search language as a filter: what each field takes, by its type. Pure."""
+"""One term of a query as a filter: which values each field accepts, by its type. Pure."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from config.errors import BadInput
 from query.errors import BadQuery
 from query.language import regex
-from query.language.parameters import (
+from query.language.filter_parameters import (
     FILTERS,
     FilterParameter,
     one_level,
@@ -17,7 +17,7 @@ from query.language.parameters import (
     record_id,
     span_id,
 )
-from query.language.tokens import Quoting, Token
+from query.language.lexer import Quoting, Token
 from storage.filtering.conditions import NUMBER
 from storage.filtering.filters import (
     EVERYTHING,
@@ -53,12 +53,12 @@ from storage.record.fields import (
 from storage.record.times import parse_time
 
 StoredAs: TypeAlias = Callable[[str, str], str]
-"""(attribute name, value as typed) -> value as stored: e-mail addresses are stored as tokens."""
+"""(attribute name, value as given) -> value as stored: e-mail addresses are stored as tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a question is read against."""
+    """What parsing a query depends on."""
 
     now_ns: int
     stored_as: StoredAs
@@ -74,22 +74,22 @@ _BY_LOWER = {name.lower(): name for name in FIELD_NAMES}
 
 
 def word_term(token: Token, _: Context) -> Filter:
-    """A word, a phrase or a regular expression: all about the message."""
+    """A word, phrase or regular expression: a filter on the message."""
     if token.quoting is Quoting.REGEX:
         return _regex_of(token, MESSAGE)
     if token.quoting is Quoting.PHRASE:
         if not token.text:
-            raise BadQuery("there is nothing between these quotes", token.at)
+            raise BadQuery("Empty phrase", token.at)
         return contains(_plain(token, token.text))
-    beginning = _prefix(token)
-    if beginning == "":
-        return EVERYTHING  # a lone star
-    return contains(_plain(token, token.text) if beginning is None else beginning)
+    prefix = _prefix(token)
+    if prefix == "":
+        return EVERYTHING  # a single star
+    return contains(_plain(token, token.text) if prefix is None else prefix)
 
 
 def contains(text: str) -> Text:
-    """The message contains this, whatever its case."""
-    # Comparing letter by letter is cheaper where the case says nothing.
+    """A filter: the message contains this text, ignoring case."""
+    # Without letters, a case-sensitive comparison is equivalent and cheaper.
     return Text(text, ignores_case=text.lower() != text.upper())
 
 
@@ -106,22 +106,22 @@ def field_term(token: Token, context: Context) -> Filter:
         return _resource(token, name.removeprefix(RESOURCE), context)
     if name.startswith(ATTRIBUTE):
         return _attribute(token, name.removeprefix(ATTRIBUTE), context)
-    _refuse_misspelt(token)
+    _refuse_misspelled(token)
     return _attribute(token, name, context)
 
 
-def _refuse_misspelt(token: Token) -> None:
-    """A name without dots that is nearly a field's is taken for a mistake, not for an attribute."""
+def _refuse_misspelled(token: Token) -> None:
+    """A name without dots similar to a field's is an error, not an attribute."""
     if token.field.lower() == "minlevel":
-        raise BadQuery("minLevel is a parameter; in a question write level:>=WARN", token.at)
+        raise BadQuery("minLevel is a parameter. In a query, use level:>=WARN", token.at)
     if "." in token.field:
         return
     plain = token.field.lower().replace("_", "").replace("-", "")
     near = difflib.get_close_matches(plain, _BY_LOWER, n=1, cutoff=0.8)
     if near:
         raise BadQuery(
-            f"there is no field {token.field}; did you mean {_BY_LOWER[near[0]]}? "
-            f"An attribute of that name is {ATTRIBUTE}{token.field}",
+            f"Unknown field {token.field}. Did you mean {_BY_LOWER[near[0]]}? "
+            f"For an attribute, use {ATTRIBUTE}{token.field}",
             token.at,
         )
 
@@ -134,13 +134,15 @@ def _of_field(token: Token, field: Field, context: Context) -> Filter:
         return _compared(token, field)
     if token.quoting is Quoting.REGEX:
         if field.type is not ValueType.TEXT:
-            raise BadQuery(f"{field.name} takes no regular expression", token.value_at)
+            raise BadQuery(f"{field.name} does not support regular expressions", token.value_at)
         return _regex_of(token, field)
     if _is_star(token):
         return FieldPresent(field)
     if (prefix := _prefix(token)) is not None:
         if field.type is not ValueType.TEXT:
-            raise BadQuery(f"{field.name} takes no prefix, only whole values", token.value_at)
+            raise BadQuery(
+                f"{field.name} does not support prefixes. Use the exact value", token.value_at
+            )
         return FieldPrefix(field, prefix)
     if field is MESSAGE:
         return contains(_plain(token, token.text))
@@ -154,8 +156,8 @@ def _compared(token: Token, field: Field) -> Filter:
     if field is DURATION_NS:
         return FieldCompare(field, comparison, nanoseconds(token.text, token.value_at))
     raise BadQuery(
-        f"{field.name} has no order to compare by; {CREATED_AT}, {LEVEL.name}, "
-        f"{DURATION_NS.name} and numbers in attributes have",
+        f"{field.name} does not support comparisons. {CREATED_AT}, {LEVEL.name}, "
+        f"{DURATION_NS.name} and numeric attributes do",
         token.value_at,
     )
 
@@ -171,7 +173,7 @@ def _value(token: Token, field: Field, context: Context) -> FieldValue:
 
 
 def _as_parameter(token: Token, parameter: FilterParameter, context: Context) -> FieldValue:
-    """The value as the request parameter of the same name takes it."""
+    """The value, parsed like the request parameter of the same name."""
     text = _plain(token, token.text)
     if parameter.stored_name:
         text = context.stored_as(parameter.stored_name, text)
@@ -187,7 +189,8 @@ def _kind(name: str, text: str) -> FieldValue:
     try:
         return KIND_WORDS[text.lower()]
     except KeyError as error:
-        raise BadInput(f"{name} is one of {', '.join(KIND_WORDS)}", where=name) from error
+        words = ", ".join(KIND_WORDS)
+        raise BadInput(f'Unknown {name} "{text[:100]}". Use {words}', where=name) from error
 
 
 _READERS: dict[Field, Callable[[str, str], FieldValue]] = {
@@ -205,7 +208,7 @@ def nanoseconds(text: str, at: int) -> int:
     """`250ms`, `1.5s`, or a number of nanoseconds. Raises BadQuery."""
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise BadQuery("a duration is written like 250ms, 1.5s, 2m, or in nanoseconds", at)
+        raise BadQuery("Invalid duration. Use 250ms, 1.5s, 2m, or nanoseconds", at)
     whole, _, rest = found[1].partition(".")
     unit = _UNIT_NS[found[2] or "ns"]
     return min(int(whole) * unit + int((rest or "0").ljust(9, "0")) * unit // 10**9, _LONGEST_NS)
@@ -227,7 +230,7 @@ def _created(token: Token, context: Context) -> Filter:
 
 def _address(token: Token) -> Filter:
     if token.comparison or token.quoting is Quoting.REGEX:
-        raise BadQuery(f"{IP_ADDRESS} takes an address or a network", token.value_at)
+        raise BadQuery(f"{IP_ADDRESS} must be an IP address or a network", token.value_at)
     try:
         return FILTERS[IP_ADDRESS].condition(IP_ADDRESS, (token.text,))
     except BadInput as error:
@@ -239,11 +242,11 @@ def _address(token: Token) -> Filter:
 
 def _attribute(token: Token, name: str, context: Context) -> Filter:
     if not name:
-        raise BadQuery("the name of an attribute is missing", token.at)
+        raise BadQuery("Attribute name missing", token.at)
     name = _plain(token, name)
     if token.comparison:
         if not NUMBER.fullmatch(token.text):
-            raise BadQuery("attributes are compared with numbers", token.value_at)
+            raise BadQuery("Attributes can only be compared with numbers", token.value_at)
         return AttrCompare(name, Comparison(token.comparison), token.text)
     if token.quoting is Quoting.REGEX:
         pattern = _pattern(token)
@@ -257,10 +260,10 @@ def _attribute(token: Token, name: str, context: Context) -> Filter:
 
 def _resource(token: Token, name: str, context: Context) -> Filter:
     if not name:
-        raise BadQuery("the name of a resource's attribute is missing", token.at)
+        raise BadQuery("Resource attribute name missing", token.at)
     is_plain = not token.comparison and token.quoting is not Quoting.REGEX
     if not is_plain or _is_star(token) or _prefix(token) is not None:
-        raise BadQuery("attributes of the resource take whole values only", token.value_at)
+        raise BadQuery("Resource attributes support exact values only", token.value_at)
     return ResourceEquals(_plain(token, name), context.stored_as(name, _plain(token, token.text)))
 
 
@@ -272,14 +275,15 @@ def _is_star(token: Token) -> bool:
 
 
 def _prefix(token: Token) -> str | None:
-    """What stands before the star; None without one."""
+    """The text before a final star; None without one."""
     if token.quoting is not Quoting.BARE or "*" not in token.text:
         return None
     prefix = token.text.rstrip("*")
     star = prefix.find("*")
     if star >= 0:
         raise BadQuery(
-            "a star stands only at the end; /a.*b/ is a pattern, and in quotes it is a star",
+            "`*` is only allowed at the end of a value. Use a regex: /a.*b/, "
+            "or quote it to match a literal `*`",
             token.value_at + star,
         )
     return _plain(token, prefix)
@@ -293,13 +297,13 @@ def _regex_of(token: Token, field: Field) -> Filter:
 def _pattern(token: Token) -> regex.Pattern:
     try:
         found = regex.translated(_plain(token, token.text))
-    except regex.Refused as error:
+    except regex.Unsupported as error:
         raise BadQuery(error.reason, token.value_at + 1 + error.offset) from error
     return regex.Pattern(found.text, found.ignores_case or token.ignores_case)
 
 
 def _plain(token: Token, text: str) -> str:
-    """The text, when PostgreSQL can hold it."""
+    """The text, if PostgreSQL can store it. Raises BadQuery."""
     try:
         return one_text("q", (text,), may_be_empty=True)
     except BadInput as error:

@@ -1,10 +1,10 @@
-"""The live tail: one look into the store per piece of news, for all who watch.
+"""The live tail: one read of the database per notification, for all subscribers.
 
-    news of batches -> their parts (which leaf, which times) -> one statement over these leaves that
-    tells for each row whose filter it passes -> each watcher's own bounded queue
+    notification of batches -> their parts (leaf, time range) -> one statement over these leaves,
+    which evaluates every subscriber's filter for each row -> each subscriber's bounded queue
 
-Delivery is at least once: after a reconnect the last second may come again. Who reads slowly, or
-asks for more than MOST_ROWS a look, is told how many records are missing.
+Delivery is at least once: after a reconnect the last second may be repeated. A subscriber that
+reads slowly, or matches more than MAX_ROWS per read, receives the number of missed records.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from config.errors import OpslogError
 from query.errors import TooManyQueries
-from query.live.places import Line, Place
+from query.live.events import Event, EventId
 from query.planning.compile import RECORD
 from query.planning.pages import Catalogue
 from query.render.records import record_json
@@ -29,169 +29,171 @@ from storage.writing.batches import BatchRange
 
 _log = logging.getLogger(__name__)
 
-MOST_ROWS = 2_000
-"""Records of one look; a second has ten looks at most."""
-MOST_WAITING = 2_000
-MOST_WAITING_BYTES = 8 * 2**20
-MOST_WATCHERS = 200
-MOST_OF_ONE_TOKEN = 8
+MAX_ROWS = 2_000
+"""Records of one read; there are at most ten reads per second."""
+MAX_QUEUED = 2_000
+MAX_QUEUED_BYTES = 8 * 2**20
+MAX_SUBSCRIBERS = 200
+MAX_PER_TOKEN = 8
 _PAUSE_S = 0.1
 _REMEMBERED = 20_000
 _REPLAY_SLACK_MS = 10 * 60_000
-_CLOCKS_DIFFER = timedelta(minutes=1)
-"""Batch ids and times of arrival may come from clocks of two machines."""
+_CLOCK_SKEW = timedelta(minutes=1)
+"""Batch ids and times of arrival may be from the clocks of two machines."""
 _MS_SHIFT = 22
 """A batch id is milliseconds since 1970 above these bits (storage/spool/batch_ids.py)."""
 
 
 @dataclass(eq=False, slots=True)
-class Watcher:
-    """One reader of the tail."""
+class Subscriber:
+    """One client of the live tail."""
 
     where: Filter
     token: str
     missed: int = 0
-    """Records that it was not given since it was last told."""
-    _lines: deque[Line] = field(default_factory=deque)
-    _later: deque[Line] | None = None
+    """Records missed since the last report."""
+    _queue: deque[Event] = field(default_factory=deque)
+    _deferred: deque[Event] | None = None
     _bytes: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, line: Line, *, is_replayed: bool = False) -> None:
-        """Put a record in its queue, or count it as missed when that is full."""
-        if self._later is not None and not is_replayed:
-            self._later.append(line)
+    def offer(self, event: Event, *, is_replayed: bool = False) -> None:
+        """Queue a record, or count it as missed if the queue is full."""
+        if self._deferred is not None and not is_replayed:
+            self._deferred.append(event)
             return
-        if len(self._lines) >= MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+        if len(self._queue) >= MAX_QUEUED or self._bytes > MAX_QUEUED_BYTES:
             self.miss(1)
             return
-        self._lines.append(line)
-        self._bytes += len(line.body)
+        self._queue.append(event)
+        self._bytes += len(event.body)
         self._wake.set()
 
-    def hold_back(self) -> None:
-        """What comes from now on waits until `go_on`, behind what is replayed."""
-        self._later = deque(maxlen=MOST_WAITING)
+    def begin_replay(self) -> None:
+        """Defer new records until `end_replay`, after the replayed ones."""
+        self._deferred = deque(maxlen=MAX_QUEUED)
 
-    def go_on(self) -> None:
-        """What was replayed is in the queue; what came meanwhile follows, each record once."""
-        replayed = {line.place for line in self._lines}
-        later, self._later = self._later or (), None
-        for line in later:
-            if line.place not in replayed:
-                self.offer(line)
+    def end_replay(self) -> None:
+        """Queue the deferred records that were not replayed."""
+        replayed = {event.id for event in self._queue}
+        later, self._deferred = self._deferred or (), None
+        for event in later:
+            if event.id not in replayed:
+                self.offer(event)
 
     def miss(self, count: int) -> None:
-        """It was not given so many records."""
+        """Count missed records."""
         self.missed += count
         self._wake.set()
 
-    async def take(self, longest_s: float) -> tuple[list[Line], int]:
-        """What waits, and how many were missed after it; both may be nothing when time is up."""
-        if not self._lines and not self.missed:
+    async def take(self, timeout_s: float) -> tuple[list[Event], int]:
+        """The queued records, and how many were missed after them; neither after a timeout."""
+        if not self._queue and not self.missed:
             self._wake.clear()
             try:
-                async with asyncio.timeout(longest_s):
+                async with asyncio.timeout(timeout_s):
                     await self._wake.wait()
             except TimeoutError:
                 return [], 0
-        lines, missed = list(self._lines), self.missed
-        self._lines.clear()
+        events, missed = list(self._queue), self.missed
+        self._queue.clear()
         self._bytes, self.missed = 0, 0
-        return lines, missed
+        return events, missed
 
 
-class News(Protocol):
-    """Where news of batches come from (storage/writing/batches.py)."""
+class Notifications(Protocol):
+    """Source of notifications of stored batches (storage/writing/batches.py)."""
 
     async def next(self) -> BatchRange:
-        """What has come since the last call; waits for it."""
+        """Wait for batches stored since the last call."""
         ...
 
 
-class Live:
-    """Looks for all watchers; `run` is a task of the query server."""
+class LiveTail:
+    """Reads for all subscribers; `run` is a task of the query server."""
 
-    def __init__(self, reader: Reader, catalogue: Catalogue, streams: Streams, news: News) -> None:
+    def __init__(
+        self, reader: Reader, catalogue: Catalogue, streams: Streams, notifications: Notifications
+    ) -> None:
         self._reader = reader
         self._catalogue = catalogue
         self._streams = streams
-        self._news = news
-        self._watchers: set[Watcher] = set()
+        self._notifications = notifications
+        self._subscribers: set[Subscriber] = set()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
-    def watch(self, where: Filter, token: str) -> Watcher:
-        """Begin to watch. Raises TooManyQueries."""
-        same = sum(watcher.token == token for watcher in self._watchers)
-        if same >= MOST_OF_ONE_TOKEN or len(self._watchers) >= MOST_WATCHERS:
-            raise TooManyQueries(f"at most {MOST_OF_ONE_TOKEN} live tails of one token")
-        watcher = Watcher(where, token)
-        self._watchers.add(watcher)
-        return watcher
+    def subscribe(self, where: Filter, token: str) -> Subscriber:
+        """Subscribe. Raises TooManyQueries."""
+        same = sum(subscriber.token == token for subscriber in self._subscribers)
+        if same >= MAX_PER_TOKEN or len(self._subscribers) >= MAX_SUBSCRIBERS:
+            raise TooManyQueries(f"At most {MAX_PER_TOKEN} live tails per token")
+        subscriber = Subscriber(where, token)
+        self._subscribers.add(subscriber)
+        return subscriber
 
-    def leave(self, watcher: Watcher) -> None:
-        """Watch no more."""
-        self._watchers.discard(watcher)
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Unsubscribe."""
+        self._subscribers.discard(subscriber)
 
     async def run(self) -> None:
-        """Look whenever there is news and somebody watches, until cancelled."""
-        owed: BatchRange | None = None
+        """Read on each notification while there are subscribers, until cancelled."""
+        pending: BatchRange | None = None
         while True:
-            news = await self._news.next()
-            owed = news if owed is None else owed.joined(news)
-            if self._watchers:
+            batches = await self._notifications.next()
+            pending = batches if pending is None else pending.joined(batches)
+            if self._subscribers:
                 try:
-                    await self._look(owed)
+                    await self._read(pending)
                 except OpslogError as error:
-                    # The next news look there as well.
-                    _log.warning("the live tail could not look: %s", error.code)
+                    # The next notification covers these batches as well.
+                    _log.warning("live tail: read failed: %s", error.code)
                     await asyncio.sleep(_PAUSE_S)
                     continue
-            owed = None
+            pending = None
             await asyncio.sleep(_PAUSE_S)
 
-    async def _look(self, news: BatchRange) -> None:
+    async def _read(self, batches: BatchRange) -> None:
         async with self._reader.session() as session:
-            parts = await self._parts(session, news)
+            parts = await self._parts(session, batches)
             fresh = [part for part in parts if part["batch_id"] not in self._seen]
             if not fresh:
                 return
-            watchers = list(self._watchers)
-            await self._deliver(session, fresh, watchers)
+            subscribers = list(self._subscribers)
+            await self._deliver(session, fresh, subscribers)
         for part in fresh:
             self._seen[part["batch_id"]] = None
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
-    async def replay(self, watcher: Watcher, last: Place) -> None:
-        """Give a watcher that comes back what was stored since the record it saw last."""
-        watcher.hold_back()
+    async def replay(self, subscriber: Subscriber, last: EventId) -> None:
+        """Send a reconnected subscriber what was stored since the last record it received."""
+        subscriber.begin_replay()
         try:
             async with self._reader.session() as session:
                 first = last.batch_id - (_REPLAY_SLACK_MS << _MS_SHIFT)
-                await self._know_segments(session)
+                await self._refresh_catalogue(session)
                 parts = await session.rows(
                     Statement(_PARTS_SINCE, (self._segments(first), first, last.batch_id))
                 )
-                await self._deliver(session, parts, [watcher], after=last)
+                await self._deliver(session, parts, [subscriber], after=last)
         finally:
-            watcher.go_on()
+            subscriber.end_replay()
 
-    async def _parts(self, session: Session, news: BatchRange) -> list[Row]:
-        await self._know_segments(session)
+    async def _parts(self, session: Session, batches: BatchRange) -> list[Row]:
+        await self._refresh_catalogue(session)
         return await session.rows(
-            Statement(_PARTS_BETWEEN, (self._segments(news.first), news.first, news.last))
+            Statement(_PARTS_BETWEEN, (self._segments(batches.first), batches.first, batches.last))
         )
 
-    async def _know_segments(self, session: Session) -> None:
+    async def _refresh_catalogue(self, session: Session) -> None:
         newest = max((item.number for item in self._catalogue.segments()), default=0)
         row = (await session.rows(Statement(_NEWEST)))[0]
         if (row["newest"] or 0) > newest:
             await self._catalogue.refresh()
 
     def _segments(self, first: int) -> list[int]:
-        """Where batches from this one on can be: also in what was sealed since."""
-        since = datetime.fromtimestamp((max(first, 0) >> _MS_SHIFT) / 1000, UTC) - _CLOCKS_DIFFER
+        """Segments that may contain batches from this one on, also ones sealed since."""
+        since = datetime.fromtimestamp((max(first, 0) >> _MS_SHIFT) / 1000, UTC) - _CLOCK_SKEW
         return [
             item.number
             for item in self._catalogue.segments()
@@ -202,42 +204,42 @@ class Live:
         self,
         session: Session,
         parts: Sequence[Row],
-        watchers: Sequence[Watcher],
-        after: Place | None = None,
+        subscribers: Sequence[Subscriber],
+        after: EventId | None = None,
     ) -> None:
-        wheres = [await resolve(session, watcher.where) for watcher in watchers]
+        wheres = [await resolve(session, subscriber.where) for subscriber in subscribers]
         rows: list[Row] = []
         cut: list[_Leaf] = []
         for leaf in _leaves(parts):
             found = await session.rows(_statement(leaf, wheres))
-            rows += found[:MOST_ROWS]
-            if len(found) > MOST_ROWS:
+            rows += found[:MAX_ROWS]
+            if len(found) > MAX_ROWS:
                 cut.append(leaf)
-        given = await self._offer(session, rows, watchers, after)
+        given = await self._offer(session, rows, subscribers, after)
         for leaf in cut:
             counts = (await session.rows(_count_statement(leaf, wheres)))[0]
-            for number, watcher in enumerate(watchers):
-                watcher.miss(max(counts[f"m{number}"] - given[leaf.segment, number], 0))
+            for number, subscriber in enumerate(subscribers):
+                subscriber.miss(max(counts[f"m{number}"] - given[leaf.segment, number], 0))
 
     async def _offer(
         self,
         session: Session,
         rows: Sequence[Row],
-        watchers: Sequence[Watcher],
-        after: Place | None,
+        subscribers: Sequence[Subscriber],
+        after: EventId | None,
     ) -> Counter[tuple[int, int]]:
-        """Hand out rows in order of arrival; how many by (segment, number of the watcher)."""
+        """Queue rows in order of arrival; the counts by (segment, number of the subscriber)."""
         streams = await self._streams.of(session, [row["stream_id"] for row in rows])
         given: Counter[tuple[int, int]] = Counter()
         for row in sorted(rows, key=lambda item: (item["batch_id"], item["position"])):
-            place = Place(row["batch_id"], row["position"])
-            is_seen = after is not None and after.is_at_or_behind(place)
-            line = Line(place, record_json(row, streams.get(row["stream_id"], NO_STREAM)))
-            for number, watcher in enumerate(watchers):
+            event_id = EventId(row["batch_id"], row["position"])
+            is_seen = after is not None and after.covers(event_id)
+            event = Event(event_id, record_json(row, streams.get(row["stream_id"], NO_STREAM)))
+            for number, subscriber in enumerate(subscribers):
                 if row[f"m{number}"]:
                     given[row["segment"], number] += 1
                     if not is_seen:
-                        watcher.offer(line, is_replayed=after is not None)
+                        subscriber.offer(event, is_replayed=after is not None)
         return given
 
 
@@ -249,7 +251,7 @@ SELECT {_PARTS_COLUMNS}
  WHERE p.segment = ANY($1::integer[]) AND p.batch_id BETWEEN $2 AND $3
  ORDER BY p.batch_id
 """  # noqa: S608 - a constant
-# Stored since that batch was, with a second for transactions that were under way.
+# Stored since that batch, plus a second for transactions that were in progress.
 _PARTS_SINCE = f"""
 SELECT {_PARTS_COLUMNS}
   FROM ingest_parts AS p
@@ -266,7 +268,7 @@ class _Leaf:
     segment: int
     batch_ids: tuple[int, ...]
     span: tuple[object, object] | None
-    """Least and greatest created_at; None where some row may lie outside."""
+    """Minimum and maximum created_at; None if some row may be outside."""
 
 
 def _leaves(parts: Sequence[Row]) -> list[_Leaf]:
@@ -293,22 +295,22 @@ def _from(leaf: _Leaf, wheres: Sequence[Filter], arguments: Arguments) -> str:
     if leaf.span is not None:
         low, high = (arguments.add(at, "timestamptz") for at in leaf.span)
         conditions.append(f"created_at BETWEEN {low} AND {high}")
-    anybody = condition_of(Or(tuple(wheres)) if wheres else NOTHING, arguments)
-    return f"FROM {leaf_table(leaf.segment)} WHERE {' AND '.join([*conditions, anybody])}"
+    any_filter = condition_of(Or(tuple(wheres)) if wheres else NOTHING, arguments)
+    return f"FROM {leaf_table(leaf.segment)} WHERE {' AND '.join([*conditions, any_filter])}"
 
 
 def _statement(leaf: _Leaf, wheres: Sequence[Filter]) -> Statement:
-    """The rows that somebody wants, and who wants each."""
+    """The rows that some filter selects, and which filters select each."""
     arguments = Arguments()
-    whose = ", ".join(
+    marks = ", ".join(
         f"coalesce({condition_of(where, arguments)}, false) AS m{number}"
         for number, where in enumerate(wheres)
     )
-    marks = ", ".join(f"q.m{number}" for number in range(len(wheres)))
-    inner = f"SELECT segment, {RECORD.inner(arguments)}, {whose} {_from(leaf, wheres, arguments)}"
-    limit = arguments.add(MOST_ROWS + 1, "bigint")
+    outer_marks = ", ".join(f"q.m{number}" for number in range(len(wheres)))
+    inner = f"SELECT segment, {RECORD.inner(arguments)}, {marks} {_from(leaf, wheres, arguments)}"
+    limit = arguments.add(MAX_ROWS + 1, "bigint")
     text = (
-        f"SELECT q.segment, {RECORD.outer()}, {marks} FROM ({inner}) AS q "  # noqa: S608
+        f"SELECT q.segment, {RECORD.outer()}, {outer_marks} FROM ({inner}) AS q "  # noqa: S608
         f"ORDER BY q.batch_id, q.position LIMIT {limit}"
     )
     return Statement(text, arguments.values())

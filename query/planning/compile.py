@@ -1,9 +1,9 @@
 """A filter tree over leaves of system_logs, as one SQL statement. Pure; values only as arguments.
 
-Names in the text come from columns of storage/record/fields.py and from the catalogue's integers:
-that is why ruff's S608 is silenced here, and only here. One sub-select per leaf with its own ORDER
-BY and LIMIT, joined by UNION ALL, so that each leaf is planned for itself: a limit over leaves of
-unequal content makes PostgreSQL walk the wrong index for seconds.
+Names in the SQL are columns of storage/record/fields.py and segment numbers of the catalogue, so
+ruff's S608 is suppressed here. One sub-select per leaf with its own ORDER BY and LIMIT, joined by
+UNION ALL, so that each leaf is planned separately: with one LIMIT over different leaves PostgreSQL
+may scan the wrong index for seconds.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """A record's place among all records: time, then arrival, then place in its request."""
+    """Sort key of a record: time, then arrival, then position in its request."""
 
     created_us: int
     created_ns: int
@@ -53,9 +53,9 @@ RECORD_COLUMNS = (
 _EMPTY_METADATA = (
     '{"attributes": {}, "body": null, "span": null, "exception": null, "otel": {}, "redaction": []}'
 )
-"""What the API shows for the parts of metadata that a record lacks."""
+"""Defaults for the parts of the metadata that a record lacks."""
 
-_SHOWN = {
+_OUTPUT = {
     "ip_address": "host(q.ip_address)",
     "level": "q.level::text",
     "kind": "q.kind::text",
@@ -65,13 +65,13 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is read of each record: columns, and attributes as text, named a0, a1 and so on."""
+    """What to read of each record: columns, and attributes as text named a0, a1 and so on."""
 
     names: tuple[str, ...] = RECORD_COLUMNS
     attributes: tuple[str, ...] = ()
 
     def inner(self, arguments: "Arguments") -> str:
-        """The list of a leaf's sub-select."""
+        """The select list of a leaf's sub-select."""
         texts = [
             f"{attribute_text(name, arguments)} AS a{number}"
             for number, name in enumerate(self.attributes)
@@ -79,23 +79,23 @@ class Columns:
         return ", ".join([*self.names, *texts])
 
     def outer(self) -> str:
-        """The list of the whole statement, over `q`."""
-        shown = [
-            f"{_SHOWN[name]} AS {name}" if name in _SHOWN else f"q.{name}" for name in self.names
+        """The select list of the whole statement, over `q`."""
+        selected = [
+            f"{_OUTPUT[name]} AS {name}" if name in _OUTPUT else f"q.{name}" for name in self.names
         ]
-        return ", ".join([*shown, *(f"q.a{number}" for number in range(len(self.attributes)))])
+        return ", ".join([*selected, *(f"q.a{number}" for number in range(len(self.attributes)))])
 
 
 RECORD = Columns()
 
 
 def key_and(*names: str, attributes: Sequence[str] = ()) -> Columns:
-    """A record's key and these columns."""
+    """The sort key and these columns."""
     rest = [name for name in dict.fromkeys(names) if name not in KEY_COLUMNS]
     return Columns((*KEY_COLUMNS, *rest), tuple(attributes))
 
 
-# Read in the snapshot of the rows: tells whether the catalogue's copy knew all segments.
+# Read in the snapshot of the rows: shows whether the cached catalogue has all segments.
 _NEWEST_SEGMENT = (
     "(SELECT max(s.segment) FROM segments AS s WHERE s.state NOT IN ('retiring', 'dropped'))"
 )
@@ -104,17 +104,17 @@ NEWEST_SEGMENT = Statement(f"SELECT {_NEWEST_SEGMENT} AS newest_segment")
 
 @dataclass(frozen=True, slots=True)
 class LeafFilter:
-    """One leaf and what is to be found in it."""
+    """One leaf and the filter of its records."""
 
     leaf: Leaf
     condition: Filter
     """Narrowed to the leaf (storage/filtering/prune.py)."""
-    is_walked: bool = False
-    """Known to select many rows, so that walking in order of time beats every other index."""
+    selects_many: bool = False
+    """Known to select many rows: the time index is the fastest."""
     is_fenced: bool = False
-    """Known to walk for too long, so that the filter is planned without the order."""
+    """Known to be slow by the time index: plan the filter without ORDER BY."""
     is_lookup: bool = False
-    """An index finds all of it at once, in no order: it must be used, sealed or not."""
+    """One index finds all records, unordered: use it, sealed or not."""
 
 
 def compile_wave(
@@ -125,7 +125,7 @@ def compile_wave(
     after: Key | None = None,
     columns: Columns = RECORD,
 ) -> Statement:
-    """The first `limit` records of these leaves in order, those after the key `after` only."""
+    """The first `limit` records of these leaves in order, after the key `after`."""
     arguments = Arguments()
     direction = "DESC" if order is Order.NEWEST else "ASC"
     ordering = ", ".join(f"{column} {direction}" for column in KEY_COLUMNS)
@@ -150,10 +150,10 @@ def _select(
     source = leaf_table(part.leaf.segment)
     what = columns.inner(arguments)
     select = f"SELECT {what} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
-    is_fenced = part.is_fenced or (not part.is_walked and is_needle(part.condition))
+    is_fenced = part.is_fenced or (not part.selects_many and is_needle(part.condition))
     if part.is_lookup or (part.leaf.is_sealed and is_fenced):
-        # Some values make the planner walk created_at for minutes instead of using the GIN index;
-        # OFFSET 0 keeps it from seeing the ORDER BY while it plans the filter.
+        # For some values the planner scans created_at for minutes instead of using the GIN index;
+        # OFFSET 0 is an optimization fence between the filter and the ORDER BY.
         return f"SELECT * FROM ({select} OFFSET 0) AS fenced"  # noqa: S608
     return select
 

@@ -1,8 +1,8 @@
-"""The key of the next page: opaque, signed, good for one question only.
+"""Page cursors: opaque, signed, valid for one query only.
 
-A cursor carries the key of the last record, and the time range as it was understood on the first
-page: `-1h` and the default end (now) must not move while somebody walks. The signature covers the
-digest of the question, so a cursor of another question or another installation is refused.
+A cursor contains the key of the last record, and the time range as resolved for the first page:
+`-1h` and the default end (now) must not move between pages. The signature covers the digest of
+the query, so cursors of other queries or installations are rejected.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ _TAG_BYTES = 16
 # nanoseconds of the years 1 to 9999 do not fit into 64 bits.
 _LAYOUT = struct.Struct(">BqHqi16s16s16s")
 _OPEN = -(2**127)
-_LONGEST = 4 * (_LAYOUT.size + _TAG_BYTES) // 3 + 4
+_MAX_LENGTH = 4 * (_LAYOUT.size + _TAG_BYTES) // 3 + 4
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a walk stands."""
+    """Where the next page starts."""
 
     after: Key
     start_ns: int | None
@@ -34,14 +34,14 @@ class Position:
 
 
 class Cursors:
-    """Seals and opens cursors with the installation's cursor key."""
+    """Creates and verifies cursors with the installation's cursor key."""
 
     def __init__(self, key: bytes) -> None:
-        # A key of its own, so that the same secret may serve other purposes.
+        # Derive a separate key, so that the secret can be used for other purposes too.
         self._key = hmac.digest(key, b"opslog page cursor", hashlib.sha256)
 
     def seal(self, position: Position, digest: bytes) -> str:
-        """The cursor after a page of the question with this digest."""
+        """The cursor after a page of the query with this digest."""
         key = position.after
         body = _LAYOUT.pack(
             *(_VERSION, key.created_us, key.created_ns, key.batch_id, key.position, key.id),
@@ -50,7 +50,7 @@ class Cursors:
         return urlsafe_b64encode(body + self._tag(body, digest)).decode().rstrip("=")
 
     def open(self, text: str, digest: bytes) -> Position:
-        """What was sealed. Raises BadInput for everything that `seal` did not make for `digest`."""
+        """The position in a cursor. Raises BadInput unless `seal` created it for `digest`."""
         raw = _decoded(text)
         body, tag = raw[: _LAYOUT.size], raw[_LAYOUT.size :]
         if len(body) != _LAYOUT.size or not hmac.compare_digest(tag, self._tag(body, digest)):
@@ -67,13 +67,13 @@ class Cursors:
 
 
 def _decoded(text: str) -> bytes:
-    if len(text) > _LONGEST or not text.isascii():
+    if len(text) > _MAX_LENGTH or not text.isascii():
         raise _refused()
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except Base64Error as error:
         raise _refused() from error
-    # Base64 has several spellings of the same bytes; only ours is taken.
+    # Reject non-canonical Base64.
     if urlsafe_b64encode(raw).decode().rstrip("=") != text:
         raise _refused()
     return raw
@@ -90,5 +90,5 @@ def _bound(raw: bytes) -> int | None:
 
 def _refused() -> BadInput:
     return BadInput(
-        "this cursor was not made for this question; begin again without it", where="cursor"
+        "The cursor does not belong to this query. Start again without it", where="cursor"
     )

@@ -1,8 +1,8 @@
-"""Everything that a filter selects, leaf by leaf, in short statements.
+"""All records that a filter selects, leaf by leaf, in short statements.
 
-No statement holds a snapshot or a connection longer than one piece takes to read, so a slow
-client costs neither; memory is one piece. Rows are in order within a segment. A record that was
-visible when the export began is in it exactly once.
+No statement holds a snapshot or a connection longer than one piece takes to read, so slow clients
+block neither; memory is limited to one piece. Rows are ordered within a segment. Each record that
+was visible when the export began is exported exactly once.
 """
 
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ PIECE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some rows and the streams that they name."""
+    """Some rows and their streams."""
 
     rows: list[Row]
     streams: dict[int, Stream]
@@ -34,11 +34,11 @@ class Export:
         self._streams = streams
 
     async def pieces(self, where: Filter, order: Order) -> AsyncGenerator[Piece, None]:
-        """Non-empty pieces. Raises what storage/database/read.py raises, also in the middle."""
+        """Non-empty pieces. Raises the errors of storage/database/read.py, also between pieces."""
         async with self._reader.session() as session:
             where = await resolve(session, where)
-            asked = plan(await self._pages.leaves(session), where, order)
-        for part in asked:
+            parts = plan(await self._pages.leaves(session), where, order)
+        for part in parts:
             async for piece in self._leaf(part, order):
                 yield piece
 
@@ -51,23 +51,23 @@ class Export:
                     rows = await session.rows(statement)
                 except LeafGone:
                     if await _was_rewritten(session, part.leaf.segment):
-                        raise  # its records are elsewhere by now; ending here would lose them
-                    return  # expired while we were reading
+                        raise  # its records have moved to another segment and would be missing
+                    return  # expired during the export
                 streams = await self._streams.of(session, [row["stream_id"] for row in rows])
             if rows:
                 yield Piece(rows, streams)
             if len(rows) < PIECE_ROWS:
                 return
             after = key_of(rows[-1])
-            # A full piece: the filter selects many rows here, and collecting all of them anew
-            # for each piece would cost the square of their number.
-            part = replace(part, is_walked=True)
+            # A full piece: the filter selects many rows here; without the time index, each piece
+            # would collect all of them again, which is quadratic.
+            part = replace(part, selects_many=True)
 
 
 async def _was_rewritten(session: Session, segment: int) -> bool:
     """Whether a segment's records were copied into another one (held ones, a purge, a merge)."""
-    rows = await session.rows(Statement(_REPLACED, (segment,)))
+    rows = await session.rows(Statement(_REPLACEMENT, (segment,)))
     return bool(rows)
 
 
-_REPLACED = "SELECT 1 FROM segments WHERE segment = $1 AND replaced_by <> segment"
+_REPLACEMENT = "SELECT 1 FROM segments WHERE segment = $1 AND replaced_by <> segment"

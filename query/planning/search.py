@@ -1,7 +1,7 @@
-"""The typed question, and the one table of parameters that it is parsed from. Pure.
+"""The parsed search, and the tables of the parameters that it is parsed from. Pure.
 
-The table also makes the OpenAPI document. A new parameter: one line in FILTERS (or in CONTROLS
-and in `parse`), its row in docs/api.md.
+The OpenAPI document is generated from the same tables. A new parameter: one row of FILTERS (or of
+CONTROLS, and code in `parse`), and its row in docs/api.md.
 """
 
 import difflib
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from config.errors import BadInput
-from query.language.parameters import FILTERS, Parameter, one_text
+from query.language.filter_parameters import FILTERS, Parameter, one_text
 from query.language.parser import conjuncts, parse_query
 from query.language.terms import ATTRIBUTE, RESOURCE, Context, StoredAs
 from query.planning.compile import Order
-from query.planning.cost import is_reading
+from query.planning.index_use import scans_text
 from storage.filtering.filters import (
     EVERYTHING,
     And,
@@ -35,51 +35,51 @@ from storage.record.times import parse_time
 
 MAX_LIMIT = 1000
 MAX_VALUES = 200
-"""Values of one question; more are a mistake or an attack, and plan slowly."""
+"""Parameter values of one search; more are a mistake or an attack, and slow to plan."""
 
 MAX_REPEATS = 50
 """Values of one parameter."""
-WORDS_DAYS = 7
-WORDS_NOTICE = f"searched the last {WORDS_DAYS} days; give a start for more"
+TEXT_DAYS = 7
+TEXT_NOTICE = f"Searched the last {TEXT_DAYS} days. Set a start time to search further back"
 _DAY_NS = 86400 * 10**9
 _READ = frozenset({"q", "start", "end", "order", "limit", "cursor"})
-"""Controls that `parse` reads itself."""
-_NOT_MEANT = frozenset({"order", "limit", "cursor", "fields"})
-"""Controls that do not decide by themselves which records are meant."""
+"""Controls that `parse` handles itself."""
+_NOT_SELECTING = frozenset({"order", "limit", "cursor", "fields"})
+"""Controls that do not affect which records are selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one kind of question takes besides the filters of a record."""
+    """Which parameters one kind of search accepts."""
 
     name: str
     controls: tuple[str, ...]
     order: Order = Order.NEWEST
     limit: int = 100
     most: int = MAX_LIMIT
-    """Highest limit."""
+    """Maximum limit."""
     ends_now: bool = True
-    """Whether a missing `end` means now; without it, it means no end."""
-    words_end: bool = True
-    """Whether words without a `start` search the last WORDS_DAYS days only."""
+    """Whether `end` defaults to now; otherwise there is no end."""
+    limits_text: bool = True
+    """Whether text without a `start` is searched in the last TEXT_DAYS days only."""
     takes_filters: bool = True
-    """Whether it takes the filters of a record."""
+    """Whether it accepts FILTERS."""
 
 
 _RANGE = ("q", "kind", "start", "end")
 _PAGE = ("order", "limit", "cursor")
 SEARCH = Shape("search", (*_RANGE, *_PAGE, "fields"))
-TIMELINE = Shape("timeline", (*_RANGE, *_PAGE, "fields"), words_end=False)
+TIMELINE = Shape("timeline", (*_RANGE, *_PAGE, "fields"), limits_text=False)
 TRACE = Shape(
     "trace",
     ("q", "kind", *_PAGE, "fields"),
     order=Order.OLDEST,
     limit=MAX_LIMIT,
     ends_now=False,
-    words_end=False,
+    limits_text=False,
 )
-EXPORT = Shape("export", (*_RANGE, "order", "format", "fields"), words_end=False)
-TAIL = Shape("tail", ("q", "kind"), ends_now=False, words_end=False)
+EXPORT = Shape("export", (*_RANGE, "order", "format", "fields"), limits_text=False)
+TAIL = Shape("tail", ("q", "kind"), ends_now=False, limits_text=False)
 STATS = Shape("stats", (*_RANGE, "by", "interval"))
 FACETS = Shape("facets", (*_RANGE, "field", "prefix", "limit"), limit=10)
 PATTERNS = Shape("patterns", (*_RANGE, "limit"), limit=50)
@@ -93,75 +93,73 @@ TRACES = Shape(
     most=200,
     takes_filters=False,
 )
-HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, words_end=False)
-PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, words_end=False)
+HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, limits_text=False)
+PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, limits_text=False)
 CONTEXT = Shape("context", ("before", "after"), takes_filters=False)
 
 CONTROLS: dict[str, Parameter] = {
     item.name: item
     for item in (
-        Parameter("q", "the search language (docs/query-language.md)", {}),
+        Parameter("q", "query (docs/query-language.md)", {}),
         Parameter(
             "kind",
-            "log, span or audit; audit records are left out unless asked for",
+            "log, span or audit; audit records are excluded by default",
             {"enum": list(KIND_WORDS)},
         ),
-        Parameter("start", "not before this time: RFC 3339, or relative like -1h", {}),
-        Parameter("end", "before this time; default: now", {}),
+        Parameter("start", "start time (inclusive): RFC 3339, or relative like -1h", {}),
+        Parameter("end", "end time (exclusive); default: now", {}),
         Parameter("order", "newest first (desc) or oldest first (asc)", {"enum": ["desc", "asc"]}),
         Parameter(
-            "limit", "records on a page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
+            "limit", "records per page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
         ),
-        Parameter("cursor", "nextCursor of the page before, with the same parameters", {}),
-        Parameter("format", "form of the export", {"enum": ["ndjson", "json", "csv", "otlp"]}),
-        Parameter("fields", "members of the record to answer, with commas; default: all", {}),
-        Parameter(
-            "by", "what is counted apart", {"enum": ["level", "sourceModule", "action", "kind"]}
-        ),
-        Parameter("interval", "length of one bucket, like 30s, 5m, 1h, 1d; or auto", {}),
+        Parameter("cursor", "nextCursor of the previous page, with the same parameters", {}),
+        Parameter("format", "export format", {"enum": ["ndjson", "json", "csv", "otlp"]}),
+        Parameter("fields", "members of the record to return, comma-separated; default: all", {}),
+        Parameter("by", "field to group by", {"enum": ["level", "sourceModule", "action", "kind"]}),
+        Parameter("interval", "length of a bucket, like 30s, 5m, 1h, 1d; or auto", {}),
         Parameter(
             "field",
             "field of the record, or attr.<name>, or resource.<name>; "
-            "default: the main ones and the attributes that tell most",
+            "default: the main fields and the most useful attributes",
             {},
         ),
-        Parameter("prefix", "values that begin so only", {}),
+        Parameter("prefix", "only values with this prefix", {}),
         Parameter("service", "source module of the root span", {}),
         Parameter("operation", "name of the root span", {}),
-        Parameter("minDuration", "root spans at least this long, like 250ms or 1.5s", {}),
-        Parameter("maxDuration", "root spans at most this long", {}),
-        Parameter("status", "whether the root span failed", {"enum": ["ok", "error"]}),
-        Parameter("token", "of the first step; with it the records go", {}),
-        Parameter("reason", "why, for the record", {}),
-        Parameter("before", "records before it", {"type": "integer", "minimum": 0}),
-        Parameter("after", "records after it", {"type": "integer", "minimum": 0}),
+        Parameter("minDuration", "minimum duration of the root span, like 250ms or 1.5s", {}),
+        Parameter("maxDuration", "maximum duration of the root span", {}),
+        Parameter("status", "status of the root span", {"enum": ["ok", "error"]}),
+        Parameter("token", "confirmation token of the preview; with it, records are purged", {}),
+        Parameter("reason", "reason, recorded in the ledger", {}),
+        Parameter("before", "number of records before it", {"type": "integer", "minimum": 0}),
+        Parameter("after", "number of records after it", {"type": "integer", "minimum": 0}),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A question as it was asked, checked and typed; scope.py adds what the asker may see."""
+    """A validated search; record_scope.py restricts it to the principal's permissions."""
 
     where: Filter
     kinds: frozenset[Kind]
-    """Kinds that were asked for by name; none means all but audit."""
+    """Kinds requested explicitly; none means all but audit."""
     start_ns: int | None
     end_ns: int | None
     order: Order
     limit: int
     cursor: str | None
     own: Mapping[str, tuple[str, ...]]
-    """Controls that this kind of question has for itself, unread."""
+    """Controls specific to this kind of search, not parsed."""
     digest: bytes
-    """Of everything that decides which records are meant, in which order."""
+    """Digest of everything that determines which records are selected, in which order."""
     typed: frozenset[str] = frozenset()
-    """The parameters that were given."""
+    """Names of the given parameters."""
     notice: str = ""
-    """What was decided for the asker, in a sentence."""
+    """A default that was applied, as a sentence."""
 
     def only(self, name: str) -> str | None:
-        """The one value of a control of its own."""
+        """The only value of a specific control."""
         values = self.own.get(name)
         return None if values is None else one_text(name, values)
 
@@ -174,9 +172,9 @@ def parse(
     stored_as: StoredAs,
     within: Filter = EVERYTHING,
 ) -> Search:
-    """The question in the parameters of a request. Raises BadInput naming the parameter.
+    """The search in a request's parameters. Raises BadInput with the parameter's name.
 
-    `within` is what the path already says; it is part of the question.
+    `within` is the filter of the path; it is part of the search.
     """
     given = _grouped(pairs, shape)
     typed = frozenset(given)
@@ -188,21 +186,21 @@ def parse(
     }
     own = {name: given.pop(name) for name in shape.controls if name in given}
     filters = [_filter(name, values, stored_as) for name, values in sorted(given.items())]
-    asked = parse_query(controls.get("q", ""), Context(now_ns, stored_as))
-    where = all_of(within, *filters, asked)
+    query = parse_query(controls.get("q", ""), Context(now_ns, stored_as))
+    where = all_of(within, *filters, query)
     order = _order(controls.get("order"), shape)
     start_ns = _time(controls, "start", now_ns)
     end_ns = _time(controls, "end", now_ns)
     if end_ns is None and shape.ends_now:
         end_ns = now_ns
     if start_ns is not None and end_ns is not None and start_ns > end_ns:
-        raise BadInput("start lies after end", where="start")
+        raise BadInput("start must be before end", where="start")
     notice = ""
-    if shape.words_end and start_ns is None and end_ns is not None and is_reading(where):
-        start_ns, notice = end_ns - WORDS_DAYS * _DAY_NS, WORDS_NOTICE
+    if shape.limits_text and start_ns is None and end_ns is not None and scans_text(where):
+        start_ns, notice = end_ns - TEXT_DAYS * _DAY_NS, TEXT_NOTICE
     return Search(
         where=where,
-        kinds=kinds or _kinds_named(asked),
+        kinds=kinds or _kinds_named(query),
         start_ns=start_ns,
         end_ns=end_ns,
         order=order,
@@ -219,13 +217,13 @@ def _grouped(pairs: Iterable[tuple[str, str]], shape: Shape) -> dict[str, tuple[
     values: dict[str, list[str]] = defaultdict(list)
     for count, (name, value) in enumerate(pairs):
         if count >= MAX_VALUES:
-            raise BadInput(f"more than {MAX_VALUES} parameters", where=name[:100])
+            raise BadInput(f"At most {MAX_VALUES} parameters", where=name[:100])
         is_filter = name in FILTERS or name.startswith(_OPEN_NAMES)
         if not (name in shape.controls or (is_filter and shape.takes_filters)):
             _refuse_unknown(name, shape)
         values[name].append(value)
         if len(values[name]) > MAX_REPEATS:
-            raise BadInput(f"more than {MAX_REPEATS} values of {name[:100]}", where=name[:100])
+            raise BadInput(f"At most {MAX_REPEATS} values of {name[:100]}", where=name[:100])
     return {name: tuple(dict.fromkeys(items)) for name, items in values.items()}
 
 
@@ -236,12 +234,12 @@ def _refuse_unknown(name: str, shape: Shape) -> NoReturn:
     shown = name[:100]
     known = [*(FILTERS if shape.takes_filters else ()), *shape.controls]
     near = difflib.get_close_matches(shown, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise BadInput(f"there is no parameter {shown}{hint}", where=shown)
+    hint = f". Did you mean {near[0]}?" if near else ""
+    raise BadInput(f"Unknown parameter {shown}{hint}", where=shown)
 
 
 def _filter(name: str, values: tuple[str, ...], stored_as: StoredAs) -> Filter:
-    """A filter parameter; several values mean any of them."""
+    """The filter of a parameter; several values match any of them."""
     if name in FILTERS:
         parameter = FILTERS[name]
         if parameter.stored_name:
@@ -262,7 +260,8 @@ def _kind(word: str) -> Kind:
     try:
         return KIND_WORDS[word.lower()]
     except KeyError as error:
-        raise BadInput(f"kind is one of {', '.join(KIND_WORDS)}", where="kind") from error
+        words = ", ".join(KIND_WORDS)
+        raise BadInput(f'Unknown kind "{word[:100]}". Use {words}', where="kind") from error
 
 
 def _order(text: str | None, shape: Shape) -> Order:
@@ -271,7 +270,7 @@ def _order(text: str | None, shape: Shape) -> Order:
     try:
         return Order(text)
     except ValueError as error:
-        raise BadInput("order is desc or asc", where="order") from error
+        raise BadInput("order must be desc or asc", where="order") from error
 
 
 def _time(controls: Mapping[str, str], name: str, now_ns: int) -> int | None:
@@ -288,20 +287,20 @@ def whole_number(name: str, text: str, least: int, most: int) -> int:
     """The number in a parameter. Raises BadInput."""
     if text.isascii() and text.isdigit() and len(text) <= 6 and least <= int(text) <= most:
         return int(text)
-    raise BadInput(f"{name} is a whole number from {least} to {most}", where=name)
+    raise BadInput(f"{name} must be a whole number from {least} to {most}", where=name)
 
 
-def _kinds_named(asked: Filter) -> frozenset[Kind]:
-    """The kinds that a question asks for in its text.
+def _kinds_named(query: Filter) -> frozenset[Kind]:
+    """The kinds that a query names.
 
-    A kind that all of it must have decides; where audit records are one alternative among others,
-    all kinds are asked for.
+    A kind that all records must have decides; if audit records are one alternative among others,
+    all kinds are requested.
     """
-    for item in conjuncts(asked):
+    for item in conjuncts(query):
         if isinstance(item, FieldEquals | FieldIn) and item.field == KIND:
             values = (item.value,) if isinstance(item, FieldEquals) else item.values
             return frozenset(value for value in values if isinstance(value, Kind))
-    return frozenset(Kind) if _names_audit(asked) else frozenset()
+    return frozenset(Kind) if _names_audit(query) else frozenset()
 
 
 def _names_audit(condition: Filter) -> bool:
@@ -319,10 +318,10 @@ def _digest(
     where: Filter,
     kinds: frozenset[Kind],
     order: Order,
-    words: Iterable[Mapping[str, object]],
+    controls: Iterable[Mapping[str, object]],
 ) -> bytes:
-    # Times and q as typed: `-1h` is the same question a minute later; the cursor keeps its meaning.
-    typed = [{name: of[name] for name in sorted(of.keys() - _NOT_MEANT)} for of in words]
+    # Times and q as given: `-1h` is the same search a minute later; the cursor has the times.
+    typed = [{name: of[name] for name in sorted(of.keys() - _NOT_SELECTING)} for of in controls]
     kind_words = sorted(kind.word for kind in kinds)
-    meant = [shape.name, plain(where), kind_words, order.value, typed]
-    return hashlib.sha256(json.dumps(meant).encode()).digest()
+    selecting = [shape.name, plain(where), kind_words, order.value, typed]
+    return hashlib.sha256(json.dumps(selecting).encode()).digest()

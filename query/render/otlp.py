@@ -1,8 +1,8 @@
-"""Records as OTLP/JSON lines, as the Collector's file exporter writes and its receiver reads them.
+"""Records as OTLP/JSON lines, the format of the Collector's file exporter and receiver.
 
-One line holds the logs, or the spans, of one piece of the export, grouped by resource and scope.
-Times, ids, enums follow opentelemetry-proto's JSON mapping: 64-bit integers are strings, ids hex.
-Log rows that were derived from a span's exception event are left out: the span has the event.
+One line has the logs, or the spans, of one piece of the export, grouped by resource and scope.
+Times, ids and enums follow opentelemetry-proto's JSON mapping: 64-bit integers are strings, ids
+hex. Log rows derived from a span's exception event are omitted: the span has the event.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _INT64 = 2**63
 
 
 def otlp_lines(rows: Sequence[Row], streams: Mapping[int, Stream]) -> bytes:
-    """The rows as lines; b"" when none of them has a form in OTLP."""
+    """The rows as lines; b"" if none can be represented in OTLP."""
     logs: dict[int, list[Document]] = {}
     spans: dict[int, list[Document]] = {}
     for row in rows:
@@ -39,7 +39,7 @@ def otlp_lines(rows: Sequence[Row], streams: Mapping[int, Stream]) -> bytes:
 
 
 def _is_derived(metadata: Document) -> bool:
-    """Whether the row was made from an exception event: a log that was sent has its severity."""
+    """Whether the row was derived from an exception event: logs as sent have a severity."""
     return metadata.get("level_source") == "exception" and "severity_number" not in (
         metadata.get("otel") or {}
     )
@@ -177,10 +177,10 @@ def _list(values: Iterable[Any]) -> Document:
 
 _VALUES: tuple[tuple[type, Callable[[Any], Document]], ...] = (
     (str, lambda text: {"stringValue": text}),
-    (bool, lambda truth: {"boolValue": truth}),
+    (bool, lambda flag: {"boolValue": flag}),
     (int, _int),
     (float, lambda number: {"doubleValue": number}),
     (list, _list),
     (dict, lambda members: {"kvlistValue": {"values": _attributes(members)}}),
 )
-"""First match wins; a truth value is a number too."""
+"""The first match wins; a bool is an int too."""

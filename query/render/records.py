@@ -1,7 +1,7 @@
-"""A row as the record of the API, byte for byte what the store holds.
+"""A row as a record of the API, byte for byte as stored.
 
-The metadata is not parsed: PostgreSQL fills in the missing parts and prints it, resource and
-scope are put in as text. So integers beyond 2**53 stay exact, and a page costs microseconds.
+The metadata is not parsed: PostgreSQL adds defaults and serializes it; resource and scope are
+inserted as text. So integers beyond 2**53 stay exact, and a page costs microseconds.
 """
 
 import json
@@ -28,23 +28,23 @@ _BODY, _OTEL = '{"body": ', ', "otel": {'
 def record_json(row: Row, stream: Stream, names: frozenset[str] | None = None) -> bytes:
     """One record as a JSON object (design section 5), without a line break.
 
-    `names` are the members that are wanted; None: all.
+    `names`: the selected members; None: all.
     """
     values = _values(row)
     if names is not None:
         values = {name: value for name, value in values.items() if name in names}
         if "metadata" not in names:
             return orjson.dumps(values)
-    # Never empty: the metadata has all its default members.
-    shown = metadata_text(row, stream)
-    metadata = f'{shown[:-1]}, "resource": {stream.resource}, "scope": {stream.scope}}}'.encode()
+    # Never empty: the metadata has all its defaults.
+    text = metadata_text(row, stream)
+    metadata = f'{text[:-1]}, "resource": {stream.resource}, "scope": {stream.scope}}}'.encode()
     if not values:
         return b'{"metadata":%s}' % metadata
     return b'%s,"metadata":%s}' % (orjson.dumps(values)[:-1], metadata)
 
 
 def metadata_text(row: Row, stream: Stream) -> str:
-    """The row's metadata, and in its `otel` the schema URLs that are stored with the stream."""
+    """The row's metadata, with the stream's schema URLs in its `otel`."""
     metadata: str = row["metadata"]
     urls = {
         "resource_schema_url": stream.resource_schema_url,
@@ -53,7 +53,7 @@ def metadata_text(row: Row, stream: Stream) -> str:
     sent = {name: url for name, url in urls.items() if url}
     if not sent:
         return metadata
-    # jsonb prints short names first: the body, then otel, which may be empty.
+    # jsonb orders short names first: the body, then otel, which may be empty.
     _, end = _JSON.raw_decode(metadata, len(_BODY))
     at = end + len(_OTEL)
     more = orjson.dumps(sent).decode()[1:-1]
@@ -93,7 +93,7 @@ def records(
 def page_json(
     objects: Iterable[bytes], next_cursor: str | None, notes: Mapping[str, object] | None = None
 ) -> bytes:
-    """A collection: `{"data": […], "nextCursor": …}`, and what there is to say besides."""
+    """A collection: `{"data": […], "nextCursor": …}`, and optional members."""
     more = b"," + orjson.dumps(notes)[1:-1] if notes else b""
     cursor = orjson.dumps(next_cursor)
     return b'{"data":[%s],"nextCursor":%s%s}' % (b",".join(objects), cursor, more)

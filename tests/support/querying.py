@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from config.errors import Unavailable
 from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSettings
-from query.api.app import Parts, build_app
+from query.api.app import Dependencies, build_app
 from query.api.http.server import MAX_LINE_BYTES
 from query.auth.access_audit import AccessEvent
 from storage.access.session_ends import SessionEnds
@@ -39,7 +39,7 @@ def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
 
 
 def public_pem(key: rsa.RSAPrivateKey) -> bytes:
-    """What checks its signatures."""
+    """Its public key."""
     return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -49,7 +49,7 @@ OWN_KEY = rsa_key()
 
 
 def make_token(role: str = "SUPER_ADMIN", *, key=OWN_KEY, headers=None, **claims) -> str:
-    """A token as `opslog token` makes it; a claim of None is left out."""
+    """A token as created by `opslog token`; claims that are None are omitted."""
     now = int(time.time())
     said = {
         "iss": "opslog",
@@ -68,12 +68,12 @@ def make_token(role: str = "SUPER_ADMIN", *, key=OWN_KEY, headers=None, **claims
 
 @cache
 def redactor() -> Redactor:
-    """With the rules as shipped."""
+    """With the default rules."""
     return Redactor(RedactionSettings(), HmacKeys({"test": b"k" * 32}, current="test"))
 
 
 class Storehouse:
-    """Spool and writer on a test's database: what is put in is there when `put` returns."""
+    """Spool and writer on a test's database; records are stored when `put` returns."""
 
     def __init__(self, spool, pool):
         self.pool = pool
@@ -114,7 +114,7 @@ class Storehouse:
 
 @dataclass
 class QueryServer:
-    """The application behind a test client, with a token of every right."""
+    """The application behind a test client, with a token of every permission."""
 
     client: TestClient
     catalogue: Catalogue
@@ -123,7 +123,7 @@ class QueryServer:
     token: str = field(default_factory=make_token)
 
     async def get(self, path, *, token="", **parameters):
-        """The answer; `token` None sends none."""
+        """The response; `token` None sends none."""
         headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         pairs = [
             (name.replace("__", "."), str(value))
@@ -133,7 +133,7 @@ class QueryServer:
         return await self.client.get(path, params=pairs, headers=headers)
 
     async def page(self, path="/api/v1/logs", **parameters):
-        """The JSON of an answer that must be 200."""
+        """The JSON of a response that must be 200."""
         answer = await self.get(path, **parameters)
         assert answer.status == 200, await answer.text()
         return await answer.json()
@@ -161,9 +161,9 @@ async def query_server(
     dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None, spools=None
 ):
     """The query server on a database."""
-    catalogue, news = Catalogue(dsn), Batches(dsn)
+    catalogue, batches = Catalogue(dsn), Batches(dsn)
     ends = SessionEnds(dsn)
-    following = asyncio.gather(catalogue.run(), news.run(), ends.run())
+    following = asyncio.gather(catalogue.run(), batches.run(), ends.run())
     changes = await open_pool(dsn, DatabaseRole.OWNER, size=2)
     lookups = await open_pool(dsn, DatabaseRole.READER, size=2, keeps_plans=True)
     await catalogue.refresh()
@@ -176,7 +176,7 @@ async def query_server(
 
     app = build_app(
         settings or Settings(),
-        Parts(
+        Dependencies(
             pool=reader_pool,
             lookups=lookups,
             catalogue=catalogue,
@@ -186,7 +186,7 @@ async def query_server(
             keep_access=keep,
             redact=lambda text: text.replace("hunter2", "[REDACTED]"),
             stored_as=lambda name, value: f"hmac:{name}" if "@" in value else value,
-            news=news,
+            notifications=batches,
             changes=changes,
             spools=spools or Path("/nonexistent"),
             preview_redaction=redactor().test,

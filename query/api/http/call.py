@@ -34,7 +34,7 @@ class Route:
     needs_token: bool = False
     """Where `permission` is None: any valid token suffices, whatever its role."""
     audit_permission: Permission | None = None
-    """Suffices as well; the handler then returns audit records only (query/auth/scope.py)."""
+    """Suffices as well; the handler then returns audit records only (record_scope.py)."""
     action: str = ""
     """Name of the access in the audit: object.verb; "": not recorded."""
     is_streaming: bool = False
@@ -96,7 +96,7 @@ class Call:
             client_address=self.client_address,
             permission=str(self.route.permission or ""),
             route=self.route.path,
-            question=self.query,
+            query=self.query,
             rows=self.rows,
             error=error,
             request_id=self.request_id,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from config.errors import BadInput
 from query.api.http.call import Call
-from query.language.parameters import one_text
+from query.language.filter_parameters import one_text
 
 
 def parameters(call: Call, *names: str) -> Mapping[str, str]:

@@ -39,7 +39,7 @@ class DeadLetter(Model):
     sqlstate: str
     reason: str
     received_at: datetime
-    made_at: datetime
+    created_at: datetime
     state: Literal["waiting", "replayed", "discarded"]
     note: str | None
 
@@ -162,7 +162,7 @@ def _json(row: Mapping[str, Any]) -> dict[str, object]:
         "sqlstate": row["sqlstate"],
         "reason": row["reason"],
         "receivedAt": rfc3339(row["received_at"]),
-        "madeAt": rfc3339(row["made_at"]),
+        "createdAt": rfc3339(row["made_at"]),
         "state": row["state"],
         "note": row["note"],
     }

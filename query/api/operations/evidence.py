@@ -11,7 +11,7 @@ from query.api.http.parameters import parameters
 from query.api.http.responses import json_response
 from query.api.records.records import RecordRoutes
 from query.errors import NotFound
-from query.language.parameters import record_id
+from query.language.filter_parameters import record_id
 from storage.database.pool import Pool
 from storage.database.statements import statement
 from storage.ledger.proof import proof_of

@@ -17,7 +17,7 @@ from query.api.http.parameters import parameters
 from query.api.http.responses import json_response
 from query.api.operations.times import time_or_null
 from query.api.records.querying import Querying
-from query.language.parameters import FILTERS, one_text
+from query.language.filter_parameters import FILTERS, one_text
 from query.planning.search import HOLD, Search, parse
 from retention.errors import NoSuchHold
 from retention.holding import holds

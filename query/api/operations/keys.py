@@ -18,7 +18,7 @@ from query.api.http.parameters import refuse_others
 from query.api.http.responses import json_response
 from query.api.operations.times import time_or_null
 from query.auth.access_audit import AccessAudit
-from query.language.parameters import one_text
+from query.language.filter_parameters import one_text
 from storage.access import ingest_keys
 from storage.access.ingest_keys import IngestKey, KeyTerms
 from storage.database.pool import Pool

@@ -41,7 +41,7 @@ class PurgeResult(Model):
     segments: int
     held_rows: int
     protected_rows: int
-    """Younger than the floor of their class."""
+    """Younger than the minimum retention of their class."""
     is_done: bool
     """false in the second step: still running; poll `retention/runs`."""
 

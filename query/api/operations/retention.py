@@ -41,7 +41,7 @@ class PlannedStep(Model):
     segment: int
     class_name: ClassName
     rule: str
-    goes_at: datetime
+    due_at: datetime
     """May be in the past: the next run removes it."""
     action: Literal["drop", "carry", "keep"]
     """carry: held records are moved to a separate segment; keep: all records are held."""
@@ -84,7 +84,7 @@ class Run(Model):
 
     id: int
     kind: Literal["expire", "limit", "merge", "purge"]
-    asked_by: str
+    trigger: str
     started_at: datetime
     ended_at: datetime | None
     outcome: Literal["running", "done", "stopped"]
@@ -264,7 +264,7 @@ def _step_json(step: Step, *, is_due: bool) -> dict[str, object]:
         "segment": step.stored.segment,
         "class": step.stored.class_name,
         "rule": step.rule,
-        "goesAt": rfc3339(step.due_at),
+        "dueAt": rfc3339(step.due_at),
         "action": step.action.value,
         "rows": step.stored.rows - step.held_rows,
         "bytes": step.stored.size,
@@ -277,7 +277,7 @@ def _run_json(run: history.PastRun) -> dict[str, object]:
     return {
         "id": run.run_id,
         "kind": run.kind,
-        "askedBy": run.trigger,
+        "trigger": run.trigger,
         "startedAt": rfc3339(run.began_at),
         "endedAt": time_or_null(run.ended_at),
         "outcome": run.outcome,

@@ -14,7 +14,7 @@ from query.api.records.querying import Querying, members
 from query.auth.access_audit import Outcome
 from query.planning.export import Export, Piece
 from query.planning.search import EXPORT
-from query.render.forms import FORMS, Form
+from query.render.export_formats import FORMATS, ExportFormat
 from storage.record.times import rfc3339_ns
 
 _log = logging.getLogger(__name__)
@@ -46,29 +46,29 @@ class ExportRoutes:
     async def export(self, call: Call) -> web.StreamResponse:
         """GET /api/v1/logs/export."""
         search = self._querying.search(call, EXPORT)
-        form = FORMS.get(search.only("format") or "ndjson")
-        if form is None:
-            raise BadInput(f"Unknown format. Use {', '.join(FORMS)}", where="format")
+        fmt = FORMATS.get(search.only("format") or "ndjson")
+        if fmt is None:
+            raise BadInput(f"Unknown format. Use {', '.join(FORMATS)}", where="format")
         names = members(search)
         if names is not None:
-            form = form.only(names)
+            fmt = fmt.only(names)
         scoped = self._querying.scoped(call, search, telemetry=Permission.LOGS_EXPORT)
         await self._from.audit.require(call.event(Outcome.SUCCESS))
-        return await self._stream(call, form, self._export.pieces(scoped.where, search.order))
+        return await self._stream(call, fmt, self._export.pieces(scoped.where, search.order))
 
     async def _stream(
-        self, call: Call, form: Form, pieces: AsyncGenerator[Piece, None]
+        self, call: Call, fmt: ExportFormat, pieces: AsyncGenerator[Piece, None]
     ) -> web.StreamResponse:
         # Read the first piece before sending headers, so that a query that fails at once can
         # still return its error.
         piece = await anext(pieces, None)
-        body = _Body(call, form, self._from.now_ns())
+        body = _Body(call, fmt, self._from.now_ns())
         await body.begin()
         call.rows = 0
         try:
             while piece is not None:
                 await body.write(
-                    (form.between if call.rows else b"") + form.write(piece.rows, piece.streams)
+                    (fmt.between if call.rows else b"") + fmt.write(piece.rows, piece.streams)
                 )
                 call.rows += len(piece.rows)
                 piece = await anext(pieces, None)
@@ -89,13 +89,13 @@ class ExportRoutes:
 class _Body:
     """The response body of an export, compressed if the client accepts it."""
 
-    def __init__(self, call: Call, form: Form, now_ns: int) -> None:
+    def __init__(self, call: Call, fmt: ExportFormat, now_ns: int) -> None:
         self._request = call.request
-        self._form = form
-        name = f"opslog-{rfc3339_ns(now_ns)[:19].replace(':', '')}Z.{form.suffix}"
+        self._format = fmt
+        name = f"opslog-{rfc3339_ns(now_ns)[:19].replace(':', '')}Z.{fmt.suffix}"
         self.response = web.StreamResponse(
             headers={
-                "Content-Type": form.content_type,
+                "Content-Type": fmt.content_type,
                 "Content-Disposition": f'attachment; filename="{name}"',
                 "Vary": "Accept-Encoding",
             }
@@ -107,11 +107,11 @@ class _Body:
 
     async def begin(self) -> None:
         await self.response.prepare(self._request)
-        await self.write(self._form.head)
+        await self.write(self._format.head)
 
     async def write(self, raw: bytes) -> None:
         await self.response.write(raw if self._deflate is None else self._deflate.compress(raw))
 
     async def end(self) -> None:
-        await self.write(self._form.tail)
+        await self.write(self._format.tail)
         await self.response.write_eof(b"" if self._deflate is None else self._deflate.flush())

@@ -16,11 +16,11 @@ from query.api.http.responses import conditional_response
 from query.api.records.models import Partial
 from query.api.records.querying import SAMPLE, Querying, ScopedSearch, notes, read_route
 from query.api.records.statistics import ValueCount, count, time_span
-from query.language.parameters import one_text
+from query.language.filter_parameters import one_text
 from query.language.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
 from query.planning.compile import Order, key_and
-from query.planning.counts import BY, is_counted
-from query.planning.pages import Missing, Question
+from query.planning.counting import BY, is_counted
+from query.planning.pages import Missing, Query
 from query.planning.search import FACETS, Search
 from storage.database.read import Session
 from storage.filtering.resolve import resolve
@@ -93,8 +93,8 @@ class FacetRoutes:
     async def _common_attributes(self, session: Session, scoped: ScopedSearch) -> list[str]:
         """Names of attributes with few distinct values in the newest records."""
         where = await resolve(session, scoped.where)
-        question = Question(where, Order.NEWEST, _ATTRIBUTE_SAMPLE, columns=key_and("metadata"))
-        page = await self._from.pages.read(session, question)
+        query = Query(where, Order.NEWEST, _ATTRIBUTE_SAMPLE, columns=key_and("metadata"))
+        page = await self._from.pages.read(session, query)
         return [
             f"{ATTRIBUTE}{name}" for name in common_attributes(row["metadata"] for row in page.rows)
         ]
@@ -107,7 +107,7 @@ class FacetRoutes:
         columns = [_COLUMNS[name] for name in names if name in _COLUMNS]
         page = await self._from.pages.read(
             session,
-            Question(
+            Query(
                 await resolve(session, scoped.where),
                 Order.NEWEST,
                 SAMPLE,

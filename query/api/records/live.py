@@ -11,8 +11,8 @@ from query.api.http.server import mark_endless
 from query.api.records.querying import Querying
 from query.auth.access_audit import Outcome
 from query.auth.sessions import Sessions
-from query.live.places import Place
-from query.live.tail import Live, Watcher
+from query.live.events import EventId
+from query.live.tail import LiveTail, Subscriber
 from query.planning.search import TAIL
 
 HEARTBEAT_S = 15.0
@@ -22,7 +22,7 @@ _HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 class LiveRoutes:
     """The route that streams records as they are stored."""
 
-    def __init__(self, querying: Querying, live: Live, sessions: Sessions) -> None:
+    def __init__(self, querying: Querying, live: LiveTail, sessions: Sessions) -> None:
         self._sessions = sessions
         self._querying = querying
         self._live = live
@@ -47,30 +47,32 @@ class LiveRoutes:
         """GET /api/v1/logs/tail."""
         search = self._querying.search(call, TAIL)
         scoped = self._querying.scoped(call, search)
-        watcher = self._live.watch(scoped.untimed, call.principal.token)
+        subscriber = self._live.subscribe(scoped.untimed, call.principal.token)
         try:
             await self._querying.sources.audit.note(call.event(Outcome.SUCCESS))
             mark_endless(call.request)
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(call.request)
             await response.write(b"retry: 2000\n\n")
-            last = Place.read(call.request.headers.get("Last-Event-ID", ""))
+            last = EventId.parse(call.request.headers.get("Last-Event-ID", ""))
             if last is not None:
-                await self._live.replay(watcher, last)
-            await self._stream(call, response, watcher)
+                await self._live.replay(subscriber, last)
+            await self._stream(call, response, subscriber)
         finally:
-            self._live.leave(watcher)
+            self._live.unsubscribe(subscriber)
         return response
 
-    async def _stream(self, call: Call, response: web.StreamResponse, watcher: Watcher) -> None:
+    async def _stream(
+        self, call: Call, response: web.StreamResponse, subscriber: Subscriber
+    ) -> None:
         """Stream until the client disconnects or logs out, or its token expires."""
         while self._is_valid(call):
-            lines, missed = await watcher.take(HEARTBEAT_S)
+            events, missed = await subscriber.take(HEARTBEAT_S)
             if not self._is_valid(call):
                 return
             text = b"".join(
-                b"id: %s\nevent: record\ndata: %s\n\n" % (str(line.place).encode(), line.body)
-                for line in lines
+                b"id: %s\nevent: record\ndata: %s\n\n" % (str(event.id).encode(), event.body)
+                for event in events
             )
             if missed:
                 text += b'event: missed\ndata: {"count":%d}\n\n' % missed

@@ -13,7 +13,7 @@ from query.api.http.responses import conditional_response
 from query.api.records.models import LogRecord, Partial
 from query.api.records.querying import SAMPLE, Querying, notes, read_route
 from query.planning.compile import Order
-from query.planning.pages import Question
+from query.planning.pages import Query
 from query.planning.search import PATTERNS
 from query.render.records import record_json
 from storage.database.read import NO_STREAM
@@ -65,8 +65,8 @@ class PatternRoutes:
         search = self._querying.search(call, PATTERNS)
         scoped = self._querying.scoped(call, search)
         async with self._from.reader.session() as session:
-            question = Question(await resolve(session, scoped.where), Order.NEWEST, SAMPLE)
-            page = await self._from.pages.read(session, question)
+            query = Query(await resolve(session, scoped.where), Order.NEWEST, SAMPLE)
+            page = await self._from.pages.read(session, query)
             found = await asyncio.to_thread(grouped, [row["message"] for row in page.rows])
             found = found[: search.limit]
             samples = [page.rows[item.first] for item in found]

@@ -11,11 +11,11 @@ from config.errors import BadInput
 from query.api.http.call import API, Call, Handler, Route
 from query.api.http.responses import conditional_response
 from query.auth.access_audit import AccessAudit
-from query.auth.scope import confine, visible_kinds
+from query.auth.record_scope import confine, visible_kinds
 from query.language.terms import StoredAs
-from query.planning.cost import is_found_by_id
 from query.planning.cursor import Cursors, Position
-from query.planning.pages import Missing, Page, Pages, Question, key_of
+from query.planning.index_use import is_id_lookup
+from query.planning.pages import Missing, Page, Pages, Query, key_of
 from query.planning.search import Search, Shape, parse
 from query.render.records import MEMBERS, page_json, records
 from storage.database.read import Reader, Session, Streams
@@ -100,13 +100,13 @@ class Querying:
         search = scoped.search
         after = None if scoped.position is None else scoped.position.after
         where = await resolve(session, scoped.where)
-        question = Question(where, search.order, search.limit, after)
-        return await self.sources.pages.read(session, question)
+        query = Query(where, search.order, search.limit, after)
+        return await self.sources.pages.read(session, query)
 
     async def page(self, call: Call, scoped: ScopedSearch) -> web.Response:
         """The page as JSON."""
         names = members(scoped.search)
-        is_lookup = is_found_by_id(scoped.where)
+        is_lookup = is_id_lookup(scoped.where)
         async with self.sources.reader.session(is_lookup=is_lookup) as session:
             page = await self.read(session, scoped)
             streams = await self.sources.streams.of(

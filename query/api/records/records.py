@@ -13,11 +13,11 @@ from query.api.http.models import Model
 from query.api.http.responses import conditional_response, json_bytes_response
 from query.api.records.models import LogPage, LogRecord
 from query.api.records.querying import Querying, read_route
-from query.auth.scope import visible
+from query.auth.record_scope import visible
 from query.errors import NotFound
-from query.language.parameters import one_text, record_id, trace_id
+from query.language.filter_parameters import one_text, record_id, trace_id
 from query.planning.compile import Order
-from query.planning.pages import Page, Question, key_of
+from query.planning.pages import Page, Query, key_of
 from query.planning.search import CONTEXT, SEARCH, TIMELINE, Search, whole_number
 from query.render.records import record_json, records
 from storage.database.read import NO_STREAM, Row, Session, Stream
@@ -160,7 +160,7 @@ class RecordRoutes:
         """The record with the id in the path. Raises NotFound, also when it is not visible."""
         wanted = record_id("id", call.request.match_info["id"])
         where = all_of(FieldEquals(ID, wanted), _moment(wanted), visible(call.principal))
-        page = await self._from.pages.read(session, Question(where, Order.OLDEST, 1))
+        page = await self._from.pages.read(session, Query(where, Order.OLDEST, 1))
         if not page.rows:
             raise NotFound("No record has this id")
         row = page.rows[0]
@@ -180,8 +180,8 @@ class RecordRoutes:
                 if order is Order.NEWEST
                 else TimeRange(at_ns, at_ns + reach_ns)
             )
-            question = Question(all_of(span, where), order, limit, after=key_of(row))
-            page = await self._from.pages.read(session, question)
+            query = Query(all_of(span, where), order, limit, after=key_of(row))
+            page = await self._from.pages.read(session, query)
             if len(page.rows) == limit:
                 break
         return page

@@ -15,7 +15,15 @@ from query.api.http.models import Model
 from query.api.http.responses import conditional_response
 from query.api.records.models import Partial
 from query.api.records.querying import Querying, ScopedSearch, Sources, notes, read_route
-from query.planning.counts import BY, FIRST_COUNTED, Tally, Wish, bucket_of, is_counted, tally
+from query.planning.counting import (
+    BY,
+    FIRST_COUNTED,
+    CountRequest,
+    Counts,
+    bucket_of,
+    count_records,
+    is_counted,
+)
 from query.planning.search import STATS, Search
 from storage.database.read import Session
 from storage.filtering.resolve import resolve
@@ -23,7 +31,7 @@ from storage.record.fields import LEVEL, Field
 from storage.record.times import microseconds_of, rfc3339_ns
 
 MAX_BUCKETS = 2_000
-_WISHED_BUCKETS = 100
+_TARGET_BUCKETS = 100
 _STEPS_S = (
     *(1, 5, 10, 15, 30, 60, 5 * 60, 10 * 60, 15 * 60, 30 * 60),
     *(3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400),
@@ -97,7 +105,7 @@ class StatisticsRoutes:
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
 
     def _is_lookup(self, search: Search, scoped: ScopedSearch, by: Field) -> bool:
-        """Whether counts answer all but some seconds: then planning would take the longest."""
+        """Whether counters suffice, except for some seconds: then use cached plans."""
         if scoped.start_ns is None:
             return False
         span = Span(scoped.start_ns, _end_ns(self._from, scoped))
@@ -126,24 +134,24 @@ def _end_ns(sources: Sources, scoped: ScopedSearch) -> int:
     return sources.now_ns() if scoped.end_ns is None else scoped.end_ns
 
 
-async def count(  # noqa: PLR0917 - one call with all that decides
+async def count(  # noqa: PLR0917 - all that a count depends on
     session: Session,
     sources: Sources,
     scoped: ScopedSearch,
     span: Span,
     by: Field,
     step_s: int | None,
-) -> Tally:
+) -> Counts:
     """Count the records of a search by a field, in buckets of `step_s`."""
     where = await resolve(session, scoped.untimed)
-    wish = Wish(where, span.start_ns, span.end_ns, by, step_s)
-    return await tally(session, sources.pages, wish)
+    request = CountRequest(where, span.start_ns, span.end_ns, by, step_s)
+    return await count_records(session, sources.pages, request)
 
 
 def _by(search: Search) -> Field:
     name = search.only("by") or LEVEL.name
     if name not in BY:
-        raise BadInput(f"by is one of {', '.join(BY)}", where="by")
+        raise BadInput(f"Unknown field. Use {', '.join(BY)}", where="by")
     return BY[name]
 
 
@@ -154,19 +162,19 @@ def _step(search: Search, span: Span) -> int | None:
     if text == "none":
         return None
     if text == "auto":
-        wished = -(-seconds // _WISHED_BUCKETS)
-        fitting = next((step for step in _STEPS_S if step >= wished), None)
-        return fitting or -(-wished // _STEPS_S[-1]) * _STEPS_S[-1]
+        target = -(-seconds // _TARGET_BUCKETS)
+        fitting = next((step for step in _STEPS_S if step >= target), None)
+        return fitting or -(-target // _STEPS_S[-1]) * _STEPS_S[-1]
     found = _INTERVAL.fullmatch(text)
     step = int(found[1]) * _UNIT_S[found[2]] if found else 0
     if step <= 0:
-        raise BadInput("interval is auto, none, or like 30s, 5m, 1h, 1d", where="interval")
+        raise BadInput("interval must be auto, none, or like 30s, 5m, 1h, 1d", where="interval")
     if seconds // step > MAX_BUCKETS:
-        raise BadInput(f"that makes more than {MAX_BUCKETS} buckets", where="interval")
+        raise BadInput(f"More than {MAX_BUCKETS} buckets. Use a longer interval", where="interval")
     return step
 
 
-def _document(search: Search, span: Span, step_s: int | None, found: Tally) -> dict[str, object]:
+def _document(search: Search, span: Span, step_s: int | None, found: Counts) -> dict[str, object]:
     document: dict[str, object] = {
         "total": sum(found.counts.values()),
         "start": rfc3339_ns(span.start_ns),
@@ -178,8 +186,8 @@ def _document(search: Search, span: Span, step_s: int | None, found: Tally) -> d
     return document | notes(search, found.missing)
 
 
-def _series(span: Span, step_s: int, found: Tally) -> list[dict[str, object]]:
-    """All buckets of the range, those without records too."""
+def _series(span: Span, step_s: int, found: Counts) -> list[dict[str, object]]:
+    """All buckets of the range, including empty ones."""
     by_bucket: dict[int, dict[str, int]] = defaultdict(dict)
     for (bucket, value), count in found.counts.items():
         by_bucket[bucket][value] = count

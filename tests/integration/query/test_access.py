@@ -174,7 +174,7 @@ async def test_every_access_leaves_a_record_of_who_what_and_how_much(store, serv
     await server.get("/api/v1/logs/export", token=noc)
     await server.get("/version", token=noc)
 
-    seen = [(e.action, e.outcome, e.rows, e.error, e.question) for e in server.accesses]
+    seen = [(e.action, e.outcome, e.rows, e.error, e.query) for e in server.accesses]
     assert seen == [
         ("logs.search", Outcome.SUCCESS, 1, "", "actorId=u-1&limit=10"),
         ("logs.read", Outcome.SUCCESS, 1, "", f"id={uuid.UUID(bytes=item.id)}"),
@@ -192,7 +192,7 @@ async def test_every_access_leaves_a_record_of_who_what_and_how_much(store, serv
 async def test_what_is_recorded_is_redacted(server):
     await server.page(token=make_token(sub="jane@example.com"), actorId="hunter2")
 
-    assert server.accesses[0].question == "actorId=[REDACTED]"
+    assert server.accesses[0].query == "actorId=[REDACTED]"
     assert server.accesses[0].subject == "hmac:user.id"
 
 
@@ -211,7 +211,7 @@ async def test_nobody_asks_unseen_by_characters_that_cannot_be_stored(server, st
         "eve\ufffd\ufffd",
         "NOC\ufffd",
     )
-    assert event.question.startswith("actorId=a\ufffdb")
+    assert event.query.startswith("actorId=a\ufffdb")
     kept = batch_of(event, redactor().attribute).records[0]
     kept.stream_id = STREAM.id
     await store.put(kept)
@@ -225,7 +225,7 @@ async def test_nothing_hides_behind_a_long_question(server):
         values = [f"{number:04}{'m' * 396}" for number in range(40)]
         await server.get("/api/v1/logs", sourceModule=[*values, last])
 
-    first, second = (event.question for event in server.accesses)
+    first, second = (event.query for event in server.accesses)
     assert first[:4096] == second[:4096]
     assert first != second
     assert "characters, SHA-256" in first
@@ -257,7 +257,7 @@ async def test_an_export_that_cannot_be_recorded_is_refused(store, server):
     assert searched.status == 200
 
 
-async def test_too_many_questions_of_one_token_at_a_time(database, reader_pool, owner_pool):
+async def test_too_many_queries_of_one_token_at_a_time(database, reader_pool, owner_pool):
     settings = Settings(api=ApiSettings(user_concurrency=2))
     async with (
         query_server(database.dsn, reader_pool, settings=settings) as server,
@@ -276,7 +276,7 @@ async def test_too_many_questions_of_one_token_at_a_time(database, reader_pool, 
 
         assert refused.status == 429
         assert int(refused.headers["Retry-After"]) > 0
-        assert (await refused.json())["type"] == "/errors/too_many_questions"
+        assert (await refused.json())["type"] == "/errors/too_many_queries"
         assert [(await answer).status for answer in [*waiting, other]] == [200, 200, 200]
         assert (await server.get("/api/v1/logs")).status == 200
 

@@ -47,7 +47,7 @@ async def test_a_key_is_made_listed_renewed_and_ended(server, owner_pool):
     assert (await (await send(server, "GET", KEYS)).json())["data"] == []
     revoked = await (await send(server, "GET", f"{KEYS}?revoked=true")).json()
     assert len(revoked["data"]) == 2
-    said = [(item.action, item.outcome.value, item.question) for item in server.accesses]
+    said = [(item.action, item.outcome.value, item.query) for item in server.accesses]
     assert said[0] == ("keys.create", "success", "name=shop rights=logs")
     assert ("keys.rotate", "success", "name=shop&graceS=0") in said
     assert ("keys.revoke", "success", "name=shop") in said

@@ -8,7 +8,7 @@ import pytest
 from yarl import URL
 
 from query.api.app import ROUTES
-from query.language.parameters import FILTERS
+from query.language.filter_parameters import FILTERS
 from storage.database.read import Session
 from tests.integration.query.payloads import PAYLOADS
 from tests.integration.query.test_search import record

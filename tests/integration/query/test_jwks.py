@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestServer
 
 from config.errors import SetupError
 from config.settings import AuthSettings
-from query.auth.keys import InstallationKeys, IssuerKeys, _CheckedResolver
 from query.auth.tokens import Verifier
+from query.auth.verification_keys import InstallationKeys, IssuerKeys, _CheckedResolver
 from query.errors import Unauthorized
 from tests.support.querying import KEY_ID, OWN_KEY, make_token, public_pem, rsa_key
 
@@ -154,7 +154,7 @@ async def test_bad_answers_leave_the_known_keys_as_they_are(keys, issuer, clock,
 
 
 async def test_a_slow_issuer_is_not_waited_for_long(keys, issuer, monkeypatch):
-    monkeypatch.setattr("query.auth.keys.FETCH_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("query.auth.verification_keys.FETCH_TIMEOUT_S", 0.2)
     issuer.answer = slow
 
     async with asyncio.timeout(5):

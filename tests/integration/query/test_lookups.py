@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from query.planning.compile import Order, compile_wave
-from query.planning.cost import is_found_by_id, is_unordered_id
+from query.planning.index_use import is_id_lookup, is_unordered_lookup
 from query.planning.pages import plan
 from storage.database.statements import statement
 from storage.filtering.filters import FieldEquals, Or, Text, TimeRange, all_of
@@ -35,7 +35,7 @@ async def test_a_kept_plan_uses_the_index_of_the_id(store, reader_pool, where, i
     parts = plan(leaves, where, order)
 
     wave = compile_wave(
-        [type(p)(p.leaf, p.condition, is_lookup=is_unordered_id(where)) for p in parts],
+        [type(p)(p.leaf, p.condition, is_lookup=is_unordered_lookup(where)) for p in parts],
         order=order,
         limit=101,
     )
@@ -48,12 +48,12 @@ async def test_a_kept_plan_uses_the_index_of_the_id(store, reader_pool, where, i
         await connection.execute("DEALLOCATE wave")
 
     text = "\n".join(line[0] for line in lines)
-    assert is_found_by_id(where)
+    assert is_id_lookup(where)
     assert {name for name in ("created", *indexes) if f"_{name}" in text} == indexes
 
 
 def test_what_needs_reading_is_no_lookup():
-    assert not is_found_by_id(all_of(FieldEquals(ACTION, "a"), Text("x")))
-    assert not is_found_by_id(Or((TRACE, Text("x"))))
-    assert is_unordered_id(FieldEquals(ID, UUID(int=1)))
-    assert not is_unordered_id(FieldEquals(ACTOR_ID, "u"))
+    assert not is_id_lookup(all_of(FieldEquals(ACTION, "a"), Text("x")))
+    assert not is_id_lookup(Or((TRACE, Text("x"))))
+    assert is_unordered_lookup(FieldEquals(ID, UUID(int=1)))
+    assert not is_unordered_lookup(FieldEquals(ACTOR_ID, "u"))

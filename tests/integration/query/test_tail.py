@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from query.live.places import Place
+from query.live.events import EventId
 from tests.integration.query.test_search import record
 from tests.support.querying import make_token
 
@@ -117,12 +117,12 @@ async def test_what_was_closed_and_sealed_meanwhile_is_replayed(store, server, o
 
 @pytest.mark.parametrize("last", ["x", "1", "1.x", "9" * 30 + ".1", "9" * 19 + ".1", "-1.2"])
 async def test_a_place_that_nobody_gave_out_is_none(last, server):
-    assert Place.read(last) is None
+    assert EventId.parse(last) is None
     (await tail(server, last=last)).answer.close()
 
 
 async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypatch):
-    monkeypatch.setattr("query.live.tail.MOST_WAITING", 3)
+    monkeypatch.setattr("query.live.tail.MAX_QUEUED", 3)
     reader = await tail(server)
 
     await store.put(*(record(n, message=f"m{n}") for n in range(10)))
@@ -133,7 +133,7 @@ async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypat
 
 
 async def test_a_flood_is_cut_and_counted(store, server, monkeypatch):
-    monkeypatch.setattr("query.live.tail.MOST_ROWS", 4)
+    monkeypatch.setattr("query.live.tail.MAX_ROWS", 4)
     reader, other = await tail(server), await tail(server, q="m9")
 
     await store.put(*(record(n, message=f"m{n}") for n in range(10)))
@@ -215,4 +215,4 @@ async def test_a_tail_ends_with_the_session_that_asked(store, server):
 async def test_a_tail_is_on_record_from_its_beginning(server):
     await tail(server, q="x")
 
-    assert [(item.action, item.question) for item in server.accesses] == [("logs.tail", "q=x")]
+    assert [(item.action, item.query) for item in server.accesses] == [("logs.tail", "q=x")]

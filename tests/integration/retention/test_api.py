@@ -1,4 +1,4 @@
-"""Retention through the API: shown to those who may see it, done for those who may do it."""
+"""Retention through the API, with its permissions."""
 
 import asyncio
 from datetime import timedelta
@@ -20,7 +20,7 @@ from tests.support.records import make_record
 
 @pytest.fixture
 async def server(database, reader_pool):
-    """Asked with a token of every right unless told otherwise."""
+    """Sends a token with every permission by default."""
     async with query_server(database.dsn, reader_pool) as running:
         yield running
 
@@ -231,7 +231,7 @@ async def test_who_may(server, method, path, allowed):
 async def test_an_export_fails_rather_than_leave_out_what_was_moved(
     server, database, owner_pool, reader_pool, writer_pool
 ):
-    """A segment that expired is simply not there; one that was written anew is somewhere else."""
+    """An expired segment is simply missing; a rewritten one is elsewhere."""
     async with writer_pool.acquire() as conn:
         await keep(conn, *[make_record() for _ in range(5)])
         segment = await close(conn, "info")

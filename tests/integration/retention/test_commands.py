@@ -1,4 +1,4 @@
-"""The commands: what is printed, what is done, with which exit code."""
+"""The commands: output, effect, exit codes."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.support.records import make_record
 
 @pytest.fixture
 def opslog(database, tmp_path):
-    """Runs a command on the test's database: exit code, standard output."""
+    """Run a command on the test's database: exit code, standard output."""
 
     def run(*arguments: str, **environment: str) -> tuple[int, str]:
         done = subprocess.run(

@@ -13,9 +13,9 @@ from query.api.http.responses import conditional_response
 from query.api.records.models import LogPage
 from query.api.records.querying import Querying, ScopedSearch, members, notes, read_route
 from query.api.records.traces.spans import ERRORS, MAX_SPANS, SPAN_COLUMNS, start_ns
-from query.language.parameters import trace_id
+from query.language.filter_parameters import trace_id
 from query.planning.compile import Order
-from query.planning.pages import Page, Question
+from query.planning.pages import Page, Query
 from query.planning.search import TRACE
 from query.render.records import page_json, records
 from storage.database.read import Row, Session
@@ -123,8 +123,8 @@ class TraceRoutes:
         )
 
     async def _whole(self, session: Session, scoped: ScopedSearch) -> Page:
-        question = Question(scoped.where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)
-        return await self._from.pages.read(session, question)
+        query = Query(scoped.where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)
+        return await self._from.pages.read(session, query)
 
 
 def summary(wanted: UUID, rows: Sequence[Row], *, is_cut: bool) -> dict[str, object]:

@@ -16,12 +16,12 @@ from query.api.http.responses import conditional_response
 from query.api.records.models import Partial
 from query.api.records.querying import Querying, notes, read_route
 from query.api.records.traces.spans import ERRORS, MAX_SPANS, SPAN_COLUMNS, start_ns
-from query.auth.scope import visible
+from query.auth.record_scope import visible
 from query.errors import BadQuery
-from query.language.parameters import one_text
+from query.language.filter_parameters import one_text
 from query.language.terms import nanoseconds
 from query.planning.compile import Order
-from query.planning.pages import Question
+from query.planning.pages import Query
 from query.planning.search import TRACES, Search
 from storage.database.read import Row, Session
 from storage.filtering.filters import (
@@ -97,9 +97,9 @@ class TraceSearchRoutes:
         scoped = self._querying.scoped(call, search)
         where = all_of(scoped.where, *_filters(search))
         after = None if scoped.position is None else scoped.position.after
-        question = Question(where, search.order, search.limit, after, SPAN_COLUMNS)
+        query = Query(where, search.order, search.limit, after, SPAN_COLUMNS)
         async with self._from.reader.session() as session:
-            page = await self._from.pages.read(session, question)
+            page = await self._from.pages.read(session, query)
             parts = await self._parts(session, page.rows, visible(call.principal))
         call.rows = len(page.rows)
         cursor = self._querying.next_cursor(page, scoped)
@@ -121,8 +121,8 @@ class TraceSearchRoutes:
         # Spans are close to their root in time; the range excludes all other segments.
         near = TimeRange(min(starts_ns) - _HOUR_NS, max(starts_ns) + longest_ns + _HOUR_NS)
         where = all_of(near, visible_to, FieldEquals(KIND, Kind.SPAN), FieldIn(TRACE_ID, ids))
-        question = Question(where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)
-        for row in (await self._from.pages.read(session, question)).rows:
+        query = Query(where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)
+        for row in (await self._from.pages.read(session, query)).rows:
             found[row["trace_id"]].append(row)
         return found
 

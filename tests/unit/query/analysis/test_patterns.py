@@ -1,8 +1,8 @@
-"""Messages by their shape."""
+"""Messages by their pattern."""
 
 import pytest
 
-from query.analysis.patterns import grouped, shape_of
+from query.analysis.patterns import grouped, pattern_of
 
 SHAPES = [
     ("order 17 failed", "order <*> failed"),
@@ -16,9 +16,9 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("message", "shape"), SHAPES)
-def test_what_differs_becomes_a_hole(message, shape):
-    assert shape_of(message) == shape
+@pytest.mark.parametrize(("message", "pattern"), SHAPES)
+def test_what_differs_becomes_a_hole(message, pattern):
+    assert pattern_of(message) == pattern
 
 
 def test_shapes_come_with_their_count_and_first_message():

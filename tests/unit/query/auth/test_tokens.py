@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from config.access import Permission
 from config.errors import SetupError
 from config.settings import AuthSettings
-from query.auth.keys import InstallationKeys, keys_from, public_key
 from query.auth.tokens import Verifier
+from query.auth.verification_keys import InstallationKeys, keys_from, public_key
 from query.errors import Unauthorized
 from tests.support.querying import KEY_ID, OWN_KEY, make_token, public_pem, rsa_key
 
@@ -120,7 +120,7 @@ async def test_attacks_are_not_believed(attack):
     with pytest.raises(Unauthorized) as refused:
         await verifier().verify(ATTACKS[attack])
 
-    assert str(refused.value) == "the token is not valid"
+    assert str(refused.value) == "Invalid token"
 
 
 ROLES = [

@@ -223,7 +223,7 @@ def test_needles_are_fenced_off_from_the_order_in_sealed_segments(condition, fen
     assert is_needle(condition) is fenced
     assert ("OFFSET 0) AS fenced" in text()) is fenced
     assert "OFFSET 0" not in text(is_sealed=False)
-    assert "OFFSET 0" not in text(is_walked=True)
+    assert "OFFSET 0" not in text(selects_many=True)
 
 
 def test_resources_are_looked_up_in_their_own_table():

@@ -163,7 +163,7 @@ def test_exports_have_no_pages():
 
 
 def test_a_near_miss_is_helped():
-    with pytest.raises(BadInput, match="did you mean sourceModule"):
+    with pytest.raises(BadInput, match="Did you mean sourceModule"):
         ask(("sourcemodule", "x"))
 
 

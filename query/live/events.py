@@ -1,11 +1,11 @@
-"""A record's place in the live tail, and a record on its way to a reader. Pure."""
+"""Events of the live tail, and their ids. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A record's place in the tail: what a reader that comes back shows."""
+class EventId:
+    """Id of an event, which a reconnecting client sends as Last-Event-ID."""
 
     batch_id: int
     position: int
@@ -13,13 +13,13 @@ class Place:
     def __str__(self) -> str:
         return f"{self.batch_id}.{self.position}"
 
-    def is_at_or_behind(self, other: "Place") -> bool:
-        """Whether the other one is of the same request and not after it."""
+    def covers(self, other: "EventId") -> bool:
+        """Whether the other event is of the same batch and not after this one."""
         return other.batch_id == self.batch_id and other.position <= self.position
 
     @classmethod
-    def read(cls, text: str) -> "Place | None":
-        """What `str` made; None for anything else."""
+    def parse(cls, text: str) -> "EventId | None":
+        """The id in a string; None if it is malformed."""
         batch, _, position = text.partition(".")
         if not (batch.isascii() and batch.isdigit() and len(batch) < 20):
             return None
@@ -29,8 +29,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One record for a watcher."""
+class Event:
+    """One record for a subscriber."""
 
-    place: Place
+    id: EventId
     body: bytes

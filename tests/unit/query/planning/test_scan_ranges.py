@@ -5,22 +5,22 @@ from itertools import pairwise
 import pytest
 
 from query.planning.compile import Key, Order
-from query.planning.nearest import Nearest
-from query.planning.ranges import FACTOR, MOST_RANGES, SPARE, WHOLE, Ranges, span_of
+from query.planning.counter_hints import NearestRecords
+from query.planning.scan_ranges import FACTOR, MARGIN, MAX_RANGES, WHOLE, ScanRanges, span_of
 from storage.filtering.filters import Text, TimeRange, all_of
 
 S = 10**9
 END = 1_790_000_000 * S
 DAY = TimeRange(END - 86_400 * S, END)
 NEAR = {
-    Order.NEWEST: Nearest(END - 100 * S, 10 * S),
-    Order.OLDEST: Nearest(DAY.start_ns + 100 * S, 10 * S),
+    Order.NEWEST: NearestRecords(END - 100 * S, 10 * S),
+    Order.OLDEST: NearestRecords(DAY.start_ns + 100 * S, 10 * S),
 }
 
 
 def cut(span, near, order, found=0, wanted=100):
     """All ranges, where each has so many records."""
-    ranges = Ranges(span, near, order)
+    ranges = ScanRanges(span, near, order)
     spans = [ranges.first()]
     while not ranges.is_last:
         spans.append(ranges.following(found, wanted))
@@ -33,7 +33,7 @@ def cut(span, near, order, found=0, wanted=100):
 def test_ranges_follow_each_other_without_a_gap_and_cover_all(order, span, found):
     spans = cut(span, NEAR[order], order, found)
 
-    assert 1 < len(spans) <= MOST_RANGES
+    assert 1 < len(spans) <= MAX_RANGES
     if order is Order.OLDEST:
         spans = spans[::-1]
     assert spans[0].end_ns is None
@@ -51,14 +51,14 @@ def test_the_first_range_holds_the_nearest_records_and_each_next_one_is_longer()
 
 
 def test_a_range_is_as_long_as_what_was_found_lets_expect():
-    ranges = Ranges(DAY, NEAR[Order.NEWEST], Order.NEWEST)
+    ranges = ScanRanges(DAY, NEAR[Order.NEWEST], Order.NEWEST)
     ranges.first()
 
     second = ranges.following(50, 100)
     third = ranges.following(1, 50)
 
-    assert second.end_ns - second.start_ns == 10 * S * SPARE * 2
-    assert third.end_ns - third.start_ns == 10 * S * SPARE * 2 * FACTOR
+    assert second.end_ns - second.start_ns == 10 * S * MARGIN * 2
+    assert third.end_ns - third.start_ns == 10 * S * MARGIN * 2 * FACTOR
 
 
 def test_what_is_asked_for_may_begin_behind_the_nearest_records():
@@ -71,7 +71,7 @@ def test_what_is_asked_for_may_begin_behind_the_nearest_records():
 
 @pytest.mark.parametrize("order", list(Order))
 def test_a_short_span_is_asked_as_a_whole(order):
-    assert cut(TimeRange(END - S, END), Nearest(END, 10 * S), order) == [WHOLE]
+    assert cut(TimeRange(END - S, END), NearestRecords(END, 10 * S), order) == [WHOLE]
 
 
 def test_a_span_is_what_all_ranges_leave_and_what_follows_the_page_before():

@@ -1,6 +1,6 @@
-"""A question's text in pieces, each with its place. Pure.
+"""The lexer: a query's text as tokens with positions. Pure.
 
-ui/src/lib/language.ts reads the same pieces to colour them; change both together.
+ui/src/lib/language.ts has the same lexer for highlighting; change both together.
 """
 
 import re
@@ -11,7 +11,7 @@ from query.errors import BadQuery
 
 
 class Type(Enum):
-    """What a piece is."""
+    """Type of a token."""
 
     OPEN = auto()
     CLOSE = auto()
@@ -24,7 +24,7 @@ class Type(Enum):
 
 
 class Quoting(Enum):
-    """How a value was written."""
+    """How a value is written."""
 
     BARE = auto()
     PHRASE = auto()
@@ -33,7 +33,7 @@ class Quoting(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One piece of the text."""
+    """One token of the text."""
 
     type: Type
     at: int
@@ -45,9 +45,9 @@ class Token:
     """Of a field: <, <=, >, >= or nothing."""
     quoting: Quoting = Quoting.BARE
     value_at: int = 0
-    """Where a field's value begins."""
+    """Where a field's value starts."""
     ignores_case: bool = False
-    """Of a regular expression with an `i` behind it."""
+    """Of a regular expression with the flag `i`."""
 
 
 _OPERATOR = re.compile(r"(?:OR|AND|NOT)(?=[\s()]|$)")
@@ -60,19 +60,19 @@ _SPACE = re.compile(r"\s+")
 
 
 def tokens(text: str) -> list[Token]:
-    """All pieces in order. Raises BadQuery where a quote is not closed."""
+    """All tokens in order. Raises BadQuery for unclosed quotes and missing values."""
     found: list[Token] = []
     at = 0
     while at < len(text):
         if space := _SPACE.match(text, at):
             at = space.end()
             continue
-        token, at = _piece(text, at)
+        token, at = _token(text, at)
         found.append(token)
     return found
 
 
-def _piece(text: str, at: int) -> tuple[Token, int]:
+def _token(text: str, at: int) -> tuple[Token, int]:
     character = text[at]
     if character in "()":
         return Token(Type.OPEN if character == "(" else Type.CLOSE, at, character), at + 1
@@ -91,7 +91,7 @@ def _piece(text: str, at: int) -> tuple[Token, int]:
 def _field(text: str, at: int, found: re.Match[str]) -> tuple[Token, int]:
     begin = found.end()
     if not text[begin : begin + 1].strip() or text[begin] in "()":
-        raise BadQuery(f"a value is missing behind {found[0]}", begin)
+        raise BadQuery(f"Value missing after {found[0]}", begin)
     value, quoting, end, ignores_case = _value(text, begin)
     token = Token(
         Type.FIELD,
@@ -107,14 +107,14 @@ def _field(text: str, at: int, found: re.Match[str]) -> tuple[Token, int]:
 
 
 def _value(text: str, at: int) -> tuple[str, Quoting, int, bool]:
-    """The value that begins here, how it was written, where it ends, and a pattern's `i`."""
+    """The value at this offset, its quoting, its end, and the flag `i` of a regex."""
     if text[at] == '"':
         phrase = _PHRASE.match(text, at)
         if phrase is None:
-            raise BadQuery("this quote is not closed", at)
+            raise BadQuery("Unclosed quote", at)
         return _ESCAPED.sub(r"\1", phrase[1]), Quoting.PHRASE, phrase.end(), False
     if regex := _REGEX.match(text, at):
         return regex[1], Quoting.REGEX, regex.end(), bool(regex[2])
     bare = _BARE.match(text, at)
-    assert bare is not None  # callers leave neither space nor parenthesis here
+    assert bare is not None  # callers exclude spaces and parentheses
     return bare[0], Quoting.BARE, bare.end(), False

@@ -1,6 +1,6 @@
-"""The filters of a record as request parameters: one table, each with its parser. Pure.
+"""Filters of records as request parameters: one table, with a parser for each. Pure.
 
-A parameter that is given several times selects records with any of the values.
+A repeated parameter selects records with any of its values.
 """
 
 import ipaddress
@@ -25,13 +25,13 @@ from storage.record.correlation import stored_correlation
 from storage.record.fields import Field, FieldValue
 
 MAX_TEXT = 2048
-"""Longest value of a parameter; no column that is searched by equality is longer in practice.
-Also of a question in the search language."""
+"""Longest value of a parameter, and longest query; in practice no column that is compared with
+parameters has longer values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One request parameter, as the OpenAPI document shows it."""
+    """One request parameter, as the OpenAPI document describes it."""
 
     name: str
     text: str
@@ -41,25 +41,25 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FilterParameter(Parameter):
-    """A parameter that becomes a filter."""
+    """A parameter that filters records."""
 
     condition: Callable[[str, tuple[str, ...]], Filter] = field(kw_only=True)
-    """(parameter name, its values) -> filter; raises BadInput naming the parameter."""
+    """(parameter name, its values) -> filter; raises BadInput with the parameter's name."""
     stored_name: str = ""
-    """Attribute whose redaction rules its values went through, when they were stored."""
+    """Attribute whose redaction rules apply to its values, as they do at ingest."""
 
 
 def one_text(name: str, values: tuple[str, ...], *, may_be_empty: bool = False) -> str:
-    """The only value, a text that PostgreSQL can hold."""
+    """The only value, a string that PostgreSQL can store. Raises BadInput."""
     if len(values) > 1:
-        raise BadInput(f"{name[:100]} is given more than once", where=name[:100])
+        raise BadInput(f"{name[:100]} must not be repeated", where=name[:100])
     value = values[0]
     if not value and not may_be_empty:
-        raise BadInput(f"{name[:100]} is empty", where=name[:100])
+        raise BadInput(f"{name[:100]} must not be empty", where=name[:100])
     if len(value) > MAX_TEXT:
-        raise BadInput(f"{name[:100]} is longer than {MAX_TEXT} characters", where=name[:100])
+        raise BadInput(f"{name[:100]} must not exceed {MAX_TEXT} characters", where=name[:100])
     if "\0" in value or not _is_unicode(value):
-        raise BadInput(f"{name[:100]} holds characters that no record has", where=name[:100])
+        raise BadInput(f"{name[:100]} contains characters that cannot be stored", where=name[:100])
     return value
 
 
@@ -74,7 +74,7 @@ def _is_unicode(value: str) -> bool:
 def _values(
     target: Field, read: Callable[[str, str], FieldValue]
 ) -> Callable[[str, tuple[str, ...]], Filter]:
-    """A filter on one field, whose values are read by `read(parameter name, text)`."""
+    """A filter on one field; `read(parameter name, text)` parses its values."""
 
     def condition(name: str, values: tuple[str, ...]) -> Filter:
         found = tuple(dict.fromkeys(read(name, one_text(name, (value,))) for value in values))
@@ -83,7 +83,7 @@ def _values(
     return condition
 
 
-def _text(name: str, value: str) -> str:  # noqa: ARG001 - one signature for all readers
+def _text(name: str, value: str) -> str:  # noqa: ARG001 - all readers have one signature
     return value
 
 
@@ -96,7 +96,8 @@ def one_level(name: str, value: str) -> Level:
     try:
         return Level[value.upper()]
     except KeyError as error:
-        raise BadInput(f"{name} is one of {', '.join(LEVEL_NAMES)}", where=name) from error
+        names = ", ".join(LEVEL_NAMES)
+        raise BadInput(f'Unknown level "{value[:100]}". Use {names}', where=name) from error
 
 
 def _level_at_least(name: str, values: tuple[str, ...]) -> Filter:
@@ -110,17 +111,17 @@ _SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
 def trace_id(name: str, value: str) -> UUID:
-    """A W3C trace id: 32 hex digits, not all zero; dashes of a UUID are overlooked."""
+    """A W3C trace id: 32 hex digits, not all zero; the dashes of a UUID are ignored."""
     digits = value.replace("-", "").lower()
     if not _TRACE_ID.fullmatch(digits) or not int(digits, 16):
-        raise BadInput(f"{name} is 32 hex digits, not all zero", where=name)
+        raise BadInput(f"{name} must be 32 hex digits, not all zero", where=name)
     return UUID(hex=digits)
 
 
 def span_id(name: str, value: str) -> bytes:
     """A W3C span id: 16 hex digits."""
     if not _SPAN_ID.fullmatch(value.lower()):
-        raise BadInput(f"{name} is 16 hex digits", where=name)
+        raise BadInput(f"{name} must be 16 hex digits", where=name)
     return bytes.fromhex(value)
 
 
@@ -128,7 +129,7 @@ def record_id(name: str, value: str) -> UUID:
     """The id of a record, with or without dashes."""
     digits = value.replace("-", "").lower()
     if not _TRACE_ID.fullmatch(digits):
-        raise BadInput(f"{name} is a UUID", where=name)
+        raise BadInput(f"{name} must be a UUID", where=name)
     return UUID(hex=digits)
 
 
@@ -142,7 +143,7 @@ def _network(name: str, value: str) -> ipaddress.IPv4Network | ipaddress.IPv6Net
         network = ipaddress.ip_network(value.replace("%", "no zones: "), strict=False)
     except ValueError as error:
         raise BadInput(
-            f"{name} is an address or a network like 203.0.113.0/24", where=name
+            f"{name} must be an IP address or a network like 203.0.113.0/24", where=name
         ) from error
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is not None and network.prefixlen >= 96:  # records hold the IPv4 address
@@ -155,13 +156,13 @@ FILTERS: dict[str, FilterParameter] = {
     for item in (
         FilterParameter(
             "level",
-            "level of the record",
+            "level",
             {"enum": list(LEVEL_NAMES)},
             condition=_values(fields.LEVEL, one_level),
         ),
         FilterParameter(
             "minLevel",
-            "this level or a more severe one",
+            "minimum level",
             {"enum": list(LEVEL_NAMES)},
             condition=_level_at_least,
         ),
@@ -172,24 +173,30 @@ FILTERS: dict[str, FilterParameter] = {
             "action", "event or span name", {}, condition=_values(fields.ACTION, _text)
         ),
         FilterParameter(
-            "resourceId", "thing acted on", {}, condition=_values(fields.RESOURCE_ID, _text)
+            "resourceId",
+            "resource that was acted on",
+            {},
+            condition=_values(fields.RESOURCE_ID, _text),
         ),
         FilterParameter(
-            "resourceType", "its kind", {}, condition=_values(fields.RESOURCE_TYPE, _text)
+            "resourceType",
+            "type of the resource",
+            {},
+            condition=_values(fields.RESOURCE_TYPE, _text),
         ),
         FilterParameter(
             "actorId",
-            "who acted; an e-mail address finds its token",
+            "actor; an e-mail address matches its token",
             {},
             condition=_values(fields.ACTOR_ID, _text),
             stored_name="user.id",
         ),
         FilterParameter(
-            "ipAddress", "client's address, or a network in CIDR notation", {}, condition=_addresses
+            "ipAddress", "client address, or a network in CIDR notation", {}, condition=_addresses
         ),
         FilterParameter(
             "correlationId",
-            "ties records of one request",
+            "correlation id of a request",
             {},
             condition=_values(fields.CORRELATION_ID, _correlation),
         ),

@@ -1,4 +1,4 @@
-"""The forms of an export. Each writes a head, rows in pieces, and a tail; none holds them all."""
+"""Export formats. Each writes a head, rows in pieces, and a tail; none buffers all rows."""
 
 import csv
 import io
@@ -16,41 +16,41 @@ Streams = Mapping[int, Stream]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How records are written one after another."""
+class ExportFormat:
+    """How records are serialized."""
 
     name: str
     suffix: str
-    """Of the file's name."""
+    """File name suffix."""
     content_type: str
     head: bytes
     write: Callable[[Sequence[Row], Streams], bytes]
-    """A piece of rows; never called without rows."""
+    """Serializes some rows; never called without rows."""
     between: bytes
-    """Between two pieces."""
+    """Separator between two pieces."""
     tail: bytes
-    narrowed: Callable[[frozenset[str]], "Form"] | None = None
-    """The same with these members of the record only; None: the form is whole or nothing."""
+    narrowed: Callable[[frozenset[str]], "ExportFormat"] | None = None
+    """The format with these members of the record only; None: not supported."""
 
-    def only(self, names: frozenset[str]) -> "Form":
-        """The form with these members. Raises BadInput where it has no such choice."""
+    def only(self, names: frozenset[str]) -> "ExportFormat":
+        """The format with these members only. Raises BadInput if it does not support that."""
         if self.narrowed is None:
-            raise BadInput(f"{self.name} has no choice of fields", where="fields")
+            raise BadInput(f"{self.name} does not support fields", where="fields")
         return self.narrowed(names)
 
 
-def _ndjson(names: frozenset[str] | None = None) -> Form:
+def _ndjson(names: frozenset[str] | None = None) -> ExportFormat:
     def write(rows: Sequence[Row], streams: Streams) -> bytes:
         return b"\n".join(records(rows, streams, names)) + b"\n"
 
-    return Form("ndjson", "ndjson", "application/x-ndjson", b"", write, b"", b"", _ndjson)
+    return ExportFormat("ndjson", "ndjson", "application/x-ndjson", b"", write, b"", b"", _ndjson)
 
 
-def _json(names: frozenset[str] | None = None) -> Form:
+def _json(names: frozenset[str] | None = None) -> ExportFormat:
     def write(rows: Sequence[Row], streams: Streams) -> bytes:
         return b",\n".join(records(rows, streams, names))
 
-    return Form("json", "json", "application/json", b"[", write, b",\n", b"]\n", _json)
+    return ExportFormat("json", "json", "application/json", b"[", write, b",\n", b"]\n", _json)
 
 
 _CSV_COLUMNS = (
@@ -58,11 +58,11 @@ _CSV_COLUMNS = (
     *("resourceType", "resourceId", "actorId", "ipAddress", "correlationId", "traceId"),
     *("spanId", "parentSpanId", "durationNs", "id", "metadata", "resource", "scope"),
 )
-# A spreadsheet takes a cell that begins so for a formula (ASVS 5.0, 1.2.10).
+# Prefixes that make a spreadsheet treat a cell as a formula (ASVS 5.0, 1.2.10).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
-def _csv(names: frozenset[str] | None = None) -> Form:
+def _csv(names: frozenset[str] | None = None) -> ExportFormat:
     if names is not None and "metadata" in names:
         names |= {"resource", "scope"}
     chosen = [names is None or name in names for name in _CSV_COLUMNS]
@@ -79,7 +79,7 @@ def _csv(names: frozenset[str] | None = None) -> Form:
 
     head = (",".join(itertools.compress(_CSV_COLUMNS, chosen)) + "\r\n").encode()
     content_type = "text/csv; charset=utf-8; header=present"
-    return Form("csv", "csv", content_type, head, write, b"", b"", _csv)
+    return ExportFormat("csv", "csv", content_type, head, write, b"", b"", _csv)
 
 
 def _csv_values(row: Row, stream: Stream) -> tuple[object, ...]:
@@ -106,12 +106,12 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-FORMS: dict[str, Form] = {
-    form.name: form
-    for form in (
+FORMATS: dict[str, ExportFormat] = {
+    fmt.name: fmt
+    for fmt in (
         _ndjson(),
         _json(),
         _csv(),
-        Form("otlp", "otlp.jsonl", "application/x-ndjson", b"", otlp_lines, b"", b""),
+        ExportFormat("otlp", "otlp.jsonl", "application/x-ndjson", b"", otlp_lines, b"", b""),
     )
 }

@@ -9,7 +9,7 @@ from config.levels import LEVEL_NAMES
 from query.api.records.facets import Facets
 from query.api.records.patterns import Patterns
 from query.api.records.statistics import Stats
-from tests.integration.query.test_questions import attributes
+from tests.integration.query.test_queries import attributes
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
 

@@ -1,4 +1,4 @@
-"""The keys that tokens are checked with: the installation's own, a PEM file, a foreign JWKS."""
+"""Verification keys of tokens: of the installation, of a PEM file, of an external JWKS."""
 
 import asyncio
 import ipaddress
@@ -27,33 +27,32 @@ _log = logging.getLogger(__name__)
 MIN_KEY_BITS = 2048
 MAX_JWKS_BYTES = 64 * 1024
 FETCH_TIMEOUT_S = 5.0
-REFRESH_FLOOR_S = 60.0
-"""Tokens with invented key ids must not make us ask the issuer more often than this."""
+MIN_REFRESH_S = 60.0
+"""Unknown key ids cause at most one request to the issuer in this time."""
 REFRESH_AFTER_S = 900.0
-"""Known keys are asked for again after this, so that withdrawn ones go."""
+"""Known keys are fetched again after this, so that withdrawn ones are dropped."""
 MAX_KID = 256
 
 
 class InstallationKeys:
-    """The installation's own key by its id, and at most one foreign key from a PEM file.
+    """The installation's key by its id, and at most one external key from a PEM file.
 
-    A PEM file does not say which `kid` its owner uses, so its key stands for every id that is
-    not our own.
+    A PEM file has no `kid`, so its key is used for every id that is not the installation's.
     """
 
-    def __init__(self, own: Mapping[str, bytes], foreign_pem: bytes | None = None) -> None:
+    def __init__(self, own: Mapping[str, bytes], external_pem: bytes | None = None) -> None:
         self._own = {kid: public_key(pem) for kid, pem in own.items()}
-        self._foreign = public_key(foreign_pem) if foreign_pem is not None else None
+        self._external = public_key(external_pem) if external_pem is not None else None
 
     async def find(self, kid: object) -> RSAPublicKey | None:
         """The key for this id."""
         if kid is None or not isinstance(kid, str) or len(kid) > MAX_KID:
-            return self._foreign if kid is None else None
-        return self._own.get(kid, self._foreign)
+            return self._external if kid is None else None
+        return self._own.get(kid, self._external)
 
 
 class IssuerKeys:
-    """The keys that a foreign issuer publishes, and the installation's own before them."""
+    """The installation's keys, then those that an external issuer publishes."""
 
     def __init__(
         self,
@@ -62,31 +61,31 @@ class IssuerKeys:
         *,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises SetupError for an address that must not be asked."""
+        """Raises SetupError for a URL that is not allowed."""
         self._url = _checked_url(url)
         self._own = own
         self._now_s = now_s
         self._keys: dict[str, RSAPublicKey] = {}
-        self._asked_s: float | None = None
-        self._asking = asyncio.Lock()
+        self._fetched_s: float | None = None
+        self._fetching = asyncio.Lock()
 
     async def find(self, kid: object) -> RSAPublicKey | None:
-        """The key for this id; asks the issuer at most once a minute when it is not known."""
+        """The key for this id; fetches unknown ids at most once a minute."""
         own = await self._own.find(kid)
         if own is not None or not isinstance(kid, str) or len(kid) > MAX_KID:
             return own
-        if self._is_due(REFRESH_AFTER_S if kid in self._keys else REFRESH_FLOOR_S):
-            async with self._asking:
-                if self._is_due(REFRESH_AFTER_S if kid in self._keys else REFRESH_FLOOR_S):
+        if self._is_due(REFRESH_AFTER_S if kid in self._keys else MIN_REFRESH_S):
+            async with self._fetching:
+                if self._is_due(REFRESH_AFTER_S if kid in self._keys else MIN_REFRESH_S):
                     await self._refresh()
         return self._keys.get(kid)
 
     def _is_due(self, after_s: float) -> bool:
-        return self._asked_s is None or self._now_s() - self._asked_s >= after_s
+        return self._fetched_s is None or self._now_s() - self._fetched_s >= after_s
 
     async def _refresh(self) -> None:
-        """Asks the issuer; the keys stay as they are when it gives no usable answer."""
-        self._asked_s = self._now_s()
+        """Fetch the issuer's keys; keep the current ones if that fails."""
+        self._fetched_s = self._now_s()
         try:
             keys = _keys_of(await _fetch(self._url))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
@@ -95,7 +94,7 @@ class IssuerKeys:
         if keys:
             self._keys = keys
         else:
-            _log.warning("the issuer publishes no RSA key that could be used")
+            _log.warning("the issuer publishes no usable RSA key")
 
 
 def public_key(pem: bytes) -> RSAPublicKey:
@@ -103,14 +102,14 @@ def public_key(pem: bytes) -> RSAPublicKey:
     try:
         key = load_pem_public_key(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SetupError("the public key for tokens is not a PEM public key") from error
+        raise SetupError("The public key for tokens is not a PEM public key") from error
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
         raise SetupError(f"tokens need an RSA key of at least {MIN_KEY_BITS} bits")
     return key
 
 
 def keys_from(settings: AuthSettings, own: Mapping[str, bytes]) -> InstallationKeys | IssuerKeys:
-    """The keys that the settings name; `own` maps the installation's key id to its public PEM."""
+    """The keys of these settings; `own` maps the installation's key id to its public PEM."""
     pem = None
     if settings.public_key_file is not None:
         try:
@@ -126,7 +125,7 @@ def _checked_url(text: str) -> URL:
     only_loopback = url.scheme == "http"
     if url.scheme in {"http", "https"} and url.host:
         try:
-            # A resolver never sees an address that needs no resolving.
+            # IP addresses are not passed to the resolver, so check them here.
             is_allowed = _is_allowed(url.host, only_loopback=only_loopback)
         except ValueError:
             is_allowed = not only_loopback or url.host == "localhost"
@@ -136,7 +135,7 @@ def _checked_url(text: str) -> URL:
 
 
 def _is_allowed(address: str, *, only_loopback: bool) -> bool:
-    """Whether an issuer may be at this IP address: not where clouds keep their secrets."""
+    """Whether this IP address is allowed: link-local is not, where cloud metadata is served."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if only_loopback:
         return ip.is_loopback
@@ -144,7 +143,7 @@ def _is_allowed(address: str, *, only_loopback: bool) -> bool:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Leaves out the addresses at which no issuer may be."""
+    """A resolver that drops addresses that are not allowed."""
 
     def __init__(self, *, only_loopback: bool) -> None:
         self._inner = ThreadedResolver()
@@ -153,17 +152,17 @@ class _CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a host that may be asked."""
+        """The allowed addresses of a host."""
         found = await self._inner.resolve(host, port, family)
         allowed = [
             item for item in found if _is_allowed(item["host"], only_loopback=self._only_loopback)
         ]
         if not allowed:
-            raise OSError("the issuer's name leads to an address that is not allowed")
+            raise OSError("the issuer's name resolves to an address that is not allowed")
         return allowed
 
     async def close(self) -> None:
-        """Closes what is inside."""
+        """Close the wrapped resolver."""
         await self._inner.close()
 
 
@@ -174,12 +173,12 @@ async def _fetch(url: URL) -> bytes:
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
-        session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as answer,
+        session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response,
     ):
-        if answer.status != 200:
-            raise ValueError("no 200")
-        body = await answer.content.read(MAX_JWKS_BYTES + 1)
-        while len(body) <= MAX_JWKS_BYTES and (more := await answer.content.readany()):
+        if response.status != 200:
+            raise ValueError("status is not 200")
+        body = await response.content.read(MAX_JWKS_BYTES + 1)
+        while len(body) <= MAX_JWKS_BYTES and (more := await response.content.readany()):
             body += more
         if len(body) > MAX_JWKS_BYTES:
             raise ValueError("too long")
@@ -187,12 +186,12 @@ async def _fetch(url: URL) -> bytes:
 
 
 def _keys_of(body: bytes) -> dict[str, RSAPublicKey]:
-    """The usable keys of a JWK set; all others are left out."""
+    """The usable keys of a JWK set; others are ignored."""
     document = orjson.loads(body)
     listed = document.get("keys") if isinstance(document, dict) else None
     keys = {}
     for item in listed if isinstance(listed, list) else []:
-        if isinstance(item, dict) and isinstance(item.get("kid"), str) and _is_for_us(item):
+        if isinstance(item, dict) and isinstance(item.get("kid"), str) and _is_usable(item):
             try:
                 key = RSAAlgorithm.from_jwk(item)
             except (jwt.PyJWTError, ValueError, TypeError):
@@ -202,7 +201,7 @@ def _keys_of(body: bytes) -> dict[str, RSAPublicKey]:
     return keys
 
 
-def _is_for_us(item: Mapping[str, Any]) -> bool:
+def _is_usable(item: Mapping[str, Any]) -> bool:
     return (
         item.get("kty") == "RSA"
         and item.get("alg", "RS256") == "RS256"

@@ -36,7 +36,7 @@ async def test_files_come_compressed_as_they_lie(server, coding, sent):
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert "immutable" in answer.headers["Cache-Control"]
     file = static_files()[name]
-    assert await answer.read() == (file.raw if sent is None else file.coded[sent])
+    assert await answer.read() == (file.raw if sent is None else file.encoded[sent])
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ async def test_no_path_reaches_beyond_the_map(server, path):
 
 def test_without_a_built_page_there_is_none():
     assert ViewerRoutes({})._files == {}
-    assert File("text/plain", b"", {}, "").coded == {}
+    assert File("text/plain", b"", {}, "").encoded == {}

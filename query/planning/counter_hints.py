@@ -1,8 +1,8 @@
-"""What the counts tell before any record is read.
+"""What the counters show before any record is read: which segments, and where the nearest are.
 
-Counts are kept in the transaction of the rows. A segment without a count of some kind has no such
-row: that spares a question for spans the reading of a store that has logs only, and a token that
-is limited to some modules the segments of all others. And they tell where the nearest records are.
+Counters are updated in the transaction of the rows, so a segment without a counter of a kind or
+module has no such row: a query for spans skips segments with logs only, and a token restricted to
+some modules skips the segments of all others.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from query.language.parser import conjuncts
 from query.planning.compile import Order
-from query.planning.cost import is_found_by_id
+from query.planning.index_use import is_id_lookup
 from storage.database.read import Row, Session, Statement
 from storage.filtering.conditions import Arguments, condition_of
 from storage.filtering.filters import FieldCompare, FieldEquals, FieldIn, Filter, TimeRange, all_of
@@ -20,14 +20,14 @@ from storage.record.times import datetime_of, microseconds_of
 _MINUTE_NS = 60 * 10**9
 _HOUR_NS = 60 * _MINUTE_NS
 _COUNTED = frozenset({LEVEL, KIND, SOURCE_MODULE})
-_MOST_COUNTS = 1_000
-"""Rows of counts that are looked at: those of some minutes at least."""
+_MAX_COUNTERS = 1_000
+"""Counter rows to read: at least those of some minutes."""
 
 
-async def holding(session: Session, where: Filter) -> frozenset[int] | None:
-    """Numbers of the segments to ask; None: the counts do not tell, or an index tells sooner."""
-    counted = [item for item in conjuncts(where) if _is_telling(item)]
-    if not counted or is_found_by_id(where):
+async def segments_with(session: Session, where: Filter) -> frozenset[int] | None:
+    """Numbers of the segments to query; None: all, or an index is faster."""
+    counted = [item for item in conjuncts(where) if _is_selective(item)]
+    if not counted or is_id_lookup(where):
         return None
     arguments = Arguments()
     conditions = [condition_of(all_of(*counted), arguments), *_times(where, "hour", arguments)]
@@ -37,25 +37,25 @@ async def holding(session: Session, where: Filter) -> frozenset[int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
-    """Where the first records in order lie."""
+class NearestRecords:
+    """Where the first records in order are."""
 
     from_ns: int
-    """None is nearer."""
+    """No record is nearer."""
     length_ns: int
-    """As long as it takes for as many as were asked for."""
+    """Length of the range with about as many records as requested."""
 
 
-async def nearest(
+async def nearest_records(
     session: Session, where: Filter, span: TimeRange, order: Order, wanted: int
-) -> Nearest | None:
-    """Where about `wanted` records of these levels and modules lie; None: there are none."""
+) -> NearestRecords | None:
+    """Where about `wanted` records of these levels and modules are; None: there are none."""
     arguments = Arguments()
     counted = [item for item in conjuncts(where) if _is_counted(item)]
     condition = condition_of(all_of(*counted), arguments) if counted else "TRUE"
     conditions = [condition, *_times(all_of(span), "minute", arguments)]
     direction = "DESC" if order is Order.NEWEST else "ASC"
-    most = arguments.add(_MOST_COUNTS, "bigint")
+    most = arguments.add(_MAX_COUNTERS, "bigint")
     text = (
         f"SELECT minute, rows FROM log_counts WHERE {' AND '.join(conditions)} "  # noqa: S608
         f"ORDER BY minute {direction} LIMIT {most}"
@@ -64,7 +64,7 @@ async def nearest(
     return _nearest(rows, order, wanted)
 
 
-def _nearest(rows: Iterable[Row], order: Order, wanted: int) -> Nearest | None:
+def _nearest(rows: Iterable[Row], order: Order, wanted: int) -> NearestRecords | None:
     minutes: dict[int, int] = {}
     for row in rows:
         at_ns = microseconds_of(row["minute"]) * 1000
@@ -82,11 +82,11 @@ def _nearest(rows: Iterable[Row], order: Order, wanted: int) -> Nearest | None:
     whole_ns = abs(last_ns - first_ns) + _MINUTE_NS
     share = min(wanted / minutes[first_ns], 1.0)
     length_ns = whole_ns if last_ns != first_ns else max(int(_MINUTE_NS * share), 1)
-    return Nearest(first_ns + _MINUTE_NS if order is Order.NEWEST else first_ns, length_ns)
+    return NearestRecords(first_ns + _MINUTE_NS if order is Order.NEWEST else first_ns, length_ns)
 
 
 def _times(where: Filter, column: str, arguments: Arguments) -> Iterable[str]:
-    """The time range in whole hours or minutes, none of its records left out."""
+    """Conditions for the time range, widened to whole hours or minutes."""
     step_ns = {"hour": _HOUR_NS, "minute": _MINUTE_NS}[column]
     for span in conjuncts(where):
         if not isinstance(span, TimeRange):
@@ -99,8 +99,8 @@ def _times(where: Filter, column: str, arguments: Arguments) -> Iterable[str]:
             yield f"{column} < {arguments.add(end, 'timestamptz')}"
 
 
-def _is_telling(condition: Filter) -> bool:
-    """Whether it may leave out whole segments: logs are in nearly all of them."""
+def _is_selective(condition: Filter) -> bool:
+    """Whether it may exclude whole segments: nearly all of them have logs."""
     match condition:
         case FieldEquals(field, value):
             return field is SOURCE_MODULE or (field is KIND and value is not Kind.LOG)

@@ -117,7 +117,7 @@ async def test_two_requests_on_one_connection_are_two_answers(api):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost:"])
-async def test_headers_that_do_not_come_end_the_connection(api, sent):
+async def test_a_header_timeout_closes_the_connection(api, sent):
     reader, writer = await api.connect()
     writer.write(sent)
 
@@ -128,7 +128,7 @@ async def test_headers_that_do_not_come_end_the_connection(api, sent):
     writer.close()
 
 
-async def test_headers_that_do_not_come_on_a_used_connection_end_it(api):
+async def test_a_header_timeout_applies_to_later_requests(api):
     reader, writer = await api.connect()
     writer.write(GET % (b"/livez", b""))
     await reader.readuntil(b'"ok"}')
@@ -141,7 +141,7 @@ async def test_headers_that_do_not_come_on_a_used_connection_end_it(api):
     writer.close()
 
 
-async def test_a_body_that_does_not_come_is_answered_with_408(database, reader_pool):
+async def test_a_body_timeout_gets_408(database, reader_pool):
     async with serving(database, reader_pool, body_timeout_s=0.3) as api:
         head = f"Authorization: Bearer {make_token()}\r\nContent-Type: application/json\r\n"
         request = b"POST /api/v1/redaction/test HTTP/1.1\r\nHost: x\r\n" + head.encode()
@@ -172,7 +172,7 @@ async def test_one_address_cannot_take_every_connection(database, reader_pool):
                 await asyncio.sleep(0.05)
 
 
-async def test_connections_beyond_the_cap_wait_for_their_turn(database, reader_pool):
+async def test_connections_beyond_the_limit_wait(database, reader_pool):
     async with serving(database, reader_pool, max_connections=1) as api:
         first_reader, first = await api.connect()
         first.write(GET % (b"/livez", b""))

@@ -1,4 +1,4 @@
-"""Which questions have to read records, and which have an index that finds them. Pure."""
+"""Which queries an index serves, and which have to scan records. Pure."""
 
 from query.language.parser import conjuncts
 from storage.filtering.conditions import is_needle
@@ -27,37 +27,37 @@ _NEVER_INDEXED = AttrRegex | AttrPrefix | AttrCompare | AttrPresent
 _UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
 
 
-def is_reading(where: Filter) -> bool:
-    """Whether records are read for their text, with nothing that finds them at once."""
+def scans_text(where: Filter) -> bool:
+    """Whether records are scanned for text, without an indexed id to find them."""
     return _has(where, _WORDS) and not any(map(_finds, conjuncts(where)))
 
 
-def is_reading_unsealed(where: Filter) -> bool:
-    """The same in a segment that has no index on texts and attributes yet."""
+def scans_unsealed(where: Filter) -> bool:
+    """The same in a segment that has no index on text and attributes yet."""
     return _has(where, _UNSEALED) and not any(map(_finds, conjuncts(where)))
 
 
-def is_scan(where: Filter, leaf: Leaf) -> bool:
-    """Whether all records of a leaf are read for it where only few are wanted."""
+def scans_leaf(where: Filter, leaf: Leaf) -> bool:
+    """Whether it scans all records of a leaf to find a few."""
     if not leaf.is_sealed:
-        return is_reading_unsealed(where)
+        return scans_unsealed(where)
     if any(map(_finds, conjuncts(where))):
         return False
     return _has(where, _NEVER_INDEXED) or (not leaf.has_trigrams and _has(where, Text | Regex))
 
 
-def is_found_by_id(where: Filter) -> bool:
-    """Whether one index finds the records at once, in every leaf."""
+def is_id_lookup(where: Filter) -> bool:
+    """Whether one index finds the records, in every leaf."""
     return any(map(_finds, conjuncts(where)))
 
 
-def is_unordered_id(where: Filter) -> bool:
-    """Whether the index that finds the records at once does not have them in order of time."""
+def is_unordered_lookup(where: Filter) -> bool:
+    """Whether the index that finds the records does not return them in order of time."""
     return any(_finds(item, _UNORDERED) for item in conjuncts(where))
 
 
-def is_word_needle(where: Filter) -> bool:
-    """Whether a word is wanted that hardly any record has."""
+def is_rare_text(where: Filter) -> bool:
+    """Whether it requires a word that few records contain."""
     return any(map(_is_rare_word, conjuncts(where)))
 
 
@@ -71,8 +71,8 @@ def _is_rare_word(condition: Filter) -> bool:
             return False
 
 
-def is_open_text(where: Filter) -> bool:
-    """Whether only words of the message select: for rare ones the planner may walk for ever."""
+def is_text_search(where: Filter) -> bool:
+    """Whether it filters by message text: for rare words the planner may scan for very long."""
     return any(isinstance(item, Text | Regex) for item in conjuncts(where))
 
 

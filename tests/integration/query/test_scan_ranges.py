@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-import query.planning.ranges
+import query.planning.scan_ranges
 from config.levels import Level
 from query.planning.compile import Order
-from query.planning.nearest import holding, nearest
-from query.planning.ranges import WHOLE, ranges_of
+from query.planning.counter_hints import nearest_records, segments_with
+from query.planning.scan_ranges import WHOLE, scan_ranges
 from storage.database.read import Reader
 from storage.filtering.filters import (
     AttrCompare,
@@ -33,8 +33,8 @@ RANGE = {"start": "2026-09-21T14:00:00Z", "end": "2026-09-21T16:00:00Z"}
 @pytest.fixture
 def small_ranges(monkeypatch):
     """Ranges of a few records, so that a page needs several of them."""
-    monkeypatch.setattr(query.ranges, "FIRST_ROWS", 4)
-    monkeypatch.setattr(query.ranges, "FACTOR", 2)
+    monkeypatch.setattr(query.planning.scan_ranges, "FIRST_ROWS", 4)
+    monkeypatch.setattr(query.planning.scan_ranges, "FACTOR", 2)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_the_nearest_records_are_found_by_their_counts(store, session):
             await store.put(record(at_ns, level=level))
 
     async def found(order, wanted, where=None, span=WHOLE):
-        near = await nearest(session, where or Text("x"), span, order, wanted)
+        near = await nearest_records(session, where or Text("x"), span, order, wanted)
         return near and ((near.from_ns - FIRST_MINUTE) / MINUTE, near.length_ns / MINUTE)
 
     errors = all_of(FieldEquals(LEVEL, Level.ERROR), Text("x"))
@@ -128,7 +128,7 @@ async def test_the_nearest_records_are_found_by_their_counts(store, session):
 async def test_only_what_has_to_be_read_for_is_asked_in_ranges(store, session, where, is_cut):
     await store.put(*(record(n) for n in range(9)))
 
-    ranges = await ranges_of(session, where, Order.NEWEST, None)
+    ranges = await scan_ranges(session, where, Order.NEWEST, None)
 
     ranges.first()
     assert ranges.is_last is not is_cut
@@ -143,12 +143,12 @@ async def test_segments_without_such_a_kind_or_module_are_not_asked(store, serve
     }
     day = TimeRange(BASE_NS - 3600 * S, BASE_NS + 3600 * S)
 
-    spans = await holding(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
-    shop = await holding(session, FieldIn(SOURCE_MODULE, ("shop",)))
-    late = await holding(
+    spans = await segments_with(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
+    shop = await segments_with(session, FieldIn(SOURCE_MODULE, ("shop",)))
+    late = await segments_with(
         session, all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN))
     )
-    logs = await holding(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
+    logs = await segments_with(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
 
     assert spans == {segments["WARN"]}
     assert shop == {segments["DEBUG"]}
