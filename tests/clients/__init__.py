@@ -1,1 +1,1 @@
-"""Real clients against the running product: what they sent is what the API answers, every field."""
+"""Real clients against a running opslog: the API returns every field that they sent."""

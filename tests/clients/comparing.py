@@ -1,4 +1,4 @@
-"""Runs a client's program, reads its records back through the API, and compares every field.
+"""Run a client program, read its records back through the API, and compare every field.
 
 A program prints the records that it expects (python/account.py says how), one JSON object a line.
 """
@@ -36,7 +36,7 @@ WHOLE_DOUBLES = 2.0**53
 
 @dataclass
 class Sent:
-    """What a program said that it sent, and when it began."""
+    """The records that a program reported, and its start time."""
 
     service: str
     began_ns: int
@@ -46,7 +46,7 @@ class Sent:
 def send(
     product: Product, service: str, command: list[str | Path], endpoint: str = "", **variables: str
 ) -> Sent:
-    """Run a program with the standard variables; it must end well and have nothing to complain."""
+    """Run a program with the standard variables; it must succeed without warnings."""
     began_ns = time.time_ns()
     done = subprocess.run(
         [str(word) for word in command],
@@ -64,30 +64,30 @@ def send(
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     records = [json.loads(line) for line in done.stdout.split("\n") if line]
-    assert records, "the program said nothing"
+    assert records, "the program reported nothing"
     return Sent(service, began_ns, records)
 
 
 def stored(product: Product, service: str, count: int) -> list[Record]:
-    """All records of a service, once there are `count` of them, in order of the API."""
+    """All records of a service, once there are `count` of them, in the API's order."""
     product.wait(lambda: len(_pages(product, service)) >= count)
     return _pages(product, service)
 
 
 def _pages(product: Product, service: str) -> list[Record]:
     found: list[Record] = []
-    question = {"sourceModule": service, "order": "asc", "limit": "1000", "start": "-1h"}
+    query = {"sourceModule": service, "order": "asc", "limit": "1000", "start": "-1h"}
     while True:
-        page = product.get(f"/api/v1/logs?{urlencode(question)}")
+        page = product.get(f"/api/v1/logs?{urlencode(query)}")
         assert set(page) == {"data", "nextCursor"}
         found += page["data"]
         if page["nextCursor"] is None:
             return found
-        question["cursor"] = page["nextCursor"]
+        query["cursor"] = page["nextCursor"]
 
 
 def check(product: Product, sent: Sent) -> list[Record]:
-    """Everything that was sent is stored once, as it was sent, and is found by its trace id."""
+    """Check that all records are stored once, as sent, and are found by trace id."""
     found = stored(product, sent.service, len(sent.records))
     for record in found:
         _check_outline(record, sent)
@@ -101,7 +101,7 @@ def check(product: Product, sent: Sent) -> list[Record]:
 
 
 def _check_outline(record: Record, sent: Sent) -> None:
-    """What holds for every record: its keys, its id's time, when it was received."""
+    """Checks for every record: its keys, its id's time, its arrival time."""
     assert set(record) == KEYS
     assert set(record["metadata"]) >= METADATA_KEYS
     identity = UUID(record["id"])
@@ -112,7 +112,7 @@ def _check_outline(record: Record, sent: Sent) -> None:
 
 
 def _check_all(wanted: list[Record], found: list[Record]) -> None:
-    """The same records, whatever their order: spans are sent when they end, not when they began."""
+    """The same records in any order: spans are sent when they end."""
     left: dict[tuple[str, str], list[Record]] = {}
     for record in found:
         left.setdefault((record["kind"], record["message"]), []).append(record)
@@ -128,7 +128,7 @@ def _check_all(wanted: list[Record], found: list[Record]) -> None:
 
 
 def differences(expected: Record, record: Record) -> list[str]:
-    """Where a record is not as expected; `id` and `receivedAt` are checked for all alike."""
+    """Differences from the expected record; `id` and `receivedAt` are checked separately."""
     rest = {name: value for name, value in record.items() if name not in {"id", "receivedAt"}}
     # What was hidden is a set: its order tells which attributes the receiver had met before.
     marks = sorted(record["metadata"]["redaction"], key=_mark)
@@ -167,14 +167,14 @@ def _unlike(where: str, expected: Any, found: Any) -> list[str]:
 
 
 def _same(expected: Any, found: Any) -> bool:
-    """Equal and of one type; but the store writes 1.5e300 in full, which then reads as an integer."""
+    """Equal and of one type; but the store writes 1.5e300 in full, which is read as an integer."""
     if type(expected) is float and type(found) is int and abs(expected) >= WHOLE_DOUBLES:
         return float(found) == expected
     return type(expected) is type(found) and bool(expected == found)
 
 
 def unix_ns(text: str) -> int:
-    """Nanoseconds of a time as the API writes it."""
+    """Nanoseconds of a time in the API's format."""
     assert text.endswith("Z"), text
     whole, _, fraction = text[:-1].partition(".")
     seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())

@@ -1,4 +1,4 @@
-"""One product for the tests of a file; each test has a service name of its own in it."""
+"""One running opslog per test file; each test has a separate service name."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""docs/integration.md as the tests use it: its blocks, and the place where they run.
+"""The code blocks of docs/integration.md, and the directory where they are run.
 
 A block's first line says what it is for: `file=NAME` is written beside the others, `run=WHERE` and
 `query=WHERE` are run there by a shell, `output` is what the query before it prints.
@@ -31,7 +31,7 @@ class Block:
 
 
 def blocks() -> Iterator[Block]:
-    """All of them, in order."""
+    """All code blocks, in order."""
     for found in _BLOCK.finditer(GUIDE.read_text()):
         language, use, name, text = found.groups(default="")
         yield Block(language, use, name, text)
@@ -44,7 +44,7 @@ def text_of(name: str) -> str:
 
 
 class Workshop:
-    """A folder with the files of the guide, and the commands that a reader would have."""
+    """A directory with the files of the guide, and the commands that a reader would have."""
 
     def __init__(self, product: Product, folder: Path, commands: list[Path]) -> None:
         self._product = product
@@ -57,14 +57,14 @@ class Workshop:
                 (folder / block.name).write_text(self._here(block.text))
 
     def run_all(self, where: str) -> list[tuple[Block, subprocess.CompletedProcess[str]]]:
-        """Every `run=where` block, in order, the first time that somebody asks."""
+        """Run every `run=where` block in order, once."""
         if not self._ran:
             wanted = [block for block in blocks() if (block.use, block.name) == ("run", where)]
             self._ran = [(block, self.shell(block.text)) for block in wanted]
         return self._ran
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a block; its addresses are those of the product under test."""
+        """Run a block, with the addresses of the opslog under test."""
         path = os.pathsep.join([*map(str, self._commands), os.environ["PATH"]])
         ours = {
             name: value

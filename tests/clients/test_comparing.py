@@ -1,4 +1,4 @@
-"""The comparison that all clients are held to sees every difference."""
+"""The comparison of client records detects every difference."""
 
 from collections.abc import Callable
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""The blocks of docs/integration.md work: its blocks run, or are checked where they cannot."""
+"""The code blocks of docs/integration.md work: they are run, or at least checked."""
 
 import json
 import re
@@ -52,9 +52,9 @@ def test_blocks_run(workshops: dict[str, Workshop], where: str) -> None:
 
     assert ran
     for block, done in ran:
-        said = f"{block.text}\n{done.stdout}{done.stderr}"
-        assert done.returncode == 0, said
-        assert "rror" not in done.stderr.replace(_expected_trace(done.stderr), ""), said
+        shown = f"{block.text}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, shown
+        assert "rror" not in done.stderr.replace(_expected_trace(done.stderr), ""), shown
 
 
 @pytest.mark.parametrize("where", ["shell", "python"])
@@ -76,7 +76,7 @@ def _expected_trace(stderr: str) -> str:
 
 
 def _check_output(workshop: Workshop, query: str, output: str) -> None:
-    """As shown, apart from durations; records are found some milliseconds after their 200."""
+    """As shown, except for durations; records are found some milliseconds after their 200."""
 
     def same() -> bool:
         done = workshop.shell(query)
@@ -138,7 +138,7 @@ def test_packages_of_the_guide_are_those_under_test() -> None:
         assert set(block.text.split()[2:]) <= known[block.name]
 
 
-def test_every_block_is_run_or_says_that_it_is_not() -> None:
+def test_every_block_is_run_or_marked_as_untested() -> None:
     used = {"file", "run", "query", "output", "packages", "config", "not-run"}
 
     assert {block.use for block in blocks()} == used
@@ -208,7 +208,7 @@ def test_vector_configuration_names_known_options() -> None:
 
 
 def _yaml(text: str) -> Any:
-    """Read by the environment that has a parser."""
+    """Parsed in the environment that has a YAML parser."""
     python = python_environment(PYTHON / "requirements-yaml.txt")
     done = subprocess.run(
         [python, "-c", "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"],

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK for Node, and the loggers that send through it."""
+"""The OpenTelemetry SDK for Node, and loggers that use it."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
-    """The programs where they find their modules."""
+    """The programs, in a directory with their modules."""
     with node_workplace(PROGRAMS) as folder:
         for program in PROGRAMS.glob("*.js"):
             shutil.copy(program, folder)

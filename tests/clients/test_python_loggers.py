@@ -1,4 +1,4 @@
-"""Programs without OpenTelemetry's SDK in their code: environment variables and loggers only."""
+"""Programs without the OpenTelemetry SDK in their code: environment variables and loggers only."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A collector between the SDK and opslog: Rotel, which takes OTLP and sends OTLP/HTTP."""
+"""A collector between the SDK and opslog: Rotel, with OTLP input and OTLP/HTTP output."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ PROGRAMS = Path(__file__).parent / "python"
 
 @pytest.fixture(scope="module")
 def relay(product: Product) -> Iterator[str]:
-    """The address of a Rotel that sends to the product; what is in its batches goes out at its end."""
+    """The address of a Rotel that sends to opslog; it flushes its batches at its end."""
     with _rotel(product) as address:
         yield address
 

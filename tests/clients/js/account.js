@@ -11,7 +11,7 @@ const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
 
 /** Tell the test of one record. */
-function said(record) {
+function report(record) {
   const text = JSON.stringify(record, (_, value) =>
     typeof value === 'bigint' ? `@@${value}@@` : value
   );
@@ -167,4 +167,4 @@ function withoutEmpty(members) {
   return Object.fromEntries(kept);
 }
 
-module.exports = { said, logOf, spansOf, plain };
+module.exports = { report, logOf, spansOf, plain };

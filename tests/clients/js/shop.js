@@ -9,7 +9,7 @@ const { logs, SeverityNumber } = require('@opentelemetry/api-logs');
 const { NodeSDK } = require('@opentelemetry/sdk-node');
 const { randomBytes } = require('node:crypto');
 
-const { said, logOf, spansOf } = require('./account.js');
+const { report, logOf, spansOf } = require('./account.js');
 
 const MANY = 1200; // more than two batches of the SDK (512)
 const JSON_PROTOCOL = process.env.OTEL_EXPORTER_OTLP_PROTOCOL === 'http/json';
@@ -223,7 +223,7 @@ async function main() {
   for (const record of accounts) {
     // Logs and spans share the resource; some of it is known only when the detectors are done.
     record.metadata.resource = spans[0].resource.attributes;
-    said(record);
+    report(record);
   }
 }
 

@@ -4,7 +4,7 @@
 const { randomBytes } = require('node:crypto');
 const pino = require('pino');
 
-const { said, logOf } = require('./account.js');
+const { report, logOf } = require('./account.js');
 
 const SERVICE = process.env.OTEL_SERVICE_NAME;
 const SCOPE = { name: 'shop', version: '1.4.0' };
@@ -36,7 +36,7 @@ function account(level, message, attributes, spanContext, fields) {
       process.env.OTEL_RESOURCE_ATTRIBUTES.split(',').map((pair) => pair.split('='))
     ),
   };
-  said(record);
+  report(record);
 }
 
 const transport = pino.transport({

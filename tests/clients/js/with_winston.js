@@ -7,7 +7,7 @@ const { version } = require('@opentelemetry/winston-transport/package.json');
 const { NodeSDK } = require('@opentelemetry/sdk-node');
 const winston = require('winston');
 
-const { said, logOf, spansOf } = require('./account.js');
+const { report, logOf, spansOf } = require('./account.js');
 
 const SERVICE = process.env.OTEL_SERVICE_NAME;
 const SCOPE = { name: '@opentelemetry/winston-transport', version };
@@ -70,7 +70,7 @@ async function main() {
   await sdk.shutdown();
   for (const record of [...accounts, ...spansOf(SERVICE, span)]) {
     record.metadata.resource = span.resource.attributes;
-    said(record);
+    report(record);
   }
 }
 

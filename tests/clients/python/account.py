@@ -1,8 +1,8 @@
-"""What a program sent, written as the records that the API should answer.
+"""The records that a program sent, in the format that the API should return.
 
 One JSON object a line on standard output, all keys of a record but `id` and `receivedAt`. The
 times, ids, resource and scope are read from the SDK; what a rule of the mapping decides (level,
-action, message, …) is said by the program, where it says more than the rule's default.
+action, message, …) is report by the program, where it says more than the rule's default.
 What it cannot know is `{"$between": [a, b]}` (a number, or a time in ns) or `{"$pattern": "…"}`.
 """
 
@@ -36,13 +36,13 @@ NUMBERS = {
 LOCAL, REMOTE = 0x100, 0x300
 
 
-def said(record: Fields) -> None:
-    """Tell the test of one record."""
+def report(record: Fields) -> None:
+    """Report one record to the test."""
     print(json.dumps(record), flush=True)
 
 
 def rfc3339(unix_ns: int) -> str:
-    """A time as the API writes it, with nanoseconds."""
+    """A time in the API's format, with nanoseconds."""
     seconds, ns = divmod(unix_ns, 10**9)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{ns:09}Z"
 
@@ -69,7 +69,7 @@ def scope_of(scope: Any) -> Fields:
 
 
 def schema_urls_of(resource: Any, scope: Any) -> Fields:
-    """What `metadata.otel` says of both schemas."""
+    """The members of `metadata.otel` for both schemas."""
     urls = {
         "resource_schema_url": resource.schema_url,
         "schema_url": getattr(scope, "schema_url", None),
@@ -78,7 +78,7 @@ def schema_urls_of(resource: Any, scope: Any) -> Fields:
 
 
 def record_of(kind: str, attributes: Any, resource: Any, scope: Any) -> Fields:
-    """A record of which only the service, the attributes and where they come from are known."""
+    """A record for which only the service, the attributes and their origin are known."""
     return {
         "kind": kind,
         "level": "INFO",
@@ -98,7 +98,7 @@ def record_of(kind: str, attributes: Any, resource: Any, scope: Any) -> Fields:
 
 
 def exception_of(attributes: Mapping[str, Any]) -> Fields | None:
-    """What `metadata.exception` holds of exception.* attributes."""
+    """`metadata.exception` of exception.* attributes."""
     found = {
         name: attributes[f"exception.{name}"]
         for name in ("type", "message", "stacktrace")
@@ -108,7 +108,7 @@ def exception_of(attributes: Mapping[str, Any]) -> Fields | None:
 
 
 class LoggingAccount(logging.Handler):
-    """Every record that Python's logging hands to a handler, where the SDK is out of sight."""
+    """Reports every record that Python's logging passes to a handler, where the SDK is hidden."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,16 +119,16 @@ class LoggingAccount(logging.Handler):
         """Called within the program's own call."""
         (attributes, fields), self.next = self.next, ({}, {})
         scope = SimpleNamespace(name=record.name, version=None, attributes=None)
-        told = record_of("log", attributes, trace.get_tracer_provider().resource, scope)
+        reported = record_of("log", attributes, trace.get_tracer_provider().resource, scope)
         number, text = NUMBERS[record.levelno]
         now_ns = time.time_ns()
-        told.update(
+        reported.update(
             createdAt=rfc3339(int(record.created * 1e9)),
             level=LEVELS[(number - 1) // 4],
             message=record.getMessage(),
         )
-        told["metadata"]["exception"] = exception_of(attributes)
-        told["metadata"]["otel"] = {
+        reported["metadata"]["exception"] = exception_of(attributes)
+        reported["metadata"]["otel"] = {
             "severity_number": number,
             "severity_text": text,
             # The SDK's handler comes a moment before or after this one.
@@ -136,13 +136,13 @@ class LoggingAccount(logging.Handler):
         }
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
-            told.update(traceId=f"{context.trace_id:032x}", spanId=f"{context.span_id:016x}")
-            told["metadata"]["otel"]["flags"] = int(context.trace_flags)
-        said({**told, **fields})
+            reported.update(traceId=f"{context.trace_id:032x}", spanId=f"{context.span_id:016x}")
+            reported["metadata"]["otel"]["flags"] = int(context.trace_flags)
+        report({**reported, **fields})
 
 
 class LogAccount(LogRecordProcessor):
-    """Every log record that the SDK is given to export."""
+    """Reports every log record that the SDK exports."""
 
     def __init__(self) -> None:
         self.next: Fields = {}
@@ -178,18 +178,18 @@ class LogAccount(LogRecordProcessor):
         if log_record.dropped_attributes:
             metadata["otel"]["dropped_attributes_count"] = log_record.dropped_attributes
         metadata.update(fields.pop("metadata", {}))
-        said({**record, **fields})
+        report({**record, **fields})
 
     def shutdown(self) -> None:
-        """Nothing is kept."""
+        """Nothing to do."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept."""
+        """Nothing to do."""
         return True
 
 
 class SpanAccount(SpanProcessor):
-    """Every span, and the rows derived from its exception events."""
+    """Reports every span, and the rows derived from its exception events."""
 
     def __init__(self, fields: dict[str, Fields]) -> None:
         self._fields = fields
@@ -197,11 +197,11 @@ class SpanAccount(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called when the program leaves the span."""
-        span_said(span, self._fields.get(span.name, {}))
+        report_span(span, self._fields.get(span.name, {}))
 
 
-def span_said(span: ReadableSpan, fields: Fields) -> None:
-    """Tell of an ended span and of the rows derived from it; `fields` as in LogAccount.next."""
+def report_span(span: ReadableSpan, fields: Fields) -> None:
+    """Report an ended span and its derived rows; `fields` as in LogAccount.next."""
     record = record_of("span", span.attributes, span.resource, span.instrumentation_scope)
     status = STATUSES[span.status.status_code.value]
     duration = span.end_time - span.start_time
@@ -219,14 +219,14 @@ def span_said(span: ReadableSpan, fields: Fields) -> None:
     metadata["span"] = span_of(span)
     if status == "ERROR":
         metadata["level_source"] = "span_status"
-    said({**record, **fields})
+    report({**record, **fields})
     for event in span.events:
         if event.name == "exception":
-            said(derived_of(event, record, span))
+            report(derived_of(event, record, span))
 
 
 def span_of(span: ReadableSpan) -> Fields:
-    """What `metadata.span` holds: the span as it was sent, zeros and empty texts left out."""
+    """`metadata.span`: the span as sent, without zeros and empty texts."""
     status: Fields = {"code": STATUSES[span.status.status_code.value]}
     if span.status.description:
         status["message"] = span.status.description

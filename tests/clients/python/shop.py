@@ -1,4 +1,4 @@
-"""A shop that sends logs and traces by the OpenTelemetry SDK, with every type and odd value.
+"""A shop that sends logs and traces through the OpenTelemetry SDK, with every type and edge case.
 
 The exporter is the one of OTEL_EXPORTER_OTLP_PROTOCOL; all else is up to the standard variables.
 """
@@ -39,7 +39,7 @@ SPANS: dict[str, dict[str, Any]] = {
 
 
 def exporters() -> tuple[Any, Any]:
-    """Those of logs and spans."""
+    """Exporters of logs and spans."""
     if os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/json":
         from opentelemetry.exporter.otlp.json.http._log_exporter import OTLPLogExporter
         from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
@@ -50,7 +50,7 @@ def exporters() -> tuple[Any, Any]:
 
 
 def main() -> None:
-    """Send everything and end in order."""
+    """Send everything and shut down cleanly."""
     logs_exporter, spans_exporter = exporters()
     account = LogAccount()
     logs = LoggerProvider()
@@ -117,7 +117,7 @@ def bodies(emit: Callable[..., None]) -> None:
 
 
 def attributes(emit: Callable[..., None]) -> None:
-    """An attribute of each type, and the ends of their ranges."""
+    """An attribute of each type, and the limits of their ranges."""
     emit(
         "every type",
         attributes={
@@ -144,7 +144,7 @@ def attributes(emit: Callable[..., None]) -> None:
 
 
 def subjects(emit: Callable[..., None]) -> None:
-    """Who did what to which thing, from where."""
+    """Actor, action, resource and address."""
     emit(
         "order placed",
         {
@@ -177,7 +177,7 @@ def subjects(emit: Callable[..., None]) -> None:
 
 
 def secrets(emit: Callable[..., None]) -> None:
-    """What must not be stored: neither the value nor a part of it."""
+    """Secrets that must not be stored, neither fully nor in part."""
     emit(
         "connecting to postgres://shop:Sup3rS3cret@db.internal/orders",
         {
@@ -201,7 +201,7 @@ def many(emit: Callable[..., None]) -> None:
 
 
 def through_logging(account: LogAccount, logs: LoggerProvider) -> None:
-    """By way of Python's own logging."""
+    """Through Python's own logging."""
     log = logging.getLogger("shop.cart")
     log.setLevel(logging.DEBUG)
     log.propagate = False

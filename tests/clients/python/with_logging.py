@@ -1,4 +1,4 @@
-"""A program without a word of OpenTelemetry's SDK: `opentelemetry-instrument` does the rest."""
+"""A program without the OpenTelemetry SDK in its code: `opentelemetry-instrument` adds it."""
 
 import logging
 import sqlite3
@@ -7,14 +7,14 @@ import time
 import traceback
 from types import SimpleNamespace
 
-from account import LoggingAccount, record_of, said, span_said
+from account import LoggingAccount, record_of, report, report_span
 from opentelemetry import trace
 
 STATEMENT = "SELECT name FROM sqlite_master WHERE type = ?"
 
 
 def main() -> None:
-    """Log outside and inside a span, fail once, ask a database."""
+    """Log outside and inside a span, fail once, query a database."""
     account = LoggingAccount()
     logging.basicConfig(handlers=[account])
     log = logging.getLogger("till.checkout")
@@ -36,8 +36,8 @@ def main() -> None:
             account.next = (attributes, {"action": "exception"})
             log.exception("refused")
         if "sqlite3" in sys.argv:
-            ask(span)
-    span_said(span, {})
+            query(span)
+    report_span(span, {})
 
 
 def refuse() -> None:
@@ -45,8 +45,8 @@ def refuse() -> None:
     raise ValueError("no such cart")
 
 
-def ask(parent: trace.Span) -> None:
-    """A statement, of which the instrumentation of sqlite3 makes a span."""
+def query(parent: trace.Span) -> None:
+    """A statement, which the instrumentation of sqlite3 turns into a span."""
     began_ns = time.time_ns()
     connection = sqlite3.connect(":memory:")
     connection.cursor().execute(STATEMENT, ("table",))
@@ -76,7 +76,7 @@ def ask(parent: trace.Span) -> None:
         "end_ns": now,
         "flags": 0x100,
     }
-    said(record)
+    report(record)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ from loguru import logger
 
 
 class Propagate(logging.Handler):
-    """To the logger of the same name."""
+    """Forwards to the logger of the same name."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Loguru has made the record; its extras are one attribute."""
+        """The record was created by Loguru; its extras are one attribute."""
         logging.getLogger(record.name).handle(record)
 
 
 def main() -> None:
-    """What is bound arrives as the attribute `extra`."""
+    """Bound values arrive as the attribute `extra`."""
     account = LoggingAccount()
     logging.basicConfig(handlers=[account])
     logging.getLogger(__name__).setLevel(logging.DEBUG)

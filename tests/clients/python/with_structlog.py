@@ -7,7 +7,7 @@ from account import LoggingAccount
 
 
 def main() -> None:
-    """What is bound and what is given become attributes."""
+    """Bound values and arguments become attributes."""
     account = LoggingAccount()
     logging.basicConfig(handlers=[account])
     logging.getLogger("till.structlog").setLevel(logging.DEBUG)

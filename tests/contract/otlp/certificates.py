@@ -1,4 +1,4 @@
-"""Certificates made on the spot: an authority, and what it signs."""
+"""Test certificates: a certificate authority, and certificates signed by it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates for localhost; `cert` is its own."""
+    """Signs certificates for localhost; `cert` is its own certificate."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Authority:
         self.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name: str) -> Pair:
-        """A certificate with its key, in new files or over the old ones."""
+        """A certificate with its key, in new files or replacing old ones."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")

@@ -1,4 +1,4 @@
-"""One receiver with default settings for each test that asks for it."""
+"""A receiver with default settings for each test that uses the fixture."""
 
 import pytest
 

@@ -1,11 +1,11 @@
-"""Key rings without a database: filled as the refresh from PostgreSQL fills them."""
+"""Key rings without a database, filled like a refresh from PostgreSQL does."""
 
 from otlp_receiver.admission.keys import KeyRing
 from storage.access.ingest_keys import HashedKey, KeyTerms, digest_of
 
 
 def ring_of(*, required: bool = True, **terms: dict) -> tuple[KeyRing, dict[str, str]]:
-    """A ring with a key per name, and what each sender shows."""
+    """A ring with a key per name, and the secret of each."""
     secrets = {name: f"opslog_{name:_<40}" for name in terms}
     ring = KeyRing(required=required)
     ring.replace(

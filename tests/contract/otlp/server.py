@@ -1,4 +1,4 @@
-"""A receiver on a free port with a sink in memory, and a socket that hides nothing."""
+"""A receiver on a free port with an in-memory sink, and a raw socket client."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ JSON = "application/json"
 
 @dataclass
 class Outcome:
-    """What MemorySink answers."""
+    """The result of MemorySink."""
 
     received: int = 1
     rejected: dict[str, int] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass
 class MemorySink:
-    """Keeps what it is given; `outcome` may be an error to raise or a gate to wait for."""
+    """Stores what it receives; `outcome` may be an error to raise or a gate to wait for."""
 
     outcome: Outcome | Exception = field(default_factory=Outcome)
     gate: asyncio.Event | None = None
@@ -57,13 +57,13 @@ class MemorySink:
 
     @property
     def bodies(self) -> list[bytes]:
-        """The bodies alone."""
+        """The bodies only."""
         return [got[2] for got in self.got]
 
 
 @dataclass
 class Reply:
-    """A response as it came."""
+    """A raw response."""
 
     status: int
     headers: dict[str, str]
@@ -72,7 +72,7 @@ class Reply:
 
     @property
     def rpc(self) -> status_pb2.Status:
-        """The body as google.rpc.Status, read by the official class."""
+        """The body as google.rpc.Status, parsed by the official class."""
         if self.headers["content-type"] == PROTOBUF:
             return status_pb2.Status.FromString(self.body)
         found = json.loads(self.body)
@@ -129,7 +129,7 @@ class Wire:
         self.writer.close()
 
     async def gone(self) -> None:
-        """Return when our side has no socket any more, whatever became of the other."""
+        """Return when our socket is closed, whatever the state of the other side."""
         self.writer.transport.abort()
         with suppress(OSError):
             await self.writer.wait_closed()
@@ -137,7 +137,7 @@ class Wire:
 
 @dataclass
 class Running:
-    """A receiver that runs in this process."""
+    """A receiver running in this process."""
 
     server: HttpServer
     listener: Listener
@@ -147,7 +147,7 @@ class Running:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return self.listener.port
 
     async def connect(self, tls: ssl.SSLContext | None = None) -> Wire:
@@ -162,7 +162,7 @@ class Running:
     async def post(
         self, path: str = "/v1/logs", body: bytes = b"", *, method: str = "POST", **headers: str
     ) -> Reply:
-        """One request on a connection of its own; header names with _ for -."""
+        """One request on a separate connection; header names with _ for -."""
         wire = await self.connect()
         await wire.send(request(path, body, method=method, **headers))
         reply = await wire.reply(head=method == "HEAD")
@@ -182,8 +182,8 @@ def request(
     )
 
 
-async def nothing_to_explain(*_: object) -> bytes:
-    """For tests that ask for no explanation."""
+async def no_explanation(*_: object) -> bytes:
+    """For tests that do not use explanations."""
     return b"{}"
 
 
@@ -193,9 +193,9 @@ async def running(
     *,
     sink: MemorySink | None = None,
     keys: KeyRing | None = None,
-    explain: Explain = nothing_to_explain,
+    explain: Explain = no_explanation,
 ) -> AsyncIterator[Running]:
-    """A receiver until the end of the block."""
+    """Run a receiver until the end of the block."""
     settings = settings or OtlpSettings(port=0)
     sink = sink or MemorySink()
     keys = keys or KeyRing(required=False)

@@ -18,7 +18,7 @@ PAST = datetime.now(UTC) - timedelta(seconds=1)
 
 @pytest.fixture
 async def guarded():
-    """A receiver that asks for a key; `.secrets` by name."""
+    """A receiver that requires a key; `.secrets` by name."""
     keys, secrets = ring_of(
         shop={},
         traces_only={"rights": ("traces",)},
@@ -35,8 +35,8 @@ async def guarded():
     "shown",
     ["-", "", "Bearer", "Bearer ", "Bearer wrong", "Basic c2hvcDo=", "opslog_shop", "Bearer opslog_" + "a" * 40],
 )  # fmt: skip
-async def test_point_157_without_the_right_key_nothing_is_taken(guarded, kind, shown):
-    """157: 401 with a Status, and nothing invites a retry."""
+async def test_point_157_without_a_valid_key_nothing_is_accepted(guarded, kind, shown):
+    """157: 401 with a Status, without a hint to retry."""
     reply = await guarded.post(body=b"abc", Content_Type=kind, Authorization=shown)
 
     assert (reply.status, reply.headers["content-type"]) == (401, kind)
@@ -46,8 +46,8 @@ async def test_point_157_without_the_right_key_nothing_is_taken(guarded, kind, s
 
 
 @pytest.mark.parametrize("name", ["expired", "revoked"])
-async def test_point_157_a_key_whose_time_is_over_is_like_an_unknown_one(guarded, name):
-    """157, T3: the answer does not tell that it was one once."""
+async def test_point_157_an_expired_key_is_like_an_unknown_one(guarded, name):
+    """157, T3: the response does not reveal that it was valid."""
     over = await guarded.post(Authorization=f"Bearer {guarded.secrets[name]}")
     unknown = await guarded.post(Authorization="Bearer opslog_" + "a" * 40)
 
@@ -55,8 +55,8 @@ async def test_point_157_a_key_whose_time_is_over_is_like_an_unknown_one(guarded
     assert over.body == unknown.body
 
 
-async def test_point_157_a_known_key_without_the_right_gets_403(guarded):
-    """157: for logs; its traces are taken."""
+async def test_point_157_a_key_without_the_permission_gets_403(guarded):
+    """157: for logs; its traces are accepted."""
     shown = f"Bearer {guarded.secrets['traces_only']}"
 
     assert (await guarded.post("/v1/logs", b"a", Authorization=shown)).status == 403
@@ -69,7 +69,7 @@ async def test_point_158_a_401_names_the_scheme(guarded):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-async def test_point_159_the_scheme_is_read_in_any_case(guarded, scheme):
+async def test_point_159_the_scheme_is_case_insensitive(guarded, scheme):
     """159: with one space or more."""
     reply = await guarded.post(body=b"abc", Authorization=f"{scheme} {guarded.secrets['shop']}")
 
@@ -86,7 +86,7 @@ async def test_point_159_the_header_of_the_environment_variable(guarded):
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 async def test_point_160_the_key_is_checked_before_the_body_is_read(guarded, coding):
-    """160: the 401 comes although no byte of the body does."""
+    """160: the 401 is sent before any byte of the body is received."""
     wire = await guarded.connect()
     await wire.send(request(Content_Length=50_000_000, Content_Encoding=coding))
 
@@ -95,7 +95,7 @@ async def test_point_160_the_key_is_checked_before_the_body_is_read(guarded, cod
     assert (reply.status, reply.headers["connection"]) == (401, "close")
 
 
-async def test_point_160_a_sender_that_asks_first_is_not_told_to_go_on(guarded):
+async def test_point_160_expect_100_continue_without_a_key_gets_401(guarded):
     """160: no 100 Continue without a key."""
     wire = await guarded.connect()
     await wire.send(request(Content_Length=10, Expect="100-continue"))
@@ -103,8 +103,8 @@ async def test_point_160_a_sender_that_asks_first_is_not_told_to_go_on(guarded):
     assert (await wire.reply()).status == 401
 
 
-async def test_where_no_key_is_required_a_revoked_one_is_refused_all_the_same():
-    """T5: on loopback too, revocation means something."""
+async def test_a_revoked_key_is_rejected_even_where_no_key_is_required():
+    """T5: on loopback too, revocation takes effect."""
     keys, secrets = ring_of(required=False, shop={}, revoked={"revoked_at": PAST})
     async with running(keys=keys) as receiver:
         shown = [f"Bearer {secrets['shop']}", f"Bearer {secrets['revoked']}", "Bearer foreign", "-"]
@@ -113,8 +113,8 @@ async def test_where_no_key_is_required_a_revoked_one_is_refused_all_the_same():
     assert statuses == [200, 401, 200, 200]
 
 
-async def test_a_key_is_in_no_log_and_no_answer(guarded, caplog):
-    """T4: whatever goes wrong with its request."""
+async def test_a_key_is_in_no_log_and_no_response(guarded, caplog):
+    """T4: whatever error its request causes."""
     caplog.set_level(logging.DEBUG)
     secret = guarded.secrets["shop"]
     shown = {"Authorization": f"Bearer {secret}"}
@@ -132,7 +132,7 @@ async def test_a_key_is_in_no_log_and_no_answer(guarded, caplog):
 
 @pytest.mark.parametrize("path", ["/v1/logs", "/v1/traces/", "/v1/metrics"])
 async def test_point_161_a_preflight_from_an_allowed_origin(path):
-    """161: what a browser's SDK asks for."""
+    """161: as sent by a browser's SDK."""
     async with running(BROWSERS) as receiver:
         reply = await receiver.post(
             path,
@@ -153,14 +153,14 @@ async def test_point_161_a_preflight_from_an_allowed_origin(path):
 
 
 async def test_point_161_a_preflight_needs_no_key():
-    """161: browsers do not send one with it."""
+    """161: browsers do not send credentials with it."""
     keys, _ = ring_of(shop={})
     async with running(BROWSERS, keys=keys) as receiver:
         assert (await receiver.post(method="OPTIONS", Origin=SHOP)).status == 204
 
 
-async def test_point_161_strange_names_of_headers_are_not_repeated():
-    """161: nothing that could end a header is echoed."""
+async def test_point_161_invalid_header_names_are_not_echoed():
+    """161: nothing that could terminate a header is echoed."""
     async with running(BROWSERS) as receiver:
         reply = await receiver.post(
             method="OPTIONS",
@@ -185,8 +185,8 @@ async def test_point_161_strange_names_of_headers_are_not_repeated():
         ({"body": b"x", "Content_Encoding": "gzip"}, 400),
     ],
 )
-async def test_point_161_every_answer_to_an_allowed_origin_says_so(post, status):
-    """161: a browser hides others and its SDK tries again."""
+async def test_point_161_every_response_to_an_allowed_origin_has_the_headers(post, status):
+    """161: a browser hides others and its SDK retries."""
     async with running(BROWSERS) as receiver:
         reply = await receiver.post(**post, Origin=SHOP)
 
@@ -201,8 +201,8 @@ async def test_point_161_every_answer_to_an_allowed_origin_says_so(post, status)
      "https://shop.example:8443", "HTTPS://SHOP.EXAMPLE", "https://shop.example/"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["OPTIONS", "POST"])
-async def test_point_162_other_origins_are_allowed_nothing(origin, method):
-    """162, T40: a closed list."""
+async def test_point_162_other_origins_are_not_allowed(origin, method):
+    """162, T40: an allowlist."""
     settings = OtlpSettings(cors_origins=[SHOP, "null", "*"])
     async with running(settings) as receiver:
         reply = await receiver.post(body=b"", method=method, Origin=origin)
@@ -212,16 +212,16 @@ async def test_point_162_other_origins_are_allowed_nothing(origin, method):
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/logs"])
 async def test_point_163_health_is_not_on_the_otlp_port(receiver, path):
-    """163: it has a port of its own."""
+    """163: it has a separate port."""
     assert (await receiver.post(path, method="GET")).status in {404, 405}
 
 
-def figure(name, **labels):
-    """The value of one of our own figures now."""
+def metric(name, **labels):
+    """The current value of an own metric."""
     return REGISTRY.get_sample_value(f"opslog_otlp_{name}", labels) or 0.0
 
 
-async def test_point_164_own_figures_are_kept():
+async def test_point_164_own_metrics_are_updated():
     """164: requests, records, rejected by reason, replaced characters, bytes, times."""
     import gzip
 
@@ -235,14 +235,14 @@ async def test_point_164_own_figures_are_kept():
         "body_bytes_total": {},
         "ack_seconds_count": {"signal": "logs"},
     }
-    before = {name: figure(name, **with_) for name, with_ in names.items()}
+    before = {name: metric(name, **with_) for name, with_ in names.items()}
     body = gzip.compress(bytes(1000))
 
     outcome = Outcome(received=10, rejected={"bad_value": 2}, replaced_characters=5)
     async with running(sink=MemorySink(outcome)) as receiver:
         await receiver.post(body=body, Content_Encoding="gzip")
 
-    grown = {name: figure(name, **with_) - before[name] for name, with_ in names.items()}
+    grown = {name: metric(name, **with_) - before[name] for name, with_ in names.items()}
     assert grown == {
         "requests_total": 1,
         "records_total": 10,
@@ -255,7 +255,7 @@ async def test_point_164_own_figures_are_kept():
 
 
 async def test_point_164_labels_never_come_from_senders(receiver):
-    """164: else anybody could fill the memory of Prometheus."""
+    """164: otherwise anyone could exhaust the memory of Prometheus."""
     for number in range(3):
         await receiver.post(f"/evil/{number}", Content_Type=f"evil/{number}")
 
@@ -270,7 +270,7 @@ async def test_point_164_labels_never_come_from_senders(receiver):
 
 
 async def test_point_165_a_payload_is_in_no_log(receiver, caplog):
-    """165: not even on debug level."""
+    """165: not even at debug level."""
     caplog.set_level(logging.DEBUG)
     for kind in (PROTOBUF, JSON, "text/plain"):
         await receiver.post(body=b"SECRET", Content_Type=kind)
@@ -279,8 +279,8 @@ async def test_point_165_a_payload_is_in_no_log(receiver, caplog):
     assert "SECRET" not in caplog.text
 
 
-def test_point_166_the_address_is_loopback_unless_told():
-    """166: and any other needs keys."""
+def test_point_166_the_address_is_loopback_by_default():
+    """166: any other requires keys."""
     settings = OtlpSettings()
 
     assert (settings.host, settings.port) == ("127.0.0.1", 4318)

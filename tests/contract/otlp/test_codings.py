@@ -1,4 +1,4 @@
-"""Content-Encoding and transfer: points 24 to 40, and members without end (F55)."""
+"""Content-Encoding and transfer: points 24 to 40, and bodies with many members (F55)."""
 
 import gzip
 import zlib
@@ -14,7 +14,7 @@ ZSTD = zstandard.ZstdCompressor().compress(BODY)
 
 
 def with_byte_changed(data: bytes, at: int) -> bytes:
-    """One bit of one byte is another."""
+    """The data with one bit changed."""
     changed = bytearray(data)
     changed[at] ^= 1
     return bytes(changed)
@@ -24,7 +24,7 @@ def with_byte_changed(data: bytes, at: int) -> bytes:
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 @pytest.mark.parametrize("coding", ["-", "gzip"])
 async def test_point_024_none_and_gzip_for_both_signals_and_encodings(receiver, path, kind, coding):
-    """24: what every server has to take."""
+    """24: required of every server."""
     body = BODY if coding == "-" else GZIPPED
 
     reply = await receiver.post(path, body, Content_Type=kind, Content_Encoding=coding)
@@ -54,8 +54,8 @@ async def test_point_024_none_and_gzip_for_both_signals_and_encodings(receiver, 
         pytest.param("gzip", gzip.compress(b"") + GZIPPED + gzip.compress(b""), id="33-empty"),
     ],
 )
-async def test_codings_that_are_decoded(receiver, coding, body):
-    """25 to 33: the sink gets the plain bytes, all of them."""
+async def test_supported_codings(receiver, coding, body):
+    """25 to 33: the sink receives the complete plain bytes."""
     reply = await receiver.post(body=body, Content_Encoding=coding)
 
     assert reply.status == 200
@@ -65,8 +65,8 @@ async def test_codings_that_are_decoded(receiver, coding, body):
 @pytest.mark.parametrize(
     "coding", ["br", "snappy", "lz4", "compress", "x-snappy-framed", "gzip2", "none"]
 )
-async def test_point_029_unknown_codings_are_refused_with_those_known(receiver, coding):
-    """29, 31: never taken as uncompressed."""
+async def test_point_029_unknown_codings_are_rejected_with_the_supported_ones(receiver, coding):
+    """29, 31: never read as uncompressed."""
     reply = await receiver.post(body=BODY, Content_Encoding=coding)
 
     assert reply.status == 415
@@ -99,8 +99,8 @@ async def test_point_032_gzip_of_nothing_is_an_empty_request(receiver):
         pytest.param(lambda _: b"\x1f\x8b" + bytes(40), id="zeros"),
     ],
 )
-async def test_point_034_broken_compression_is_bad_data(receiver, coding, kind, broken):
-    """34: 400 with a Status that says so; a part of the data is never taken for all of it."""
+async def test_point_034_invalid_compression_is_rejected(receiver, coding, kind, broken):
+    """34: 400 with a Status; partial data is never accepted as complete."""
     whole = {
         "gzip": GZIPPED,
         "deflate": zlib.compress(BODY),
@@ -117,8 +117,8 @@ async def test_point_034_broken_compression_is_bad_data(receiver, coding, kind, 
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
-async def test_point_035_garbage_after_the_stream_is_bad_data(receiver, coding):
-    """35: a second export glued to the first would be lost otherwise."""
+async def test_point_035_trailing_garbage_is_rejected(receiver, coding):
+    """35: a concatenated second export would be lost otherwise."""
     whole = {"gzip": GZIPPED, "deflate": zlib.compress(BODY), "zstd": ZSTD}[coding]
 
     reply = await receiver.post(body=whole + b"garbage", Content_Encoding=coding)
@@ -126,8 +126,8 @@ async def test_point_035_garbage_after_the_stream_is_bad_data(receiver, coding):
     assert reply.status == 400
 
 
-async def test_point_036_a_coding_upon_a_coding_is_refused(receiver):
-    """36: nobody sends it."""
+async def test_point_036_multiple_codings_are_rejected(receiver):
+    """36: no client sends them."""
     body = gzip.compress(GZIPPED)
 
     assert (await receiver.post(body=body, Content_Encoding="gzip, gzip")).status == 415
@@ -143,7 +143,7 @@ async def test_point_036_a_coding_upon_a_coding_is_refused(receiver):
         pytest.param("*", id="39-any"),
     ],
 )
-async def test_answers_are_never_compressed(receiver, accepts):
+async def test_responses_are_never_compressed(receiver, accepts):
     """37, 38, 39: they are a few bytes."""
     reply = await receiver.post(body=b"{}", Content_Type=JSON, Accept_Encoding=accepts)
 
@@ -153,8 +153,8 @@ async def test_answers_are_never_compressed(receiver, accepts):
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_point_040_chunked_bodies_are_taken(receiver, coding, size):
-    """40: the JavaScript SDK sends nothing else."""
+async def test_point_040_chunked_bodies_are_accepted(receiver, coding, size):
+    """40: the JavaScript SDK always sends them."""
     body = GZIPPED if coding == "gzip" else BODY
     wire = await receiver.connect()
     await wire.send(
@@ -181,8 +181,8 @@ async def test_the_members_of_a_body_are_bounded(receiver, coding):
     assert "1024" in reply.rpc.message
 
 
-async def test_a_zstd_window_beyond_the_standard_is_refused(receiver):
-    """RFC 9659: 8 MiB; a frame may ask for 2 GiB of memory."""
+async def test_a_zstd_window_beyond_the_standard_is_rejected(receiver):
+    """RFC 9659: 8 MiB; a frame may declare 2 GiB of memory."""
     wide = zstandard.ZstdCompressor(
         compression_params=zstandard.ZstdCompressionParameters(window_log=27)
     ).compressobj()

@@ -6,8 +6,8 @@ from tests.contract.otlp.server import JSON, PROTOBUF
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_point_014_the_two_types_are_taken(receiver, kind):
-    """14: as they are."""
+async def test_point_014_the_two_types_are_accepted(receiver, kind):
+    """14: exact values."""
     assert (await receiver.post(body=b"{}", Content_Type=kind)).status == 200
 
 
@@ -22,7 +22,7 @@ async def test_point_014_the_two_types_are_taken(receiver, kind):
     ],
 )
 async def test_point_015_parameters_are_ignored(receiver, kind):
-    """15: in the request, and (22) they are not in the answer."""
+    """15: in the request, and (22) they are not in the response."""
     reply = await receiver.post(body=b"{}", Content_Type=kind)
 
     assert reply.status == 200
@@ -30,8 +30,8 @@ async def test_point_015_parameters_are_ignored(receiver, kind):
 
 
 @pytest.mark.parametrize("kind", ["APPLICATION/JSON", "Application/X-Protobuf"])
-async def test_point_016_letter_case_does_not_matter(receiver, kind):
-    """16: and the answer is in lower case (22)."""
+async def test_point_016_types_are_case_insensitive(receiver, kind):
+    """16: the response is in lower case (22)."""
     reply = await receiver.post(body=b"{}", Content_Type=kind)
 
     assert reply.status == 200
@@ -43,8 +43,8 @@ async def test_point_016_letter_case_does_not_matter(receiver, kind):
     ["text/plain", "application/octet-stream", "application/x-www-form-urlencoded", "text/xml",
      "application/grpc", "json", "application/json5", "application/x-protobuf2", "a/b/c", ";"],
 )  # fmt: skip
-async def test_point_017_other_types_are_refused_for_good(receiver, kind):
-    """17: 415, not a status that is tried again."""
+async def test_point_017_other_types_are_rejected_permanently(receiver, kind):
+    """17: 415, which is not retried."""
     reply = await receiver.post(body=b"{}", Content_Type=kind)
 
     assert reply.status == 415
@@ -53,7 +53,7 @@ async def test_point_017_other_types_are_refused_for_good(receiver, kind):
 
 
 @pytest.mark.parametrize("kind", ["-", "", " "])
-async def test_point_018_no_type_is_no_guess(receiver, kind):
+async def test_point_018_the_type_is_required(receiver, kind):
     """18: missing or blank."""
     assert (await receiver.post(body=b"{}", Content_Type=kind)).status == 415
 
@@ -67,7 +67,7 @@ async def test_point_019_a_415_holds_a_status_in_json(receiver):
 
 
 @pytest.mark.parametrize("kind", [f"{JSON}; charset", f"{JSON}; =", f'{JSON}; a="', f"{JSON};;;"])
-async def test_point_020_malformed_parameters_do_no_harm(receiver, kind):
+async def test_point_020_malformed_parameters_are_ignored(receiver, kind):
     """20: the type is clear."""
     assert (await receiver.post(body=b"{}", Content_Type=kind)).status == 200
 
@@ -76,7 +76,7 @@ async def test_point_020_malformed_parameters_do_no_harm(receiver, kind):
     ("kind", "accept"), [(PROTOBUF, JSON), (JSON, PROTOBUF), (JSON, "text/html")]
 )
 async def test_point_021_accept_does_not_change_the_encoding(receiver, kind, accept):
-    """21: the request's encoding is the answer's."""
+    """21: the response has the request's encoding."""
     reply = await receiver.post(body=b"{}", Content_Type=kind, Accept=accept)
 
     assert reply.headers["content-type"] == kind
@@ -84,13 +84,13 @@ async def test_point_021_accept_does_not_change_the_encoding(receiver, kind, acc
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 @pytest.mark.parametrize("coding", ["identity", "br"])
-async def test_point_022_the_answers_type_is_exact(receiver, kind, coding):
-    """22: no charset, on success and on errors, once."""
+async def test_point_022_the_type_of_responses_is_exact(receiver, kind, coding):
+    """22: no charset, for success and errors, once."""
     reply = await receiver.post(body=b"{}", Content_Type=kind, Content_Encoding=coding)
 
     assert reply.headers["content-type"] == kind
 
 
-async def test_point_023_another_name_of_protobuf_is_refused(receiver):
+async def test_point_023_another_name_of_protobuf_is_rejected(receiver):
     """23: application/protobuf is not in the specification."""
     assert (await receiver.post(Content_Type="application/protobuf")).status == 415

@@ -25,7 +25,7 @@ ARRIVAL_NS = NOW_NS + 10**9
 
 
 class CodecSink:
-    """The pipeline without its spool: decoded, redacted, mapped, kept in memory."""
+    """The pipeline without its spool: decode, redact, map, keep in memory."""
 
     def __init__(self) -> None:
         redactor = Redactor(RedactionSettings(), HmacKeys({"t": b"k" * 32}, current="t"))
@@ -49,13 +49,13 @@ class CodecSink:
 
 @pytest.fixture
 async def receiver():
-    """A receiver with the codec behind it."""
+    """A receiver with the codec as its sink."""
     async with running(sink=CodecSink()) as receiver:
         yield receiver
 
 
 def logs(count=1, **fields):
-    """An export of so many log records."""
+    """An export of this many log records."""
     export = Logs()
     records = export.resource_logs.add().scope_logs.add().log_records
     for number in range(count):
@@ -65,7 +65,7 @@ def logs(count=1, **fields):
 
 
 def spans(count=1):
-    """An export of so many spans."""
+    """An export of this many spans."""
     export = Traces()
     found = export.resource_spans.add().scope_spans.add().spans
     for number in range(count):
@@ -89,8 +89,8 @@ def spans(count=1):
     ],
 )
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-async def test_exports_of_any_count_are_taken_whole(receiver, path, export, coding):
-    """1, 2, 48: nothing limits counts."""
+async def test_exports_of_any_count_are_accepted(receiver, path, export, coding):
+    """1, 2, 48: the number of records is not limited."""
     body = export.SerializeToString()
     if coding == "gzip":
         body = gzip.compress(body)
@@ -107,8 +107,8 @@ async def test_exports_of_any_count_are_taken_whole(receiver, path, export, codi
 
 
 @pytest.mark.parametrize("odd", ["message", "attributes", "key"])
-async def test_point_049_large_single_things_are_accepted(receiver, odd):
-    """49: a message of 1 MiB, 1000 attributes, a key of 70,000 characters; the neighbour lives."""
+async def test_point_049_large_single_values_are_accepted(receiver, odd):
+    """49: a message of 1 MiB, 1000 attributes, a key of 70,000 characters; others are stored."""
     export = logs(2)
     record = export.resource_logs[0].scope_logs[0].log_records[0]
     if odd == "message":
@@ -140,7 +140,7 @@ async def test_point_049_large_single_things_are_accepted(receiver, odd):
         ),
     ],
 )
-async def test_exports_without_records_are_taken(receiver, path, kind, body):
+async def test_exports_without_records_are_accepted(receiver, path, kind, body):
     """94, 95: 200, nothing stored, partial_success unset."""
     reply = await receiver.post(path, body, Content_Type=kind)
 
@@ -177,7 +177,7 @@ async def test_a_record_of_defaults_only_is_a_record(receiver, kind, body):
         (JSON, b'{"resourceLogs":[]} x'),
     ],
 )
-async def test_what_is_no_export_is_400_and_told_where(receiver, kind, body):
+async def test_an_invalid_export_is_400_with_its_location(receiver, kind, body):
     """135 to 138: in the request's encoding, without repeating raw bytes."""
     reply = await receiver.post(LOGS, body, Content_Type=kind)
 
@@ -187,8 +187,8 @@ async def test_what_is_no_export_is_400_and_told_where(receiver, kind, body):
     reply.body.decode("utf-8", "strict" if kind == JSON else "replace")
 
 
-async def test_point_137_the_field_path_is_told(receiver):
-    """137: so that a person finds the place in the sender."""
+async def test_point_137_the_field_path_is_reported(receiver):
+    """137: it helps to find the place in the sender."""
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{}, "text"]}]}]})
 
     reply = await receiver.post(LOGS, body.encode(), Content_Type=JSON)
@@ -200,8 +200,8 @@ async def test_point_137_the_field_path_is_told(receiver):
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_points_101_and_133_odd_times_are_stored_and_the_sender_is_told(receiver, kind):
-    """101, 133: nothing is rejected, and the answer says what to look at."""
+async def test_points_101_and_133_implausible_times_are_stored_with_a_warning(receiver, kind):
+    """101, 133: nothing is rejected, and the response says what to check."""
     export = logs(3)
     for record, time_ns in zip(
         export.resource_logs[0].scope_logs[0].log_records, (1, 2**64 - 1, NOW_NS), strict=True
@@ -211,24 +211,24 @@ async def test_points_101_and_133_odd_times_are_stored_and_the_sender_is_told(re
 
     reply = await receiver.post(LOGS, body.encode() if kind == JSON else body, Content_Type=kind)
 
-    told = (
+    message = (
         ExportLogsServiceResponse.FromString(reply.body).partial_success.error_message
         if kind == PROTOBUF
         else json.loads(reply.body)["partialSuccess"]["errorMessage"]
     )
-    assert told.startswith("2 records are dated more than 400 days before their arrival or more")
+    assert message.startswith("2 records have timestamps more than 400 days before or more than")
     assert b"ejected" not in reply.body
     assert len(receiver.sink.records) == 3
 
 
-async def test_point_132_a_rejection_names_the_first_field_at_fault(receiver):
-    """132: and no others, however many there are."""
+async def test_point_132_a_rejection_names_the_first_invalid_field(receiver):
+    """132: only the first, however many there are."""
     records = [{"body": {"stringValue": "good"}}, *[{"body": {"intValue": "x"}}] * 1000]
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
 
     reply = await receiver.post(LOGS, body, Content_Type=JSON)
 
-    told = json.loads(reply.body)["partialSuccess"]["errorMessage"]
+    message = json.loads(reply.body)["partialSuccess"]["errorMessage"]
     first = "resourceLogs[0].scopeLogs[0].logRecords[1].body.intValue"
-    assert f"1000 bad_value (first: {first}): a field has a value" in told
-    assert len(told) < 400
+    assert f"1000 bad_value (first: {first}): a field has the wrong type" in message
+    assert len(message) < 400

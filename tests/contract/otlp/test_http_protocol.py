@@ -1,4 +1,4 @@
-"""HTTP conduct on raw sockets: points 147 to 156."""
+"""HTTP on raw sockets: points 147 to 156."""
 
 import asyncio
 import json
@@ -32,10 +32,10 @@ async def test_point_147_many_exports_share_one_connection(receiver):
         ("/v1/logs", {"Content_Encoding": "gzip"}, 400),
     ],
 )
-async def test_point_148_the_connection_goes_on_after_an_unread_body(
+async def test_point_148_the_connection_stays_usable_after_an_unread_body(
     receiver, path, headers, status
 ):
-    """148: the small body of a refused request is not taken for the next request."""
+    """148: the small body of a rejected request is not read as the next request."""
     wire = await receiver.connect()
     await wire.send(request(path, b"POST / HTTP/1.1\r\n\r\n" * 100, **headers))
 
@@ -47,7 +47,7 @@ async def test_point_148_the_connection_goes_on_after_an_unread_body(
 
 
 async def test_point_148_a_large_unread_body_ends_the_connection_cleanly(receiver):
-    """148: the answer says so and reaches a sender that is still sending."""
+    """148: the response is final and reaches a sender that is still sending."""
     wire = await receiver.connect()
     body = bytes(3_000_000)
 
@@ -58,7 +58,7 @@ async def test_point_148_a_large_unread_body_ends_the_connection_cleanly(receive
     assert await wire.is_closed()
 
 
-async def test_point_149_a_sender_that_asks_is_told_to_go_on(receiver):
+async def test_point_149_expect_gets_100_continue(receiver):
     """149: 100, then 200."""
     wire = await receiver.connect()
     await wire.send(request(Content_Length=3, Expect="100-Continue"))
@@ -80,7 +80,7 @@ async def test_point_149_a_sender_that_asks_is_told_to_go_on(receiver):
 )
 @pytest.mark.parametrize("together", [True, False])
 async def test_point_150_an_upgrade_is_ignored(receiver, headers, together):
-    """150: the body is read, the answer is HTTP/1.1, and so is the next request."""
+    """150: the body is read, the response is HTTP/1.1, and so is the next request."""
     wire = await receiver.connect()
     first = request(body=b"first", **headers)
     await wire.send(first if together else first[:-5])
@@ -109,7 +109,7 @@ async def test_point_151_sixteen_connections_of_twenty_exports(receiver):
 
 
 @pytest.mark.parametrize("count", [2, 100])
-async def test_point_152_pipelined_requests_are_answered_in_order(receiver, count):
+async def test_point_152_pipelined_requests_get_responses_in_order(receiver, count):
     """152: every second one is for another path."""
     wire = await receiver.connect()
     await wire.send(
@@ -126,7 +126,7 @@ async def test_point_152_pipelined_requests_are_answered_in_order(receiver, coun
 
 
 async def test_point_152_http_1_0_is_served_and_closed(receiver):
-    """152: without Host, as old clients send it."""
+    """152: without Host, as sent by old clients."""
     wire = await receiver.connect()
     await wire.send(
         b"POST /v1/logs HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -159,7 +159,7 @@ async def test_point_153_a_slow_body_is_served(receiver):
 
 
 @pytest.mark.parametrize("cut", [1, 30, 120, 500, 9_000])
-async def test_point_153_a_sender_that_goes_leaves_nothing(receiver, caplog, cut):
+async def test_point_153_a_disconnect_within_a_body_leaves_nothing(receiver, caplog, cut):
     """153, F53: half an export is not stored, the next sender is served, nothing is logged."""
     whole = request(body=bytes(10_000))
     wire = await receiver.connect()
@@ -173,8 +173,8 @@ async def test_point_153_a_sender_that_goes_leaves_nothing(receiver, caplog, cut
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_point_153_a_sender_that_goes_before_the_answer_harms_nobody(caplog):
-    """153, F53: its export is stored all the same."""
+async def test_point_153_a_disconnect_before_the_response_is_harmless(caplog):
+    """153, F53: its export is still stored."""
     sink = MemorySink(gate=asyncio.Event())
     async with running(sink=sink) as receiver:
         wire = await receiver.connect()
@@ -205,8 +205,8 @@ async def test_point_153_a_sender_that_goes_before_the_answer_harms_nobody(caplo
         pytest.param(b"POST  HTTP/1.1\r\n\r\n", id="no-path"),
     ],
 )  # fmt: skip
-async def test_what_is_not_http_is_answered_with_400_and_closed(receiver, caplog, bad):
-    """154, 156: with a Status, without repeating what was sent, to the sender or in the log."""
+async def test_malformed_http_gets_400_and_is_closed(receiver, caplog, bad):
+    """154, 156: with a Status, without repeating the request in the response or the log."""
     wire = await receiver.connect()
     await wire.send(bad)
 
@@ -220,7 +220,7 @@ async def test_what_is_not_http_is_answered_with_400_and_closed(receiver, caplog
 
 
 @pytest.mark.parametrize("size", [8000, 100_000])
-async def test_point_155_long_headers_do_no_harm(receiver, size):
+async def test_point_155_long_headers_are_limited(receiver, size):
     """155: 8000 bytes pass; 100,000 get 400 and the end of the connection."""
     reply = await receiver.post(body=b"abc", X_Long="a" * size)
 
@@ -228,8 +228,8 @@ async def test_point_155_long_headers_do_no_harm(receiver, size):
 
 
 @pytest.mark.parametrize("apart", [True, False])
-async def test_a_chunk_that_is_none_is_answered_at_once(receiver, apart):
-    """Not when the time for the body is over."""
+async def test_an_invalid_chunk_is_rejected_immediately(receiver, apart):
+    """Not only at the body timeout."""
     wire = await receiver.connect()
     await wire.send(request(Transfer_Encoding="chunked", Content_Length="-") + b"3\r\nabc\r\n")
     if apart:

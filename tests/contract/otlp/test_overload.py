@@ -1,4 +1,4 @@
-"""Overload: points 141, 142, 146, and rates of keys (T6)."""
+"""Overload: points 141, 142, 146, and rate limits of keys (T6)."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.contract.otlp.server import JSON, PROTOBUF, MemorySink, Outcome, runn
 
 
 class Clock:
-    """A clock that stands still until told."""
+    """A clock that advances only explicitly."""
 
     now_s = 1000.0
 
@@ -29,7 +29,7 @@ def key(**limits):
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 async def test_point_141_a_key_beyond_its_rate_gets_429(kind):
-    """141: with Retry-After and a Status; other keys go on."""
+    """141: with Retry-After and a Status; other keys are not affected."""
     keys, secrets = ring_of(flood={"records_per_s": 10}, shop={})
     async with running(keys=keys, sink=MemorySink(Outcome(received=1000))) as receiver:
         replies = [
@@ -46,7 +46,7 @@ async def test_point_141_a_key_beyond_its_rate_gets_429(kind):
 
 
 async def test_point_141_bytes_are_counted_after_decompression():
-    """141: a bomb below the limit is no way around the rate."""
+    """141: a bomb below the limit does not circumvent the rate."""
     import gzip
 
     keys, secrets = ring_of(shop={"bytes_per_s": 1000})
@@ -65,8 +65,8 @@ async def test_point_141_bytes_are_counted_after_decompression():
     assert statuses == [200, 429]
 
 
-def test_a_bucket_fills_with_time():
-    """A rate of 10 a second: after 30 records a second's burst more, one has to wait."""
+def test_a_bucket_is_refilled_over_time():
+    """A rate of 10 per second: after a burst of 30 records the sender has to wait."""
     clock = Clock()
     limits = RateLimits(clock)
     shop = key(records_per_s=10)
@@ -82,8 +82,8 @@ def test_a_bucket_fills_with_time():
 
 
 @pytest.mark.parametrize(("over", "wait_s"), [(1, 1), (25, 3), (10_000, 3)])
-def test_nobody_is_told_to_wait_longer_than_three_seconds(over, wait_s):
-    """SDKs drop a batch when told to."""
+def test_retry_after_is_at_most_three_seconds(over, wait_s):
+    """SDKs drop a batch if it is longer."""
     limits = RateLimits(Clock())
     shop = key(bytes_per_s=10)
 
@@ -94,8 +94,8 @@ def test_nobody_is_told_to_wait_longer_than_three_seconds(over, wait_s):
     assert refused.value.wait_s == wait_s
 
 
-def test_a_changed_rate_counts_at_once():
-    """Somebody has just raised it because of the complaint."""
+def test_a_changed_rate_applies_immediately():
+    """For example after a complaint."""
     limits = RateLimits(Clock())
     limits.charge(key(records_per_s=10), records=10_000)
 
@@ -103,16 +103,16 @@ def test_a_changed_rate_counts_at_once():
 
 
 def test_point_142_503_is_spread_over_one_to_three_seconds():
-    """142: integers, the one form that all clients read, and not all the same."""
+    """142: integers, the only form that all clients parse, and randomized."""
     error = SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0)
 
-    told = {refusal(error, Encoding.JSON).headers["Retry-After"] for _ in range(200)}
+    delays = {refusal(error, Encoding.JSON).headers["Retry-After"] for _ in range(200)}
 
-    assert told == {"1", "2", "3"}
+    assert delays == {"1", "2", "3"}
 
 
 async def test_point_142_a_full_spool_is_503():
-    """142: nothing was kept."""
+    """142: nothing was stored."""
     error = SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0)
     async with running(sink=MemorySink(error)) as receiver:
         reply = await receiver.post(body=b"abc")
@@ -122,7 +122,7 @@ async def test_point_142_a_full_spool_is_503():
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_point_146_a_disk_that_hangs_is_503_before_the_sender_gives_up(kind):
+async def test_point_146_a_hanging_disk_is_503_before_the_sender_times_out(kind):
     """146: within half of the SDKs' 10 s; tests/unit/storage/spool/test_spool.py lets a disk hang."""
     assert SpoolSettings().append_timeout_s <= 5
     async with running(sink=MemorySink(SpoolSlow(5))) as receiver:

@@ -21,8 +21,8 @@ async def test_protobuf_is_posted_to_the_path_of_its_signal(receiver, signal):
 
 
 @pytest.mark.parametrize("path", PATHS.values())
-async def test_point_003_both_encodings_come_in_on_one_port(receiver, path):
-    """3: the Content-Type chooses."""
+async def test_point_003_both_encodings_use_one_port(receiver, path):
+    """3: the Content-Type selects."""
     replies = [await receiver.post(path, b"{}", Content_Type=kind) for kind in (PROTOBUF, JSON)]
 
     assert [reply.status for reply in replies] == [200, 200]
@@ -30,8 +30,8 @@ async def test_point_003_both_encodings_come_in_on_one_port(receiver, path):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD"])
-async def test_point_004_other_methods_are_refused(receiver, method):
-    """4: 405, and nothing is taken."""
+async def test_point_004_other_methods_are_rejected(receiver, method):
+    """4: 405, and nothing is stored."""
     reply = await receiver.post(body=b"abc", method=method)
 
     assert reply.status == 405
@@ -44,30 +44,30 @@ async def test_point_005_a_405_names_the_methods(receiver):
 
 
 async def test_point_005_with_cors_options_is_allowed_too():
-    """5: OPTIONS is a method where browsers may send."""
+    """5: OPTIONS is allowed if browsers may send."""
     settings = OtlpSettings(cors_origins=["https://shop.example"])
     async with running(settings) as receiver:
         assert (await receiver.post(method="GET")).headers["allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize(
-    ("sent", "answered"),
+    ("sent", "expected"),
     [(PROTOBUF, PROTOBUF), (JSON, JSON), ("text/html", JSON), ("-", JSON)],
 )
 async def test_point_006_a_405_holds_a_status_in_the_encoding_of_the_request(
-    receiver, sent, answered
+    receiver, sent, expected
 ):
-    """6: JSON where the request has none."""
+    """6: JSON if the request has no encoding."""
     reply = await receiver.post(method="PUT", Content_Type=sent)
 
-    assert reply.headers["content-type"] == answered
+    assert reply.headers["content-type"] == expected
     assert reply.rpc.code == 12
     assert reply.rpc.message.startswith("method_not_allowed")
 
 
 @pytest.mark.parametrize("path", ["/v1/metrics", "/v1development/profiles", "/v1/metrics/"])
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_point_007_signals_that_are_not_received_are_not_retryable(receiver, path, kind):
+async def test_point_007_unsupported_signals_are_not_retryable(receiver, path, kind):
     """7: 404 with a Status."""
     reply = await receiver.post(path, b"abc", Content_Type=kind)
 
@@ -98,7 +98,7 @@ async def test_point_009_a_trailing_slash_changes_nothing(receiver, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_point_010_the_root_takes_nothing(receiver, method):
+async def test_point_010_the_root_accepts_nothing(receiver, method):
     """10: no success and no redirect for an endpoint without a path."""
     assert (await receiver.post("/", b"abc", method=method)).status == 404
 
@@ -110,20 +110,20 @@ async def test_point_011_a_query_changes_nothing(receiver):
 
 @pytest.mark.parametrize("path", ["/otlp/v1/logs", "/otlp/v1/traces/", "/v1/logs"])
 async def test_point_012_a_prefix_can_be_set(path):
-    """12: the plain paths stay."""
+    """12: the plain paths remain."""
     async with running(OtlpSettings(path_prefix="/otlp")) as receiver:
         assert (await receiver.post(path, b"abc")).status == 200
 
 
-async def test_point_013_options_without_cors_is_harmless(receiver):
-    """13: a method like any other."""
+async def test_point_013_options_without_cors_is_not_allowed(receiver):
+    """13: like any other method."""
     reply = await receiver.post(method="OPTIONS", Origin="https://shop.example")
 
     assert reply.status == 405
     assert not any(name.startswith("access-control") for name in reply.headers)
 
 
-async def test_no_path_ever_answers_with_a_redirect(receiver):
+async def test_no_path_ever_redirects(receiver):
     """Senders follow with a GET without a body, or take 3xx for success: the data is lost."""
     paths = ["", "/", "/v1", "/v1/logs", "/v1/logs/", "/v1/metrics", "//", "/v1/logs//"]
     wire = await receiver.connect()

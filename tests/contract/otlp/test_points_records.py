@@ -1,4 +1,4 @@
-"""Points of records that both encodings share: 77, 93, 114, 117, 120."""
+"""Points about records, shared by both encodings: 77, 93, 114, 117, 120."""
 
 import json
 
@@ -16,8 +16,8 @@ PATHS = ["/v1/logs", "/v1/traces"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_point_077_no_bytes_are_no_json(path):
-    """77: they carry no telemetry; whatever the answer, nothing is stored and it is final."""
+async def test_point_077_an_empty_body_is_not_json(path):
+    """77: it has no telemetry; nothing is stored, and there is no retry."""
     async with running(sink=CodecSink()) as receiver:
         reply = await receiver.post(path, b"", Content_Type=JSON)
 
@@ -27,7 +27,7 @@ async def test_point_077_no_bytes_are_no_json(path):
 
 
 def whole_protobuf() -> ExportLogsServiceRequest:
-    """Every count and address there is, in one export."""
+    """Every count and schema URL in one export."""
     request = logs_proto(LogRecord(time_unix_nano=NOW_NS, dropped_attributes_count=3))
     group = request.resource_logs[0]
     group.schema_url = "https://example.org/resource"
@@ -39,8 +39,8 @@ def whole_protobuf() -> ExportLogsServiceRequest:
     return request
 
 
-def test_points_93_and_117_what_was_dropped_and_by_which_schema_is_kept():
-    """93, 117: with entity_refs, which are accepted and not kept."""
+def test_points_93_and_117_dropped_counts_and_schema_urls_are_kept():
+    """93, 117: with entity_refs, which are accepted and not stored."""
     batch = stored(whole_protobuf().SerializeToString(), encoding=Encoding.PROTOBUF)
 
     (record,), (stream,) = batch.records, batch.streams.values()
@@ -70,7 +70,7 @@ def test_point_114_an_attribute_may_lack_key_and_value(sent):
 
 @pytest.mark.parametrize("trace", [b"", bytes(16), b"short", b"l" * 17])
 @pytest.mark.parametrize("span", [b"", bytes(8), b"short", b"l" * 9])
-def test_point_120_ids_that_are_none_leave_the_record_alone(trace, span):
+def test_point_120_records_with_invalid_ids_are_stored(trace, span):
     """120: empty, all zero or of the wrong length: stored, not associated."""
     request = logs_proto(LogRecord(time_unix_nano=NOW_NS, trace_id=trace, span_id=span))
 
@@ -79,7 +79,7 @@ def test_point_120_ids_that_are_none_leave_the_record_alone(trace, span):
     assert (record.trace_id, record.span_id) == (None, None)
 
 
-def test_point_120_a_good_trace_with_a_bad_span_stays_associated():
+def test_point_120_a_valid_trace_id_with_an_invalid_span_id_is_kept():
     """120: half an association is better than none."""
     request = logs_proto(LogRecord(time_unix_nano=NOW_NS, trace_id=b"t" * 16, span_id=b"bad"))
 

@@ -1,4 +1,4 @@
-"""Responses: points 131 to 140, and 143, 144: what becomes of our own errors."""
+"""Responses: points 131 to 140, and 143, 144: handling of internal errors."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ both_signals = pytest.mark.parametrize("path", RESPONSES)
 both_encodings = pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 
 
-async def answer(outcome, path="/v1/logs", kind=PROTOBUF):
-    """The reply of a receiver whose sink answers with this."""
+async def respond(outcome, path="/v1/logs", kind=PROTOBUF):
+    """The response of a receiver whose sink returns this outcome."""
     async with running(sink=MemorySink(outcome)) as receiver:
         return await receiver.post(path, b"abc", Content_Type=kind)
 
 
 def partial_success(reply, path):
-    """(rejected, message), read by the official classes."""
+    """(rejected, message), parsed by the official classes."""
     kind = RESPONSES[path]
     if reply.headers["content-type"] == PROTOBUF:
         response = kind.FromString(reply.body)
@@ -43,18 +43,18 @@ def partial_success(reply, path):
 @pytest.mark.parametrize(("kind", "body"), [(PROTOBUF, b""), (JSON, b"{}")])
 async def test_point_131_full_success_leaves_partial_success_unset(path, kind, body):
     """131: zero bytes of protobuf, an empty object of JSON."""
-    reply = await answer(Outcome(), path, kind)
+    reply = await respond(Outcome(), path, kind)
 
     assert (reply.status, reply.body) == (200, body)
 
 
 @both_signals
 @both_encodings
-async def test_point_132_what_was_rejected_is_told(path, kind):
+async def test_point_132_rejections_are_reported(path, kind):
     """132: how many, why, and what to do."""
     outcome = Outcome(received=300, rejected={"below_min_level": 200, "bad_value": 1})
 
-    reply = await answer(outcome, path, kind)
+    reply = await respond(outcome, path, kind)
     rejected, message = partial_success(reply, path)
 
     assert reply.status == 200
@@ -66,8 +66,8 @@ async def test_point_132_what_was_rejected_is_told(path, kind):
 
 async def test_point_132_the_json_names_are_the_specifications():
     """79, 132: lowerCamelCase, 64-bit integers as strings."""
-    logs = json.loads((await answer(Outcome(rejected={"bad_value": 3}), "/v1/logs", JSON)).body)
-    spans = json.loads((await answer(Outcome(rejected={"bad_value": 3}), "/v1/traces", JSON)).body)
+    logs = json.loads((await respond(Outcome(rejected={"bad_value": 3}), "/v1/logs", JSON)).body)
+    spans = json.loads((await respond(Outcome(rejected={"bad_value": 3}), "/v1/traces", JSON)).body)
 
     assert logs["partialSuccess"]["rejectedLogRecords"] == "3"
     assert spans["partialSuccess"]["rejectedSpans"] == "3"
@@ -78,7 +78,7 @@ async def test_point_132_the_json_names_are_the_specifications():
 @both_encodings
 async def test_point_133_a_warning_rejects_nothing(path, kind):
     """133: a message and a count of 0."""
-    reply = await answer(Outcome(warnings=["3 records have times of tomorrow"]), path, kind)
+    reply = await respond(Outcome(warnings=["3 records have times of tomorrow"]), path, kind)
 
     assert partial_success(reply, path) == (0, "3 records have times of tomorrow")
 
@@ -87,22 +87,22 @@ async def test_point_133_a_warning_rejects_nothing(path, kind):
 @pytest.mark.parametrize(
     "error", [SpoolFull(used_bytes=1, limit_bytes=1, free_bytes=0), DatabaseUnavailable("away")]
 )
-async def test_point_134_what_could_work_later_is_never_a_partial_success(kind, error):
-    """134: 503, since senders do not repeat a 200."""
-    reply = await answer(error, kind=kind)
+async def test_point_134_transient_errors_are_never_a_partial_success(kind, error):
+    """134: 503, since senders do not retry after a 200."""
+    reply = await respond(error, kind=kind)
 
     assert reply.status == 503
     assert reply.rpc.code == 14
 
 
 @both_encodings
-async def test_points_135_to_139_a_bad_export_is_told_where(kind):
+async def test_points_135_to_139_an_invalid_export_is_reported_with_its_location(kind):
     """135: 400; 136: a Status in the request's encoding; 137: what; 138: where; 139: gRPC's code."""
     error = BadPayload(
         "a string is expected", where="resourceLogs[0].scopeLogs[2].logRecords[7].body"
     )
 
-    reply = await answer(error, kind=kind)
+    reply = await respond(error, kind=kind)
 
     assert (reply.status, reply.headers["content-type"]) == (400, kind)
     assert reply.rpc.message == "bad_payload: a string is expected"
@@ -112,11 +112,11 @@ async def test_points_135_to_139_a_bad_export_is_told_where(kind):
 
 
 async def test_point_136_the_json_status_is_the_official_one():
-    """136: read by the class that the Collector's clients have."""
+    """136: parsed by the class that the Collector's clients use."""
     from google.rpc import error_details_pb2, status_pb2
 
     assert error_details_pb2.BadRequest.DESCRIPTOR.full_name == "google.rpc.BadRequest"
-    reply = await answer(BadPayload("no", where="a.b"), kind=JSON)
+    reply = await respond(BadPayload("no", where="a.b"), kind=JSON)
 
     status = json_format.Parse(reply.body, status_pb2.Status())
 
@@ -125,8 +125,8 @@ async def test_point_136_the_json_status_is_the_official_one():
     assert detail.field_violations[0].field == "a.b"
 
 
-async def test_point_140_the_answer_waits_for_the_disk():
-    """140: no byte of it before the sink has returned."""
+async def test_point_140_the_response_waits_for_the_disk():
+    """140: not a byte of it before the sink has returned."""
     sink = MemorySink(gate=asyncio.Event())
     async with running(sink=sink) as receiver:
         posted = asyncio.create_task(receiver.post(body=b"abc"))
@@ -147,8 +147,8 @@ async def test_point_140_the_answer_waits_for_the_disk():
 async def test_point_143_an_internal_error_is_503_and_logged_without_the_payload(
     kind, error, caplog
 ):
-    """143, 165: senders drop a batch on 500; an error's message quotes what it failed on."""
-    reply = await answer(error, kind=kind)
+    """143, 165: senders drop a batch on 500; an error's message may quote data."""
+    reply = await respond(error, kind=kind)
 
     assert (reply.status, reply.headers["content-type"]) == (503, kind)
     assert 1 <= int(reply.headers["retry-after"]) <= 3
@@ -158,7 +158,7 @@ async def test_point_143_an_internal_error_is_503_and_logged_without_the_payload
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-async def test_point_144_a_body_that_fails_each_time_is_refused_for_good():
+async def test_point_144_a_body_that_fails_repeatedly_is_rejected_permanently():
     """144: after three times, and only that body."""
     async with running(sink=MemorySink(ZeroDivisionError())) as receiver:
         statuses = [(await receiver.post(body=b"poison")).status for _ in range(4)]
@@ -169,19 +169,19 @@ async def test_point_144_a_body_that_fails_each_time_is_refused_for_good():
 
 
 async def test_a_connection_error_of_the_sink_is_an_internal_error():
-    """It is not the sender who has gone: PostgreSQL is."""
-    reply = await answer(ConnectionResetError("peer"))
+    """PostgreSQL has disconnected, not the sender."""
+    reply = await respond(ConnectionResetError("peer"))
 
     assert reply.status == 503
 
 
 @both_encodings
 async def test_an_explanation_stores_nothing_and_is_json(kind):
-    """The same payload at another path: what would become of it, for people to read."""
-    asked = []
+    """The same payload at another path."""
+    requested = []
 
     async def explain(*given):
-        asked.append(given)
+        requested.append(given)
         return b'{"records": []}'
 
     async with running(explain=explain) as receiver:
@@ -191,12 +191,12 @@ async def test_an_explanation_stores_nothing_and_is_json(kind):
     assert reply.headers["content-type"] == JSON
     assert reply.headers["cache-control"] == "no-store"  # T59
     assert reply.headers["x-content-type-options"] == "nosniff"
-    assert asked[0][0::2] == (Signal.TRACES, b"abc")
+    assert requested[0][0::2] == (Signal.TRACES, b"abc")
     assert receiver.sink.got == []
 
 
-async def test_an_explanation_of_what_is_no_export_is_told_like_an_export():
-    """400 with the place."""
+async def test_an_explanation_of_an_invalid_body_fails_like_an_export():
+    """400 with the location."""
 
     async def explain(*_):
         raise BadPayload("no", where="a.b")

@@ -1,4 +1,4 @@
-"""The end of the process: point 145, F16."""
+"""Shutdown of the process: point 145, F16."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from tests.contract.otlp.server import MemorySink, request, running
 from tests.support.waiting import until
 
 
-async def test_point_145_requests_that_were_begun_are_finished():
+async def test_point_145_requests_in_progress_are_finished():
     """145, F16: one waits for its fsync, one is in the middle of its body."""
     sink = MemorySink(gate=asyncio.Event())
     async with running(sink=sink) as receiver:
@@ -29,7 +29,7 @@ async def test_point_145_requests_that_were_begun_are_finished():
     assert sorted(sink.bodies) == [b"reading", b"waiting"]
 
 
-async def test_point_145_a_request_behind_one_in_work_is_not_taken_any_more():
+async def test_point_145_a_pipelined_request_is_not_accepted():
     """145: 503 or the end of the connection; never 200 without storing."""
     sink = MemorySink(gate=asyncio.Event())
     async with running(sink=sink) as receiver:
@@ -46,8 +46,8 @@ async def test_point_145_a_request_behind_one_in_work_is_not_taken_any_more():
     assert sink.bodies == [b"first"]
 
 
-async def test_point_145_the_grace_is_not_endless():
-    """145, F16: a body that does not come does not keep the process."""
+async def test_point_145_the_grace_period_is_limited():
+    """145, F16: an incomplete body does not delay the shutdown forever."""
     async with running() as receiver:
         wire = await receiver.connect()
         await wire.send(request(Content_Length=1000) + b"abc")

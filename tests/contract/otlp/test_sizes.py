@@ -27,7 +27,7 @@ CODINGS = {
 
 @pytest.fixture
 async def small():
-    """A receiver that takes 100,000 bytes."""
+    """A receiver with a limit of 100,000 bytes."""
     async with running(SMALL) as receiver:
         yield receiver
 
@@ -35,7 +35,7 @@ async def small():
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413)])
-async def test_point_041_bodies_over_the_limit_are_refused(small, coding, chunked, size, status):
+async def test_point_041_bodies_over_the_limit_are_rejected(small, coding, chunked, size, status):
     """41: by Content-Length, chunked, and after decompression; the limit itself is allowed."""
     body = CODINGS[coding](bytes(size))
     wire = await small.connect()
@@ -61,7 +61,7 @@ def test_point_042_the_default_limit_is_64_mib():
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_point_043_a_413_holds_a_status_in_the_requests_encoding(small, kind, coding):
-    """43: and says what to do."""
+    """43: with advice."""
     body = CODINGS[coding](bytes(LIMIT + 1))
 
     reply = await small.post(body=body, Content_Type=kind, Content_Encoding=coding)
@@ -78,11 +78,11 @@ def test_point_044_a_bomb_of_a_gibibyte_costs_little(coding, tmp_path):
     script = tmp_path / "bomb.py"
     script.write_text(_BOMB)
 
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, script, coding], capture_output=True, text=True, check=True, timeout=120
     )
 
-    status, wire_bytes, elapsed_s, added_bytes = told.stdout.split()
+    status, wire_bytes, elapsed_s, added_bytes = done.stdout.split()
     assert int(status) == 413
     assert int(wire_bytes) < 2 * MIB
     assert float(elapsed_s) < 2
@@ -110,7 +110,7 @@ def peak_bytes():
 async def main(coding, body):
     async with running() as receiver:
         await receiver.post(body=b"abc")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         before = peak_bytes()
         began = time.monotonic()
         reply = await receiver.post(body=body, Content_Encoding=coding)
@@ -127,8 +127,8 @@ else:
 """
 
 
-async def test_point_045_too_much_is_refused_before_it_is_sent(small):
-    """45: no 100 Continue, and the connection ends, since the body may or may not come."""
+async def test_point_045_too_large_bodies_are_rejected_before_they_are_sent(small):
+    """45: no 100 Continue, and the connection ends, since the body may or may not follow."""
     wire = await small.connect()
     await wire.send(request(Content_Length=LIMIT + 1, Expect="100-continue"))
 
@@ -140,7 +140,7 @@ async def test_point_045_too_much_is_refused_before_it_is_sent(small):
 
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_point_046_a_413_is_final(small, coding):
-    """46: nothing invites a retry."""
+    """46: without a hint to retry."""
     reply = await small.post(body=CODINGS[coding](bytes(LIMIT + 1)), Content_Encoding=coding)
 
     assert "retry-after" not in reply.headers
@@ -157,8 +157,8 @@ async def test_point_046_a_413_is_final(small, coding):
     ],
     ids=["warnings", "reasons", "status", "surrogates"],
 )
-async def test_point_047_no_answer_is_larger_than_4_mib(kind, outcome):
-    """47: messages are shortened; they stay readable."""
+async def test_point_047_no_response_is_larger_than_4_mib(kind, outcome):
+    """47: messages are shortened but remain readable."""
     async with running(sink=MemorySink(outcome)) as receiver:
         reply = await receiver.post(body=b"abc", Content_Type=kind)
 
@@ -167,7 +167,7 @@ async def test_point_047_no_answer_is_larger_than_4_mib(kind, outcome):
 
 
 async def test_point_050_the_memory_of_bodies_is_bounded():
-    """50: beyond it 503 with Retry-After; afterwards there is room again."""
+    """50: beyond it 503 with Retry-After; afterwards requests are accepted again."""
     sink = MemorySink(gate=asyncio.Event())
     settings = OtlpSettings(max_inflight_bytes=2 * MIB, max_body_bytes=MIB)
     async with running(settings, sink=sink) as receiver:
@@ -187,15 +187,15 @@ async def test_point_050_the_memory_of_bodies_is_bounded():
     assert again.status == 200
 
 
-async def test_a_single_body_larger_than_the_memory_bound_is_taken():
-    """It would be refused for ever otherwise."""
+async def test_a_single_body_larger_than_the_memory_limit_is_accepted():
+    """It would be rejected forever otherwise."""
     settings = OtlpSettings(max_inflight_bytes=MIB, max_body_bytes=4 * MIB)
     async with running(settings) as receiver:
         assert (await receiver.post(body=bytes(3 * MIB))).status == 200
 
 
-async def test_an_announced_body_takes_nothing_before_it_comes():
-    """Many connections that promise 64 MiB and send nothing must not lock others out."""
+async def test_an_announced_body_uses_no_budget_before_it_arrives():
+    """Connections that announce 64 MiB and send nothing must not lock others out."""
     settings = OtlpSettings(max_inflight_bytes=MIB, max_body_bytes=MIB)
     async with running(settings) as receiver:
         for _ in range(10):
@@ -207,11 +207,11 @@ async def test_an_announced_body_takes_nothing_before_it_comes():
 
 @pytest.mark.slow
 async def test_others_are_served_while_a_large_body_is_inflated():
-    """The loop has its turns between slices, and whole exports find their way through."""
+    """The event loop runs between slices, and complete exports are processed."""
     body = gzip.compress(bytes(60 * MIB), 1)
     async with running() as receiver:
         large = asyncio.create_task(receiver.post(body=body, Content_Encoding="gzip"))
-        turns = asyncio.create_task(turns_until(large))
+        turns = asyncio.create_task(iterations_until(large))
         served = 0
         while not large.done():
             assert (await receiver.post(body=b"abc")).status == 200
@@ -222,8 +222,8 @@ async def test_others_are_served_while_a_large_body_is_inflated():
     assert served
 
 
-async def turns_until(task: asyncio.Task) -> int:
-    """How often the event loop came round until the task was done."""
+async def iterations_until(task: asyncio.Task) -> int:
+    """Number of event loop iterations until the task was done."""
     turns = 0
     while not task.done():
         turns += 1

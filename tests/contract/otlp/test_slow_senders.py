@@ -1,4 +1,4 @@
-"""Senders that are slow, silent or too many (F52, F63): they end, and do not hold up the others."""
+"""Senders that are slow, silent or too many (F52, F63) are disconnected and do not block others."""
 
 import asyncio
 import resource
@@ -23,7 +23,7 @@ QUICK = OtlpSettings(header_timeout_s=0.4, body_timeout_s=0.8)
     [b"", b"POST", b"POST /v1/logs HTTP/1.1\r\nHost: x\r\n", b"\r\n"],
     ids=["silent", "method", "headers", "newline"],
 )
-async def test_headers_that_do_not_come_end_the_connection(sent):
+async def test_a_header_timeout_closes_the_connection(sent):
     """F52: a silent connection and half a header."""
     async with running(QUICK) as receiver:
         wire = await receiver.connect()
@@ -32,8 +32,8 @@ async def test_headers_that_do_not_come_end_the_connection(sent):
         assert await wire.is_closed(within_s=2)
 
 
-async def test_headers_byte_by_byte_end_at_the_same_time():
-    """F52: each byte does not give more time."""
+async def test_headers_byte_by_byte_have_the_same_timeout():
+    """F52: a byte does not extend the timeout."""
     async with running(QUICK) as receiver:
         wire = await receiver.connect()
         began = asyncio.get_running_loop().time()
@@ -45,8 +45,8 @@ async def test_headers_byte_by_byte_end_at_the_same_time():
         assert asyncio.get_running_loop().time() - began < 2
 
 
-async def test_headers_that_do_not_come_on_a_used_connection_end_it():
-    """F52: the second request has the same time as the first."""
+async def test_a_header_timeout_applies_to_later_requests():
+    """F52: the second request has the same timeout as the first."""
     async with running(QUICK) as receiver:
         wire = await receiver.connect()
         await wire.send(request(body=b"abc"))
@@ -56,8 +56,8 @@ async def test_headers_that_do_not_come_on_a_used_connection_end_it():
         assert await wire.is_closed(within_s=2)
 
 
-async def test_an_idle_connection_is_kept_longer_than_headers_may_take():
-    """147: the keep-alive time counts, not the one for headers."""
+async def test_an_idle_connection_outlives_the_header_timeout():
+    """147: the keep-alive timeout applies, not the header timeout."""
     async with running(QUICK) as receiver:
         wire = await receiver.connect()
         await wire.send(request(body=b"abc"))
@@ -68,8 +68,8 @@ async def test_an_idle_connection_is_kept_longer_than_headers_may_take():
         assert (await wire.reply()).status == 200
 
 
-async def test_an_idle_connection_ends_with_the_keep_alive_time():
-    """147: not never."""
+async def test_an_idle_connection_ends_at_the_keep_alive_timeout():
+    """147: it is not kept forever."""
     async with running(OtlpSettings(keepalive_timeout_s=0.3)) as receiver:
         wire = await receiver.connect()
         await wire.send(request(body=b"abc"))
@@ -79,7 +79,7 @@ async def test_an_idle_connection_ends_with_the_keep_alive_time():
 
 
 @pytest.mark.parametrize("kind", [PROTOBUF, JSON])
-async def test_a_body_that_does_not_come_is_answered_with_408(kind):
+async def test_a_body_timeout_gets_408(kind):
     """F52: in the request's encoding, and the connection ends."""
     async with running(QUICK) as receiver:
         wire = await receiver.connect()
@@ -92,8 +92,8 @@ async def test_a_body_that_does_not_come_is_answered_with_408(kind):
         assert await wire.is_closed(within_s=3)
 
 
-async def test_a_body_below_the_least_rate_is_answered_with_408(monkeypatch):
-    """F52: long before the time for the body is over."""
+async def test_a_body_below_the_minimum_rate_gets_408(monkeypatch):
+    """F52: long before the body timeout."""
     monkeypatch.setattr(server, "_RATE_GRACE_S", 0.3)
     async with running(OtlpSettings(header_timeout_s=0.4)) as receiver:
         wire = await receiver.connect()
@@ -102,8 +102,8 @@ async def test_a_body_below_the_least_rate_is_answered_with_408(monkeypatch):
         assert (await wire.reply()).status == 408
 
 
-async def test_a_body_at_the_least_rate_is_taken(monkeypatch):
-    """A slow network is no attack."""
+async def test_a_body_at_the_minimum_rate_is_accepted(monkeypatch):
+    """A slow network is not an attack."""
     monkeypatch.setattr(server, "_RATE_GRACE_S", 0.1)
     async with running(OtlpSettings(header_timeout_s=0.4)) as receiver:
         wire = await receiver.connect()
@@ -116,7 +116,7 @@ async def test_a_body_at_the_least_rate_is_taken(monkeypatch):
 
 
 async def test_two_hundred_slow_senders_do_not_slow_the_others():
-    """F52: silent, half a header, half a body; all are gone at their deadline."""
+    """F52: silent, half a header, half a body; all are closed at their deadline."""
     async with running(OtlpSettings(header_timeout_s=3, body_timeout_s=3)) as receiver:
         slow = [await receiver.connect() for _ in range(200)]
         for number, wire in enumerate(slow):
@@ -131,8 +131,8 @@ async def test_two_hundred_slow_senders_do_not_slow_the_others():
         await until(lambda: receiver.server.slots.used == 0)
 
 
-async def test_connections_beyond_the_cap_wait_for_their_turn():
-    """They are neither refused nor served too soon."""
+async def test_connections_beyond_the_limit_wait():
+    """They are neither refused nor served too early."""
     async with running(OtlpSettings(max_connections=2)) as receiver:
         first, second = await receiver.connect(), await receiver.connect()
         for wire in (first, second):
@@ -151,7 +151,7 @@ async def test_connections_beyond_the_cap_wait_for_their_turn():
 
 
 async def test_one_address_cannot_take_every_connection():
-    """F52: beyond its share connections are closed, and its others go on."""
+    """F52: connections above its limit are closed, its others continue."""
     async with running(OtlpSettings(max_connections_per_peer=2)) as receiver:
         first, second, third = [await receiver.connect() for _ in range(3)]
 
@@ -164,7 +164,7 @@ async def test_one_address_cannot_take_every_connection():
 
 
 async def test_running_out_of_descriptors_pauses_and_does_not_spin(receiver):
-    """F63: others go on, and the waiting connection is served when there is one again."""
+    """F63: open connections continue, and the waiting one is served when a descriptor is free."""
     wire = await receiver.connect()
     await wire.send(request(body=b"abc"))
     await wire.reply()

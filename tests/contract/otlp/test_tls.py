@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def authority(tmp_path):
-    """Who signed the receiver's certificate."""
+    """The authority that signed the receiver's certificate."""
     return Authority(tmp_path, "ours")
 
 
@@ -27,7 +27,7 @@ def settings(authority):
 
 
 def client(authority, pair=None):
-    """A sender's side, which trusts the authority."""
+    """A sender's SSL context, which trusts the authority."""
     context = ssl.create_default_context(cafile=authority.cert)
     if pair is not None:
         context.load_cert_chain(pair.cert, pair.key)
@@ -42,8 +42,8 @@ async def exchange(receiver, context):
     return wire, reply
 
 
-async def test_exports_come_in_over_tls(authority, settings):
-    """With 1.2 or newer, and HTTP/1.1 agreed upon."""
+async def test_exports_over_tls(authority, settings):
+    """With 1.2 or newer, and HTTP/1.1 negotiated."""
     async with running(settings) as receiver:
         context = client(authority)
         context.set_alpn_protocols(["h2", "http/1.1"])
@@ -71,7 +71,7 @@ async def test_old_versions_of_tls_are_refused(authority, settings):
         assert (await exchange(receiver, client(authority)))[1].status == 200
 
 
-async def test_plain_http_on_the_tls_port_ends_and_harms_nobody(authority, settings):
+async def test_plain_http_on_the_tls_port_is_closed(authority, settings):
     """A sender with http:// in its endpoint."""
     async with running(settings) as receiver:
         wire = await receiver.connect()
@@ -82,23 +82,23 @@ async def test_plain_http_on_the_tls_port_ends_and_harms_nobody(authority, setti
         assert receiver.sink.bodies == [b"abc"]
 
 
-async def test_a_handshake_that_does_not_come_ends(authority, settings):
-    """F52: and its place among the connections is free again."""
+async def test_a_handshake_timeout_closes_the_connection(authority, settings):
+    """F52: its connection slot is free again."""
     async with running(settings) as receiver:
         wire = await receiver.connect()
 
         assert await wire.is_closed(within_s=3)
-        await until(lambda: receiver.server.places.taken == 0)
+        await until(lambda: receiver.server.slots.used == 0)
 
 
 async def test_with_client_certificates_only_their_holders_are_served(
     tmp_path, authority, settings
 ):
-    """mTLS: of the right authority, of another one, and none."""
-    strangers = Authority(tmp_path, "strangers")
+    """mTLS: a certificate of the right authority, of another one, and none."""
+    untrusted = Authority(tmp_path, "untrusted")
     settings = settings.model_copy(update={"tls_client_ca": authority.cert})
     async with running(settings) as receiver:
-        for pair in (None, strangers.sign("stranger")):
+        for pair in (None, untrusted.sign("untrusted")):
             with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
                 await exchange(receiver, client(authority, pair))
 
@@ -108,8 +108,8 @@ async def test_with_client_certificates_only_their_holders_are_served(
         assert len(receiver.sink.got) == 1
 
 
-async def test_a_renewed_certificate_is_taken_up_without_a_restart(authority, settings):
-    """T58: open connections go on; a half-written file changes nothing."""
+async def test_a_renewed_certificate_is_loaded_without_a_restart(authority, settings):
+    """T58: open connections continue; an incomplete file changes nothing."""
     async with running(settings) as receiver:
         wire, _ = await exchange(receiver, client(authority))
         old = wire.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -128,8 +128,8 @@ async def test_a_renewed_certificate_is_taken_up_without_a_restart(authority, se
         assert (await wire.reply()).status == 200
 
 
-def test_files_that_cannot_be_used_are_told_at_the_start(tmp_path, settings):
-    """With their names, and nothing of their contents."""
+def test_unusable_files_are_reported_at_startup(tmp_path, settings):
+    """By name, without their contents."""
     broken = tmp_path / "broken.pem"
     broken.write_text("-----BEGIN SECRET-----")
 

@@ -1,4 +1,4 @@
-"""Keys at the door while the table changes, and while PostgreSQL is away."""
+"""The key ring during changes of the table, and during outages of PostgreSQL."""
 
 import asyncio
 import stat
@@ -17,7 +17,7 @@ from tests.support.waiting import running, until
 
 @pytest.fixture
 async def owner(database):
-    """A connection that makes keys."""
+    """A connection that creates keys."""
     conn = await connect(database.dsn, DatabaseRole.OWNER)
     yield conn
     await conn.close()
@@ -25,7 +25,7 @@ async def owner(database):
 
 @pytest.fixture
 def snapshot(tmp_path):
-    """Where the ring keeps its file."""
+    """Path of the ring's file."""
     return tmp_path / "keys.json"
 
 
@@ -39,12 +39,12 @@ async def ring(writer_pool, snapshot):
 
 
 def bearer(secret):
-    """The header a sender shows."""
+    """The Authorization header of a sender."""
     return f"Bearer {secret}"
 
 
 def is_accepted(ring, secret):
-    """Whether the key is in force for the ring."""
+    """Whether the ring accepts the key."""
     try:
         ring.check(bearer(secret))
     except KeyRejected:
@@ -53,12 +53,12 @@ def is_accepted(ring, secret):
 
 
 def is_accepted_if_known(ring, secret):
-    """As is_accepted, of a ring that has just begun."""
+    """Like is_accepted, for a ring without a first refresh."""
     return ring.refreshed_s is not None and is_accepted(ring, secret)
 
 
-async def test_a_new_key_holds_at_once(ring, owner):
-    """By NOTIFY, not by the next poll."""
+async def test_a_new_key_is_accepted_immediately(ring, owner):
+    """By NOTIFY, before the next poll."""
     issued = await create(owner, "shop", made_by="test", terms=KeyTerms(attributes={"team": "a"}))
 
     await until(lambda: is_accepted(ring, issued.secret), within_s=1)
@@ -68,8 +68,8 @@ async def test_a_new_key_holds_at_once(ring, owner):
     assert info.attributes == (("team", "a"),)
 
 
-async def test_a_revoked_key_is_refused_within_a_second(ring, owner):
-    """5 s are promised."""
+async def test_a_revoked_key_is_rejected_within_a_second(ring, owner):
+    """The guarantee is 5 s."""
     issued = await create(owner, "shop", made_by="test")
     await until(lambda: is_accepted(ring, issued.secret))
 
@@ -78,8 +78,8 @@ async def test_a_revoked_key_is_refused_within_a_second(ring, owner):
     await until(lambda: not is_accepted(ring, issued.secret), within_s=1)
 
 
-async def test_a_change_that_nobody_announced_is_seen_by_the_poll(ring, owner):
-    """Somebody's UPDATE by hand, or a NOTIFY that a pooler swallowed."""
+async def test_a_change_without_notify_is_found_by_polling(ring, owner):
+    """A manual UPDATE, or a NOTIFY lost in a pooler."""
     issued = await create(owner, "shop", made_by="test")
     await until(lambda: is_accepted(ring, issued.secret))
 
@@ -88,8 +88,8 @@ async def test_a_change_that_nobody_announced_is_seen_by_the_poll(ring, owner):
     await until(lambda: not is_accepted(ring, issued.secret), within_s=4)
 
 
-async def test_the_old_key_ends_with_the_grace_without_any_news(ring, owner):
-    """The ring knows the time itself."""
+async def test_the_old_key_expires_with_its_grace_period_without_a_notification(ring, owner):
+    """The ring checks the time itself."""
     old = await create(owner, "shop", made_by="test")
     new = await rotate(owner, "shop", made_by="test", grace=timedelta(seconds=1))
     await until(lambda: is_accepted(ring, new.secret))
@@ -100,7 +100,7 @@ async def test_the_old_key_ends_with_the_grace_without_any_news(ring, owner):
 
 
 async def test_the_snapshot_lets_the_next_process_check_without_the_database(ring, owner, snapshot):
-    """PostgreSQL may be away for days."""
+    """PostgreSQL may be unavailable for days."""
     terms = KeyTerms(attributes={"a": "b"}, expires_at=datetime.now(UTC) + timedelta(days=1))
     issued = await create(owner, "shop", made_by="test", terms=terms)
     await until(lambda: snapshot.exists() and issued.key.name in snapshot.read_text())
@@ -115,7 +115,7 @@ async def test_the_snapshot_lets_the_next_process_check_without_the_database(rin
 
 
 async def test_the_last_use_is_written_in_the_background(ring, owner):
-    """The first one by the next poll, so that whoever tries a new key sees it."""
+    """The first use by the next poll, so that it is visible soon after a test."""
     issued = await create(owner, "shop", made_by="test")
     await until(lambda: is_accepted(ring, issued.secret))
 
@@ -126,7 +126,7 @@ async def test_the_last_use_is_written_in_the_background(ring, owner):
 
 
 async def test_the_use_of_a_busy_key_is_written_once_a_minute(ring, owner, monkeypatch):
-    """And not by each poll, or by each request."""
+    """Not with each poll or request."""
     written = []
 
     async def note(_, used_at):
@@ -146,15 +146,15 @@ async def test_the_use_of_a_busy_key_is_written_once_a_minute(ring, owner, monke
 
 @pytest.fixture
 def durable_database(durable_postgres):
-    """A migrated database on a server of the test's own."""
+    """A migrated database on a separate server."""
     with fresh_database(durable_postgres.dsn, make_template(durable_postgres.dsn)) as database:
         yield database
 
 
-async def test_the_ring_outlives_the_absence_of_postgresql(
+async def test_the_ring_survives_an_outage_of_postgresql(
     durable_postgres, durable_database, snapshot, monkeypatch
 ):
-    """Keys go on to be checked from memory, and news are taken up afterwards."""
+    """Keys are checked from memory, and changes are loaded afterwards."""
     monkeypatch.setattr(keys_module, "_AWAY_S", 0.05)
     owner = await connect(durable_database.dsn, DatabaseRole.OWNER)
     issued = await create(owner, "shop", made_by="test")
@@ -172,8 +172,8 @@ async def test_the_ring_outlives_the_absence_of_postgresql(
         assert is_accepted(ring, issued.secret)
 
 
-def test_without_keys_nobody_is_told_that_a_key_is_wrong():
-    """503 and not 401: the key may be right, and 401 would lose the batch."""
+def test_without_loaded_keys_every_key_gets_503():
+    """Not 401: the key may be valid, and 401 would lose the batch."""
     ring = KeyRing(required=True)
 
     with pytest.raises(KeysUnknown):
@@ -184,5 +184,5 @@ def test_without_keys_nobody_is_told_that_a_key_is_wrong():
 
 @pytest.mark.parametrize("header", [None, "", "Bearer another-backend", "Basic YTpi", "Bearer"])
 def test_where_no_key_is_required_foreign_credentials_are_ignored(header):
-    """An SDK may carry another backend's token."""
+    """An SDK may send another backend's token."""
     assert KeyRing(required=False).check(header) == KEYLESS

@@ -1,4 +1,4 @@
-"""The mapping as a sender and a reader see it: sent as OTLP/JSON, read back through the API.
+"""The mapping end to end: sent as OTLP/JSON, read back through the API.
 
 One row a rule of docs/mapping.md. The unit tests of the mapping have the odd cases; here each rule
 is shown to reach the API by way of the spool, PostgreSQL and the join with its stream.
@@ -30,7 +30,7 @@ NAMELESS = {"service.name": "unknown_service:python"}
 
 @dataclass
 class Case:
-    """One record, and what the API is to say of it."""
+    """One record, and the fields that the API must return."""
 
     expected: dict[str, Any]
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -45,8 +45,8 @@ def body(value: Any) -> dict[str, Any]:
     return {"body": any_json(value)}
 
 
-def unsaid(**fields: Any) -> dict[str, Any]:
-    """Fields of a record whose severity has no number."""
+def without_severity(**fields: Any) -> dict[str, Any]:
+    """Fields of a record without a severity number."""
     return {"severityNumber": 0, **fields}
 
 
@@ -138,11 +138,11 @@ CASES: dict[str, Case] = {
     ),
     "ids: a span alone": Case({"traceId": None, "spanId": None}, {"span_id": SPAN}),
     "level: number": Case({"level": "ERROR"}, fields={"severityNumber": 18, "severityText": "info"}),
-    "level: text": Case({"level": "WARN"}, fields=unsaid(severityText="Warning")),
-    "level: body": Case({"level": "ERROR"}, fields=unsaid(**body({"level": "err", "msg": "x"}))),
-    "level: exception": Case({"level": "ERROR"}, {"exception.type": "E"}, unsaid()),
-    "level: audit": Case({"level": "WARN"}, {"audit.outcome": "failure"}, unsaid()),
-    "level: no guess": Case({"level": "INFO"}, fields=unsaid(**body("ERROR: broken"))),
+    "level: text": Case({"level": "WARN"}, fields=without_severity(severityText="Warning")),
+    "level: body": Case({"level": "ERROR"}, fields=without_severity(**body({"level": "err", "msg": "x"}))),
+    "level: exception": Case({"level": "ERROR"}, {"exception.type": "E"}, without_severity()),
+    "level: audit": Case({"level": "WARN"}, {"audit.outcome": "failure"}, without_severity()),
+    "level: no guess": Case({"level": "INFO"}, fields=without_severity(**body("ERROR: broken"))),
     "message: map": Case({"message": "said"}, fields=body({"message": "said", "n": 1})),
     "message: exception": Case(
         {"message": "ValueError: bad"},
@@ -177,15 +177,15 @@ CASES: dict[str, Case] = {
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Any]]:
-    """Every case's record as the API answers it."""
+def api_records() -> dict[str, dict[str, Any]]:
+    """Every case's record as returned by the API."""
     with Product.running() as product:
         for name, case in CASES.items():
             signal, document = _export(name, case)
             body = json.dumps(document).encode()
             assert product.export(body, signal, "application/json")[0] == 200
-        question = "/api/v1/logs?start=2026-01-01T00:00:00Z&limit=1000"
-        found = product.wait(lambda: _whole(product.get(question)["data"]), 60)
+        query = "/api/v1/logs?start=2026-01-01T00:00:00Z&limit=1000"
+        found = product.wait(lambda: _whole(product.get(query)["data"]), 60)
         return {record["metadata"]["attributes"]["case"]: record for record in found}
 
 
@@ -209,9 +209,9 @@ def _export(name: str, case: Case) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_rule_of_the_mapping_reaches_the_api(answers, name):
-    """And what fills a column is still among the attributes, as it was sent."""
-    case, record = CASES[name], answers[name]
+def test_each_rule_of_the_mapping_reaches_the_api(api_records, name):
+    """The source of a column is also kept among the attributes, as sent."""
+    case, record = CASES[name], api_records[name]
 
     assert {key: record[key] for key in case.expected} == case.expected
     assert set(record) == KEYS

@@ -1,4 +1,4 @@
-"""A batch of 8,192 records of which one holds every odd value, into a real PostgreSQL by COPY.
+"""A batch of 8,192 records, one of them with every problematic value, written by COPY.
 
 Each value is one that PostgreSQL refuses, or that exporters lose batches over; the neighbours must
 be stored whole, and metadata must come back byte by byte.
@@ -68,7 +68,7 @@ ODD_ATTRIBUTES = {
 
 
 def odd_request() -> bytes:
-    """8,191 ordinary records and an odd one in their midst."""
+    """8,191 ordinary records with one problematic record in the middle."""
     request = ExportLogsServiceRequest()
     records = request.resource_logs.add().scope_logs.add().log_records
     for n in range(RECORDS - 1):
@@ -85,7 +85,7 @@ def odd_request() -> bytes:
 
 
 async def copied(conn: asyncpg.Connection, batch) -> int:
-    """Store a batch as the writer does; the number of rows that are there afterwards."""
+    """Store a batch as the writer does; return the number of rows afterwards."""
     await conn.execute("SET TIME ZONE 'UTC'")
     parts = encode(
         batch,
@@ -116,8 +116,8 @@ async def owner(database):
     await conn.close()
 
 
-async def test_a_batch_with_every_odd_value_is_stored_whole(owner):
-    """Nothing is rejected, nothing is lost, the figures of what was replaced are exact."""
+async def test_a_batch_with_every_problematic_value_is_stored_completely(owner):
+    """Nothing is rejected or lost, and the count of replaced characters is exact."""
     batch = stored(odd_request(), Signal.LOGS, Encoding.PROTOBUF)
 
     assert (len(batch.records), batch.rejected) == (RECORDS, {})
@@ -141,8 +141,8 @@ async def test_a_batch_with_every_odd_value_is_stored_whole(owner):
     assert await owner.fetchval("SELECT count(*) FROM system_logs WHERE message LIKE 'ordinary %'")
 
 
-async def test_the_odd_values_of_json_are_stored_as_well(owner):
-    """What only JSON can hold: lone surrogates, integers beyond 64 bits, JavaScript's numbers."""
+async def test_problematic_values_of_json_are_stored_as_well(owner):
+    """Only possible in JSON: lone surrogates, integers beyond 64 bits, JavaScript's numbers."""
     odd = log(
         [
             {"key": "js", "value": {"intValue": 1e300}},

@@ -1,4 +1,4 @@
-"""Exports through the whole product, two receivers behind one port, down to the database's rows."""
+"""Exports end to end: two receivers on one port, down to the database rows."""
 
 import json
 import random
@@ -28,7 +28,7 @@ ODD_PLACE = 4000
 
 @pytest.fixture(scope="module")
 def product():
-    """Both receivers are up."""
+    """Opslog with both receivers ready."""
     with Product.running(OPSLOG_OTLP__RECEIVERS="2") as product:
         product.wait(lambda: product.find("receiver-1"), 60)
         yield product
@@ -48,7 +48,7 @@ def batches(product: Product, where: str = "true") -> list[dict]:
 
 
 def long_text(seed: int, length: int) -> str:
-    """Text that does not compress: what a btree would have to hold in full."""
+    """Text that does not compress, so that a B-tree would have to store it in full."""
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=length))
 
 
@@ -86,7 +86,7 @@ def nested(depth: int) -> bytes:
 
 
 def odd_protobuf() -> bytes:
-    """The batch; the odd record has bytes that the official classes do not write."""
+    """The batch; the problematic record has bytes that the official classes do not write."""
     from tests.support.telemetry import attributes_proto
 
     request = ExportLogsServiceRequest()
@@ -110,7 +110,7 @@ def odd_protobuf() -> bytes:
 
 
 def odd_json() -> bytes:
-    """The same as OTLP/JSON, where some odd values exist that protobuf cannot write."""
+    """The same as OTLP/JSON, with values that protobuf cannot represent."""
     now = time.time_ns()
     records = [
         log(timeUnixNano=str(now + number), severityNumber=9, body=f"json {number}")
@@ -146,18 +146,20 @@ def _nested_json(depth: int) -> dict:
 
 
 @pytest.mark.parametrize(("kind", "make"), [(PROTOBUF, odd_protobuf), (JSON, odd_json)])
-def test_a_batch_with_every_odd_value_in_one_record_is_stored_whole(product, kind, make):
+def test_a_batch_with_every_problematic_value_in_one_record_is_stored_completely(
+    product, kind, make
+):
     """Points 76, 86, 100, 109, 121 and section 5 of what PostgreSQL refuses: 8,192 of 8,192."""
     body = make()
 
-    status, _, answer = product.export(body, content_type=kind)
+    status, _, response = product.export(body, content_type=kind)
 
     assert status == 200
     response = ExportLogsServiceResponse()
     if kind == PROTOBUF:
-        response.ParseFromString(answer)
+        response.ParseFromString(response)
     else:
-        json_format.Parse(answer, response)
+        json_format.Parse(response, response)
     assert response.partial_success.rejected_log_records == 0
     assert response.partial_success.error_message.startswith("1 records are dated")
     name = "protobuf" if kind == PROTOBUF else "json"
@@ -182,7 +184,7 @@ def test_a_batch_with_every_odd_value_in_one_record_is_stored_whole(product, kin
 
 @contextmanager
 def alone(product: Product, name: str):
-    """Only this receiver takes connections."""
+    """Only this receiver accepts connections."""
     other = {"receiver-0": "receiver-1", "receiver-1": "receiver-0"}[name]
     product.wait(lambda: product.find(name), 60)
     product.kill(other, signal.SIGSTOP)
@@ -193,7 +195,7 @@ def alone(product: Product, name: str):
 
 
 def duplicate_rows(product: Product) -> int:
-    """What the metrics say; they are brought up to date once a second."""
+    """From the metrics, which are updated once a second."""
     token = {"Authorization": f"Bearer {product.token()}"}
     _, _, text = product.request("/metrics", headers=token)
     lines = [line for line in text.decode().splitlines() if line.startswith(DUPLICATES)]
@@ -204,7 +206,7 @@ DUPLICATES = "opslog_writer_duplicate_rows_total"
 
 
 def test_point_123_the_same_request_is_stored_once_across_receivers_and_restarts(product):
-    """123, F62: told in ingest_batches and in the metrics."""
+    """123, F62: recorded in ingest_batches and in the metrics."""
     body = numbered_body("again", 0, 0, 25)
     counted = duplicate_rows(product)
     earlier = len(batches(product))
@@ -242,8 +244,8 @@ def test_a_request_whose_records_have_no_time_is_never_a_duplicate(product):
 # -- logs and spans -------------------------------------------------------------------------
 
 
-def test_point_130_logs_and_spans_meet_by_their_trace(product):
-    """130: whichever came first, and also when the other never comes."""
+def test_point_130_logs_and_spans_are_joined_by_their_trace(product):
+    """130: in any order of arrival, and also if one of them is missing."""
     now = time.time_ns()
     traced = {"traceId": "ab" * 16, "spanId": "cd" * 8}
     early = logs_json(log(body="before", timeUnixNano=str(now), **traced))

@@ -1,4 +1,4 @@
-"""What one sender can do to another, each with its own ingest key (T2, T6, T10 to T12)."""
+"""Isolation of senders with separate ingest keys (T2, T6, T10 to T12)."""
 
 import json
 import time
@@ -34,24 +34,24 @@ def product():
 
 def send(product, name, body, path="/v1/logs", kind=JSON):
     headers = {"Authorization": f"Bearer {product.keys[name]}", "Content-Type": kind}
-    status, _, answer = product.request(path, base=product.otlp_url, data=body, headers=headers)
-    return status, answer
+    status, _, response = product.request(path, base=product.otlp_url, data=body, headers=headers)
+    return status, response
 
 
 def stored(product, message, count=1):
-    question = (
+    query = (
         "SELECT source_module, ingest_key_id, kind::text FROM system_logs"
         f" WHERE message = '{message}'"
     )
-    return product.wait(lambda: (rows := product.sql(question)) and len(rows) == count and rows)
+    return product.wait(lambda: (rows := product.sql(query)) and len(rows) == count and rows)
 
 
 def key_id(product, name):
     return product.sql(f"SELECT ingest_key_id FROM ingest_keys WHERE name = '{name}'")[0][0]
 
 
-def test_a_sender_cannot_pass_for_another(product):
-    """T2: what the key says wins, and every row names the key that it came with."""
+def test_a_sender_cannot_impersonate_another(product):
+    """T2: the key's attributes override the sender's, and every row names its key."""
     assert (
         send(product, "shop", logs_json(log(body="as bank"), resource={"service.name": "bank"}))[0]
         == 200
@@ -67,8 +67,8 @@ def test_a_sender_cannot_pass_for_another(product):
     assert forced[1] != claimed[1]
 
 
-def test_no_attribute_of_a_record_leads_out_of_a_keys_module(product):
-    """T2: nor of a span or its exceptions; what was claimed stays to be read in its attributes."""
+def test_no_attribute_of_a_record_overrides_a_keys_module(product):
+    """T2: nor of a span or its exceptions; the sender's value remains in the attributes."""
     claims = {"service.name": "bank", "source.module": "bank", "code.namespace": "bank"}
     now = str(time.time_ns())
     event = {"name": "exception", "attributes": attributes_json({**claims, "exception.type": "E"})}
@@ -80,15 +80,15 @@ def test_no_attribute_of_a_record_leads_out_of_a_keys_module(product):
     assert send(product, "shop", body)[0] == 200
     assert send(product, "shop", spans, "/v1/traces")[0] == 200
 
-    question = (
+    query = (
         "SELECT kind::text, source_module FROM system_logs"
         ' WHERE metadata @> \'{"attributes": {"source.module": "bank"}}\' ORDER BY kind'
     )
-    product.wait(lambda: len(product.sql(question)) == 3)
-    assert product.sql(question) == [("l", "shop"), ("l", "shop"), ("s", "shop")]
+    product.wait(lambda: len(product.sql(query)) == 3)
+    assert product.sql(query) == [("l", "shop"), ("l", "shop"), ("s", "shop")]
 
 
-def test_audit_records_need_a_key_with_that_right(product):
+def test_audit_records_need_a_key_with_that_permission(product):
     """T10: neither a path nor attributes make an audit record of an ordinary one."""
     attributes = {
         "audit.record.id": "r-1",
@@ -112,7 +112,7 @@ def test_audit_records_need_a_key_with_that_right(product):
 
 
 def test_a_sender_cannot_suppress_anothers_record(product):
-    """T11: the same `log.record.uid`, the same bytes even: both are stored."""
+    """T11: with the same `log.record.uid`, even the same bytes: both are stored."""
     at = str(time.time_ns())
     body = logs_json(log({"log.record.uid": "u-1"}, body="same", timeUnixNano=at))
 
@@ -125,8 +125,8 @@ def test_a_sender_cannot_suppress_anothers_record(product):
     assert {row[1] for row in rows} == {key_id(product, "eve"), key_id(product, "shop")}
 
 
-def test_an_endless_number_of_services_does_not_reach_the_figures(product):
-    """T12: labels are from closed sets, so a scrape stays small whatever senders are called."""
+def test_the_number_of_services_does_not_affect_the_metrics(product):
+    """T12: label values come from closed sets, so scrapes stay small."""
     before = len(scrape(product))
     export = ExportLogsServiceRequest()
     for number in range(SERVICES):
@@ -144,10 +144,10 @@ def test_an_endless_number_of_services_does_not_reach_the_figures(product):
         60,
     )
 
-    figures = scrape(product)
-    assert b"cardinal-" not in figures
-    assert b"act-" not in figures
-    assert len(figures) < before + 20_000 < 1_000_000
+    metrics = scrape(product)
+    assert b"cardinal-" not in metrics
+    assert b"act-" not in metrics
+    assert len(metrics) < before + 20_000 < 1_000_000
     top = product.get("/api/v1/logs/facets?field=sourceModule&limit=5&start=-1h")
     assert len(json.dumps(top)) < 20_000
 

@@ -1,4 +1,4 @@
-"""Retention rules: what can be written, and what is refused with its place."""
+"""Retention rules: valid ones, and errors with their location."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,8 @@ def rule(name: str = "r", keep: str = "90d", **matches) -> RetentionRule:
     return RetentionRule(name=name, keep=keep, **matches)
 
 
-def refusal(tmp_path: Path, text: str) -> str:
-    """What is said about a settings file."""
+def error_of(tmp_path: Path, text: str) -> str:
+    """The error message for a settings file."""
     file = tmp_path / "opslog.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(SetupError) as caught:
@@ -26,7 +26,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 
 
 def test_rules_are_read_from_the_file(tmp_path: Path) -> None:
-    """A word may stand for a list of one; times have units."""
+    """A string may replace a list of one; durations have units."""
     file = tmp_path / "opslog.toml"
     file.write_text("""
         [[retention.rules]]
@@ -48,50 +48,57 @@ def test_rules_are_read_from_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "expected"),
     [
         ('name = "a"\nkeep = "7d"\nlevel = "TRACE"', "'TRACE' is not a level"),
         ('name = "a"\nkeep = "7d"\nkind = "event"', "'event' is not a kind"),
         ('name = "a"\nkeep = 7\nlevel = "DEBUG"', "rules.0.keep: is not a duration"),
         ('name = "a"\nkeep = "7 days"\nlevel = "DEBUG"', "'7 days' is not a duration"),
-        ('name = "a"\nkeep = "7d"\nfloor = "8d"\nlevel = "DEBUG"', "shorter than the floor of 8d"),
-        ('name = "a"\nkeep = "1s"\nlevel = "DEBUG"', "shorter than the floor of 1h"),
-        ('name = "a"\nkeep = "364d"\nkind = "audit"', "the floor of audit records, 365d"),
-        ('name = "a"\nkeep = "2y"\nkind = "audit"\nlevel = "INFO"', "stands alone"),
+        (
+            'name = "a"\nkeep = "7d"\nfloor = "8d"\nlevel = "DEBUG"',
+            "shorter than the minimum of 8d",
+        ),
+        ('name = "a"\nkeep = "1s"\nlevel = "DEBUG"', "shorter than the minimum of 1h"),
+        ('name = "a"\nkeep = "364d"\nkind = "audit"', "the minimum for audit records, 365d"),
+        ('name = "a"\nkeep = "2y"\nkind = "audit"\nlevel = "INFO"', "cannot be combined"),
         ('name = "a"\nkeep = "7d"', "matches everything"),
-        ('name = "info"\nkeep = "7d"\naction = "a"', "a class which is always there"),
+        ('name = "info"\nkeep = "7d"\naction = "a"', "info is a built-in class"),
         ('name = "A b"\nkeep = "7d"\nlevel = "INFO"', "rules.0.name"),
-        ('name = "a"\nkeep = "7d"\nmodule = "x"', "module is no part of a rule"),
+        ('name = "a"\nkeep = "7d"\nmodule = "x"', "unknown rule field module"),
         ('name = "a"\nkeep = "7d"\nsourceModule = "x"', "did you mean source_module?"),
     ],
 )
-def test_a_rule_that_cannot_be_is_refused_with_its_place(
-    tmp_path: Path, lines: str, said: str
+def test_an_invalid_rule_is_rejected_with_its_location(
+    tmp_path: Path, lines: str, expected: str
 ) -> None:
-    """File, line of the rules, number of the rule, what is wrong."""
-    message = refusal(tmp_path, f"[[retention.rules]]\n{lines}\n")
+    """File, line of the rules, number of the rule, error."""
+    message = error_of(tmp_path, f"[[retention.rules]]\n{lines}\n")
 
-    assert said in message
+    assert expected in message
     assert "opslog.toml:1: retention.rules" in message
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "expected"),
     [
-        ('name = "a"\nlevel = "INFO"', 'name = "a"\nlevel = "WARN"', "is named a"),
+        ('name = "a"\nlevel = "INFO"', 'name = "a"\nlevel = "WARN"', "duplicate rule name a"),
         ('name = "a"\nlevel = "INFO"', 'name = "b"\nlevel = "INFO"', "b never applies"),
-        ('name = "a"\nkind = "audit"', 'name = "b"\nkind = "audit"', "two rules say"),
+        (
+            'name = "a"\nkind = "audit"',
+            'name = "b"\nkind = "audit"',
+            "more than one rule applies to audit records",
+        ),
     ],
 )
-def test_rules_that_do_not_go_together_are_refused(
-    tmp_path: Path, first: str, second: str, said: str
+def test_conflicting_rules_are_rejected(
+    tmp_path: Path, first: str, second: str, expected: str
 ) -> None:
-    """The message names the place."""
+    """The message names the location."""
     both = "".join(f'[[retention.rules]]\n{lines}\nkeep = "400d"\n' for lines in (first, second))
 
-    message = refusal(tmp_path, both)
+    message = error_of(tmp_path, both)
 
-    assert said in message
+    assert expected in message
     assert "opslog.toml:1: retention.rules" in message
 
 
@@ -112,15 +119,15 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize(("late", "before", "can_apply"), REACHABLE)
-def test_a_rule_is_reachable_when_a_record_gets_past_those_before(
+def test_a_rule_is_reachable_if_a_record_matches_none_before(
     late: RetentionRule, before: list[RetentionRule], *, can_apply: bool
 ) -> None:
-    """Several rules together can cover one, too."""
+    """Several rules together can shadow one, too."""
     assert is_reachable(late, before) is can_apply
 
 
-def test_a_hundred_rules_are_checked_in_no_time() -> None:
-    """The check looks at sets of rules, not at all combinations of values."""
+def test_a_hundred_rules_are_checked_fast() -> None:
+    """The check considers sets of rules, not all combinations of values."""
     rules = [
         rule(f"r{n}", source_module=f"m{n}", action=f"a{n % 7}*", resource_type=f"t{n % 5}")
         for n in range(100)

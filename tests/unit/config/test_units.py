@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them."""
+"""Human-readable durations and sizes."""
 
 import pytest
 
@@ -23,14 +23,14 @@ from config.units import duration_s, duration_text, size_bytes, size_text
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
-    """Case and blanks do not matter."""
+    """Case and spaces are ignored."""
     assert duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", " ", "7", "d", "7 parsecs", "7d!", "-7d", "1h 2"])
-def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+def test_an_invalid_duration_is_rejected_with_examples(text: str) -> None:
     """A bare number has no unit, so it is not a duration."""
-    with pytest.raises(SetupError, match="write for instance 7d"):
+    with pytest.raises(SetupError, match="use for example 7d"):
         duration_s(text)
 
 
@@ -51,14 +51,14 @@ def test_sizes(text: str, size: int) -> None:
     assert size_bytes(text) == size
 
 
-def test_what_is_no_size_is_refused() -> None:
+def test_an_invalid_size_is_rejected() -> None:
     """With examples."""
     with pytest.raises(SetupError, match="'64 MeB' is not a size"):
         size_bytes("64 MeB")
 
 
 @pytest.mark.parametrize("text", ["7d", "36h", "90min", "61s", "250ms", "0s"])
-def test_durations_are_written_as_they_are_read(text: str) -> None:
+def test_durations_round_trip(text: str) -> None:
     """Whole units only."""
     assert duration_text(duration_s(text)) == text
 
@@ -66,13 +66,13 @@ def test_durations_are_written_as_they_are_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**50, "1024.0 TiB")]
 )
-def test_sizes_are_rounded_for_people(size: int, text: str) -> None:
+def test_sizes_are_rounded(size: int, text: str) -> None:
     """TiB is the largest unit."""
     assert size_text(size) == text
 
 
 def test_times_show_all_nine_digits() -> None:
-    """Beyond what a float could hold."""
+    """More than a float could represent."""
     assert utc_text(1) == "1970-01-01T00:00:00.000000001Z"
     assert utc_text(-1) == "1969-12-31T23:59:59.999999999Z"
     assert utc_text(now_ns()).endswith("Z")

@@ -1,4 +1,4 @@
-"""The same telemetry gives the same records, however it is written; hostile bytes give none."""
+"""Both encodings of the same telemetry yield the same records; malformed bytes yield none."""
 
 import json
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ uint32 = st.sampled_from([0, 1, 257, 2**32 - 1])
 
 @dataclass
 class Log:
-    """A log record that both encodings can write."""
+    """A log record that both encodings can represent."""
 
     time_ns: int
     observed_ns: int
@@ -132,7 +132,7 @@ logs = st.builds(
 
 @dataclass
 class Event:
-    """A span event; a link where it has ids."""
+    """A span event; a link if it has ids."""
 
     name: str
     time_ns: int
@@ -155,7 +155,7 @@ events = st.builds(
 
 @dataclass
 class Traced:
-    """A span that both encodings can write."""
+    """A span that both encodings can represent."""
 
     trace_id: bytes
     span_id: bytes
@@ -271,7 +271,7 @@ traced = st.builds(
 
 
 def assert_same(one, other):
-    """Two batches are equal but for the random part of their ids."""
+    """Assert that two batches are equal except for the random part of their ids."""
     assert [columns_of(record) for record in one.records] == [
         columns_of(record) for record in other.records
     ]
@@ -292,7 +292,7 @@ def assert_same(one, other):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(logs, max_size=3), attributes)
 def test_logs_are_the_same_in_both_encodings(sent, resource):
-    """Every column, every count; the second time from the memos."""
+    """All columns and counts; the second time from the memos."""
     protobuf = logs_proto(*[record.proto() for record in sent], resource=resource)
     text = logs_json(*[record.json() for record in sent], resource=resource)
     codec = make_codec()
@@ -350,7 +350,7 @@ WHOLE_JSON = {
 
 
 def bodies(signal: Signal) -> list[tuple[Encoding, bytes]]:
-    """One good body in each encoding."""
+    """A valid body in each encoding."""
     scope = InstrumentationScope(name="scope", version="1")
     request = WHOLE[signal]
     for resource in getattr(request, f"resource_{'logs' if signal is Signal.LOGS else 'spans'}"):
@@ -362,8 +362,8 @@ def bodies(signal: Signal) -> list[tuple[Encoding, bytes]]:
     ]
 
 
-def read_or_refuse(body: bytes, signal: Signal, encoding: Encoding) -> None:
-    """Success or BadPayload; any other exception fails the test."""
+def read_or_reject(body: bytes, signal: Signal, encoding: Encoding) -> None:
+    """Assert success or BadPayload; any other exception fails the test."""
     try:
         batch = stored(body, signal, encoding)
     except BadPayload:
@@ -373,26 +373,26 @@ def read_or_refuse(body: bytes, signal: Signal, encoding: Encoding) -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_bodies_cut_at_every_byte_are_read_or_refused(signal):
-    """And what is read is accounted for."""
+def test_bodies_truncated_at_every_byte_are_read_or_rejected(signal):
+    """Records that are read are counted."""
     for encoding, body in bodies(signal):
         for end in range(len(body)):
-            read_or_refuse(body[:end], signal, encoding)
+            read_or_reject(body[:end], signal, encoding)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_bodies_with_any_byte_changed_are_read_or_refused(signal):
-    """Each byte to its neighbours, to 0 and to 255."""
+def test_bodies_with_any_byte_changed_are_read_or_rejected(signal):
+    """Each byte changed to its neighbours, to 0 and to 255."""
     for encoding, body in bodies(signal):
         for place in range(len(body)):
             for byte in {body[place] ^ 1, body[place] ^ 0x80, 0, 255}:
                 changed = body[:place] + bytes([byte]) + body[place + 1 :]
-                read_or_refuse(changed, signal, encoding)
+                read_or_reject(changed, signal, encoding)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SIGNALS), st.data())
-def test_bodies_with_many_bytes_changed_are_read_or_refused(signal, data):
+def test_bodies_with_many_bytes_changed_are_read_or_rejected(signal, data):
     """Bytes replaced, doubled, dropped."""
     encoding, body = data.draw(st.sampled_from(bodies(signal)))
     for _ in range(data.draw(st.integers(1, 8))):
@@ -400,14 +400,14 @@ def test_bodies_with_many_bytes_changed_are_read_or_refused(signal, data):
         end = data.draw(st.integers(at, min(len(body), at + 20)))
         body = body[:at] + data.draw(st.binary(max_size=5) | st.just(body[at:end] * 2)) + body[end:]
 
-    read_or_refuse(body, signal, encoding)
+    read_or_reject(body, signal, encoding)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(SIGNALS), st.sampled_from(list(Encoding)))
-def test_any_bytes_are_read_or_refused(body, signal, encoding):
-    """Whatever comes."""
-    read_or_refuse(body, signal, encoding)
+def test_any_bytes_are_read_or_rejected(body, signal, encoding):
+    """Random bytes."""
+    read_or_reject(body, signal, encoding)
 
 
 jsons = st.recursive(
@@ -432,8 +432,8 @@ jsons = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(jsons, st.sampled_from(SIGNALS), st.integers(0, 5))
-def test_json_of_any_shape_is_read_or_refused(document, signal, depth):
-    """Known names with values of every wrong kind, at every level."""
+def test_json_of_any_shape_is_read_or_rejected(document, signal, depth):
+    """Known names with values of every wrong type, at every level."""
     kind = "Logs" if signal is Signal.LOGS else "Spans"
     rows = "logRecords" if signal is Signal.LOGS else "spans"
     wrappers = [
@@ -445,4 +445,4 @@ def test_json_of_any_shape_is_read_or_refused(document, signal, depth):
     for wrap in wrappers[min(depth, 4) :]:
         document = wrap(document)
 
-    read_or_refuse(json.dumps(document).encode(), signal, Encoding.JSON)
+    read_or_reject(json.dumps(document).encode(), signal, Encoding.JSON)

@@ -1,4 +1,4 @@
-"""The examples in the codec's docstrings are true."""
+"""The examples in the codec's docstrings are correct."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""POST /v1/logs:explain: what it says is what would be stored."""
+"""POST /v1/logs:explain returns what would be stored."""
 
 import json
 
@@ -29,13 +29,13 @@ from tests.unit.otlp_receiver.test_both_encodings import attributes, logs, trace
 
 
 def explained(body, signal=Signal.LOGS, encoding=Encoding.JSON, key=None, codec=None):
-    """The answer as objects."""
+    """The parsed explanation."""
     explain = Explainer(codec or make_codec(), classify, lambda: NOW_NS)
     return json.loads(explain.explain(signal, encoding, body, key or Key()))
 
 
 def test_each_field_has_value_source_and_rule():
-    """And the record its class, resource, scope and whole metadata."""
+    """The record also has its class, resource, scope and full metadata."""
     body = logs_json(
         log(
             {"user.id": "u-1", "http.request.method": "GET", "http.route": "/x",
@@ -46,11 +46,11 @@ def test_each_field_has_value_source_and_rule():
         scope={"name": "lib"},
     )  # fmt: skip
 
-    answer = explained(body)
+    explanation = explained(body)
 
-    (record,) = answer["records"]
-    assert {name: (told["value"], told["from"]) for name, told in record["fields"].items()} == {
-        "id": (record["fields"]["id"]["value"], "time and place in the request"),
+    (record,) = explanation["records"]
+    assert {name: (shown["value"], shown["from"]) for name, shown in record["fields"].items()} == {
+        "id": (record["fields"]["id"]["value"], "time and position in the request"),
         "createdAt": ("2023-11-14T22:13:19.000000000Z", "time_unix_nano"),
         "level": ("ERROR", "severity_number"),
         "sourceModule": ("shop", "resource.service.name"),
@@ -72,15 +72,15 @@ def test_each_field_has_value_source_and_rule():
     assert record["metadata"]["redaction"] == [
         {"rule": "password", "count": 1, "field": "attributes.p"}
     ]
-    assert answer["redactions"] == {"password": 1}
-    assert "hunter2" not in json.dumps(answer)
+    assert explanation["redactions"] == {"password": 1}
+    assert "hunter2" not in json.dumps(explanation)
 
 
 @pytest.mark.parametrize(
     ("record", "field", "source"),
     [
         (log(timeUnixNano=0, observedTimeUnixNano=5), "createdAt", "observed_time_unix_nano"),
-        (log(timeUnixNano=0), "createdAt", "the time of arrival"),
+        (log(timeUnixNano=0), "createdAt", "time of arrival"),
         (log(timeUnixNano=5), "createdAt", "the record's own time"),
         (log(severityText="warn"), "level", "severity_text"),
         (log(), "level", "default"),
@@ -97,62 +97,62 @@ def test_each_field_has_value_source_and_rule():
     ids=str,
 )
 def test_sources_are_named(record, field, source):
-    """By attribute or field of OTLP."""
-    (told,) = explained(logs_json(record))["records"]
+    """By OTLP attribute or field."""
+    (shown,) = explained(logs_json(record))["records"]
 
-    assert told["fields"][field]["from"] == source
+    assert shown["fields"][field]["from"] == source
 
 
-def test_rejected_records_say_why_and_where():
-    """In their place among the others."""
+def test_rejected_records_have_reason_and_path():
+    """In request order."""
     key = Key(min_level=Level.WARN)
     body = logs_json(
         {"attributes": 5}, log(severityNumber=5), log(severityNumber=17), log(flags="x")
     )
 
-    answer = explained(body, key=key)
+    explanation = explained(body, key=key)
 
-    assert [told["position"] for told in answer["records"]] == [0, 1, 2, 3]
-    assert [told["stored"] for told in answer["records"]] == [False, False, True, False]
-    assert [told.get("reason") for told in answer["records"]] == [
+    assert [shown["position"] for shown in explanation["records"]] == [0, 1, 2, 3]
+    assert [shown["stored"] for shown in explanation["records"]] == [False, False, True, False]
+    assert [shown.get("reason") for shown in explanation["records"]] == [
         "bad_value",
         "below_min_level",
         None,
         "bad_value",
     ]
-    assert answer["records"][3]["where"].endswith("logRecords[3].flags")
-    assert "another key" in answer["records"][1]["why"]
-    assert answer["rejected"] == {"bad_value": 2, "below_min_level": 1}
-    assert answer["stored"] == 1
+    assert explanation["records"][3]["where"].endswith("logRecords[3].flags")
+    assert "another key" in explanation["records"][1]["why"]
+    assert explanation["rejected"] == {"bad_value": 2, "below_min_level": 1}
+    assert explanation["stored"] == 1
 
 
-def test_derived_rows_are_told_after_their_span():
-    """With the place of the event; its position is the span's."""
+def test_derived_rows_follow_their_span():
+    """With the index of the event; the position is the span's."""
     body = spans_json("x", span(events=[{"name": "a"}, {"name": "exception"}]), span())
 
-    answer = explained(body, Signal.TRACES)
+    explanation = explained(body, Signal.TRACES)
 
-    assert [told["position"] for told in answer["records"]] == [0, 1, 1, 2]
-    assert answer["records"][2]["derivedFrom"] == "events[1]"
-    assert answer["records"][1]["fields"]["durationNs"]["from"] == "end_time_unix_nano"
-    assert (answer["received"], answer["derived"], answer["stored"]) == (3, 1, 3)
-
-
-def test_long_requests_are_explained_in_part():
-    """And say so."""
-    answer = explained(logs_json(*[log() for _ in range(MAX_RECORDS + 5)]))
-
-    assert (len(answer["records"]), answer["omitted"]) == (MAX_RECORDS, 5)
+    assert [shown["position"] for shown in explanation["records"]] == [0, 1, 1, 2]
+    assert explanation["records"][2]["derivedFrom"] == "events[1]"
+    assert explanation["records"][1]["fields"]["durationNs"]["from"] == "end_time_unix_nano"
+    assert (explanation["received"], explanation["derived"], explanation["stored"]) == (3, 1, 3)
 
 
-def test_what_is_no_export_is_refused_as_the_export_would_be():
+def test_long_explanations_are_truncated():
+    """With the number of omitted records."""
+    explanation = explained(logs_json(*[log() for _ in range(MAX_RECORDS + 5)]))
+
+    assert (len(explanation["records"]), explanation["omitted"]) == (MAX_RECORDS, 5)
+
+
+def test_an_invalid_body_is_rejected_like_an_export():
     """400 with the same error."""
     with pytest.raises(BadPayload):
         explained(b"[]")
 
 
 def test_every_column_has_its_rule():
-    """The names of the rules are files of the mapping."""
+    """Rule names are module names of the mapping."""
     from importlib.util import find_spec
 
     record = stored(logs_json(log())).records[0]
@@ -166,8 +166,8 @@ def test_every_column_has_its_rule():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(logs, max_size=3), st.lists(traced, max_size=2), attributes)
-def test_what_is_explained_is_what_is_stored(sent_logs, sent_spans, resource):
-    """Every value of every column, and the metadata, for any telemetry."""
+def test_explained_values_are_the_stored_ones(sent_logs, sent_spans, resource):
+    """All columns and the metadata, for any telemetry."""
     for signal, request in (
         (Signal.LOGS, logs_proto(*[item.proto() for item in sent_logs], resource=resource)),
         (Signal.TRACES, spans_proto(*[item.proto() for item in sent_spans])),
@@ -175,16 +175,16 @@ def test_what_is_explained_is_what_is_stored(sent_logs, sent_spans, resource):
         body = request.SerializeToString()
         batch = stored(body, signal, Encoding.PROTOBUF)
 
-        answer = explained(body, signal, Encoding.PROTOBUF)
+        explanation = explained(body, signal, Encoding.PROTOBUF)
 
-        assert len(answer["records"]) == len(batch.records)
-        for told, record in zip(answer["records"], batch.records, strict=True):
-            fields = told["fields"]
+        assert len(explanation["records"]) == len(batch.records)
+        for shown, record in zip(explanation["records"], batch.records, strict=True):
+            fields = shown["fields"]
             expected = values_of(record)
             assert {name: fields[name]["value"] for name in fields if name != "id"} == {
                 name: value for name, value in expected.items() if name != "id"
             }
-            assert told["metadata"] == json.loads(record.metadata)
+            assert shown["metadata"] == json.loads(record.metadata)
             for name, value in expected.items():
                 assert (value is None) == (fields[name]["from"] is None), name
                 assert fields[name]["from"] != "", name

@@ -1,4 +1,4 @@
-"""What the codec remembers: bounded, and never a reason for another result."""
+"""The codec's caches are bounded and never change a result."""
 
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -21,7 +21,7 @@ from tests.support.telemetry import (
 
 
 def test_entries_are_bounded():
-    """Two generations of half each."""
+    """Two generations with half of the entries each."""
     memo = Memo[int, str](100, 10**9)
 
     for number in range(1000):
@@ -33,7 +33,7 @@ def test_entries_are_bounded():
 
 
 def test_bytes_are_bounded():
-    """By what is said of their size, and what an entry costs by itself."""
+    """By the given sizes plus the overhead of an entry."""
     memo = Memo[int, str](10**6, 100_000)
 
     for number in range(1000):
@@ -42,7 +42,7 @@ def test_bytes_are_bounded():
     assert len(memo) <= 10
 
 
-def test_what_is_used_survives():
+def test_used_entries_survive_an_eviction():
     """A find moves an entry into the younger generation."""
     memo = Memo[int, str](100, 10**9)
     memo.add(-1, "kept", 1)
@@ -53,7 +53,7 @@ def test_what_is_used_survives():
 
 
 def test_the_younger_generation_stays_the_same_object():
-    """A hot loop keeps its bound method while another adds."""
+    """A hot loop keeps its bound method while other code adds entries."""
     memo = Memo[int, str](4, 10**9)
     known = memo.young.get
 
@@ -63,8 +63,8 @@ def test_the_younger_generation_stays_the_same_object():
     assert known(8) == "8"
 
 
-def test_the_older_generation_is_asked_by_every_reader(monkeypatch):
-    """With memos of two entries every attribute, head, shape and stream falls out and comes back."""
+def test_every_reader_uses_the_older_generation(monkeypatch):
+    """With two entries per memo all attributes, heads, shapes and streams are evicted and read again."""
     monkeypatch.setattr("otlp_receiver.memos.Memo.__init__", _tiny)
     body = logs_json(
         *[log({"a": n % 3, "p": "hunter2", f"k{n % 3}": 1}, severityText=str(n % 3))
@@ -103,8 +103,8 @@ def test_keys_of_senders_do_not_mix():
     assert streams[0] == streams[2] != streams[1]
 
 
-def test_long_heads_and_names_are_read_each_time():
-    """They are not worth their place."""
+def test_long_heads_and_names_are_not_cached():
+    """They rarely repeat."""
     codec = make_codec()
     body = logs_json(log(eventName="e" * 5000), log(eventName="e" * 5000))
 
@@ -114,7 +114,7 @@ def test_long_heads_and_names_are_read_each_time():
 
 @pytest.mark.parametrize("place", [0, 1], ids=["json", "protobuf"])
 def test_decoding_alone_changes_nothing(place):
-    """What was decoded and never redacted leaves no trace in the memos."""
+    """A request that was decoded but not redacted leaves no trace in the memos."""
     codec = make_codec()
     encoding, body = [
         (Encoding.JSON, logs_json(log({"a": "x"}), log({"a": "x"}))),

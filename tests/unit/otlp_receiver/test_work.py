@@ -1,4 +1,4 @@
-"""What a record costs, counted in calls: times on shared machines are not stable, calls are.
+"""Cost of a record in function calls: unlike times, calls are stable on shared machines.
 
 A limit is what was counted when it was written, and a tenth. Whoever exceeds it says why, and what
 make profile says, or finds what is done twice. (Some fifty of a record's calls are those of librt's
@@ -26,7 +26,7 @@ RECORDS = 200
 
 
 def calls_of(work) -> float:
-    """Calls of functions, Python's and C's, for each record."""
+    """Calls of Python and C functions per record."""
     counts: Counter[str] = Counter()
 
     def note(_frame, event, _argument):

@@ -1,4 +1,4 @@
-"""Where settings come from, and what a slip of the pen leads to."""
+"""Origins of settings, and errors caused by typos."""
 
 from pathlib import Path
 
@@ -11,26 +11,26 @@ from config.loading.names import FIELDS
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def write(path: Path, text: str) -> Path:
-    """A settings file."""
+    """Write a settings file."""
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def refusal(environ: dict[str, str], config: Path | None = None) -> str:
-    """What is said about settings that cannot be used."""
+def error_of(environ: dict[str, str], config: Path | None = None) -> str:
+    """The error message for invalid settings."""
     with pytest.raises(SetupError) as caught:
         load(environ, config=config)
     return str(caught.value)
 
 
-def test_without_anything_the_defaults_are_in_force(folder: Path) -> None:
-    """Every setting has an origin, and a data directory is found."""
+def test_the_defaults_apply_without_any_configuration(folder: Path) -> None:
+    """Every setting has an origin, and there is a data directory."""
     loaded = load({})
 
     assert loaded.settings.otlp.port == 4318
@@ -38,8 +38,8 @@ def test_without_anything_the_defaults_are_in_force(folder: Path) -> None:
     assert loaded.origins == dict.fromkeys(FIELDS, DEFAULT)
 
 
-def test_environment_wins_over_file_and_file_over_defaults(folder: Path) -> None:
-    """Each of the three sources is used, and remembered with its place."""
+def test_environment_overrides_file_and_file_overrides_defaults(folder: Path) -> None:
+    """Each of the three sources is used, and recorded with its location."""
     file = write(folder / "opslog.toml", '[otlp]\nhost = "127.0.0.2"\nport = 1111\n')
 
     loaded = load({"OPSLOG_OTLP__PORT": "2222"})
@@ -65,14 +65,14 @@ def test_environment_wins_over_file_and_file_over_defaults(folder: Path) -> None
          ["https://a.example"]),
     ],
 )  # fmt: skip
-def test_variables_are_written_as_people_write(
+def test_variables_accept_units_booleans_and_lists(
     folder: Path, variable: str, text: str, name: str, value: object
 ) -> None:
-    """Units, truth values and lists."""
+    """In common spellings."""
     assert getattr(load({variable: text}).settings.otlp, name) == value
 
 
-def test_units_may_stand_in_the_file_too(folder: Path) -> None:
+def test_units_are_accepted_in_the_file_too(folder: Path) -> None:
     """A string with a unit, or the plain number."""
     write(folder / "opslog.toml", '[storage]\nsegment_age_s = "12h"\nsegment_bytes = 1048576\n')
 
@@ -81,36 +81,36 @@ def test_units_may_stand_in_the_file_too(folder: Path) -> None:
     assert (storage.segment_age_s, storage.segment_bytes) == (43200, 2**20)
 
 
-def test_an_empty_variable_is_as_good_as_none(folder: Path) -> None:
-    """Compose files pass empty variables for what is not set."""
+def test_an_empty_variable_is_ignored(folder: Path) -> None:
+    """Compose files pass empty variables for unset values."""
     assert load({"OPSLOG_DATABASE_URL": ""}).settings.database_url is None
 
 
 @pytest.mark.parametrize(
-    ("variable", "said"),
+    ("variable", "expected"),
     [
         ("OPSLOG_OTLP_PORT", "did you mean OPSLOG_OTLP__PORT?"),
         ("OPSLOG_OTLP__PROT", "did you mean OPSLOG_OTLP__PORT?"),
         ("OPSLOG_DATADIR", "did you mean OPSLOG_DATA_DIR?"),
         ("OPSLOG_OTLP__PORT_FILE", "did you mean OPSLOG_OTLP__PORT?"),  # not a secret
-        ("OPSLOG_ZZZZZZZZ", "`opslog config` lists all of them"),
+        ("OPSLOG_ZZZZZZZZ", "`opslog config` lists all settings"),
     ],
 )
-def test_an_unknown_variable_is_an_error_with_the_nearest_name(
-    folder: Path, variable: str, said: str
+def test_an_unknown_variable_is_an_error_with_the_closest_name(
+    folder: Path, variable: str, expected: str
 ) -> None:
     """Never ignored: the default would silently stay in force."""
-    message = refusal({variable: "1"})
+    message = error_of({variable: "1"})
 
     assert message.startswith(f"{variable} is not a setting")
-    assert said in message
+    assert expected in message
 
 
-def test_all_problems_are_told_at_once(folder: Path) -> None:
-    """Nobody mends one line only to find the next."""
+def test_all_problems_are_reported_at_once(folder: Path) -> None:
+    """Nobody fixes one line only to find the next error."""
     write(folder / "opslog.toml", "[otlp]\nprot = 1\n\n[api]\nprot = 2\n")
 
-    lines = refusal({"OPSLOG_NOPE": "1"}).splitlines()
+    lines = error_of({"OPSLOG_NOPE": "1"}).splitlines()
 
     assert len(lines) == 3
     assert (
@@ -118,49 +118,53 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
     )
 
 
-def test_a_wrong_value_names_its_place(folder: Path) -> None:
-    """Source, name, value and what is wrong with it."""
+def test_an_invalid_value_is_reported_with_its_origin(folder: Path) -> None:
+    """Source, name, value and error."""
     write(folder / "opslog.toml", "[otlp]\nport = 70000\n")
 
-    assert refusal({}).startswith(f"{folder}/opslog.toml:2: otlp.port is 70000: Input should be")
-    assert refusal({"OPSLOG_OTLP__PORT": "x"}).startswith("OPSLOG_OTLP__PORT: otlp.port is 'x': ")
-    assert "'proxy' is no address" in refusal({"OPSLOG_API__TRUSTED_PROXIES": "10.0.0.1,proxy"})
+    assert error_of({}).startswith(f"{folder}/opslog.toml:2: otlp.port is 70000: Input should be")
+    assert error_of({"OPSLOG_OTLP__PORT": "x"}).startswith("OPSLOG_OTLP__PORT: otlp.port is 'x': ")
+    assert "'proxy' is not an address" in error_of(
+        {"OPSLOG_API__TRUSTED_PROXIES": "10.0.0.1,proxy"}
+    )
 
 
-def test_a_bad_unit_names_its_place(folder: Path) -> None:
-    """A unit nobody knows, in either source."""
+def test_an_unknown_unit_is_reported_with_its_origin(folder: Path) -> None:
+    """In both sources."""
     write(folder / "opslog.toml", '[spool]\nmax_bytes = "8 parsecs"\n')
 
-    message = refusal({"OPSLOG_SPOOL__MIN_FREE_BYTES": "1x"})
+    message = error_of({"OPSLOG_SPOOL__MIN_FREE_BYTES": "1x"})
 
     assert f"{folder}/opslog.toml:2: spool.max_bytes: '8 parsecs' is not a size" in message
     assert "OPSLOG_SPOOL__MIN_FREE_BYTES: '1x' is not a size" in message
 
 
-def test_settings_that_must_agree_say_so(folder: Path) -> None:
-    """The rule of a section names the settings it is about."""
-    assert refusal({"OPSLOG_SPOOL__MAX_BYTES": "1M"}) == (
+def test_conflicting_settings_are_reported_by_name(folder: Path) -> None:
+    """The message names all settings involved."""
+    assert error_of({"OPSLOG_SPOOL__MAX_BYTES": "1M"}) == (
         "spool.file_bytes must be at most half of spool.max_bytes"
     )
-    assert "tls_cert and api.tls_key belong" in refusal({"OPSLOG_API__TLS_CERT": "c.pem"})
-    assert "otlp.port and api.port must differ" in refusal({"OPSLOG_API__PORT": "4318"})
+    assert "tls_cert and api.tls_key must be set together" in error_of(
+        {"OPSLOG_API__TLS_CERT": "c.pem"}
+    )
+    assert "otlp.port and api.port must differ" in error_of({"OPSLOG_API__PORT": "4318"})
 
 
-def test_broken_toml_names_file_and_line(folder: Path) -> None:
-    """The parser says where."""
+def test_invalid_toml_is_reported_with_file_and_line(folder: Path) -> None:
+    """From the parser's error."""
     write(folder / "opslog.toml", "[otlp\n")
 
-    assert refusal({}).startswith(f"{folder}/opslog.toml: ")
-    assert "line 1" in refusal({})
+    assert error_of({}).startswith(f"{folder}/opslog.toml: ")
+    assert "line 1" in error_of({})
 
 
-def test_broken_json_in_a_variable_shows_the_shape(folder: Path) -> None:
-    """With an example to copy."""
-    assert 'write {"name": "value"}' in refusal({"OPSLOG_AUTH__ROLE_MAP": "ops=NOC"})
+def test_invalid_json_in_a_variable_is_reported_with_an_example(folder: Path) -> None:
+    """An example to copy."""
+    assert 'write {"name": "value"}' in error_of({"OPSLOG_AUTH__ROLE_MAP": "ops=NOC"})
 
 
 def test_a_secret_can_come_from_a_file(folder: Path) -> None:
-    """The way of container platforms; the last line feed is not part of it."""
+    """As on container platforms; the final line feed is removed."""
     secret = write(folder / "dsn", "postgresql://u:hunter2@h/d\n")
 
     loaded = load({"OPSLOG_DATABASE_URL_FILE": str(secret)})
@@ -172,10 +176,10 @@ def test_a_secret_can_come_from_a_file(folder: Path) -> None:
 
 
 def test_a_secret_set_twice_is_an_error(folder: Path) -> None:
-    """Which of the two would be in force is not for us to guess."""
+    """Neither value takes precedence."""
     secret = write(folder / "dsn", "postgresql://u:hunter2@h/d")
 
-    message = refusal(
+    message = error_of(
         {"OPSLOG_DATABASE_URL": "postgresql://x", "OPSLOG_DATABASE_URL_FILE": str(secret)}
     )
 
@@ -183,24 +187,24 @@ def test_a_secret_set_twice_is_an_error(folder: Path) -> None:
     assert "hunter2" not in message
 
 
-def test_an_unreadable_secret_file_names_the_variable(folder: Path) -> None:
-    """And the path that was tried."""
-    message = refusal({"OPSLOG_DATABASE_URL_FILE": str(folder / "gone")})
+def test_an_unreadable_secret_file_is_reported_with_the_variable(folder: Path) -> None:
+    """And with the path."""
+    message = error_of({"OPSLOG_DATABASE_URL_FILE": str(folder / "gone")})
 
     assert (
         message == f"OPSLOG_DATABASE_URL_FILE: cannot read {folder}/gone: No such file or directory"
     )
 
 
-def test_a_secret_file_that_is_not_text_is_told(folder: Path) -> None:
-    """A key in DER form, say."""
+def test_a_secret_file_that_is_not_text_is_reported(folder: Path) -> None:
+    """A key in DER form, for example."""
     (folder / "der").write_bytes(b"\x80\xff")
 
-    assert "it is not UTF-8 text" in refusal({"OPSLOG_REDIS_URL_FILE": str(folder / "der")})
+    assert "not UTF-8 text" in error_of({"OPSLOG_REDIS_URL_FILE": str(folder / "der")})
 
 
-def test_relative_paths_are_relative_to_where_they_are_written(folder: Path) -> None:
-    """In the file: to the file's folder; in the environment: to the working folder."""
+def test_relative_paths_start_at_the_source(folder: Path) -> None:
+    """In the file: the file's directory; in the environment: the working directory."""
     (folder / "etc").mkdir()
     file = write(folder / "etc" / "o.toml", 'data_dir = "var"\n')
 
@@ -208,14 +212,14 @@ def test_relative_paths_are_relative_to_where_they_are_written(folder: Path) -> 
     assert load({"OPSLOG_DATA_DIR": "here"}).settings.data_dir == folder / "here"
 
 
-def test_a_named_file_must_be_there(folder: Path) -> None:
-    """Whoever names one does not want the defaults."""
-    assert "OPSLOG_CONFIG names it" in refusal({"OPSLOG_CONFIG": "gone.toml"})
-    assert "--config names it" in refusal({}, config=Path("gone.toml"))
+def test_a_named_file_must_exist(folder: Path) -> None:
+    """There is no fallback to the defaults."""
+    assert "no such file (set by OPSLOG_CONFIG)" in error_of({"OPSLOG_CONFIG": "gone.toml"})
+    assert "no such file (set by --config)" in error_of({}, config=Path("gone.toml"))
 
 
-def test_the_data_directory_may_hold_the_file(folder: Path) -> None:
-    """Used when the working folder has none."""
+def test_the_file_may_be_in_the_data_directory(folder: Path) -> None:
+    """Used if the working directory has none."""
     (folder / "data").mkdir()
     write(folder / "data" / "opslog.toml", "[api]\nport = 9999\n")
 
@@ -225,7 +229,7 @@ def test_the_data_directory_may_hold_the_file(folder: Path) -> None:
 
 
 def test_tables_and_lists_of_tables_are_values(folder: Path) -> None:
-    """Maps and own redaction rules."""
+    """Maps and custom redaction rules."""
     write(
         folder / "opslog.toml",
         '[auth.role_map]\nops = "NOC"\n\n[[redaction.rules]]\nname = "x"\npattern = "y"\n',
@@ -237,8 +241,8 @@ def test_tables_and_lists_of_tables_are_values(folder: Path) -> None:
     assert settings.redaction.rules == [{"name": "x", "pattern": "y"}]
 
 
-def test_a_section_that_is_not_a_table_is_told(folder: Path) -> None:
-    """A value where a table belongs."""
+def test_a_section_that_is_not_a_table_is_reported(folder: Path) -> None:
+    """A value in place of a table."""
     write(folder / "opslog.toml", "otlp = 4318\n")
 
-    assert ":1: otlp is not a setting" in refusal({})
+    assert ":1: otlp is not a setting" in error_of({})

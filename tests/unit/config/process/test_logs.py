@@ -1,4 +1,4 @@
-"""opslog's own log lines: whole, harmless, without what senders sent."""
+"""opslog's own log lines: complete, escaped, without ingested data."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from config.settings import LogSettings
 
 @pytest.fixture
 def restore() -> None:
-    """Leaves the root logger as it was."""
+    """Restore the root logger."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -23,14 +23,14 @@ def restore() -> None:
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
-    """A record as `logging` makes it."""
+    """A record as created by `logging`."""
     made = logging.LogRecord("storage.writer", logging.WARNING, "f.py", 1, message, args, None)
     vars(made).update(extra)
     return made
 
 
 def thrown(error: BaseException) -> BaseException:
-    """The error, with a place."""
+    """The error with a traceback."""
     try:
         raise error
     except type(error) as caught:
@@ -38,15 +38,15 @@ def thrown(error: BaseException) -> BaseException:
 
 
 class SqlError(Exception):
-    """As asyncpg's errors are: with a state."""
+    """Like asyncpg's errors, with a SQLSTATE."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
 
 
-def test_json_lines_hold_fields_beside_the_message():
-    """One object, one line, whatever the message holds."""
+def test_json_lines_have_extra_fields():
+    """One object per line, whatever the message contains."""
     line = logs.JsonLines("receiver-0").format(
         record("wrote %d\nrows", 7, trace_id="ab", odd=set())
     )
@@ -63,8 +63,8 @@ def test_json_lines_hold_fields_beside_the_message():
     assert said["time"].endswith("Z")
 
 
-def test_text_lines_name_the_process_only_when_nobody_else_does():
-    """Under a supervisor the name is in front already."""
+def test_text_lines_omit_the_process_under_a_supervisor():
+    """The supervisor adds it as a prefix."""
     assert logs.TextLines("opslog").format(record("hello", n=1)).startswith("opslog      20")
     alone = logs.TextLines("").format(record("hello", n=1))
     assert alone.startswith("20")
@@ -74,15 +74,15 @@ def test_text_lines_name_the_process_only_when_nobody_else_does():
 @pytest.mark.parametrize(
     "text", ["\x1b[2J", "a\rb", "\x00", "\x9b31m", "\u2028", "\u202eevil", "\u200b", "\ufeff"]
 )
-def test_control_characters_are_shown_and_not_obeyed(text):
+def test_control_characters_are_escaped(text):
     """In messages and in fields."""
     line = logs.TextLines("").format(record(text, field=text))
 
     assert not set(text) & set(line) - set("[2Jab31mevil")
 
 
-def test_a_giant_message_is_cut():
-    """A log line is no place for a body."""
+def test_a_huge_message_is_truncated():
+    """A log line must not contain a body."""
     shown = logs.visible("x" * 100_000)
 
     assert len(shown) < 10_000
@@ -101,8 +101,8 @@ def test_a_giant_message_is_cut():
         (FileNotFoundError(2, "No such file", "/x"), "No such file", "nothing"),
     ],
 )
-def test_exceptions_are_told_without_values_of_records(error, shown, hidden):
-    """Foreign messages may quote what was sent."""
+def test_exceptions_are_logged_without_values_of_records(error, shown, hidden):
+    """Messages of other libraries may quote data."""
     text = logs.exception_text(thrown(error))
 
     assert shown in text
@@ -110,8 +110,8 @@ def test_exceptions_are_told_without_values_of_records(error, shown, hidden):
     assert "test_logs.py" in text
 
 
-def test_causes_are_told_oldest_first():
-    """As Python does it."""
+def test_causes_are_logged_oldest_first():
+    """As in Python."""
     try:
         try:
             raise OSError("disk")  # noqa: TRY301
@@ -135,8 +135,8 @@ def test_both_formats_add_exceptions():
 
 @pytest.mark.usefixtures("restore")
 @pytest.mark.parametrize(("format_", "is_json"), [("json", True), ("text", False), ("auto", True)])
-def test_set_up_chooses_the_form(format_, is_json, monkeypatch):
-    """`auto` is JSON where nobody looks; the name comes from the supervisor."""
+def test_set_up_selects_the_format(format_, is_json, monkeypatch):
+    """`auto` is JSON without a terminal; the supervisor provides the name."""
     monkeypatch.setenv("OPSLOG_PROCESS", "query")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
 

@@ -1,4 +1,4 @@
-"""DecodeQueue: first come, first served, and nobody waits for longer than was agreed."""
+"""DecodeQueue: first come, first served, with a maximum waiting time."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from otlp_receiver.admission.decode_queue import DecodeQueue
 from otlp_receiver.errors import ReceiverBusy
 
 
-async def test_turns_are_taken_in_the_order_of_arrival():
-    """Also when somebody comes at the moment when the place is free."""
+async def test_slots_are_assigned_in_order_of_arrival():
+    """Also if a request arrives just as the slot becomes free."""
     queue, order = DecodeQueue(5), []
 
     async def work(number):
@@ -22,8 +22,8 @@ async def test_turns_are_taken_in_the_order_of_arrival():
     assert order == list(range(20))
 
 
-async def test_whoever_waits_too_long_is_told_to_come_again():
-    """503: the place is not lost to somebody who has gone."""
+async def test_a_timeout_in_the_queue_is_503():
+    """The slot is not lost to a request that has given up."""
     queue = DecodeQueue(0.02)
     async with queue:
         with pytest.raises(ReceiverBusy):
@@ -34,18 +34,18 @@ async def test_whoever_waits_too_long_is_told_to_come_again():
         pass
 
 
-async def test_sockets_are_looked_at_between_two_turns():
-    """A queue of work does not keep the event loop."""
+async def test_sockets_are_polled_between_two_requests():
+    """The queue does not block the event loop."""
     queue, seen = DecodeQueue(5), []
 
     async def work(number):
         async with queue:
             seen.append(number)
 
-    queue = [asyncio.create_task(work(number)) for number in range(5)]
+    tasks = [asyncio.create_task(work(number)) for number in range(5)]
     async with queue:
         await asyncio.sleep(0)
     asyncio.get_running_loop().call_soon(seen.append, "event")
-    await asyncio.gather(*queue)
+    await asyncio.gather(*tasks)
 
     assert seen.index("event") < 4

@@ -1,4 +1,4 @@
-"""OTLP/JSON: points 51 to 79 and those that both encodings share."""
+"""OTLP/JSON: points 51 to 79 and those shared by both encodings."""
 
 import json
 
@@ -26,7 +26,7 @@ from tests.support.telemetry import (
 
 
 def value_of(any_value):
-    """What is stored of an attribute with this AnyValue, written as JSON text."""
+    """The stored value of an attribute with this AnyValue, given as JSON text."""
     body = logs_json(log(attributes=[{"key": "a", "value": "@"}])).replace(
         b'"@"', any_value.encode()
     )
@@ -37,7 +37,7 @@ def value_of(any_value):
 
 
 def rejects_of(body, signal=Signal.LOGS):
-    """Paths of the records that were rejected."""
+    """Paths of the rejected records."""
     rejects = make_codec().decode(signal, Encoding.JSON, body).tallies.rejects
     return [where for reject in rejects for where in [reject.where] * reject.count]
 
@@ -60,7 +60,7 @@ def test_point_51_ids_are_hex_of_any_case(ids):
 
 
 @pytest.mark.parametrize("bad", ["S/kvNXezTaajzpKdDg5HNg==", "zz", "abc", "é" * 32])
-def test_point_52_ids_in_base64_are_none(bad):
+def test_point_52_base64_ids_are_ignored(bad):
     """The record is stored without them."""
     record = one_log(traceId=bad, spanId=bad)
 
@@ -106,7 +106,7 @@ INTEGERS = [
 
 @pytest.mark.parametrize(("written", "expected"), INTEGERS)
 def test_points_53_to_57_integers(written, expected):
-    """Text or number; exact; what no int64 holds is a double if it came as a number."""
+    """String or number; exact; a number beyond int64 becomes a double."""
     value = value_of(f'{{"intValue": {written}}}')
 
     assert value == expected
@@ -137,7 +137,7 @@ DOUBLES = [
 
 @pytest.mark.parametrize(("written", "expected"), DOUBLES, ids=lambda case: str(case)[:30])
 def test_points_58_and_59_doubles(written, expected):
-    """Numbers, texts, the three that are none; null is an empty value."""
+    """Numbers, strings, NaN and infinities; null is an empty value."""
     value = value_of(f'{{"doubleValue": {written}}}')
 
     assert value == expected
@@ -145,14 +145,14 @@ def test_points_58_and_59_doubles(written, expected):
 
 
 @pytest.mark.parametrize("bare", ["NaN", "Infinity", "-Infinity"])
-def test_point_60_bare_nan_is_no_json(bare):
-    """Python's own reader would take it."""
-    with pytest.raises(BadPayload, match="not a number there"):
+def test_point_60_bare_nan_is_not_json(bare):
+    """Python's own parser would accept it."""
+    with pytest.raises(BadPayload, match="not a JSON number"):
         value_of(f'{{"doubleValue": {bare}}}')
 
 
 @pytest.mark.parametrize("member", ["doubleValue", "intValue"])
-def test_point_61_a_number_beyond_doubles_is_stored_or_refused(member):
+def test_point_61_a_number_beyond_doubles_is_stored_or_rejected(member):
     """1e400."""
     assert value_of(f'{{"{member}": 1e400}}') in ("Infinity", REJECTED)
 
@@ -162,13 +162,13 @@ def test_point_61_a_number_beyond_doubles_is_stored_or_refused(member):
     [(9, 9), (99, 99), (-1, -1), ("SEVERITY_NUMBER_WARN2", 14), ("9", 9), (9.0, 9), (None, 0)],
 )
 def test_points_62_and_63_enums_are_integers_or_names(number, kept):
-    """Unknown integers as well."""
+    """Unknown integers are accepted as well."""
     assert one_log(severityNumber=number).severity_number == kept
 
 
 @pytest.mark.parametrize("number", ["WARN", 1.5, True, 2**31, [], {}])
 def test_point_63_other_names_reject_the_record(number):
-    """That record only."""
+    """Only that record."""
     assert rejects_of(logs_json(log(), log(severityNumber=number))) == [
         "resourceLogs[0].scopeLogs[0].logRecords[1].severityNumber"
     ]
@@ -183,7 +183,7 @@ def test_enums_of_spans_may_be_names():
 
 
 def test_point_64_unknown_names_are_ignored_at_every_level():
-    """Whatever their value."""
+    """With any value."""
     unknown = {"x": [{"y": None}], "future": {"z": 1}}
     body = {
         **unknown,
@@ -221,8 +221,8 @@ SNAKE = """{"resource_logs": [{"resource": {"attributes": [{"key": "service.name
 }]}]}""" % (TRACE_ID, SPAN_ID)  # noqa: UP031 - braces everywhere
 
 
-def test_point_65_snake_case_is_read_as_well():
-    """By the letter unknown; storing nothing without a word helps nobody."""
+def test_point_65_snake_case_is_accepted():
+    """Not in the specification, but ignoring it would silently drop data."""
     batch = stored(SNAKE.encode())
 
     (record,), (stream,) = batch.records, batch.streams.values()
@@ -234,7 +234,7 @@ def test_point_65_snake_case_is_read_as_well():
 
 
 def test_point_66_null_is_the_default_of_every_field():
-    """And of every list and message."""
+    """Also of every list and message."""
     names = [
         "timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "body",
         "attributes", "droppedAttributesCount", "flags", "traceId", "spanId", "eventName",
@@ -304,7 +304,7 @@ WRONG = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_point_68_a_wrong_value_rejects_its_record_only(wrong):
-    """The neighbours are stored, and the path says which."""
+    """The others are stored, and the path identifies the rejected one."""
     body = logs_json(log(), log(attributes=[{"key": "a"}, {"key": "b", "value": wrong}]), log())
 
     batch = stored(body)
@@ -370,7 +370,7 @@ def test_point_68_in_spans(sent, where):
 
 
 def envelope(resource=None, scope=None, **fields):
-    """A request of two records with these around them."""
+    """A request of two records with these members around them."""
     return json.dumps({
         "resourceLogs": [
             {"resource": resource, "scopeLogs": [{"scope": scope, "logRecords": [log(), log()],
@@ -399,7 +399,7 @@ def envelope(resource=None, scope=None, **fields):
     ],
 )
 def test_point_68_a_wrong_resource_rejects_its_records(body, where):
-    """Those of other resources are stored."""
+    """Records of other resources are stored."""
     assert rejects_of(body) == [where, where]
     assert len(stored(body).records) == 1
 
@@ -426,15 +426,15 @@ SYNTAX = [
 
 
 @pytest.mark.parametrize("body", SYNTAX, ids=lambda body: repr(body)[:40])
-def test_point_69_what_is_no_json_is_refused(body):
+def test_point_69_invalid_json_is_rejected(body):
     """With line and column, without the content."""
     with pytest.raises(BadPayload):
         stored(body)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"null", b"true"])
-def test_point_70_the_top_is_an_object(body):
-    """Nothing else."""
+def test_point_70_the_document_is_an_object(body):
+    """Any other value is rejected."""
     with pytest.raises(BadPayload, match="not an object"):
         stored(body)
 
@@ -453,8 +453,8 @@ def test_point_70_the_top_is_an_object(body):
         ),
     ],
 )
-def test_point_71_envelopes_of_the_wrong_shape_are_refused(body, where):
-    """There is no record that could be rejected alone."""
+def test_point_71_invalid_envelopes_are_rejected(body, where):
+    """No single record can be rejected."""
     with pytest.raises(BadPayload) as refused:
         stored(body)
 
@@ -462,19 +462,19 @@ def test_point_71_envelopes_of_the_wrong_shape_are_refused(body, where):
 
 
 def test_point_72_of_two_members_the_last_counts():
-    """Of a oneof and of a name that comes twice."""
+    """Of a oneof, and of a duplicate name."""
     assert value_of('{"stringValue": "a", "intValue": 5}') == 5
     assert value_of('{"intValue": 5, "stringValue": null}') == 5
     assert value_of('{"stringValue": "a", "stringValue": "b"}') == "b"
 
 
-def test_point_73_a_byte_order_mark_is_forgiven():
-    """And only there."""
+def test_point_73_a_byte_order_mark_is_ignored():
+    """Only at the start."""
     assert len(stored(b"\xef\xbb\xbf" + logs_json(log())).records) == 1
 
 
 def test_point_73_invalid_utf8_is_replaced_and_counted():
-    """One record's latin-1 does not cost the batch."""
+    """Latin-1 in one record does not lose the batch."""
     body = logs_json(log(body="caf@ \ufffd"), log(body="ok")).replace(b"@", b"\xe9")
 
     batch = stored(body)
@@ -516,7 +516,7 @@ def test_point_75_every_other_character_is_kept(text):
 
 
 def test_point_76_nul_is_replaced():
-    """In texts, keys and names; the neighbour is untouched."""
+    """In texts, keys and names; other records are unchanged."""
     first, second = stored(
         logs_json(log({"k\0": "v\0"}, body="a\0b", severityText="x\0"), log(body="ok"))
     ).records
@@ -537,7 +537,7 @@ def test_nul_in_spans_is_replaced():
 
 @pytest.mark.parametrize("depth", [65, 300, 500, 20_000, 100_000])
 def test_point_78_deep_nesting_does_not_stop_the_server(depth):
-    """Refused, or stored with a mark."""
+    """Rejected, or stored with a marker."""
     value = '{"arrayValue": {"values": [' * depth + '{"intValue": 1}' + "]}}" * depth
     unknown = f'{{"x": {"[" * depth}{"]" * depth}, "resourceLogs": []}}'
     for body in (logs_json(log(body="@")).replace(b'{"stringValue": "@"}', value.encode()),
@@ -567,7 +567,7 @@ def test_point_91_string_indexes_are_empty_and_counted():
 
 
 def test_lists_are_bounded():
-    """Three bytes of text are an object in memory."""
+    """Three bytes of text can be an object in memory."""
     values = [{}] * 100_010
 
     record = one_log(
@@ -578,8 +578,8 @@ def test_lists_are_bounded():
     assert metadata_of(record)["otel"]["cut"] == {"too_many_elements": 1}
 
 
-def test_attributes_that_look_alike_are_not_mistaken():
-    """1, 1.0, true and "1" are equal or alike in Python; what is remembered keeps them apart."""
+def test_similar_attributes_are_distinguished():
+    """1, 1.0, true and "1" are equal or similar in Python; the memos distinguish them."""
     codec = make_codec()
     cases = [
         ({"intValue": 1}, 1),
@@ -601,7 +601,7 @@ def test_attributes_that_look_alike_are_not_mistaken():
             assert stored(body, codec=codec).rejected == REJECTED
 
 
-def test_a_request_that_comes_again_is_read_from_the_memos():
+def test_a_repeated_request_is_read_from_the_memos():
     """With the same result."""
     codec = make_codec()
     body = logs_json(log({"a": 1, "b": "x" * 5000, "c": [1]}), resource={"service.name": "s"})
@@ -612,8 +612,8 @@ def test_a_request_that_comes_again_is_read_from_the_memos():
     assert first.streams == again.streams
 
 
-def test_numbers_read_exactly_give_the_same_as_numbers_read_fast():
-    """A float that may hide an integer has the whole body read again."""
+def test_exact_and_fast_number_parsing_agree():
+    """A float in place of an integer causes the whole body to be parsed again."""
     around = {"a": 1.5, "b": [2.25, "x"], "n": 5}
     exact = [{"key": "i", "value": {"intValue": 9007199254740993}}]
     hidden = logs_json(log(attributes=[*log(around)["attributes"], *exact])).replace(
@@ -625,8 +625,8 @@ def test_numbers_read_exactly_give_the_same_as_numbers_read_fast():
     assert metadata_of(record)["attributes"] == {**around, "i": 9007199254740993}
 
 
-def test_numbers_beyond_everything_are_refused_not_fatal():
-    """Digits and exponents that Decimal itself refuses."""
+def test_extreme_numbers_are_rejected_without_a_crash():
+    """Digits and exponents that Decimal itself rejects."""
     body = logs_json(log(attributes=[{"key": "a", "value": {"intValue": "@"}}])).replace(
         b'"@"', b'9007199254740993.0, "x": 1e99999999999999999999999'
     )
@@ -634,8 +634,8 @@ def test_numbers_beyond_everything_are_refused_not_fatal():
     assert metadata_of(stored(body).records[0])["attributes"] == {"a": 9007199254740993}
 
 
-def test_huge_streams_are_read_each_time():
-    """And integers that orjson cannot write back are no obstacle."""
+def test_huge_streams_are_not_cached():
+    """Also with integers that orjson cannot serialize."""
     resource = {"attributes": [{"key": "big", "value": {"stringValue": "x" * 70_000}}]}
     odd = {"attributes": [{"key": "d", "value": {"doubleValue": 1.5}}], "x": 2**70}
     codec = make_codec()
@@ -651,7 +651,7 @@ def test_huge_streams_are_read_each_time():
 
 
 def test_scrub_cleans_whole_trees():
-    """Keys, texts, lists in lists; the count is of characters."""
+    """Keys, texts, nested lists; characters are counted."""
     document = {"a\0": ["x\0\ud800", {"b": "\0"}, [["\0"]], 5], "c": {"d\0": {}}, "e": None}
 
     assert scrub(document) == 6

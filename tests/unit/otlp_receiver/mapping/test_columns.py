@@ -1,4 +1,4 @@
-"""Which attribute fills which column: the table of docs/mapping.md, row by row."""
+"""The source attributes of each column: the tables of docs/mapping.md, row by row."""
 
 import pytest
 
@@ -24,7 +24,7 @@ ACTORS = [
 
 @pytest.mark.parametrize(("attributes", "expected"), ACTORS, ids=str)
 def test_actor_is_the_first_of_the_actor_attributes(attributes, expected):
-    """actorId: audit, user, enduser, pseudonym, hash, name; nobody is NULL."""
+    """actorId: audit, user, enduser, pseudonym, hash, name; anonymous is NULL."""
     assert one_log(attributes).actor_id == expected
 
 
@@ -36,7 +36,7 @@ def test_a_record_s_own_actor_comes_before_its_resource_s():
 
 
 def test_scope_comes_before_resource():
-    """What the record does not say its scope does, then its resource."""
+    """Values missing in the record come from the scope, then from the resource."""
     scope = {"attributes": [{"key": "user.id", "value": {"stringValue": "of the scope"}}]}
 
     record = one_log(resource={"user.id": "of the resource", "correlation.id": "c-1"}, scope=scope)
@@ -133,7 +133,7 @@ RESOURCES = [
 
 
 @pytest.mark.parametrize(("attributes", "expected"), RESOURCES, ids=str)
-def test_resource_is_the_thing_acted_on_never_otel_s_resource(attributes, expected):
+def test_resource_is_the_object_acted_on_never_otel_s_resource(attributes, expected):
     """Both columns come from the record's own attributes."""
     record = one_log(attributes, resource={"resource.type": "no", "service.name": "s"})
 
@@ -156,7 +156,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize(("pair", "attributes", "expected"), OPTIONAL, ids=str)
-def test_further_pairs_are_off_unless_asked_for(pair, attributes, expected):
+def test_additional_pairs_are_disabled_by_default(pair, attributes, expected):
     """mapping.resource_pairs."""
     on = one_log(attributes, codec=make_codec(resource_pairs=[pair]))
     off = one_log(attributes)
@@ -190,7 +190,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("attributes", "expected"), ADDRESSES, ids=str)
 def test_address_is_the_client_s_without_port_and_zone(attributes, expected):
-    """ipAddress: what is no address is NULL, and stays in the attributes."""
+    """ipAddress: an invalid address is NULL, and stays in the attributes."""
     address = one_log(attributes).ip_address
 
     assert (address and address.hex()) == expected
@@ -211,7 +211,7 @@ CORRELATIONS = [
 
 
 @pytest.mark.parametrize(("attributes", "expected"), CORRELATIONS, ids=str)
-def test_correlation_is_the_first_id_of_the_undertaking(attributes, expected):
+def test_correlation_is_the_first_correlation_id(attributes, expected):
     """correlationId: of a captured header the first value."""
     assert one_log(attributes).correlation_id == expected
 
@@ -231,8 +231,8 @@ TRACES = [
 
 
 @pytest.mark.parametrize(("fields", "attributes", "body", "expected"), TRACES, ids=str)
-def test_trace_and_span_are_the_fields_or_named_so(fields, attributes, body, expected):
-    """traceId, spanId: 16 and 8 bytes, not all zeros; a span without a trace is not one."""
+def test_trace_and_span_are_fields_or_attributes(fields, attributes, body, expected):
+    """traceId, spanId: 16 and 8 bytes, not all zeros; no span id without a trace id."""
     record = one_log(attributes, **fields, **({} if body is None else {"body": body}))
 
     assert tuple(raw and raw.hex() for raw in (record.trace_id, record.span_id)) == expected
@@ -240,7 +240,7 @@ def test_trace_and_span_are_the_fields_or_named_so(fields, attributes, body, exp
 
 
 def test_attributes_of_one_record_do_not_become_those_of_the_next():
-    """What is remembered by keys is where to look, not what was found."""
+    """Shapes cache positions by keys, not values."""
     batch = stored(logs_json(log({"user.id": "a"}), log({"user.id": "b"}), log({"user.name": "c"})))
 
     assert [record.actor_id for record in batch.records] == ["a", "b", "c"]

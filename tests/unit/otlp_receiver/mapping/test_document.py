@@ -1,4 +1,4 @@
-"""docs/mapping.md says what the code does: its tables are those of the rules."""
+"""The tables of docs/mapping.md match the rules in the code."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ SECTIONS = dict(re.findall(r"^#{2,3} (.+?)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE 
 
 
 def listed(section: str) -> list[str]:
-    """The first name of each numbered point of a section."""
+    """The first name of each list item of a section."""
     return re.findall(r"^\d+\. `([^`]+)`", SECTIONS[section], re.MULTILINE)
 
 
@@ -54,19 +54,19 @@ def table(section: str, column: str) -> dict[str, str]:
     ],
 )
 def test_the_sources_of_a_column_are_listed_in_their_order(section, keys):
-    """First hit wins, so the order is the rule."""
+    """The first match applies, so the order is the rule."""
     assert listed(section) == list(keys)
 
 
 def test_the_sources_of_the_action_are_listed_in_their_order():
-    """The deprecated names of events in the order of the rule."""
+    """The deprecated event names in the order of the rule."""
     assert tuple(listed("action")[1:5]) == action.EVENT_KEYS
     for name in (*action.METHOD_KEYS, action.ROUTE_KEY, *action.FUNCTION_KEYS):
         assert f"`{name}`" in SECTIONS["action"]
 
 
 def test_every_column_has_its_section():
-    """One for each field that explain shows."""
+    """One for each field of an explanation."""
     titles = {name for title in SECTIONS for name in title.split(", ")}
 
     assert set(RULES) <= titles
@@ -74,21 +74,23 @@ def test_every_column_has_its_section():
 
 def test_the_severity_numbers_are_those_of_the_rule():
     """24 numbers, five levels."""
-    told = {}
+    documented = {}
     for numbers, level in table("level", "severity number").items():
         first, _, last = numbers.partition("–")
         if last:
-            told |= dict.fromkeys(range(int(first), int(last) + 1), Level[level])
+            documented |= dict.fromkeys(range(int(first), int(last) + 1), Level[level])
 
-    assert told == levels.BY_NUMBER
+    assert documented == levels.BY_NUMBER
 
 
 def test_the_severity_texts_are_those_of_the_rule():
-    """Every token at its level."""
+    """Every token with its level."""
     rows = table("level", "severity text, in any case")
-    told = {token: Level[level] for tokens, level in rows.items() for token in tokens.split(", ")}
+    documented = {
+        token: Level[level] for tokens, level in rows.items() for token in tokens.split(", ")
+    }
 
-    assert told == levels.BY_TEXT
+    assert documented == levels.BY_TEXT
 
 
 def test_the_reasons_are_the_closed_list():
@@ -99,7 +101,7 @@ def test_the_reasons_are_the_closed_list():
 
 
 def test_metadata_has_exactly_these_keys():
-    """The store promises no other."""
+    """There are no others."""
     rows = table("metadata", "key")
 
     assert {name.strip("`") for name in rows} == {
@@ -116,7 +118,7 @@ def test_metadata_has_exactly_these_keys():
 
 
 def test_the_limits_are_the_defaults():
-    """And the figures of times and lists those of the code."""
+    """The numbers for times and lists match the code."""
     limits = LimitSettings()
 
     assert (limits.message_bytes, limits.value_bytes) == (2**20, 2**20)

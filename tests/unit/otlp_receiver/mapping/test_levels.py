@@ -1,4 +1,4 @@
-"""The level of a record: OTLP's points 102 to 106, and what replaces a missing number."""
+"""The level of a record: OTLP's points 102 to 106, and the fallbacks for a missing number."""
 
 import pytest
 
@@ -39,7 +39,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS)
 def test_point_103_without_a_number_the_text_decides(text, expected):
-    """Whole tokens in any case."""
+    """Whole tokens, case-insensitive."""
     record = one_log(severityText=text)
 
     assert LEVEL_NAMES[record.level] == expected
@@ -88,7 +88,7 @@ def test_point_106_a_number_out_of_range_is_none(number):
     ids=str,
 )
 def test_then_body_exception_and_outcome(fields, attributes, expected, source):
-    """Body, exception, audit outcome, INFO; where it came from is noted."""
+    """Body, exception, audit outcome, INFO; the source is recorded."""
     record = one_log(attributes, **fields)
 
     assert LEVEL_NAMES[record.level] == expected
@@ -96,6 +96,6 @@ def test_then_body_exception_and_outcome(fields, attributes, expected, source):
 
 
 def test_the_tables_are_those_of_the_documentation():
-    """24 numbers and 23 tokens; a change here is a change of docs/mapping.md."""
+    """24 numbers and 23 tokens; a change here requires a change of docs/mapping.md."""
     assert sorted(BY_NUMBER) == list(range(1, 25))
     assert len(BY_TEXT) == 23

@@ -1,4 +1,4 @@
-"""What a person reads: OTLP's points 107 to 110 and 115."""
+"""The message of a record: OTLP's points 107 to 110 and 115."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TEXTS = ["hello", "two\nlines\r\n", "\u2028 \u202e \u0301 \uffff 😀", " spaces
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_points_75_and_107_a_text_is_the_message_as_it_is(text):
-    """Line breaks, any Unicode; not stored twice."""
+    """Line breaks, any Unicode; not stored a second time."""
     record = one_log(body=text)
 
     assert record.message == text
@@ -56,7 +56,7 @@ def test_points_108_and_109_other_bodies_are_shown_and_kept_typed(body, message,
     ],
     ids=str,
 )
-def test_a_map_speaks_by_its_text(body, expected):
+def test_the_message_of_a_map_is_its_text(body, expected):
     """The whole map stays in metadata.body."""
     record = one_log(body=body)
 
@@ -65,11 +65,11 @@ def test_a_map_speaks_by_its_text(body, expected):
 
 
 def test_points_108_and_110_a_map_without_members_is_shown_as_one():
-    """108, 110: an event with such a body is named by its event all the same."""
+    """108, 110: an event with such a body is still named by its event name."""
     assert one_log(body={}, eventName="user.login").message == "user.login"
 
 
-def test_point_110_empty_and_absent_are_told_apart():
+def test_point_110_empty_and_absent_are_distinguished():
     """Both have an empty message."""
     empty, absent = one_log(body=""), one_log()
 
@@ -88,7 +88,7 @@ def test_point_110_empty_and_absent_are_told_apart():
     ],
     ids=str,
 )
-def test_without_a_body_the_exception_speaks(attributes, expected):
+def test_without_a_body_the_message_is_the_exception(attributes, expected):
     """Type and message."""
     assert one_log(attributes).message == expected
 
@@ -118,7 +118,7 @@ def test_point_115_an_event_without_text_is_named_with_its_short_attributes(
 
 
 def test_at_most_eight_attributes_are_named():
-    """A message is a line."""
+    """A message is one line."""
     attributes = {f"k{n}": n for n in range(20)}
 
     assert one_log(attributes, eventName="e").message.count("=") == 8

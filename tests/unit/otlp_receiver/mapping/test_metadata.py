@@ -1,4 +1,4 @@
-"""What stands in metadata, and what is put there because a column or a limit had no room."""
+"""Members of metadata, including what columns or limits could not hold."""
 
 import json
 from uuid import UUID
@@ -28,7 +28,7 @@ from tests.support.telemetry import (
 
 
 def test_every_part_has_its_place():
-    """Exactly these names, each only when it has content."""
+    """Exactly these members, each only if not empty."""
     record = one_log(
         {
             "audit.actor.id": "a",
@@ -95,7 +95,7 @@ def test_without_attributes_there_are_none(fields):
 
 
 def test_point_112_members_are_in_jsonb_s_order():
-    """By length, then bytes; of several with one key the last."""
+    """By length, then bytes; of duplicate keys the last."""
     record = one_log([("bb", 1), ("c", 2), ("bb", 3), ("é", 4), ("a", 5)])
 
     assert b'"attributes": {"a": 5, "c": 2, "bb": 3, "\xc3\xa9": 4}' in record.metadata
@@ -122,10 +122,10 @@ def test_point_116_flags_are_kept_as_sent():
     ],
     ids=str,
 )
-def test_what_a_column_cannot_hold_is_cut_with_a_hash_and_kept_in_full(
+def test_values_too_long_for_a_column_get_a_hash_and_are_kept_in_full(
     attributes, column, characters
 ):
-    """Two long names stay two; metadata.otel.full has the whole."""
+    """Two long names remain different; metadata.otel.full has the full value."""
     (full,) = [value for value in attributes.values() if len(value) > characters]
     other = {key: value[:-1] + "z" for key, value in attributes.items()}
 
@@ -138,8 +138,8 @@ def test_what_a_column_cannot_hold_is_cut_with_a_hash_and_kept_in_full(
     assert getattr(one_log(other), column) != kept
 
 
-def test_a_long_module_of_the_resource_is_cut_the_same_way():
-    """In each record, without being long to compute."""
+def test_a_long_module_of_the_resource_is_truncated_the_same_way():
+    """In each record."""
     record = one_log(resource={"service.name": "s" * 60})
 
     assert len(record.source_module) == 50
@@ -156,8 +156,8 @@ def test_long_correlation_ids_become_uuids_that_a_search_finds():
     assert one_log({"correlation.id": "c" * 36}).correlation_id == "c" * 36
 
 
-def test_point_49_long_messages_are_cut_and_marked():
-    """At a character, with the size before in metadata.otel.cut."""
+def test_point_49_long_messages_are_truncated_and_marked():
+    """At a character boundary, with the original size in metadata.otel.cut."""
     codec = make_codec({"message_bytes": 1024})
 
     record = one_log(body="é" * 600, codec=codec)
@@ -168,8 +168,8 @@ def test_point_49_long_messages_are_cut_and_marked():
     assert "cut" not in metadata_of(one_log(body="e" * 300, codec=codec))["otel"]
 
 
-def test_point_49_long_values_and_keys_are_cut_and_marked():
-    """A key of 70,000 characters, a text and bytes over the limit, also inside of maps."""
+def test_point_49_long_values_and_keys_are_truncated_and_marked():
+    """A key of 70,000 characters, a text and bytes over the limit, also in maps."""
     codec = make_codec({"value_bytes": 1024, "key_bytes": 256})
 
     record = one_log(
@@ -194,8 +194,8 @@ def test_point_49_long_values_and_keys_are_cut_and_marked():
     }
 
 
-def test_what_several_new_records_share_is_the_same_in_each():
-    """They are redacted together: what is new in the first is known, or cut, in those after it."""
+def test_new_attributes_shared_by_records_are_the_same_in_each():
+    """Redacted together: the first occurrence is cached, or truncated, for the others."""
     codec = make_codec({"value_bytes": 1024, "key_bytes": 1024})
     attributes = {"a": "x", "secret": "hunter2", "text": "t" * 2000}
     body = logs_json(*[log(attributes) for _ in range(60)])
@@ -211,7 +211,7 @@ def test_what_several_new_records_share_is_the_same_in_each():
 
 
 def test_a_long_value_that_is_not_over_the_limit_is_kept():
-    """JSON of it may be longer than the limit; the value is not."""
+    """Its JSON may be longer than the limit; the value is not."""
     codec = make_codec({"value_bytes": 1024, "key_bytes": 1024})
 
     record = one_log({"list": ["x" * 600, "y" * 600]}, body=["x" * 600, "y" * 600], codec=codec)
@@ -219,8 +219,8 @@ def test_a_long_value_that_is_not_over_the_limit_is_kept():
     assert "cut" not in metadata_of(record)["otel"]
 
 
-def test_a_secret_at_the_cut_is_redacted_before_it_is_cut():
-    """Half a secret would not be recognised any more."""
+def test_a_secret_is_redacted_before_truncation():
+    """Half a secret would not be recognized."""
     codec = make_codec({"value_bytes": 1024, "message_bytes": 1024})
 
     record = one_log({"text": "t" * 1020 + "hunter2"}, body="m" * 1020 + "hunter2", codec=codec)
@@ -248,7 +248,7 @@ def test_more_attributes_than_the_limit_are_dropped_and_counted():
 
 
 def test_ids_keep_the_order_of_a_request():
-    """Equal times: by place, then random."""
+    """Equal times: by position, then random."""
     batch = stored(logs_json(*[log(body=str(n)) for n in range(300)]))
 
     ids = [record.id for record in batch.records]
@@ -268,8 +268,8 @@ def test_ids_order_by_time_to_the_nanosecond():
 
 
 @pytest.mark.parametrize("key", ["log.record.uid", "audit.record.id"])
-def test_a_record_with_an_identity_gets_the_same_id_again(key):
-    """A hash of it fills what is random elsewhere."""
+def test_a_record_with_a_natural_key_gets_the_same_id_again(key):
+    """A hash of it replaces the random part."""
     first, again = one_log({key: "r-1"}), one_log({key: "r-1"}, body="other")
 
     assert first.id == again.id
@@ -277,8 +277,8 @@ def test_a_record_with_an_identity_gets_the_same_id_again(key):
     assert one_log({key: ""}).id != one_log({key: ""}).id
 
 
-def test_ids_that_are_none_are_kept_in_metadata():
-    """A wrong length is shown in hex; a span without a trace is not associated with one."""
+def test_invalid_ids_are_kept_in_metadata():
+    """In hex; a span id without a trace id is not used."""
     odd = one_log(traceId="abcd", spanId=SPAN_ID)
     right = one_log(traceId=TRACE_ID, spanId=SPAN_ID)
 
@@ -287,8 +287,8 @@ def test_ids_that_are_none_are_kept_in_metadata():
     assert "trace_id" not in metadata_of(right)["otel"]
 
 
-def test_a_key_s_attributes_join_the_resource_and_win():
-    """They are the operator's word against the sender's."""
+def test_a_key_s_attributes_override_the_resource():
+    """The operator overrides the sender."""
     codec = make_codec()
     body = logs_json(log(), resource={"team": "mine", "service.name": "shop"})
     key = Key(id=7, attributes=(("team", "payments"), ("pass", "hunter2")))
@@ -306,8 +306,8 @@ def test_a_key_s_attributes_join_the_resource_and_win():
     assert len({next(iter(batch.streams)) for batch in (plain, keyed, changed)}) == 3
 
 
-def test_a_minimum_level_rejects_what_is_below():
-    """Counted by its reason."""
+def test_records_below_the_minimum_level_are_rejected():
+    """Counted by reason."""
     body = logs_json(*[log(severityNumber=number) for number in (5, 9, 13, 17)])
 
     batch = stored(body, key=Key(min_level=Level.WARN))
@@ -318,7 +318,7 @@ def test_a_minimum_level_rejects_what_is_below():
 
 
 @pytest.mark.parametrize("key", [Key(), Key(min_level=Level.DEBUG)], ids=["plain", "level"])
-def test_records_that_would_fill_the_memory_are_rejected(monkeypatch, key):
+def test_records_that_would_exhaust_memory_are_rejected(monkeypatch, key):
     """A double of 1e308 is nine bytes on the wire and 310 in jsonb."""
     assert MAX_METADATA_BYTES == 512 * 2**20
     monkeypatch.setattr("otlp_receiver.mapping.context.MAX_METADATA_BYTES", 1000)

@@ -1,4 +1,4 @@
-"""Spans and the exceptions in them: OTLP's points 124 to 129."""
+"""Spans and their exceptions: OTLP's points 124 to 129."""
 
 import json
 
@@ -34,8 +34,8 @@ EXCEPTION = {
 }
 
 
-def test_point_124_everything_of_a_span_is_kept():
-    """What has no column is in metadata.span, under the names of the protocol."""
+def test_point_124_all_fields_of_a_span_are_kept():
+    """Fields without a column are in metadata.span, under the protocol's names."""
     link = {
         "traceId": TRACE_ID,
         "spanId": SPAN_ID,
@@ -127,7 +127,7 @@ def test_kinds_are_shown_by_name(kind, name):
 
 @pytest.mark.parametrize("number", [6, 99, -1])
 def test_point_125_unknown_kinds_and_codes_are_kept_as_numbers(number):
-    """And shown as unspecified."""
+    """Shown as unspecified."""
     (record,) = spans(span(kind=number, status={"code": number}))
 
     kept = metadata_of(record)["span"]
@@ -143,8 +143,8 @@ def test_point_126_a_root_span_has_no_parent(parent):
 
 
 @pytest.mark.parametrize("key", ["parent_span_id", "ParentId"])
-def test_a_parent_may_stand_in_an_attribute(key):
-    """As .NET sends it."""
+def test_the_parent_may_be_in_an_attribute(key):
+    """As sent by .NET."""
     (record,) = spans(span({key: "1122334455667788"}))
 
     assert record.parent_span_id.hex() == "1122334455667788"
@@ -161,7 +161,7 @@ def test_a_parent_may_stand_in_an_attribute(key):
     ids=str,
 )
 def test_point_128_a_span_without_valid_ids_is_kept_unassociated(fields, kept):
-    """As the Collector keeps it; what was sent for an id is in metadata."""
+    """As in the Collector; the invalid ids are in metadata."""
     batch = stored(spans_json(span(**fields), span()), Signal.TRACES)
 
     assert len(batch.records) == 2
@@ -171,7 +171,7 @@ def test_point_128_a_span_without_valid_ids_is_kept_unassociated(fields, kept):
 
 
 def test_point_129_an_empty_name_is_an_unknown_span():
-    """Its action says so."""
+    """With that action."""
     assert spans(span(name=""))[0].action == "unknown"
 
 
@@ -199,7 +199,7 @@ def test_ids_in_span_names_do_not_reach_the_index(name, action):
 
 @pytest.mark.parametrize(("kind", "seen"), [(0, 0), (1, 0), (2, 1), (3, 0), (4, 0), (5, 1)])
 def test_addresses_count_on_the_receiving_side_only(kind, seen):
-    """SERVER and CONSUMER; elsewhere the same attribute names the other side."""
+    """SERVER and CONSUMER; elsewhere the same attribute names the remote peer."""
     (record,) = spans(span({"client.address": "10.0.0.1"}, kind=kind))
 
     assert (record.ip_address is not None) == bool(seen)
@@ -214,15 +214,15 @@ def test_a_span_sent_again_has_the_same_id():
     assert first.id != other.id
 
 
-def test_spans_without_ids_have_ids_of_their_own():
-    """Random ones."""
+def test_spans_without_ids_get_random_ids():
+    """Each a different one."""
     records = spans(span(spanId=""), span(spanId=""))
 
     assert len({record.id for record in records}) == 2
 
 
-def test_an_exception_event_becomes_an_error_of_its_own():
-    """Derived: counted apart, with the ids, module and actor of its span."""
+def test_an_exception_event_becomes_a_separate_error():
+    """Derived: counted separately, with the ids, module and actor of its span."""
     batch = stored(
         spans_json(
             span(
@@ -275,16 +275,16 @@ def test_an_exception_event_becomes_an_error_of_its_own():
     assert metadata_of(parent)["redaction"][0]["field"] == "events[1].attributes.exception.message"
 
 
-def test_an_exception_without_time_or_text_happened_with_its_span():
-    """Nothing is required of an event."""
+def test_an_exception_without_time_or_text_uses_those_of_its_span():
+    """All fields of an event are optional."""
     parent, error = spans(span(events=[{"name": "exception"}]))
 
     assert error.created_unix_ns == parent.created_unix_ns
     assert error.message == "exception"
 
 
-def test_exceptions_have_stable_ids_by_their_place():
-    """Two in one span are two, each the same the next time."""
+def test_exceptions_have_stable_ids_by_position():
+    """Two in one span differ, and each has the same id if sent again."""
     sent = span(events=[EXCEPTION, EXCEPTION])
 
     first, again = spans(sent), spans(sent)
@@ -294,7 +294,7 @@ def test_exceptions_have_stable_ids_by_their_place():
 
 
 def test_a_minimum_level_drops_the_span_and_keeps_its_error():
-    """What is derived is not counted as rejected."""
+    """Derived records are not counted as rejected."""
     key = Key(min_level=Level.ERROR)
 
     batch = stored(spans_json(span(events=[EXCEPTION])), Signal.TRACES, key=key)
@@ -305,7 +305,7 @@ def test_a_minimum_level_drops_the_span_and_keeps_its_error():
 
 
 def test_spans_and_their_exceptions_hold_canonical_metadata():
-    """What PostgreSQL gives back is byte by byte what was sent."""
+    """PostgreSQL returns it byte by byte as written."""
     from storage.record.canonical import canonical
 
     records = spans(span({"b": 1, "aa": 2, "a": 3}, events=[EXCEPTION], traceState="x"))

@@ -1,4 +1,4 @@
-"""When a record happened: OTLP's points 97 to 101, 127."""
+"""The time of a record: OTLP's points 97 to 101, 127."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.support.telemetry import (
 
 
 def test_point_97_all_nine_digits_are_kept():
-    """The number, not a float of it."""
+    """Exact, without conversion to float."""
     record = one_log(timeUnixNano=str(NOW_NS + 123_456_789))
 
     assert record.created_unix_ns == NOW_NS + 123_456_789
@@ -25,7 +25,7 @@ def test_point_97_all_nine_digits_are_kept():
 
 
 def test_point_98_without_a_time_the_observed_one_counts():
-    """And that is noted; the observed time itself is always kept."""
+    """With a note in metadata; the observed time is always kept."""
     record = one_log(timeUnixNano="0", observedTimeUnixNano=str(NOW_NS - 5))
 
     assert record.created_unix_ns == NOW_NS - 5
@@ -34,7 +34,7 @@ def test_point_98_without_a_time_the_observed_one_counts():
 
 
 def test_point_99_without_both_the_arrival_counts():
-    """And such a request cannot be recognised when it comes again."""
+    """Such a request cannot be recognized as a duplicate."""
     batch = stored(logs_json(log(timeUnixNano=None)))
 
     assert batch.records[0].created_unix_ns == NOW_NS
@@ -42,8 +42,8 @@ def test_point_99_without_both_the_arrival_counts():
     assert not batch.every_record_has_time
 
 
-def test_a_request_of_records_with_times_can_be_recognised():
-    """An observed time is a time of its own."""
+def test_a_request_of_records_with_times_can_be_recognized():
+    """An observed time counts as the record's own."""
     batch = stored(logs_json(log(), log(timeUnixNano=0, observedTimeUnixNano=5)))
 
     assert batch.every_record_has_time
@@ -62,7 +62,7 @@ def test_a_request_of_records_with_times_can_be_recognised():
     ],
 )
 def test_points_100_and_101_times_far_from_now_are_kept_and_marked(time_ns, quality):
-    """Nothing is clamped; the mark keeps them out of a segment's range."""
+    """Not clamped; the mark excludes them from a segment's time range."""
     record = one_log(timeUnixNano=str(time_ns))
 
     assert record.created_unix_ns == time_ns
@@ -83,7 +83,7 @@ def test_points_100_and_101_times_far_from_now_are_kept_and_marked(time_ns, qual
     ],
 )
 def test_point_127_durations_are_never_negative(start, end, duration):
-    """An end before the start is 0, no end is none, 292 years is the most."""
+    """An end before the start is 0, no end is NULL, the maximum is 292 years."""
     (record,) = spans(span(startTimeUnixNano=str(start), endTimeUnixNano=str(end)))
 
     assert record.duration_ns == duration

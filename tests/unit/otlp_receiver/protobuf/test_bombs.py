@@ -1,4 +1,4 @@
-"""Bodies that are small on the wire and large in memory: bounded before and while decoding."""
+"""Bodies that are small on the wire and large in memory: limited before and during decoding."""
 
 import json
 
@@ -29,12 +29,12 @@ ROWS = 10_000
 
 
 def codec():
-    """One with that limit."""
+    """A codec with that limit."""
     return make_codec({"request_rows": ROWS})
 
 
 def bodies(count):
-    """So many records in both encodings, in two scopes."""
+    """This many records in both encodings, in two scopes."""
     half = sized(2, b"\x12\x00" * (count // 2))
     rows = {"scopeLogs": [{"logRecords": [{}] * (count // 2)}] * 2}
     return [
@@ -45,7 +45,7 @@ def bodies(count):
 
 @pytest.mark.parametrize("place", [0, 1], ids=["protobuf", "json"])
 def test_records_beyond_the_limit_are_rejected_and_counted(place):
-    """Those before it are stored; nothing is made of the others."""
+    """Those before it are stored; the others are not decoded."""
     encoding, body = bodies(ROWS + 50)[place]
 
     batch = stored(body, Signal.LOGS, encoding, codec=codec())
@@ -57,14 +57,14 @@ def test_records_beyond_the_limit_are_rejected_and_counted(place):
 
 @pytest.mark.parametrize("place", [0, 1], ids=["protobuf", "json"])
 def test_as_many_as_the_limit_are_stored(place):
-    """Nothing rejected."""
+    """None rejected."""
     encoding, body = bodies(ROWS)[place]
 
     assert stored(body, Signal.LOGS, encoding, codec=codec()).rejected == {}
 
 
 def test_spans_events_and_links_share_the_limit():
-    """Events and links beyond it are cut and noted, spans rejected."""
+    """Events and links beyond it are dropped and noted, spans rejected."""
     traced = span(events=[{}] * 1000, links=[{}] * 1000)
     message = Span(name="n")
     for _ in range(1000):
@@ -93,20 +93,20 @@ def test_a_span_has_no_more_events_than_a_record_attributes():
     assert metadata["otel"]["cut"] == {"events": 1030}
 
 
-def test_explain_tells_of_the_rest_in_one_line():
-    """With how many they are."""
+def test_explain_reports_the_rest_as_one_entry():
+    """With their count."""
     body = logs_json(*[log(body="x")] * 3)
 
-    answer = explained(body)
-    assert len(answer["records"]) == 3
+    explanation = explained(body)
+    assert len(explanation["records"]) == 3
 
     many = explained(bodies(ROWS + 10)[0][1], encoding=Encoding.PROTOBUF, codec=codec())
     assert many["rejected"] == {"too_many": 10}
     assert many["omitted"] == ROWS + 1 - 1000
 
 
-def test_a_dense_protobuf_body_is_refused_before_it_is_decoded(monkeypatch):
-    """Two bytes a message; the limit is lowered so that the test is quick."""
+def test_a_dense_protobuf_body_is_rejected_before_decoding(monkeypatch):
+    """Two bytes per message; with a lower limit, for a fast test."""
     monkeypatch.setattr(bombs, "MAX_MESSAGES", 5000)
     dense = sized(1, sized(2, b"\x12\x00" * 6000))
 
@@ -116,8 +116,8 @@ def test_a_dense_protobuf_body_is_refused_before_it_is_decoded(monkeypatch):
         stored(sized(1, sized(1000, b"\x12\x00" * 6000)), Signal.TRACES, Encoding.PROTOBUF)
 
 
-def test_dense_bytes_that_are_no_messages_are_no_bomb(monkeypatch):
-    """A text of line breaks, a body that breaks off, one of scalars."""
+def test_dense_bytes_without_messages_are_accepted(monkeypatch):
+    """Line breaks in a text, a truncated body, a body of scalars."""
     monkeypatch.setattr(bombs, "MAX_MESSAGES", 5000)
     text = logs_proto(LogRecord(severity_text="\n" * 12_000)).SerializeToString()
     scalars = sized(1, sized(2, sized(2, (tag(200, 0) + b"\x12") * 6000)))
@@ -128,8 +128,8 @@ def test_dense_bytes_that_are_no_messages_are_no_bomb(monkeypatch):
         stored(b"\n" * 12_000 + b"\x05", Signal.LOGS, Encoding.PROTOBUF)
 
 
-def test_a_dense_json_body_is_refused_before_it_is_decoded(monkeypatch):
-    """Objects and lists; long texts alone are none."""
+def test_a_dense_json_body_is_rejected_before_decoding(monkeypatch):
+    """Objects and lists; long texts are accepted."""
     monkeypatch.setattr(json_bombs, "MAX_CONTAINERS", 5000)
 
     with pytest.raises(BadPayload, match="more than 5000 objects and lists"):
@@ -138,14 +138,14 @@ def test_a_dense_json_body_is_refused_before_it_is_decoded(monkeypatch):
 
 
 def test_the_load_tool_s_records_are_far_from_the_limits():
-    """64 MiB of ordinary records: 110,000 of them, twelve messages and 28 objects each."""
+    """64 MiB of ordinary records: 110,000, with twelve messages and 28 objects each."""
     assert bombs.MAX_MESSAGES > 64 * 2**20 / 600 * 12
     assert json_bombs.MAX_CONTAINERS > 64 * 2**20 / 900 * 28
 
 
 @pytest.mark.parametrize("pair", [b"\x32\x00", b"\x32\x01\x00", b"\x12\x00"])
-def test_a_dense_body_is_noticed_whatever_its_period(pair, monkeypatch):
-    """Every time: a stride of two would see every second byte only."""
+def test_a_dense_body_is_detected_whatever_its_period(pair, monkeypatch):
+    """Always: a stride of two would sample every second byte only."""
     monkeypatch.setattr(bombs, "MAX_MESSAGES", 20_000)
     inner = pair * 30_000
     body = sized(1, sized(2, sized(2, inner)))

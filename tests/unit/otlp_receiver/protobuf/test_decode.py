@@ -29,13 +29,13 @@ from tests.unit.otlp_receiver.protobuf.test_wire import KEY, nested, sized, tag,
 
 
 def logs(body, **around):
-    """What becomes of a protobuf export of logs."""
+    """Decode, redact and map a protobuf export of logs."""
     raw = body if isinstance(body, bytes) else body.SerializeToString()
     return stored(raw, Signal.LOGS, Encoding.PROTOBUF, **around)
 
 
 def traces(body, **around):
-    """What becomes of a protobuf export of spans."""
+    """Decode, redact and map a protobuf export of spans."""
     raw = body if isinstance(body, bytes) else body.SerializeToString()
     return stored(raw, Signal.TRACES, Encoding.PROTOBUF, **around)
 
@@ -63,7 +63,7 @@ def test_point_96_a_record_of_defaults_is_stored():
     assert (record.source_module, record.action) == ("unknown_service", "log")
 
 
-def test_every_field_of_a_log_record_arrives():
+def test_every_field_of_a_log_record_is_mapped():
     """With resource, scope and both schema URLs (point 118)."""
     request = logs_proto(
         LogRecord(
@@ -200,15 +200,15 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("raw", "where"), BROKEN, ids=repr)
-def test_point_84_bad_bytes_are_refused_with_the_path(raw, where):
-    """The first fault, by the names of the protocol."""
+def test_point_84_invalid_bytes_are_rejected_with_the_path(raw, where):
+    """The first error, with the protocol's field names."""
     with pytest.raises(BadPayload) as refused:
         logs(raw)
 
     assert refused.value.where == where
 
 
-def test_bad_bytes_in_spans_are_refused_with_the_path():
+def test_invalid_bytes_in_spans_are_rejected_with_the_path():
     """Attributes of the span, of an event, of a link."""
     bad = b"\x0a\x09x"
     span = sized(5, b"name")
@@ -222,12 +222,12 @@ def test_bad_bytes_in_spans_are_refused_with_the_path():
         assert refused.value.where == f"resource_spans[0].scope_spans[0].spans[0].{where}"
 
 
-def test_where_it_breaks_says_so_when_it_finds_nothing():
-    """A depth that protobuf refuses and this walk does not."""
-    assert locate_error(ExportLogsServiceRequest.DESCRIPTOR, TWO) == ("", "it cannot be decoded")
+def test_locate_error_without_an_error():
+    """A depth that protobuf rejects and this function accepts."""
+    assert locate_error(ExportLogsServiceRequest.DESCRIPTOR, TWO) == ("", "cannot be decoded")
 
 
-def test_point_85_the_wrong_signal_is_read_or_refused():
+def test_point_85_the_wrong_signal_is_read_or_rejected():
     """A trace export on the logs path: no crash, and no span stored as a log with its content."""
     span = Span(name="n", trace_id=b"t" * 16, attributes=attributes_proto({"a": "b"}))
     raw = spans_proto(span).SerializeToString()
@@ -240,7 +240,7 @@ def test_point_85_the_wrong_signal_is_read_or_refused():
 
 
 def test_point_85_groups_are_skipped():
-    """In a record and beside it."""
+    """Inside and outside of a record."""
     group = tag(9, 3) + sized(1, b"x") + tag(9, 4)
     record = RECORD.SerializeToString() + tag(200, 3) + tag(200, 4)
 
@@ -249,8 +249,8 @@ def test_point_85_groups_are_skipped():
     assert kept.message == "hello"
 
 
-def test_points_86_and_121_odd_characters_cost_nobody_else():
-    """Replaced in every text and key, counted per record and in all."""
+def test_points_86_and_121_invalid_characters_affect_only_their_text():
+    """Replaced in every text and key, counted per record and in total."""
     record = (
         sized(3, b"\xff")
         + sized(12, b"e\x00")
@@ -285,7 +285,7 @@ def test_points_86_and_121_odd_characters_cost_nobody_else():
         assert batch.replaced_characters == 5 + 5
 
 
-def test_odd_characters_in_spans_are_counted_as_well():
+def test_invalid_characters_in_spans_are_counted_as_well():
     """Name, trace state, status, events, links."""
     span = (
         sized(5, b"n\xff")
@@ -302,7 +302,7 @@ def test_odd_characters_in_spans_are_counted_as_well():
     assert batch.records[0].message == "n\ufffd UNSET"
 
 
-def test_point_87_nothing_is_required_of_an_attribute():
+def test_point_87_all_fields_of_an_attribute_are_optional():
     """No value, an empty value, an empty key."""
     record = sized(6, b"") + sized(6, sized(1, b"a")) + sized(6, sized(1, b"b") + sized(2, b""))
 
@@ -312,7 +312,7 @@ def test_point_87_nothing_is_required_of_an_attribute():
 
 
 def test_points_89_and_90_depth_is_bounded_without_losing_the_record():
-    """64 maps are kept; 8000 lists become a mark."""
+    """64 maps are kept; 8000 lists are replaced by a marker."""
     raw = sized(6, sized(1, b"maps") + sized(2, nested(64, text("x"), 6))) + sized(
         6, sized(1, b"lists") + sized(2, nested(8000, text("x"), 5))
     )
@@ -345,7 +345,7 @@ def test_point_92_the_old_field_of_2021_is_read_as_scopes():
 
 
 def test_point_111_integers_are_exact():
-    """To the ends of int64."""
+    """In the full range of int64."""
     request = logs_proto(LogRecord(attributes=attributes_proto({"a": 2**63 - 1, "b": -(2**63)})))
 
     metadata = logs(request).records[0].metadata
@@ -360,8 +360,8 @@ def test_point_122_the_order_of_a_request_is_kept():
     assert [record.message for record in logs(request).records] == [str(n) for n in range(50)]
 
 
-def test_an_attribute_that_comes_again_is_redacted_again_in_the_manifest():
-    """Memos remember what was hidden, too: within a request and in the next one."""
+def test_a_repeated_attribute_is_in_the_manifest_each_time():
+    """Memos include redactions: within a request and in the next one."""
     request = logs_proto(
         *[LogRecord(attributes=attributes_proto({"p": "hunter2", "q": n % 2})) for n in range(4)]
     )
@@ -377,7 +377,7 @@ def test_an_attribute_that_comes_again_is_redacted_again_in_the_manifest():
             ]
 
 
-def test_every_text_of_an_export_goes_through_redaction():
+def test_every_text_of_an_export_is_redacted():
     """Bodies, keys, names, resource, scope, schema URLs, span parts."""
     secret = "x hunter2"
     request = logs_proto(
@@ -420,7 +420,7 @@ def test_every_text_of_an_export_goes_through_redaction():
     ]
 
 
-def test_a_stream_too_large_to_remember_is_read_each_time():
+def test_a_stream_too_large_to_cache_is_read_each_time():
     """A resource of 70,000 bytes."""
     request = logs_proto(RECORD, resource={"big": "x" * 70_000})
     codec = make_codec()
@@ -431,7 +431,7 @@ def test_a_stream_too_large_to_remember_is_read_each_time():
 
 
 def test_more_attributes_than_the_limit_are_dropped_and_counted():
-    """Of logs, spans, events and links; those beyond the limit are not even decoded."""
+    """Of logs, spans, events and links; the dropped ones are not even decoded."""
     codec = make_codec({"attributes": 128})
     many = attributes_proto({f"k{n}": n for n in range(200)})
     traced = Span(name="n", attributes=many)
@@ -451,7 +451,7 @@ def test_more_attributes_than_the_limit_are_dropped_and_counted():
 
 
 def test_an_attribute_of_the_older_generation_is_taken_from_there():
-    """Memos turn over while a request is read."""
+    """Memos may evict while a request is read."""
     codec = make_codec()
     request = logs_proto(*[LogRecord(attributes=attributes_proto({"a": n})) for n in range(9)])
     first = logs(request, codec=codec)

@@ -1,4 +1,4 @@
-"""The walk over a request says what protobuf's parser says, or leaves it to that."""
+"""The fast path returns what protobuf's parser returns, or falls back to it."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from otlp_receiver.protobuf.fast_path import scopes_of
 from tests.support.telemetry import NOW_NS, any_proto, attributes_proto, logs_proto
 
 
-def what_is_read(body: bytes, *, fast_path: bool, **limits: int) -> Any:
-    """Everything that decoding makes of a body, or the error."""
+def decoded(body: bytes, *, fast_path: bool, **limits: int) -> Any:
+    """The result of decoding a body, or the error."""
     within = LimitSettings().model_copy(update=limits)
     reader = ProtobufReader(Memos(), within, fast_path=fast_path)
     try:
@@ -30,15 +30,15 @@ def what_is_read(body: bytes, *, fast_path: bool, **limits: int) -> Any:
 
 
 def both(body: bytes, **limits: int) -> Any:
-    """What both ways read; they must agree."""
-    walked = what_is_read(body, fast_path=True, **limits)
+    """The result of both paths, which must be the same."""
+    walked = decoded(body, fast_path=True, **limits)
     # By their texts: a NaN is not equal to another.
-    assert repr(walked) == repr(what_is_read(body, fast_path=False, **limits))
+    assert repr(walked) == repr(decoded(body, fast_path=False, **limits))
     return walked
 
 
 def record(**fields: Any) -> LogRecord:
-    """A LogRecord with everything in it."""
+    """A LogRecord with all fields."""
     usual = {
         "time_unix_nano": NOW_NS,
         "observed_time_unix_nano": NOW_NS + 1,
@@ -64,7 +64,7 @@ def tag(number: int, wire_type: int) -> bytes:
 
 
 def sized(number: int, content: bytes) -> bytes:
-    """A field with a length."""
+    """A length-delimited field."""
     size, length = len(content), b""
     while size > 0x7F:
         length += bytes([size & 0x7F | 0x80])
@@ -75,14 +75,14 @@ def sized(number: int, content: bytes) -> bytes:
 def request(
     *records: bytes, scope: bytes = b"", resource: bytes = b"", around: bytes = b""
 ) -> bytes:
-    """A request of records given as bytes, with more bytes in scope, resource and request."""
+    """A request of records given as bytes, with additional bytes in scope, resource and request."""
     in_scope = b"".join(sized(2, one) for one in records) + scope
     return sized(1, sized(2, in_scope) + resource) + around
 
 
 @pytest.mark.parametrize("number", [0, 5])
-def test_usual_requests_are_walked(number):
-    """Nothing is left to the parser: the records of the shop, and one with every field."""
+def test_common_requests_use_the_fast_path(number):
+    """No fallback for the records of the demo shop, and one with every field."""
     for body in (
         shop_request("run", number * 50, 50, NOW_NS),
         logs_proto(record(), record(body=any_proto({"a": 1})), LogRecord()).SerializeToString(),
@@ -120,8 +120,8 @@ def test_usual_requests_are_walked(number):
         pytest.param(b"", id="empty"),
     ],
 )
-def test_an_unusual_record_is_read_by_the_parser(raw):
-    """Between usual ones, which keep their places."""
+def test_an_unusual_record_falls_back_to_the_parser(raw):
+    """Between common ones, in the same order."""
     usual = record().SerializeToString()
 
     both(request(usual, raw, usual))
@@ -154,12 +154,12 @@ def test_an_unusual_record_is_read_by_the_parser(raw):
     ],
 )  # fmt: skip
 def test_envelopes_of_every_kind(body):
-    """Usual or not, right or wrong."""
+    """Common or not, valid or invalid."""
     both(body)
 
 
 def test_limits_hold_for_both():
-    """As many records and attributes as are allowed; the others are rejected or cut."""
+    """The allowed number of records and attributes; the rest is rejected or dropped."""
     body = logs_proto(*[record() for _ in range(5)]).SerializeToString() * 2
 
     tallies, groups = both(body, request_rows=7, attributes=2)
@@ -200,8 +200,8 @@ records = st.builds(
 
 
 @given(st.lists(records, max_size=4), st.data())
-def test_whatever_is_sent_is_read_alike(some, data):
-    """As it is, and with a few bytes changed, left out or put in."""
+def test_any_input_is_read_alike(some, data):
+    """Unchanged, and with a few bytes changed, removed or inserted."""
     body = bytearray(ExportLogsServiceRequest.SerializeToString(logs_proto(*some)))
 
     both(bytes(body))

@@ -1,4 +1,4 @@
-"""AnyValue and KeyValue from bytes: usual shapes, every shape protobuf allows, and none at all."""
+"""AnyValue and KeyValue from bytes: common forms, all that protobuf allows, and invalid ones."""
 
 import struct
 
@@ -15,7 +15,7 @@ DEPTH = 64
 
 
 def tag(number: int, wire_type: int) -> bytes:
-    """The beginning of a field."""
+    """The tag of a field."""
     return varint(number << 3 | wire_type)
 
 
@@ -89,7 +89,7 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_point_88_every_type_is_read(value):
-    """As the real classes write it."""
+    """As written by the real classes."""
     assert read(any_proto(value).SerializeToString()) == value
 
 
@@ -126,8 +126,8 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize(("raw", "expected"), SPELLINGS, ids=lambda case: repr(case)[:40])
-def test_points_80_to_87_every_spelling_of_a_pair(raw, expected):
-    """The same as protobuf reads it."""
+def test_points_80_to_87_every_form_of_a_pair(raw, expected):
+    """With the same result as protobuf."""
     message = KeyValue.FromString(raw)
 
     assert key_value(raw, Tally(DEPTH)) == expected
@@ -161,7 +161,7 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize(("raw", "expected"), MEMBERS, ids=lambda case: repr(case)[:40])
-def test_points_80_to_85_every_spelling_of_a_value(raw, expected):
+def test_points_80_to_85_every_form_of_a_value(raw, expected):
     """Merged, padded, unknown, mistyped."""
     AnyValue.FromString(raw)  # protobuf takes it as well
 
@@ -169,7 +169,7 @@ def test_points_80_to_85_every_spelling_of_a_value(raw, expected):
 
 
 def test_point_91_string_tables_are_read_as_empty_and_counted():
-    """Logs and traces have no table that an index could point into."""
+    """Logs and traces have no string table."""
     tally = Tally(DEPTH)
 
     value = key_value(tag(3, 0) + b"\x07" + sized(2, tag(8, 0) + b"\x05"), tally)
@@ -191,8 +191,8 @@ BAD_TEXTS = [
 
 
 @pytest.mark.parametrize(("raw", "expected", "count"), BAD_TEXTS)
-def test_points_86_and_121_odd_characters_are_replaced_and_counted(raw, expected, count):
-    """U+FFFD for each bad sequence and each NUL, in keys and values."""
+def test_points_86_and_121_invalid_characters_are_replaced_and_counted(raw, expected, count):
+    """U+FFFD for each invalid sequence and each NUL, in keys and values."""
     tally = Tally(DEPTH)
 
     assert text_of(raw, tally) == expected
@@ -201,7 +201,7 @@ def test_points_86_and_121_odd_characters_are_replaced_and_counted(raw, expected
 
 
 def nested(levels: int, inner: bytes, member: int = 5) -> bytes:
-    """`inner` in so many lists or maps."""
+    """`inner` in this many lists or maps."""
     raw = inner
     for _ in range(levels):
         raw = sized(5, sized(1, raw)) if member == 5 else sized(6, sized(1, KEY + sized(2, raw)))
@@ -220,8 +220,8 @@ def test_point_89_64_levels_are_kept(member):
 
 @pytest.mark.parametrize("member", [5, 6])
 @pytest.mark.parametrize("levels", [65, 8000])
-def test_point_90_deeper_ones_are_cut_with_a_mark(member, levels):
-    """No recursion error, whatever the depth."""
+def test_point_90_deeper_ones_are_replaced_by_a_marker(member, levels):
+    """No recursion error at any depth."""
     tally = Tally(DEPTH)
 
     value = any_value(nested(levels, text("deep"), member), tally)
@@ -233,7 +233,7 @@ def test_point_90_deeper_ones_are_cut_with_a_mark(member, levels):
 
 
 def test_lists_are_bounded():
-    """Two bytes on the wire are an object in memory."""
+    """Two bytes on the wire can be an object in memory."""
     tally = Tally(DEPTH)
 
     value = any_value(sized(5, sized(1, b"") * (MAX_NODES + 5)), tally)
@@ -273,8 +273,8 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("raw", MALFORMED, ids=repr)
-def test_point_84_what_is_no_protobuf_is_refused(raw):
-    """Cut off, overlong, bad numbers and types."""
+def test_point_84_invalid_protobuf_is_rejected(raw):
+    """Truncated, overlong, invalid numbers and types."""
     with pytest.raises(Malformed):
         list(fields(raw))
 
@@ -303,16 +303,16 @@ values = st.recursive(
 
 
 @given(values, texts)
-def test_what_protobuf_writes_is_read_the_same(value, key):
-    """Every value that its real classes can hold."""
+def test_values_written_by_protobuf_are_read_the_same(value, key):
+    """Every value that its real classes can represent."""
     message = KeyValue(key=key, value=any_proto(value))
 
     assert key_value(message.SerializeToString(), Tally(DEPTH)) == (key, value)
 
 
 @given(values, st.data())
-def test_cut_and_changed_bytes_are_read_or_refused(value, data):
-    """Never another exception, never a hang."""
+def test_truncated_and_changed_bytes_are_read_or_rejected(value, data):
+    """Never another exception, never an endless loop."""
     raw = bytearray(any_proto(value).SerializeToString())
     for _ in range(data.draw(st.integers(0, 3))):
         if raw:
@@ -327,8 +327,8 @@ def test_cut_and_changed_bytes_are_read_or_refused(value, data):
 
 
 @given(st.binary(max_size=40))
-def test_any_bytes_are_read_or_refused_as_protobuf_does(raw):
-    """Where protobuf reads a value of one scalar, so do we."""
+def test_any_bytes_are_read_or_rejected_as_by_protobuf(raw):
+    """If protobuf reads a value of one scalar, so does any_value."""
     try:
         message = AnyValue.FromString(raw)
     except Exception:
