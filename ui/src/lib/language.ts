@@ -1,6 +1,6 @@
 /**
  * A tokenizer for the query language: highlighting, completion, marking hits, adding and removing
- * filters. Only the server interprets queries; its tokenizer is query/language/tokens.py: change
+ * filters. Only the server interprets queries; its tokenizer is query/language/lexer.py: change
  * both together.
  */
 
