@@ -249,7 +249,7 @@ class Reject:
     position: int
     """Index in the request, from 0."""
     reason: str
-    """One of mapping/reasons.py."""
+    """One of mapping/reject_reasons.py."""
     where: str
     """Field path, without any content."""
     count: int = 1

@@ -79,11 +79,11 @@ PHRASES = {
     r"\btrials?\b": "preview",
     r"\bmend(s|ed|ing)?\b": "fix, repair",
     r"\bwhat (goes|went)\b|\bgoes (next|first|when)\b": "what expires, is removed",
-    r"\bby hand\b|\bin people's hands\b": "manual",
+    r"\bin people's hands\b": "manual",
     r"\bbelieved\b|\bbelieves\b": "verified, trusted",
     r"\bof one's own\b|\bof yours\b": "custom, your own",
     r"\banew\b": "again, re-",
-    r"\bhow it stands\b|\bhow (things|it) (stand|is)\b": "status",
+    r"\bhow (it|things) stands?\b": "status",
     r"\bsent twice\b": "duplicate",
     r"\bwords next to each other\b": "phrase",
     r"\bends? in order\b|\bended in order\b": "shuts down cleanly",
@@ -91,17 +91,52 @@ PHRASES = {
     r"\bstrangers?\b|\bthe strange\b": "untrusted",
     r"\bthat is all\b": "(leave out)",
     r"\bit balances\b": "balanced",
-    r"\bby itself\b(?<=ask again by itself)": "auto-refresh",
     r"\bwho(ever)? (runs|operates) it\b": "operator",
     r"\bsees? to it\b": "ensures",
     r"\bsays? so\b": "reports it",
     r"\bnobody (answers|listens)\b": "cannot connect",
     r"\breferences back\b|\blooking around\b": "backreferences, lookaround",
-    r"\bfloor above\b|\btwo doors\b": "layer, entry points",
-    r"\bMost records\.|\bFor programs\.|\bCounted apart\b": "see words.md",
+    r"\bone record a line\b|\b(records|lines) a second\b": "NDJSON, records/s",
+    r"\bas it was sent\b|\bturn the order round\b": "original, reverse order",
+    r"\bnothing in this range fits\b|\blook further back\b": "no records match",
+    r"\bmade from others\b|\bwho sent it\b": "derived, by service",
+    r"\bwhat would go\b|\bnothing is held\b|\bby the rule\b": "preview, no legal holds, rule",
+    r"\bhas taken everything\b|\bnothing of it is (stored|kept)\b": "nothing is stored",
+    r"\ba star stands\b|\bsomething is missing at the end\b": "see words.md",
+    r"\bgo on with what comes\b|\bform of lines\b|\bcounted apart\b": "follow, format, group by",
+    r"\btake telemetry in\b|\bgive answers out\b": "receive telemetry, serve the API",
+    r"\bwhoever started this\b": "the parent process",
+    r"\bdata lies in\b|\bway of a record\b": "data is stored in, life of a record",
+    r"\bthe blank is\b|\bnot run by the tests\b": "space, untested",
 }
 """Patterns in texts for people, any case."""
 
+UI_PHRASES = {
+    r"\bValues beside the lines\b|\bmore below\b": "show filters, scroll for more",
+    r"\bAround it\b|\bAmong others\b|\bIts lines in search\b": "context, show in list, view logs",
+    r"\bOnly what the end\b|\bAt least as long\b|\bdid not fail\b": "critical path, duration, status",
+    r"\bWhy rejected\b|\bThe newest signed head\b": "reason, latest signed head",
+    r"\bcatching up\b|\bWhat is kept\b": "catch-up, policy",
+    r"\bsenders need none\b|\bMay send\b|\bFrom level\b": "permissions, minimum level",
+    r"\bThe server is ok\b|\bKeys and help\b|\bAs the system\b": "see words.md",
+}
+"""Labels of the viewer that were replaced, this case."""
+
+_FLOOR = "the retention setting `floor` and its column are stored and documented names"
+_TEND = "the job name `tend` is stored in Redis"
+
 EXCEPTIONS: list[tuple[str, str, str]] = [
     # (start of the path, pattern that the finding must match, reason)
+    ("config/", r"^floor$|`floor`|keep, floor", _FLOOR),
+    ("opslog.example.toml", r"floor =", _FLOOR),
+    ("storage/sql/retention.sql", r"keep, floor|floor +interval", _FLOOR),
+    ("retention/policy/", r"^(NO_)?floor$|keep and floor", _FLOOR),
+    ("query/api/operations/retention.py", r"^floor$", _FLOOR),
+    ("ui/src/views/operations/Retention.tsx", r"^floor$|\['floor'", _FLOOR),
+    ("docs/", r"`floor`|floor =|keep, floor", _FLOOR),
+    ("tests/", r"floor =|`floor`|^floor$|\"floor\"|keep, floor", _FLOOR),
+    ("ui/src/", r"^floor$|Math\.floor", "Math.floor of JavaScript"),
+    ("ui/src/", r"^aside$", "the HTML element <aside>"),
+    ("opslog/jobs.py", r"^tend$", _TEND),
+    ("docs/", r"`tend`", _TEND),
 ]

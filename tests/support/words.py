@@ -9,11 +9,11 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.banned_words import EXCEPTIONS, IDENTIFIERS, PHRASES
+from tests.support.banned_words import EXCEPTIONS, IDENTIFIERS, PHRASES, UI_PHRASES
 
 ROOT = Path(__file__).resolve().parents[2]
 AREAS = (
@@ -31,8 +31,10 @@ SKIPPED = (
 )
 """The tables themselves, sample data, and generated files."""
 SUFFIXES = {".py", ".md", ".ts", ".tsx", ".css", ".sql", ".toml", ""}
+_GENERATED = re.compile(r"/(__pycache__|migrations)/")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PHRASES = [(re.compile(pattern, re.IGNORECASE), better) for pattern, better in PHRASES.items()]
+_UI_PHRASES = [(re.compile(pattern), better) for pattern, better in UI_PHRASES.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,17 @@ def in_identifiers(names: Iterator[tuple[str, int]], path: str) -> Iterator[Viol
 
 def in_prose(lines: Iterator[tuple[str, int]], path: str) -> Iterator[Violation]:
     """Yield the banned phrases of some lines of text."""
+    phrases = [*_PHRASES, *(_UI_PHRASES if path.startswith("ui/") else [])]
     for text, line in lines:
-        for pattern, better in _PHRASES:
+        for pattern, better in phrases:
             for found in pattern.finditer(text):
                 around = text[max(0, found.start() - 30) : found.end() + 30].strip()
                 yield Violation(path, line, f"{found[0]!r} in {around!r}", better)
 
 
-def check(path: str, source: str) -> list[Violation]:
+def check(
+    path: str, source: str, exceptions: Sequence[tuple[str, str, str]] = EXCEPTIONS
+) -> list[Violation]:
     """List the violations of one file, without the explicit exceptions."""
     found = list(in_identifiers(iter([(Path(path).stem, 1)]), path))
     if path.endswith(".py"):
@@ -116,14 +121,14 @@ def check(path: str, source: str) -> list[Violation]:
             found += in_identifiers(words, path)
         found += in_prose(iter(numbered), path)
     unique = sorted(set(found), key=lambda item: (item.line, item.found))
-    return [item for item in unique if not is_exception(item)]
+    return [item for item in unique if not is_exception(item, exceptions)]
 
 
-def is_exception(item: Violation) -> bool:
-    """Whether the table of exceptions allows a violation."""
+def is_exception(item: Violation, exceptions: Sequence[tuple[str, str, str]]) -> bool:
+    """Whether a table of exceptions allows a violation."""
     return any(
         item.path.startswith(path) and re.search(pattern, item.found, re.IGNORECASE)
-        for path, pattern, _ in EXCEPTIONS
+        for path, pattern, _ in exceptions
     )
 
 
@@ -133,9 +138,9 @@ def files(areas: tuple[str, ...] = AREAS) -> Iterator[Path]:
         place = ROOT / area
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             name = path.relative_to(ROOT).as_posix()
-            if path.is_file() and path.suffix in SUFFIXES and "__pycache__" not in name:
-                if "/migrations/" not in name and not name.startswith(SKIPPED):
-                    yield path
+            is_text = path.is_file() and path.suffix in SUFFIXES
+            if is_text and not name.startswith(SKIPPED) and not _GENERATED.search(name):
+                yield path
 
 
 def violations(areas: tuple[str, ...] = AREAS) -> list[Violation]:
