@@ -1,8 +1,8 @@
 """JSON exactly as PostgreSQL prints jsonb, so that a stored row reads back as the bytes sent.
 
 Members by length of the UTF-8 key, then bytes; `", "` and `": "`; plain decimals; only the escapes
-that jsonb emits. tests/unit/storage/record/test_canonical.py proves it against a server. A change of any
-byte here needs a new ENCODING_VERSION (columns.py), because leaf hashes cover these bytes.
+that jsonb emits. tests/unit/storage/record/test_canonical.py checks it against a server. A change of
+any byte here needs a new ENCODING_VERSION (columns.py), because leaf hashes cover these bytes.
 """
 
 from base64 import b64encode

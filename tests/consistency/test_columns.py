@@ -1,4 +1,4 @@
-"""The columns of a record are written down in four places; storage/record/columns.py is the one meant."""
+"""The columns of a record are defined in four places; storage/record/columns.py is the reference."""
 
 import re
 from importlib.resources import files
@@ -14,7 +14,7 @@ SQL_TYPES = {"timestamptz": "timestamp with time zone", "varchar": "character va
 
 
 def as_format_type(written: str) -> str:
-    """A type as people write it, in the words of PostgreSQL's format_type.
+    """Convert a type to the notation of PostgreSQL's format_type.
 
     >>> as_format_type("varchar(50)")
     'character varying(50)'
@@ -24,7 +24,7 @@ def as_format_type(written: str) -> str:
 
 
 def columns_in(sql: str) -> list[tuple[str, str, bool]]:
-    """Name, type and whether it may be NULL of each column of system_logs in a file, in order."""
+    """Return name, type and nullability of each column of system_logs in a file, in order."""
     body = re.search(r"CREATE TABLE system_logs \((.*?)\) PARTITION BY", sql, re.DOTALL)
     assert body is not None
     lines = [line.strip().rstrip(",").split() for line in body[1].strip().splitlines()]
@@ -34,8 +34,8 @@ def columns_in(sql: str) -> list[tuple[str, str, bool]]:
     ]
 
 
-def meant(columns: tuple[Column, ...]) -> list[tuple[str, str, bool]]:
-    """storage/record/columns.py, with the column that each leaf fills by itself."""
+def expected(columns: tuple[Column, ...]) -> list[tuple[str, str, bool]]:
+    """Return storage/record/columns.py with the column that each leaf fills automatically."""
     listed = [(column.name, column.type, column.nullable) for column in columns]
     place = [name for name, _, _ in listed].index("position")
     return [*listed[:place], ("segment", "integer", False), *listed[place:]]
@@ -43,7 +43,7 @@ def meant(columns: tuple[Column, ...]) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.parametrize("file", ["migrations/0001_records.sql", "schema.sql"])
 def test_the_files_have_the_columns(file: str) -> None:
-    assert columns_in(files("storage").joinpath(file).read_text("utf-8")) == meant(COLUMNS)
+    assert columns_in(files("storage").joinpath(file).read_text("utf-8")) == expected(COLUMNS)
 
 
 @pytest.mark.parametrize("table", ["system_logs", "leaf"])
@@ -60,7 +60,7 @@ async def test_the_live_database_has_the_columns(database: Database, table: str)
     await conn.close()
 
     found = [(row["attname"], row["type"], not row["attnotnull"]) for row in rows]
-    assert found == meant(COLUMNS)
+    assert found == expected(COLUMNS)
 
 
 def test_wide_columns_come_first() -> None:
@@ -72,9 +72,9 @@ def test_wide_columns_come_first() -> None:
     assert fixed == sorted(fixed, reverse=True)
 
 
-def test_what_a_record_holds_has_a_column() -> None:
-    made_on_the_way = {"created_unix_ns": "created_at", "odd_time": "created_at"}
+def test_every_field_of_a_record_has_a_column() -> None:
+    derived = {"created_unix_ns": "created_at", "odd_time": "created_at"}
 
-    names = {made_on_the_way.get(name, name) for name in RECORD_FIELDS}
+    names = {derived.get(name, name) for name in RECORD_FIELDS}
 
     assert names <= {column.name for column in COLUMNS}

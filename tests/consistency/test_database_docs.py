@@ -1,4 +1,4 @@
-"""docs/reference/database.md names everything that is in the database, and nothing else."""
+"""docs/reference/database.md lists exactly what is in the database."""
 
 import re
 from importlib.resources import files
@@ -14,19 +14,19 @@ PAGE = (ROOT / "docs/reference/database.md").read_text("utf-8")
 
 
 def names(pattern: str, text: str) -> set[str]:
-    """All that the pattern's group finds."""
+    """Return all matches of the pattern's group."""
     return set(re.findall(pattern, text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("kind", ["TABLE", "FUNCTION"])
 def test_every_table_and_function_is_on_the_page(kind: str) -> None:
-    made = names(rf"^CREATE {kind} (\w+)", SCHEMA)
+    created = names(rf"^CREATE {kind} (\w+)", SCHEMA)
 
-    assert made
-    assert {name for name in made if f"`{name}" not in PAGE} == set()
+    assert created
+    assert {name for name in created if f"`{name}" not in PAGE} == set()
 
 
-def test_the_page_names_no_function_that_is_not_there() -> None:
+def test_the_page_names_only_existing_functions() -> None:
     assert names(r"`(opslog_\w+)\(", PAGE) == names(r"^CREATE FUNCTION (\w+)", SCHEMA)
 
 
@@ -41,7 +41,7 @@ def test_every_state_of_a_segment_is_on_the_page() -> None:
     assert "dropped" in states
 
 
-def test_the_limits_of_waiting_are_those_of_the_functions() -> None:
+def test_lock_timeouts_on_the_page_are_those_of_the_functions() -> None:
     heads = [piece.partition("AS $$")[0] for piece in SCHEMA.split("\nCREATE FUNCTION ")[1:]]
     limits = {
         head.partition("(")[0]: found[1]

@@ -1,6 +1,6 @@
-"""T56: what is installed is named with its hash, and nothing of it is known to be broken.
+"""T56: all packages are locked with hashes, without known vulnerabilities.
 
-`make lock` writes requirements.lock; `make audit` asks for advisories, which needs pypi.org.
+`make lock` writes requirements.lock; `make audit` queries advisories, which requires pypi.org.
 """
 
 import re
@@ -22,11 +22,11 @@ FIXED = {
     "orjson": ("3.11.6", "CVE-2025-67221: deep nesting"),
     "pyjwt": ("2.13", "CVE-2026-48523: an algorithm of the attacker's choice"),
 }
-"""The first version without a flaw that would have mattered here."""
+"""The first version without a vulnerability that affects opslog."""
 
 
 def wanted() -> dict[str, Requirement]:
-    """What pyproject.toml asks for to run opslog, by name."""
+    """Return the runtime requirements of pyproject.toml by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     texts = [*project["dependencies"], *extras["speed"], *extras["demo"]]
@@ -34,7 +34,7 @@ def wanted() -> dict[str, Requirement]:
 
 
 def locked() -> dict[str, tuple[str, int]]:
-    """Version and number of hashes, by name."""
+    """Return version and number of hashes by name."""
     found = {}
     for entry in re.split(r"\n(?=[a-z])", (ROOT / "requirements.lock").read_text("utf-8")):
         head = re.match(r"([a-z0-9._-]+)==([^\s;]+)", entry)
@@ -54,7 +54,7 @@ def test_everything_that_runs_is_locked_with_hashes() -> None:
 
 
 def test_the_lock_names_no_place() -> None:
-    """Whoever installs decides where from; the hashes say whether it is the same."""
+    """The installer chooses the index; the hashes verify the content."""
     text = (ROOT / "requirements.lock").read_text("utf-8")
 
     assert not re.search(r"://|--index|--find-links|--extra", text)

@@ -21,7 +21,7 @@ IN_ID = re.compile(r"(\d{1,3})(?:-|$)")
 
 
 def numbers(written: str) -> set[int]:
-    """The points of a list such as `53 to 57` or `1, 2, 48`.
+    """Parse a list such as `53 to 57` or `1, 2, 48`.
 
     >>> sorted(numbers("1, 3 to 5"))
     [1, 3, 4, 5]
@@ -34,7 +34,7 @@ def numbers(written: str) -> set[int]:
 
 
 def points_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
-    """The points that a test says it tries."""
+    """Return the points that a test names."""
     text = ast.get_docstring(test) or ""
     lists = [*IN_NAME.findall(test.name), *IN_TEXT.findall(text)]
     if head := AT_HEAD.match(text):
@@ -46,19 +46,19 @@ def points_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
     return set().union(*map(numbers, lists))
 
 
-def points_tried() -> set[int]:
-    """The points of all tests."""
-    tried: set[int] = set()
+def tested_points() -> set[int]:
+    """Return the points of all tests."""
+    tested: set[int] = set()
     for path in [path for folder in FOLDERS for path in (ROOT / folder).rglob("test_*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                tried |= points_of(node) if node.name.startswith("test_") else set()
-    return tried
+                tested |= points_of(node) if node.name.startswith("test_") else set()
+    return tested
 
 
 def test_every_point_has_a_test() -> None:
-    """Whoever removes the last test of a point hears of it."""
-    assert set(range(1, POINTS + 1)) - points_tried() == set()
+    """Removing the last test of a point fails here."""
+    assert set(range(1, POINTS + 1)) - tested_points() == set()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_every_point_has_a_test() -> None:
         ("94_and_95", {94, 95}),
     ],
 )
-def test_lists_of_points_are_read(written: str, expected: set[int]) -> None:
-    """In all the ways in which they are written."""
+def test_lists_of_points_are_parsed(written: str, expected: set[int]) -> None:
+    """In all notations."""
     assert numbers(written) == expected

@@ -1,4 +1,4 @@
-"""The scripts that `make test` gets its tools with: on bare machines they say what is missing."""
+"""The scripts that install the tools of `make test`: on bare machines they report what is missing."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ BARE = "#!/bin/sh\n"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of programs that is the whole of PATH; root's, without a browser and without Node."""
+    """A folder that is the whole PATH: root's, without a browser and without Node."""
     for name in TOOLS:
         where = shutil.which(name)
         assert where
@@ -39,17 +39,17 @@ def run(machine: Path, script: str, **settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_browser_that_is_there_is_taken_without_a_word(machine: Path) -> None:
+def test_an_installed_browser_is_used_silently(machine: Path) -> None:
     has(machine, "chromium", "exit 1")
 
     assert run(machine, "browser") == (0, "")
 
 
-def test_root_gets_a_browser_by_apt_after_one_update(machine: Path) -> None:
-    has(machine, "apt-get", f'echo "$@" >> {machine}/asked')
+def test_root_installs_a_browser_with_apt_after_one_update(machine: Path) -> None:
+    has(machine, "apt-get", f'echo "$@" >> {machine}/calls')
 
     assert run(machine, "browser")[0] == 0
-    update, install = (machine / "asked").read_text().splitlines()
+    update, install = (machine / "calls").read_text().splitlines()
     assert update.endswith(" update")
     assert " install " in install
     assert " chromium" in install
@@ -64,17 +64,17 @@ def test_root_gets_a_browser_by_apt_after_one_update(machine: Path) -> None:
         ({}, {"CHROMIUM": "/nowhere/chromium"}, "/nowhere/chromium is not a program"),
     ],
 )
-def test_without_a_browser_a_notice_says_what_to_do(
+def test_without_a_browser_a_notice_gives_advice(
     machine: Path, programs: dict[str, str], settings: dict[str, str], words: str
 ) -> None:
     for name, does in programs.items():
         has(machine, name, does)
 
-    code, said = run(machine, "browser", **settings)
+    code, output = run(machine, "browser", **settings)
 
     assert code == 0
-    assert "browser tests will be skipped" in said
-    assert words in said
+    assert "browser tests will be skipped" in output
+    assert words in output
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_without_a_browser_a_notice_says_what_to_do(
         ({"npm": "", "node": '[ "$1" = --version ] && echo v18.20.4 || exit 1'}, "v18.20.4 is too"),
     ],
 )
-def test_without_node_the_viewer_is_left_as_it_is_with_a_notice(
+def test_without_node_the_viewer_is_skipped_with_a_notice(
     machine: Path, programs: dict[str, str], words: str
 ) -> None:
     for name, does in programs.items():
         has(machine, name, does)
 
-    code, said = run(machine, "viewer")
+    code, output = run(machine, "viewer")
 
     assert code == 0
-    assert words in said
+    assert words in output

@@ -1,4 +1,4 @@
-"""What is written about settings is true: the reference page, the example, the texts."""
+"""The settings: reference page, example and help texts."""
 
 from pathlib import Path
 
@@ -12,25 +12,25 @@ EXAMPLE = Path(__file__).parents[2] / "opslog.example.toml"
 
 
 def test_the_reference_page_is_in_step():
-    """`make docs` writes it anew."""
+    """`make docs` regenerates it."""
     assert PAGE.read_text(encoding="utf-8") == settings_page()
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_setting_has_a_text(name):
-    """One that says something."""
+    """More than a word."""
     assert len(FIELDS[name].text) > 10
 
 
-def test_the_example_changes_nothing_as_it_is(tmp_path):
+def test_the_example_changes_nothing_by_default(tmp_path):
     """Everything in it is a comment."""
     before, after = load({}), load({}, config=EXAMPLE)
 
     assert after.settings == before.settings
 
 
-def test_everything_in_the_example_can_be_used(tmp_path):
-    """Without the marks of comment it is a valid file."""
+def test_the_uncommented_example_is_valid(tmp_path):
+    """Uncommented, it is a valid file."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     names = {name.rpartition(".")[2] for name in FIELDS}
     shown = [

@@ -1,4 +1,4 @@
-"""README word for word: what it tells people to type does what it says."""
+"""The commands of the README work as documented."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def block(language: str, holding: str) -> str:
 
 
 def typed(product: Product, commands: str) -> str:
-    """Standard output of a shell that runs the block, with the test's ports and command."""
+    """Run a block in a shell with the test's ports and command; return its output."""
     commands = commands.replace("http://127.0.0.1:4318", product.otlp_url)
     commands = commands.replace("http://127.0.0.1:8080", product.api_url)
     commands = commands.replace(".venv/bin/opslog", f"'{sys.executable}' -P -m opslog")
@@ -44,28 +44,28 @@ def typed(product: Product, commands: str) -> str:
     return done.stdout
 
 
-def test_one_record_by_hand_is_answered_and_found_as_the_readme_shows(product):
+def test_one_record_sent_with_curl_is_found_as_the_readme_shows(product):
     assert typed(product, block("sh", "curl -s http://127.0.0.1:4318")) == "{}"
 
-    promised = block("", "REDACTED").strip()
-    asked = block("sh", "TOKEN=$(")
+    expected = block("", "REDACTED").strip()
+    query = block("sh", "TOKEN=$(")
     end = time.monotonic() + 10
-    while promised not in (answer := typed(product, asked)):
-        assert time.monotonic() < end, answer
+    while expected not in (response := typed(product, query)):
+        assert time.monotonic() < end, response
 
 
-def test_the_demo_prints_lines_that_answer(product):
-    said = typed(product, block("sh", "opslog demo"))
+def test_the_demo_prints_working_commands(product):
+    output = typed(product, block("sh", "opslog demo"))
 
-    lines = re.findall(r"curl -s -H .*", said)
+    lines = re.findall(r"curl -s -H .*", output)
     assert len(lines) >= 3
     for line in lines:
-        answer = typed(product, line.strip())
-        assert '"data"' in answer
-        assert '"id"' in answer, line
+        response = typed(product, line.strip())
+        assert '"data"' in response
+        assert '"id"' in response, line
 
 
-def test_the_three_variables_are_enough_for_an_sdk(product):
+def test_the_three_variables_are_sufficient_for_an_sdk(product):
     program = """
 import logging
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
@@ -83,6 +83,6 @@ provider.shutdown()
     product.wait(lambda: product.get("/api/v1/logs?sourceModule=checkout&level=WARN")["data"], 10)
 
 
-def test_every_page_the_readme_links_to_is_there():
+def test_every_page_the_readme_links_to_exists():
     for place in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / place).exists(), place
