@@ -46,7 +46,7 @@ def points_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
     return set().union(*map(numbers, lists))
 
 
-def tested_points() -> set[int]:
+def points_in_tests() -> set[int]:
     """Return the points of all tests."""
     tested: set[int] = set()
     for path in [path for folder in FOLDERS for path in (ROOT / folder).rglob("test_*.py")]:
@@ -58,7 +58,7 @@ def tested_points() -> set[int]:
 
 def test_every_point_has_a_test() -> None:
     """Removing the last test of a point fails here."""
-    assert set(range(1, POINTS + 1)) - tested_points() == set()
+    assert set(range(1, POINTS + 1)) - points_in_tests() == set()
 
 
 @pytest.mark.parametrize(
