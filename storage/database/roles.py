@@ -36,7 +36,7 @@ class Finding:
     what: str
     reason: str
     fix: str
-    """The command to run, or whom to ask."""
+    """The command to run, or whom to contact."""
 
 
 _INHERIT = {

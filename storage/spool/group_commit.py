@@ -91,7 +91,7 @@ class GroupCommit:
         await entry.done
 
     def _time_out(self, entry: _Entry, timeout_s: float) -> None:
-        """Ask the sender to retry, and discard the frame unless its write has begun.
+        """Make the sender retry, and discard the frame unless its write has begun.
 
         A disk that hangs must not fill the memory with repeated requests.
         """

@@ -200,7 +200,7 @@ RETURNING class;
 
 -- name: begin_run
 -- $1 kind      text      expire, limit, merge, purge
--- $2 asked by  text      schedule, or the user
+-- $2 trigger   text      schedule, or the user
 -- $3 policy    text      JSON: class -> rule and times
 -- Rows: run_id. Uses: retention/segments/runs.py.
 INSERT INTO retention_runs (kind, asked_by, policy) VALUES ($1, $2, $3::jsonb) RETURNING run_id;
@@ -350,8 +350,8 @@ SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
  WHERE i.inhparent = 'system_logs'::regclass;
 
 -- name: request_purge
--- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 asked by text,
--- $6 asked at timestamptz, $7 expires at timestamptz, $8 plan text (JSON)
+-- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 requested by text,
+-- $6 requested at timestamptz, $7 expires at timestamptz, $8 plan text (JSON)
 -- Rows: purge_id, expires_at. Uses: retention/purging/purge.py.
 INSERT INTO purges (token_hash, filter, shown, why, asked_by, asked_at, expires_at, plan)
 VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, $8::jsonb) RETURNING purge_id, expires_at;
