@@ -43,7 +43,7 @@ def _message(status: int, problem: Mapping[str, Any]) -> str:
     text = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
     fault: dict[str, Any] = next(iter(problem.get("errors", ())), {})
     if "position" in fault:
-        text += f" (character {fault['position'] + 1} of the question)"
+        text += f" (character {fault['position'] + 1} of the query)"
     return text
 
 

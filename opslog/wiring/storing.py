@@ -30,7 +30,7 @@ from storage.spool.spool import Spool
 from storage.writing.writer import Writer
 
 _log = logging.getLogger(__name__)
-_FIGURES_EVERY_S = 1.0
+_METRICS_EVERY_S = 1.0
 _DRAIN_S = 5.0
 _ADOPT_EVERY_S = 30.0
 
@@ -95,7 +95,7 @@ class Storing:
             "writer": self.writer.run(),
             "segments": self.keeper.run(),
             "ledger": self.sequencer.run(),
-            "figures": self._update_metrics(),
+            "metrics": self._update_metrics(),
             "adoption": self._adopt(installation),
         }
 
@@ -109,10 +109,10 @@ class Storing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _update_metrics(self) -> None:
-        figures = StorageMetrics(self.spool.state, self.writer.state)
+        metrics = StorageMetrics(self.spool.state, self.writer.state)
         while True:
-            figures.note()
-            await asyncio.sleep(_FIGURES_EVERY_S)
+            metrics.note()
+            await asyncio.sleep(_METRICS_EVERY_S)
 
     async def _adopt(self, installation: Installation) -> None:
         """Drain spools next to ours that no process owns, for instance of a removed receiver."""
@@ -156,11 +156,11 @@ class Storing:
             return Finding(State.FAILED, reason)
         if spool.state.untouched_files:
             return Finding(State.DEGRADED, "; ".join(spool.state.untouched_files))
-        if aside := await asyncio.to_thread(quarantined_in, spool.folder):
-            rows = sum(each.rows for each in aside)
+        if quarantined := await asyncio.to_thread(quarantined_in, spool.folder):
+            rows = sum(each.rows for each in quarantined)
             return Finding(
                 State.DEGRADED,
-                f"{len(aside)} damaged frames with {rows} known rows are in"
+                f"{len(quarantined)} damaged frames with {rows} known rows are in"
                 f" {spool.folder / 'quarantine'}: inspect them, then move them away",
             )
         return OK

@@ -33,7 +33,7 @@ class Scope:
         self._condition = condition
         self._policies = policies
         self._catalogued = catalogued
-        self._asked_at = requested_at
+        self._requested_at = requested_at
         self.segments: list[Stored] = []
 
     @classmethod
@@ -63,7 +63,7 @@ class Scope:
 
     def matching(self, stored: Stored, arguments: Arguments) -> str:
         """Condition: matching records."""
-        requested_at = arguments.add(self._asked_at, "timestamptz")
+        requested_at = arguments.add(self._requested_at, "timestamptz")
         # Audit records have their own class; one stored elsewhere is kept as well.
         return (
             f"({condition_of(self._narrowed(stored), arguments)})"
@@ -73,7 +73,7 @@ class Scope:
     def purgeable(self, stored: Stored, arguments: Arguments) -> str:
         """Condition: matching records that are neither held nor below the minimum age."""
         policy = self._policies.get(stored.class_name)
-        oldest = self._asked_at - (policy.floor if policy else NO_FLOOR)
+        oldest = self._requested_at - (policy.floor if policy else NO_FLOOR)
         return (
             f"{self.matching(stored, arguments)}"
             f" AND received_at <= {arguments.add(oldest, 'timestamptz')}"

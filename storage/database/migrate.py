@@ -102,7 +102,7 @@ class Report:
 
 
 @cache
-def shipped() -> tuple[Migration, ...]:
+def bundled() -> tuple[Migration, ...]:
     """The migrations of this opslog, in order."""
     found = []
     for file in files("storage").joinpath("migrations").iterdir():
@@ -115,7 +115,7 @@ def shipped() -> tuple[Migration, ...]:
 
 async def status(conn: Connection, known: tuple[Migration, ...] | None = None) -> Status:
     """The applied and the pending migrations. Raises SchemaNewer, SchemaEdited."""
-    known = shipped() if known is None else known
+    known = bundled() if known is None else known
     applied: tuple[Applied, ...] = ()
     if await conn.fetchval("SELECT to_regclass('public.schema_migrations') IS NOT NULL"):
         rows = await conn.fetch(

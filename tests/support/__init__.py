@@ -1,1 +1,1 @@
-"""What tests of several rooms share: real servers, fresh databases."""
+"""Shared by the tests of several packages: real servers, fresh databases."""

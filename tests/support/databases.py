@@ -1,4 +1,4 @@
-"""Fresh databases, made from a migrated template in some milliseconds."""
+"""Fresh databases, copied from a migrated template in a few milliseconds."""
 
 import asyncio
 import itertools
@@ -18,11 +18,11 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Database:
-    """One database of the test's own."""
+    """A database for one test."""
 
     name: str
     dsn: str
-    """As the superuser who made it."""
+    """As the superuser that created it."""
 
     @property
     def owner_dsn(self) -> str:
@@ -35,7 +35,7 @@ class Database:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Await something where no event loop is running: in fixtures of a whole session."""
+    """Run a coroutine without a running event loop, in session fixtures."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(work)
@@ -76,7 +76,7 @@ def make_template(server_dsn: str) -> str:
 
 @contextmanager
 def fresh_database(server_dsn: str, template: str = "template0") -> Iterator[Database]:
-    """A database of its own, dropped in the end whoever is still connected."""
+    """A separate database, dropped at the end even if it has connections."""
     name = f"test_{next(_numbers)}"
     run(statement(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     try:

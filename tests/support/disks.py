@@ -15,7 +15,7 @@ from opslog.system.processes import Account
 
 @contextmanager
 def small_disk(megabytes: int, owner: Account | None = None) -> Iterator[Path]:
-    """A tmpfs that all may come through to; the test is skipped where nothing can be mounted."""
+    """A tmpfs that all accounts can traverse; the test is skipped if mounting is impossible."""
     if os.geteuid() != 0 or not shutil.which("mount"):
         pytest.skip("a small file system needs root and mount")
     place = Path(tempfile.mkdtemp(prefix="opslog-test-disk-"))
@@ -35,13 +35,13 @@ def small_disk(megabytes: int, owner: Account | None = None) -> Iterator[Path]:
 
 
 class Ballast:
-    """A file that takes what is free on a disk."""
+    """A file that fills a disk."""
 
     def __init__(self, disk: Path) -> None:
         self._path = disk / "ballast"
 
     def fill(self, *, leave_bytes: int = 0) -> None:
-        """Leave about `leave_bytes` to others."""
+        """Leave about `leave_bytes` free."""
         piece = b"\0" * 65536
         # Unbuffered: what does not fit any more must not be tried again on closing.
         with self._path.open("ab", buffering=0) as file, _until_full():
@@ -49,7 +49,7 @@ class Ballast:
                 file.write(piece)
 
     def drop(self) -> None:
-        """Give it back."""
+        """Free the space."""
         self._path.unlink(missing_ok=True)
 
 

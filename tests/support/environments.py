@@ -3,7 +3,7 @@
     python = python_environment(folder / "requirements-sdk.txt")   # path of its interpreter
     with node_workplace(folder) as place: ...                      # programs there find its modules
 
-Each lies in `.venv-clients/` of the checkout, named after the hash of what was asked for, so that
+Each lies in `.venv-clients/` of the checkout, named after the hash of the requirements, so that
 it is installed once. What a child process needs of the surrounding environment is in `bare()`.
 """
 
@@ -26,7 +26,7 @@ _INSTALL_TIMEOUT_S = 600
 
 
 class CannotInstall(RuntimeError):
-    """A package client failed; its own words are in the message."""
+    """A package client failed; the message has its output."""
 
 
 def python_environment(requirements: Path) -> Path:
@@ -71,7 +71,7 @@ def node_is_here() -> bool:
 
 
 def bare(**variables: str) -> dict[str, str]:
-    """An environment without anybody's OTEL_ or PYTHON settings, and these variables."""
+    """An environment without OTEL_ or PYTHON variables, plus these variables."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1", **variables}
 
@@ -97,7 +97,7 @@ def _forget_others(name: str, current: Path) -> None:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Several test processes want the same environment; the first installs it."""
+    """Several test processes need the same environment; the first installs it."""
     CACHE.mkdir(exist_ok=True)
     (CACHE / ".gitignore").write_text("*\n")
     with lock.open("w") as file:

@@ -1,4 +1,4 @@
-"""An installation's storing half in small: spool, writer, sequencer, key and heads in one folder."""
+"""The storage side of an installation: spool, writer, sequencer, key and heads in one folder."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -27,8 +27,8 @@ def write_key(folder: Path, name: str = FILE) -> Ed25519PrivateKey:
     return key
 
 
-class House:
-    """What the tests of evidence work with."""
+class Store:
+    """Spool, writer and ledger for the tests of evidence."""
 
     def __init__(self, folder, database, pool, *, spool, writer, sequencer):
         self.folder, self.database, self.pool = folder, database, pool
@@ -45,7 +45,7 @@ class House:
         await self.sequenced()
 
     async def sequenced(self):
-        """Wait until no entry waits."""
+        """Wait until all entries are signed."""
         async with asyncio.timeout(20):
             while await self.value("SELECT count(*) FROM ledger_in") or not await self.value(
                 "SELECT count(*) FROM ledger"
@@ -67,8 +67,8 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, database, pool, *, settings=QUICK, heads=None):
-    """Everything running; ended on leaving."""
+async def open_store(folder: Path, database, pool, *, settings=QUICK, heads=None):
+    """Start everything, and stop it at the end."""
     (folder / "secrets").mkdir(parents=True, exist_ok=True)
     if not (folder / "secrets" / FILE).exists():
         write_key(folder / "secrets")
@@ -87,7 +87,7 @@ async def house(folder: Path, database, pool, *, settings=QUICK, heads=None):
     tasks = [asyncio.create_task(writer.run()), asyncio.create_task(sequencer.run())]
     await writer.register()
     try:
-        yield House(folder, database, pool, spool=spool, writer=writer, sequencer=sequencer)
+        yield Store(folder, database, pool, spool=spool, writer=writer, sequencer=sequencer)
     finally:
         for task in tasks:
             task.cancel()

@@ -1,8 +1,8 @@
-"""What every fault test asks afterwards: nothing lost, nothing twice, nothing invented, balanced.
+"""Checks after every fault: nothing lost, duplicated or invented, and the ledger is balanced.
 
 with Product.running() as product, Senders(...) as senders:
-    …                                    # break something
-verdict = settle(product, senders)       # raises when a promise was broken
+    …                                    # inject a fault
+verdict = settle(product, senders)       # raises on a violation
 """
 
 import time
@@ -17,12 +17,12 @@ from tests.support.product import Product
 from tests.support.senders import RETRIED, STORED, Senders
 
 listeners: list[Callable[["Verdict"], None]] = []
-"""Told of each verdict, good or bad: tests/faults/conftest.py makes a table of them."""
+"""Receives every verdict: tests/faults/conftest.py makes a table of them."""
 
 
 @dataclass
 class Verdict:
-    """How it was after a fault."""
+    """The outcome of a fault."""
 
     acknowledged: int
     stored: int
@@ -30,13 +30,13 @@ class Verdict:
     twice: int
     unsent: int
     refused: int
-    """Requests that were answered with what no sender tries again."""
+    """Requests with a response after which no sender retries."""
     differences: list[str]
     """Of `opslog ledger check`."""
     drained_s: float
-    """From the question until everything acknowledged was stored."""
+    """From the start of the check until everything acknowledged was stored."""
     silence_s: float
-    """The longest time in which no request was accepted: how long it took to be ready again."""
+    """The longest time without an accepted request, until it was ready again."""
 
     @property
     def is_good(self) -> bool:
@@ -44,26 +44,26 @@ class Verdict:
 
 
 def balance_of(product: Product) -> Balance:
-    """What `opslog ledger check` looks at."""
+    """The balance, as computed by `opslog ledger check`."""
 
-    async def ask() -> Balance:
-        house = product.installation
-        connection = await connect(house.database_dsn(), DatabaseRole.READER, name="faults")
+    async def read() -> Balance:
+        installation = product.installation
+        connection = await connect(installation.database_dsn(), DatabaseRole.READER, name="faults")
         try:
-            return await balance(connection, house.spool_root)
+            return await balance(connection, installation.spool_root)
         finally:
             await connection.close()
 
-    return run(ask())
+    return run(read())
 
 
 def judge(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verdict:
-    """Wait until what was acknowledged is stored, at most `within_s`; then count."""
+    """Wait at most `within_s` until everything acknowledged is stored; then count."""
     began = time.monotonic()
-    question = STORED.format(run=senders.run)
+    statement = STORED.format(run=senders.run)
     acknowledged = set(senders.acknowledged)
     while True:
-        rows = product.sql(question)
+        rows = product.sql(statement)
         stored = set(rows)
         drained_s = time.monotonic() - began
         if acknowledged <= stored or drained_s > within_s:
@@ -87,13 +87,13 @@ def judge(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verd
 
 
 def longest_silence(senders: Senders) -> float:
-    """Seconds between two answers 200, whoever got them."""
+    """Seconds between two 200 responses of any sender."""
     ends = sorted(end for _, end in senders.accepted)
     return max((after - before for before, after in pairwise(ends)), default=0.0)
 
 
 def settle(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verdict:
-    """`judge`, and AssertionError unless all is well."""
+    """`judge`, with an AssertionError on any problem."""
     verdict = judge(product, senders, within_s=within_s)
     for tell in listeners:
         tell(verdict)

@@ -91,4 +91,4 @@ async def close(conn, class_name: str) -> int:
 
 
 async def no_pause() -> None:
-    """For jobs that stand back for ingest: there is none."""
+    """For jobs that yield to ingest: no load."""

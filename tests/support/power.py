@@ -1,9 +1,8 @@
-"""A power cut: everything ends at once, and only what was synced is certain to be there afterwards.
+"""A power failure: everything stops at once, and only synced data is durable.
 
-The product runs with tests/faults/shims/power on its path, which keeps a diary of each sync. What
-the disk had been given and not been told to keep goes, or stays in part, or comes back as zeros; a
-file whose removal was not made durable is there again. PostgreSQL's own files are left as they are:
-that a commit survives is its promise, and tested by it.
+The product runs with tests/faults/shims/power on its path, which records each sync. Data that was
+written but not synced is lost, partly kept, or becomes zeros; a file whose removal was not durable
+reappears. PostgreSQL's own files are not changed: it guarantees and tests the durability of commits.
 """
 
 import os
@@ -17,13 +16,13 @@ SHIM = Path(__file__).parent.parent / "faults" / "shims" / "power"
 
 
 def diary_settings(diary: Path) -> dict[str, str]:
-    """Environment of a product that keeps a diary."""
+    """Environment of a product that records its syncs."""
     return {"PYTHONPATH": str(SHIM), "TEST_POWER_DIARY": str(diary)}
 
 
 @dataclass
 class Diary:
-    """What is safe."""
+    """What is durable."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     """Path to the bytes that were synced."""
@@ -54,7 +53,7 @@ class Diary:
 
 
 def cut_power(product: Product, diary_path: Path, chance: random.Random) -> dict[str, int]:
-    """End everything at once and take away what was not synced; what was taken, in figures."""
+    """Stop everything at once and remove what was not synced; returns the amounts."""
     product.kill_all()
     diary = Diary.read(diary_path)
     taken = {"bytes": 0, "files": 0, "ghosts": 0}
@@ -79,7 +78,7 @@ def cut_power(product: Product, diary_path: Path, chance: random.Random) -> dict
 
 
 def _spoil_tail(path: Path, safe: int, chance: random.Random) -> int:
-    """Cut, keep in part, or fill with zeros what follows the first `safe` bytes."""
+    """Cut, partly keep, or zero what follows the first `safe` bytes."""
     size = path.stat().st_size
     if size <= safe:
         return 0

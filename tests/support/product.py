@@ -54,7 +54,7 @@ class Product:
     @classmethod
     @contextmanager
     def running(cls, **settings: str) -> Iterator["Product"]:
-        """A product that is ready; ended and removed on leaving."""
+        """A running product; stopped and removed at the end."""
         folder = Path(tempfile.mkdtemp(prefix="opslog-test-up-"))
         folder.chmod(0o711)
         product = cls(folder, settings)
@@ -89,7 +89,7 @@ class Product:
         self.environment["OPSLOG_API__PORT"] = self.api_url.rpartition(":")[2]
 
     def stop(self) -> int | None:
-        """End in order; the exit code."""
+        """Shut down cleanly; the exit code."""
         process, self.process = self.process, None
         if process is None:
             return None
@@ -101,7 +101,7 @@ class Product:
             return process.wait(10)
 
     def kill_all(self) -> None:
-        """SIGKILL to the supervisor; everything else must follow it by itself."""
+        """SIGKILL to the supervisor; all other processes must end with it."""
         assert self.process is not None
         pids = self.pids()
         self.process.kill()
@@ -110,7 +110,7 @@ class Product:
         self.wait(lambda: not any(_alive(pid) for pid in pids), 30)
 
     def pids(self, name: str = "") -> list[int]:
-        """Processes of the house, or those whose command line holds `name`."""
+        """Processes of opslog, or those whose command line contains `name`."""
         assert self.process is not None
         found, todo = [], [self.process.pid]
         parent_of = parents()
@@ -132,7 +132,7 @@ class Product:
         return min(found, default=None)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to one process, once it is there; its pid."""
+        """Send a signal to one process once it exists; its pid."""
         pid = self.wait(lambda: self.find(name), 30)
         os.kill(pid, number)
         return pid
@@ -145,7 +145,7 @@ class Product:
         return done.stdout
 
     def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-        """`opslog ARGUMENTS` on this installation, whatever becomes of it."""
+        """`opslog ARGUMENTS` on this installation; may fail."""
         return subprocess.run(
             [sys.executable, "-P", "-m", "opslog", *arguments],
             env=self.environment,
@@ -157,13 +157,13 @@ class Product:
         )
 
     def token(self, role: str = "ADMIN") -> str:
-        """A token of a role, made once."""
+        """A token of a role, created once."""
         if role not in self._tokens:
             self._tokens[role] = self.command("token", "--role", role).strip()
         return self._tokens[role]
 
     def get(self, path: str, role: str = "ADMIN") -> Any:
-        """The JSON that the API answers."""
+        """The JSON response of the API."""
         status, _, body = self.request(
             path, headers={"Authorization": f"Bearer {self.token(role)}"}
         )
@@ -185,8 +185,8 @@ class Product:
             (base or self.api_url) + path, data=data, headers=headers or {}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, dict(answer.headers), answer.read()
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return response.status, dict(response.headers), response.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, dict(error.headers), error.read()
@@ -203,7 +203,7 @@ class Product:
         )
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows of a query, asked by the installation's own login; waits for the database."""
+        """Rows of a query with the installation's own login; waits for the database."""
         end = time.monotonic() + 30
         while True:
             try:
@@ -223,7 +223,7 @@ class Product:
 
     @staticmethod
     def wait(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-        """The condition's first true value. AssertionError when there is none in time."""
+        """Wait for a true value of the condition; AssertionError on a timeout."""
         end = time.monotonic() + timeout_s
         while not (value := condition()):
             assert time.monotonic() < end, f"did not happen within {timeout_s} s"
@@ -232,7 +232,7 @@ class Product:
 
     @property
     def is_running(self) -> bool:
-        """Whether `opslog up` is there."""
+        """Whether `opslog up` is running."""
         return self.process is not None and not self._ended()
 
     def _ended(self) -> bool:
@@ -265,7 +265,7 @@ def parents() -> dict[int, int]:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process; empty when it is gone."""
+    """The command line of a process; empty if it has exited."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:

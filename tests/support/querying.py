@@ -91,10 +91,10 @@ class Storehouse:
     @contextlib.asynccontextmanager
     async def open(cls, folder, pool):
         spool = await Spool.open(folder, SpoolSettings(min_free_bytes=0), 2**20)
-        house = cls(spool, pool)
-        task = asyncio.create_task(house.writer.run())
+        store = cls(spool, pool)
+        task = asyncio.create_task(store.writer.run())
         try:
-            yield house
+            yield store
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -134,9 +134,9 @@ class QueryServer:
 
     async def page(self, path="/api/v1/logs", **parameters):
         """The JSON of a response that must be 200."""
-        answer = await self.get(path, **parameters)
-        assert answer.status == 200, await answer.text()
-        return await answer.json()
+        response = await self.get(path, **parameters)
+        assert response.status == 200, await response.text()
+        return await response.json()
 
     async def walk(self, **parameters):
         """All records of all pages."""

@@ -1,7 +1,7 @@
-"""Senders that number their records and remember which of them were acknowledged.
+"""Senders that number their records and record which were acknowledged.
 
 Each record carries (run, client, n); what a sender has read a 200 for is in `acknowledged`. A
-request without an answer, or with 429 or 503, is sent again as it is, as OTLP asks of clients.
+request without a response, or with 429 or 503, is sent again as it is, as OTLP requires of clients.
 """
 
 import gzip
@@ -50,7 +50,7 @@ def numbered_body(run: str, client: int, first: int, count: int) -> bytes:
 
 @dataclass
 class Senders:
-    """Some clients at the same time, until told to stop."""
+    """Several concurrent clients, until stopped."""
 
     url: str
     run: str
@@ -59,7 +59,7 @@ class Senders:
     pause_s: float = 0.005
     compress: bool = False
     resend: float = 0.0
-    """Share of the requests that are sent again although they were answered with 200."""
+    """Share of the requests that are repeated although the response was 200."""
     headers: dict[str, str] = field(default_factory=dict)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     statuses: dict[int | str, int] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Senders:
     sent: dict[int, int] = field(default_factory=dict)
     """Client to the number that follows the last one it has sent."""
     accepted: list[tuple[float, float]] = field(default_factory=list)
-    """Of each 200: when the request was begun and when it was answered (time.monotonic)."""
+    """Start and end of each request with a 200 response (time.monotonic)."""
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -87,13 +87,13 @@ class Senders:
         self.stop()
 
     def stop(self) -> None:
-        """Return when every sender has ended; a second time does nothing."""
+        """Stop and wait for every sender; idempotent."""
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
 
     def accepted_after(self, moment_s: float) -> float | None:
-        """When the first request that was begun after `moment_s` was answered with 200, if any."""
+        """When the first request started after `moment_s` got a 200 response, if any."""
         with self._lock:
             return min((end for began, end in self.accepted if began > moment_s), default=None)
 
@@ -103,17 +103,17 @@ class Senders:
             body = numbered_body(self.run, client, first, self.batch)
             self.sent[client] = first + self.batch
             data = gzip.compress(body, 1) if self.compress else body
-            if not self._until_answered(data):
+            if not self._until_acknowledged(data):
                 return
             with self._lock:
                 self.acknowledged |= {(client, n) for n in range(first, first + self.batch)}
             if random.random() < self.resend:
-                self._until_answered(data)
+                self._until_acknowledged(data)
             first += self.batch
             self._stop.wait(self.pause_s)
 
-    def _until_answered(self, data: bytes) -> bool:
-        """Whether it was acknowledged; False when told to stop before that."""
+    def _until_acknowledged(self, data: bytes) -> bool:
+        """Whether it was acknowledged; False if stopped before."""
         while True:
             began = time.monotonic()
             status = self._post(data)
@@ -137,9 +137,9 @@ class Senders:
             headers["Content-Encoding"] = "gzip"
         try:
             connection.request("POST", "/v1/logs", data, headers)
-            with connection.getresponse() as answer:
-                answer.read()
-                return answer.status
+            with connection.getresponse() as response:
+                response.read()
+                return response.status
         except (OSError, http.client.HTTPException) as error:
             return type(error).__name__
         finally:

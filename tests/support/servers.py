@@ -1,4 +1,4 @@
-"""Real servers for tests: begun when first asked for, gone with the test run however it ends.
+"""Real servers for tests: started on first use, stopped with the test run however it ends.
 
 The kernel ends a server whose test run was killed (opslog/system/launch.py); the folder that such a run
 left behind is removed by the next one.
@@ -21,10 +21,10 @@ _FOLDER = "opslog-test-"
 _PASSWORD = "test"
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 2 * 2**30
-"""Least room there for servers without fsync: copying a database takes 8 ms, on disk 200."""
+"""Free space needed for servers without fsync: copying a database takes 8 ms, on disk 200."""
 
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-"""For tests that do not crash the machine's disk: several times quicker."""
+"""For tests that do not simulate power failures: several times faster."""
 _SMALL = {
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
@@ -32,7 +32,7 @@ _SMALL = {
     "max_connections": "60",
     "max_locks_per_transaction": "256",
     "dynamic_shared_memory_type": "mmap",  # in the data folder, hence swept with it
-    "autovacuum_naptime": "5min",  # a test that wants a vacuum asks for it
+    "autovacuum_naptime": "5min",  # a test that needs a vacuum starts one
 }
 
 
@@ -51,7 +51,7 @@ class RunningServer:
         return self.process.pid
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it; returns when it responds."""
         self.server.prepare(silent)
         with self.log.open("ab") as output:
             self.process = start(self.server.command(), output=output)
@@ -66,11 +66,11 @@ class RunningServer:
                 continue
 
     def stop(self) -> None:
-        """In order: clients are cut off, everything is on disk."""
+        """Clean shutdown: clients are disconnected, everything is on disk."""
         self._end(self.server.stop_signal)
 
     def kill(self) -> None:
-        """As a crash of the server does it; the next start has to recover."""
+        """Like a crash; the next start has to recover."""
         self._end(self.server.quick_signal)
 
     def _end(self, number: int) -> None:
@@ -106,7 +106,7 @@ class ValkeyServer(RunningServer):
 def postgres_server(
     *, durable: bool, extra: Mapping[str, str] | None = None
 ) -> Iterator[PostgresServer]:
-    """A PostgreSQL of its own; `durable` with fsync, for tests that kill it."""
+    """A separate PostgreSQL; `durable` uses fsync, for tests that kill it."""
     settings = {**_SMALL, **({} if durable else NOT_DURABLE), **(extra or {})}
     with _folder(_base(durable=durable)) as folder:
         server = EmbeddedPostgres(
@@ -120,7 +120,7 @@ def postgres_server(
 
 @contextmanager
 def valkey_server() -> Iterator[ValkeyServer]:
-    """A Valkey of its own."""
+    """A separate Valkey."""
     with _folder(_base(durable=True)) as folder:
         server = EmbeddedValkey(
             folder / "valkey",
@@ -153,7 +153,7 @@ def _base(*, durable: bool) -> Path:
 
 @contextmanager
 def _folder(base: Path) -> Iterator[Path]:
-    """A short path that unprivileged accounts may pass through, named after this process."""
+    """A short path that unprivileged accounts can traverse, named after this process."""
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=base))
     folder.chmod(0o711)
@@ -164,7 +164,7 @@ def _folder(base: Path) -> Iterator[Path]:
 
 
 def _sweep(base: Path) -> None:
-    """Remove what test runs left that were killed."""
+    """Remove the leftovers of killed test runs."""
     for left in base.glob(f"{_FOLDER}[0-9]*-*"):
         pid = int(left.name.removeprefix(_FOLDER).partition("-")[0])
         if not is_alive(pid):

@@ -1,4 +1,4 @@
-"""Rows for tests of the store, written as the writer writes them but without spool and frames."""
+"""Rows for tests of the store, written like the writer does but without spool and frames."""
 
 import itertools
 import uuid

@@ -29,7 +29,7 @@ SPAN_ID = "00f067aa0ba902b7"
 
 
 class PlainRedactor:
-    """Hides the word "hunter2" wherever it stands, and nothing else."""
+    """Redacts the word "hunter2" everywhere, and nothing else."""
 
     def text(self, text: str) -> tuple[str, tuple[Hit, ...]]:
         """A text."""
@@ -51,7 +51,7 @@ class PlainRedactor:
         )
 
     def records(
-        self, asked: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
+        self, messages: Sequence[tuple[str | None, Sequence[tuple[str, Value]]]]
     ) -> list[tuple[str | None, tuple[Hit, ...], list[Attribute]]]:
         """Messages and attributes."""
         return [
@@ -59,7 +59,7 @@ class PlainRedactor:
                 *(self.text(text) if text is not None else (None, ())),
                 [self.attribute(key, value) for key, value in fresh],
             )
-            for text, fresh in asked
+            for text, fresh in messages
         ]
 
     def _any(self, value: Value, hits: list[Hit]) -> Value:
@@ -114,7 +114,7 @@ def _not_finite(value: float) -> str:
 
 
 Attributes = dict[str, Value] | list[Any]
-"""A list of pairs where a key comes twice; of anything else where it is to be sent as it is."""
+"""Attributes as pairs, to allow duplicate keys."""
 
 
 def attributes_json(attributes: Attributes) -> list[Any]:
@@ -211,7 +211,7 @@ def stored(
     codec: Codec | None = None,
     key: Key | None = None,
 ) -> RedactedBatch:
-    """What becomes of an export that arrives at NOW_NS."""
+    """The result of an export that arrives at NOW_NS."""
     codec = codec or make_codec()
     redacted = codec.redact(codec.decode(signal, encoding, body))
     return codec.map(redacted, received_unix_ns=NOW_NS, key=key or Key())
@@ -225,14 +225,14 @@ def one_log(
     codec: Codec | None = None,
     **fields: Any,
 ) -> Record:
-    """The record that becomes of one log record."""
+    """The record of one log record."""
     body = logs_json(log(attributes, **fields), resource=resource, scope=scope)
     (record,) = stored(body, codec=codec).records
     return record
 
 
 def spans(*sent: Any, codec: Codec | None = None, **around: Any) -> list[Record]:
-    """The records that become of spans."""
+    """The records of spans."""
     return stored(spans_json(*sent, **around), Signal.TRACES, codec=codec).records
 
 

@@ -1,4 +1,4 @@
-"""Waiting for something that another task or process does, without a fixed sleep."""
+"""Waiting for another task or process without a fixed sleep."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 async def until(holds: Callable[[], Awaitable[object] | object], *, within_s: float = 20.0) -> None:
-    """Until `holds` (a function, asynchronous or not) says something true."""
+    """Wait until `holds` (a function, asynchronous or not) returns a true value."""
     async with asyncio.timeout(within_s):
         while True:
             found = holds()
@@ -19,7 +19,7 @@ async def until(holds: Callable[[], Awaitable[object] | object], *, within_s: fl
 
 @asynccontextmanager
 async def running(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
-    """A task for as long as the block lasts; what it raised by itself is raised here."""
+    """Run a task within the block; its exceptions are raised here."""
     task = asyncio.ensure_future(work)
     try:
         yield task

@@ -11,7 +11,7 @@ from query.api.operations.dead_letters import DeadLetterOutcome, DeadLetterPage,
 from query.api.operations.ingest import IngestLedger
 from storage.ledger.accounting.checks import check
 from storage.ledger.verify import main
-from tests.support.evidence import house
+from tests.support.evidence import open_store
 from tests.support.querying import query_server
 from tests.support.records import make_frame, make_record
 
@@ -29,62 +29,64 @@ async def records():
     return [timed(), timed(source_module="x" * 51), timed()]
 
 
-async def ask(server, method, path, body=None):
+async def request(server, method, path, body=None):
     headers = {"Authorization": f"Bearer {server.token}"}
     return await server.client.request(method, API + path, json=body, headers=headers)
 
 
 async def test_ledger_proof_and_dead_letters(tmp_path, database, writer_pool, reader_pool, records):
-    async with house(tmp_path / "house", database, writer_pool) as store:
+    async with open_store(tmp_path / "store", database, writer_pool) as store:
         await store.send(make_frame(records))
         key = await store.public()
         async with query_server(
-            database.dsn, reader_pool, spools=tmp_path / "house" / "spool"
+            database.dsn, reader_pool, spools=tmp_path / "store" / "spool"
         ) as server:
-            found = await ask(server, "GET", "/ingest/ledger?start=-1h")
-            answer = IngestLedger.model_validate_json(await found.text())
-            assert (answer.totals["stored"], answer.totals["dead"]) == (2, 1)
-            summed = await ask(server, "GET", "/ingest/ledger?start=-1h&by=minute")
+            found = await request(server, "GET", "/ingest/ledger?start=-1h")
+            ledger = IngestLedger.model_validate_json(await found.text())
+            assert (ledger.totals["stored"], ledger.totals["dead"]) == (2, 1)
+            summed = await request(server, "GET", "/ingest/ledger?start=-1h&by=minute")
             by_minute = IngestLedger.model_validate_json(await summed.text())
-            assert by_minute.totals == answer.totals
-            assert len(by_minute.data) < len(answer.data)
+            assert by_minute.totals == ledger.totals
+            assert len(by_minute.data) < len(ledger.data)
             assert {row.source_module for row in by_minute.data} == {None}
-            assert [spool.spool for spool in answer.spools] == ["receiver-0"]
-            assert (answer.spools[0].rows, answer.last_check) == (0, None)
-            await check(database.dsn, tmp_path / "house" / "spool")
-            again = await ask(server, "GET", "/ingest/ledger")
+            assert [spool.spool for spool in ledger.spools] == ["receiver-0"]
+            assert (ledger.spools[0].rows, ledger.last_check) == (0, None)
+            await check(database.dsn, tmp_path / "store" / "spool")
+            again = await request(server, "GET", "/ingest/ledger")
             last = IngestLedger.model_validate_json(await again.text()).last_check
             assert (last.rows, last.differences) == (2, [])
             for bad in ("minute=1", "by=hour"):
-                assert (await ask(server, "GET", f"/ingest/ledger?{bad}")).status == 400
+                assert (await request(server, "GET", f"/ingest/ledger?{bad}")).status == 400
 
-            note = await (await ask(server, "GET", "/ledger/checkpoint")).text()
+            note = await (await request(server, "GET", "/ledger/checkpoint")).text()
             assert note.startswith("opslog/")
 
-            proof = await ask(server, "GET", f"/logs/{_uuid(records[0])}/proof")
+            proof = await request(server, "GET", f"/logs/{_uuid(records[0])}/proof")
             (tmp_path / "proof.json").write_text(json.dumps(await proof.json()), "utf-8")
             assert main([str(tmp_path / "proof.json"), "--key", key]) == 0
-            assert (await ask(server, "GET", f"/logs/{_uuid(records[1])}/proof")).status == 404
+            assert (await request(server, "GET", f"/logs/{_uuid(records[1])}/proof")).status == 404
 
-            page = await ask(server, "GET", "/dead-letters")
+            page = await request(server, "GET", "/dead-letters")
             (letter,) = DeadLetterPage.model_validate_json(await page.text()).data
             assert (letter.state, letter.sqlstate) == ("waiting", "22001")
-            assert (await ask(server, "GET", "/dead-letters?state=lost")).status == 400
-            assert (await ask(server, "GET", "/dead-letters?cursor=x")).status == 400
-            shown = await ask(server, "GET", f"/dead-letters/{letter.id}")
+            assert (await request(server, "GET", "/dead-letters?state=lost")).status == 400
+            assert (await request(server, "GET", "/dead-letters?cursor=x")).status == 400
+            shown = await request(server, "GET", f"/dead-letters/{letter.id}")
             row = DeadLetterRow.model_validate_json(await shown.text()).row
             assert row["source_module"] == "x" * 51
 
-            again = await ask(server, "POST", f"/dead-letters/{letter.id}/replay")
+            again = await request(server, "POST", f"/dead-letters/{letter.id}/replay")
             outcome = DeadLetterOutcome.model_validate_json(await again.text())
             assert not outcome.is_stored
-            gone = await ask(
+            gone = await request(
                 server, "POST", f"/dead-letters/{letter.id}/discard", {"reason": "a test"}
             )
             assert gone.status == 200
-            assert (await ask(server, "POST", f"/dead-letters/{letter.id}/replay")).status == 400
-            assert (await ask(server, "GET", "/dead-letters/999")).status == 404
-            assert (await ask(server, "POST", "/dead-letters/999/replay")).status == 404
+            assert (
+                await request(server, "POST", f"/dead-letters/{letter.id}/replay")
+            ).status == 400
+            assert (await request(server, "GET", "/dead-letters/999")).status == 404
+            assert (await request(server, "POST", "/dead-letters/999/replay")).status == 404
 
 
 def _uuid(record):

@@ -1,4 +1,4 @@
-"""What a sender may rely on when /v1/audit answers: all or nothing, each id once, a receipt."""
+"""Guarantees of /v1/audit: all or nothing, each id once, a receipt."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from otlp_receiver.audit import AuditIngest, AuditRouter
 from otlp_receiver.codec import Codec
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.export import Encoding, Signal
-from otlp_receiver.http import response_bodies as answers
+from otlp_receiver.http import response_bodies
 from storage.database.pool import DatabaseRole, open_pool
 from storage.errors import AuditIdTaken, DatabaseUnavailable
 from storage.ledger.proof import proof_of
@@ -34,16 +34,16 @@ def codec():
 
 
 @pytest.fixture
-async def desk(store):
-    """The pipeline of audit records; the spool has its number, as a ready receiver's has."""
+async def ingest(store):
+    """The pipeline of audit records; the spool has its number, as in a ready receiver."""
     await store.writer.register()
     framing = Framing(store.spool, classify)
     return AuditIngest(codec(), AuditRecords(store.pool, store.spool, framing))
 
 
 def event(record_id="r-1", *, timed=True, drop=(), body="user signed in", **attributes):
-    """One audit record as OTLP/JSON has it."""
-    told = {
+    """One audit record as OTLP/JSON."""
+    members = {
         "audit.record.id": record_id,
         "audit.action": "login",
         "audit.outcome": "success",
@@ -55,7 +55,7 @@ def event(record_id="r-1", *, timed=True, drop=(), body="user signed in", **attr
         "body": {"stringValue": body},
         "attributes": [
             {"key": name, "value": {"stringValue": value}}
-            for name, value in told.items()
+            for name, value in members.items()
             if name not in drop
         ],
     }
@@ -66,12 +66,12 @@ def export(*events):
     return json.dumps({"resourceLogs": [{"scopeLogs": [scope]}]}).encode()
 
 
-async def send(desk, *events):
-    return (await desk.ingest(Encoding.JSON, export(*events), KEY)).receipts
+async def send(ingest, *events):
+    return (await ingest.ingest(Encoding.JSON, export(*events), KEY)).receipts
 
 
-async def test_a_receipt_names_the_leaf_of_a_stored_record(store, desk, reader_pool, tmp_path):
-    (receipt,) = await send(desk, event(password="hunter2hunter2"))
+async def test_a_receipt_names_the_leaf_of_a_stored_record(store, ingest, reader_pool, tmp_path):
+    (receipt,) = await send(ingest, event(password="hunter2hunter2"))
 
     row = await store.pool.fetchrow("SELECT * FROM system_logs")
     assert (row["kind"], row["actor_id"], row["ingest_key_id"]) == (b"a", "u-7", 4)
@@ -92,59 +92,59 @@ async def test_a_receipt_names_the_leaf_of_a_stored_record(store, desk, reader_p
     assert main([str(path), "--key", await store.public()]) == 0
 
 
-async def test_the_same_record_again_gets_the_same_receipt(store, desk):
+async def test_the_same_record_again_gets_the_same_receipt(store, ingest):
     first = event(timed=1_700_000_000_000_000_000)
-    (receipt,) = await send(desk, first)
+    (receipt,) = await send(ingest, first)
 
-    assert await send(desk, first) == [receipt]
-    assert await send(desk, first, first) == [receipt, receipt]
+    assert await send(ingest, first) == [receipt]
+    assert await send(ingest, first, first) == [receipt, receipt]
     assert await store.value("SELECT count(*) FROM system_logs") == 1
 
 
-async def test_records_without_a_time_are_the_same_again(store, desk):
-    (receipt,) = await send(desk, event(timed=False))
+async def test_records_without_a_time_are_the_same_again(store, ingest):
+    (receipt,) = await send(ingest, event(timed=False))
 
-    assert await send(desk, event(timed=False)) == [receipt]
+    assert await send(ingest, event(timed=False)) == [receipt]
 
 
-async def test_the_same_id_with_other_content_is_refused_and_nothing_is_stored(store, desk):
+async def test_the_same_id_with_other_content_is_rejected_and_nothing_is_stored(store, ingest):
     at = 1_700_000_000_000_000_000
-    await send(desk, event("r-1", timed=at))
+    await send(ingest, event("r-1", timed=at))
 
     with pytest.raises(AuditIdTaken) as caught:
-        await send(desk, event("r-2", timed=at), event("r-1", timed=at, body="other"))
+        await send(ingest, event("r-2", timed=at), event("r-1", timed=at, body="other"))
     assert (caught.value.status, caught.value.where) == (409, "logRecords[1]")
     with pytest.raises(AuditIdTaken):
-        await send(desk, event("r-3" * 50, timed=at), event("r-3" * 50, timed=at, body="other"))
+        await send(ingest, event("r-3" * 50, timed=at), event("r-3" * 50, timed=at, body="other"))
     assert await store.value("SELECT count(*) FROM system_logs") == 1
 
 
 @pytest.mark.parametrize(
     "missing", ["audit.record.id", "audit.action", "audit.outcome", "audit.actor.id"]
 )
-async def test_a_record_that_lacks_what_it_must_have_costs_the_request(store, desk, missing):
+async def test_a_record_without_a_required_field_fails_the_request(store, ingest, missing):
     with pytest.raises(BadPayload, match=missing):
-        await send(desk, event("r-1"), event("r-2", drop=(missing,)))
+        await send(ingest, event("r-1"), event("r-2", drop=(missing,)))
 
     assert await store.value("SELECT count(*) FROM audit_records") == 0
 
 
-async def test_an_event_name_stands_in_for_the_action(desk):
-    assert await send(desk, event("r-1", drop=("audit.action",)) | {"eventName": "user.login"})
+async def test_an_event_name_is_the_fallback_for_the_action(ingest):
+    assert await send(ingest, event("r-1", drop=("audit.action",)) | {"eventName": "user.login"})
 
 
-async def test_ids_have_a_limit_and_unreadable_records_cost_the_request(desk):
+async def test_ids_have_a_limit_and_unreadable_records_fail_the_request(ingest):
     with pytest.raises(BadPayload, match="longer than 500"):
-        await send(desk, event("x" * 501))
+        await send(ingest, event("x" * 501))
     with pytest.raises(BadPayload):
-        await send(desk, event("r-1"), event("r-2") | {"timeUnixNano": "soon"})
-    assert await send(desk) == []
+        await send(ingest, event("r-1"), event("r-2") | {"timeUnixNano": "soon"})
+    assert await send(ingest) == []
 
 
-async def test_two_senders_of_the_same_record_get_one(store, desk):
+async def test_two_senders_of_the_same_record_get_one(store, ingest):
     at = 1_700_000_000_000_000_000
     both = await asyncio.gather(
-        *[send(desk, *[event(f"r-{n}", timed=at) for n in range(20)]) for _ in range(4)]
+        *[send(ingest, *[event(f"r-{n}", timed=at) for n in range(20)]) for _ in range(4)]
     )
 
     assert both[0] == both[1] == both[2] == both[3]
@@ -153,31 +153,31 @@ async def test_two_senders_of_the_same_record_get_one(store, desk):
     assert balanced == 0
 
 
-async def test_nothing_is_kept_while_the_database_is_away(store):
+async def test_nothing_is_stored_while_the_database_is_unavailable(store):
     await store.writer.register()
     dsn = "postgresql://nobody@127.0.0.1:1/none"
     async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
         framing = Framing(store.spool, classify)
-        desk = AuditIngest(codec(), AuditRecords(pool, store.spool, framing))
+        ingest = AuditIngest(codec(), AuditRecords(pool, store.spool, framing))
         with pytest.raises(DatabaseUnavailable) as caught:
-            await send(desk, event())
+            await send(ingest, event())
 
     assert (caught.value.status, caught.value.retryable) == (503, True)
 
 
-async def test_audit_records_go_their_way_and_all_others_the_other(desk):
+async def test_audit_records_are_separated_from_all_others(ingest):
     class Telemetry:
         async def ingest(self, *arguments):
             return arguments
 
-    sink = AuditRouter(Telemetry(), desk)
+    sink = AuditRouter(Telemetry(), ingest)
 
     assert (await sink.ingest(Signal.LOGS, Encoding.JSON, b"x", KEY))[2] == b"x"
     outcome = await sink.ingest(Signal.AUDIT, Encoding.JSON, export(event()), KEY)
-    shown = json.loads(answers.accepted(Signal.AUDIT, Encoding.JSON, outcome))
+    shown = json.loads(response_bodies.accepted(Signal.AUDIT, Encoding.JSON, outcome))
     assert shown == {"receipts": outcome.receipts}
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-    raw = answers.accepted(Signal.AUDIT, Encoding.PROTOBUF, outcome)
+    raw = response_bodies.accepted(Signal.AUDIT, Encoding.PROTOBUF, outcome)
     assert ExportLogsServiceResponse.FromString(raw).partial_success.rejected_log_records == 0
     assert json.dumps(outcome.receipts).encode()[:20].replace(b" ", b"") in raw

@@ -1,4 +1,4 @@
-"""What an operator types: ledger, verify, dead-letters; and that every figure that lies is found."""
+"""The commands ledger, verify and dead-letters; and every wrong counter is found."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ from storage.spool import files
 from storage.spool.files import Damage, quarantine
 from storage.spool.frame import encode_frame
 from storage.writing import replaying
-from tests.support.evidence import house
+from tests.support.evidence import open_store
 from tests.support.records import make_frame, make_record
 
 
 @pytest.fixture
 def opslog(tmp_path, database, monkeypatch):
-    """Runs a command line on the test's own installation."""
+    """Runs a command on the test's own installation."""
     monkeypatch.setenv("OPSLOG_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("OPSLOG_DATABASE_URL", database.dsn)
 
@@ -41,7 +41,7 @@ def opslog(tmp_path, database, monkeypatch):
 
 
 def timed(**fields):
-    """A record whose id begins with its time, as the mapping makes it."""
+    """A record whose id begins with its time, as created by the mapping."""
     now_ns = time.time_ns()
     identity = (now_ns // 1_000_000).to_bytes(6, "big") + os.urandom(10)
     return make_record(id=identity, created_unix_ns=now_ns, **fields)
@@ -65,11 +65,11 @@ async def superuser(database, *statements):
     await conn.close()
 
 
-async def test_what_arrived_is_accounted_for(store, opslog):
+async def test_received_records_are_accounted_for(store, opslog):
     await store.send(*frames())
 
-    told = json.loads(await opslog("ledger", "check", "--json"))
-    assert told["figures"] == {
+    report = json.loads(await opslog("ledger", "check", "--json"))
+    assert report["counters"] == {
         "received": 36,
         "derived": 0,
         "stored": 32,
@@ -77,15 +77,15 @@ async def test_what_arrived_is_accounted_for(store, opslog):
         "dead": 1,
         "rejected": 3,
     }
-    assert (told["rows"], told["segments"], told["differences"]) == (32, 2, [])
-    assert told["spools"] == [
+    assert (report["rows"], report["segments"], report["differences"]) == (32, 2, [])
+    assert report["spools"] == [
         {"spool": "receiver-0", "requests": 0, "rows": 0, "quarantined": 0, "quarantined_rows": 0}
     ]
     assert (await opslog("ledger", "check")).splitlines()[-1] == "balanced"
 
 
-async def test_what_lies_in_a_spool_is_told(tmp_path, database, writer_pool, opslog):
-    async with house(tmp_path, database, writer_pool) as store:
+async def test_the_contents_of_a_spool_are_reported(tmp_path, database, writer_pool, opslog):
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.send(frames()[0])
         await superuser(database, "ALTER TABLE ingest_batches RENAME TO elsewhere")
         for _ in range(2):
@@ -96,15 +96,15 @@ async def test_what_lies_in_a_spool_is_told(tmp_path, database, writer_pool, ops
     quarantine(spool, files.spool_files(spool)[0][1], damage, 7)
     (spool / "00000000000000000099.spool").touch()
 
-    (told,) = json.loads(await opslog("ledger", "check", "--json"))["spools"]
-    assert told == {
+    (report,) = json.loads(await opslog("ledger", "check", "--json"))["spools"]
+    assert report == {
         "spool": "receiver-0", "requests": 2, "rows": 2, "quarantined": 1, "quarantined_rows": 7
     }  # fmt: skip
     assert "1 damaged frames (7 rows) quarantined" in await opslog("ledger", "check")
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "report"),
     [
         ("DELETE FROM {leaf} WHERE position = 1", "rows, but"),
         ("UPDATE ingest_parts SET rows = rows + 1 WHERE segment = {segment}", "its batches"),
@@ -115,9 +115,7 @@ async def test_what_lies_in_a_spool_is_told(tmp_path, database, writer_pool, ops
         ("UPDATE ingest_minutes SET received = received + 1 WHERE source_module = 'm1'", "'m1'"),
     ],
 )
-async def test_what_does_not_balance_is_told_with_exit_code_1(
-    store, opslog, database, change, told
-):
+async def test_differences_are_reported_with_exit_code_1(store, opslog, database, change, report):
     await store.send(*frames())
     segment = await store.value(
         "SELECT segment FROM segments WHERE class = 'warn' AND state = 'open'"
@@ -131,7 +129,7 @@ async def test_what_does_not_balance_is_told_with_exit_code_1(
 
     lines = (await opslog("ledger", "check", exit_code=1)).splitlines()
 
-    assert told in "\n".join(lines)
+    assert report in "\n".join(lines)
     assert lines[-1] == "NOT balanced"
 
 
@@ -173,7 +171,7 @@ async def test_verify_key_export_and_the_file_alone(store, opslog, tmp_path, dat
     await opslog("verify", "--key", "nonsense", exit_code=3)
 
 
-async def test_a_ledger_that_has_not_begun(opslog):
+async def test_an_empty_ledger(opslog):
     assert await opslog("ledger", "key", exit_code=1) == ""
 
 
@@ -209,7 +207,7 @@ async def test_a_proof_of_one_record_and_what_it_does_not_prove(
     assert verdict(entry="x") == 3
 
 
-async def test_proofs_that_cannot_be_given(store, reader_pool, opslog, database):
+async def test_proofs_that_are_not_available(store, reader_pool, opslog, database):
     await store.send(*frames())
     ids = [
         row["id"]
@@ -250,13 +248,13 @@ async def test_the_key_is_rotated_by_a_command(store, opslog):
     assert "integrity: holds" in await opslog("verify", "--key", old)
 
 
-async def test_a_restored_database_is_admitted_by_a_command(store, opslog):
+async def test_a_restoration_is_recorded_by_a_command(store, opslog):
     await store.send(frames()[0])
 
     await opslog("ledger", "restored", "--reason", "none", exit_code=1)
 
 
-async def test_dead_letters_are_listed_shown_given_up(store, opslog):
+async def test_dead_letters_are_listed_shown_discarded(store, opslog):
     await store.send(frames()[1])
 
     (line,) = (await opslog("dead-letters", "list")).splitlines()
@@ -296,15 +294,15 @@ async def test_dead_letters_are_stored_after_a_fix(store, opslog, database):
     await opslog("dead-letters", "replay")
     await store.sequenced()
 
-    figures = json.loads(await opslog("ledger", "check", "--json"))
-    assert figures["differences"] == []
-    assert (figures["figures"]["stored"], figures["figures"]["dead"]) == (2, 0)
-    assert figures["rows"] == 2
+    report = json.loads(await opslog("ledger", "check", "--json"))
+    assert report["differences"] == []
+    assert (report["counters"]["stored"], report["counters"]["dead"]) == (2, 0)
+    assert report["rows"] == 2
     assert "integrity: holds" in await opslog("verify")
     assert await store.value("SELECT count(*) FROM dead_letters WHERE state = 'replayed'") == 2
 
 
-async def test_dead_letters_that_cannot_be_touched(store):
+async def test_dead_letters_that_cannot_be_changed(store):
     await store.send(frames()[1])
     async with store.pool.acquire() as connection:
         with pytest.raises(BadInput, match="no dead letter 9"):
@@ -340,24 +338,24 @@ def _fitting(letter, batch_id, *, _original=replaying.part_of):
 async def test_damage_in_a_spool_is_in_the_ledger_once_and_a_known_gap(
     tmp_path, database, writer_pool, opslog
 ):
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.send(make_frame([timed()]))
     spool = tmp_path / "spool" / "receiver-0"
     spoiled = bytearray(b"".join(encode_frame(make_frame([make_record(), make_record()]))))
     spoiled[-20] ^= 1
     (spool / "0000000077.spool").write_bytes(files.file_header(77, 0) + spoiled)
-    for _ in range(2):  # the second one finds it told
-        async with house(tmp_path, database, writer_pool) as store:
+    for _ in range(2):  # the second one finds it reported
+        async with open_store(tmp_path, database, writer_pool) as store:
             await store.send(make_frame([timed()]))
 
     entries = await writer_pool.fetch("SELECT body FROM ledger WHERE kind = 'corrupt'")
     assert [json.loads(row["body"])["rows"] for row in entries] == [2]
-    told = await opslog("verify", exit_code=2)
-    assert "(2 rows): the frame's rows do not match their checksum" in told
+    report = await opslog("verify", exit_code=2)
+    assert "(2 rows): the frame's rows do not match their checksum" in report
     assert json.loads(await opslog("ledger", "check", "--json"))["spools"][0]["quarantined"] == 1
 
 
-async def test_the_hourly_check_keeps_and_tells_what_it_found(store, database, reader_pool, caplog):
+async def test_the_hourly_check_stores_and_reports_its_result(store, database, reader_pool, caplog):
     await store.send(*frames())
     async with reader_pool.acquire() as connection:
         assert await newest_check(connection) is None
@@ -378,7 +376,7 @@ async def test_the_hourly_check_keeps_and_tells_what_it_found(store, database, r
     assert await reader_pool.fetchval("SELECT count(*) FROM ledger_checks") == 2
 
 
-async def test_a_segment_dropped_while_rows_are_counted_is_no_difference(store, monkeypatch):
+async def test_a_segment_dropped_during_the_count_is_not_a_difference(store, monkeypatch):
     await store.send(*frames())
     from storage.ledger.accounting import balance as module
 

@@ -1,6 +1,6 @@
-"""What retention, holds, merging and purge remove still verifies, by their own entries; and only that.
+"""Removals by retention, holds, merging and purge verify by their own entries; no others do.
 
-Done by the jobs themselves on one store; the entries' forms: tests/unit/storage/ledger/test_verify.py.
+Done by the jobs themselves on one store; the entries: tests/unit/storage/ledger/test_verify.py.
 """
 
 import asyncpg
@@ -17,7 +17,7 @@ from storage.filtering.filters import AttrEquals, FieldEquals
 from storage.record.fields import ACTOR_ID
 from tests.integration.evidence.test_verify import COMPLETENESS, INTEGRITY, Store
 from tests.integration.retention.test_expiry import ago
-from tests.support.evidence import house
+from tests.support.evidence import open_store
 from tests.support.keeping import close, keep, no_pause
 from tests.support.records import make_record
 
@@ -56,19 +56,21 @@ async def fill(pool):
 @pytest.fixture
 async def store(tmp_path, database, writer_pool, reader_pool):
     """After expiry, hold, merge and purge; and which segments were due."""
-    async with house(tmp_path, database, writer_pool) as running:
+    async with open_store(tmp_path, database, writer_pool) as running:
         await running.sequenced()
         due = await fill(writer_pool)
         await seal_all(database.dsn, StorageSettings(), pause=no_pause)
         async with writer_pool.acquire() as conn:
             held = FieldEquals(ACTOR_ID, "u-held")
-            await add(conn, HoldRequest(filter=held, name="case", shown="x", why="y", made_by="counsel"))
+            await add(
+                conn, HoldRequest(filter=held, name="case", shown="x", why="y", made_by="counsel")
+            )
         await merge_all(database.dsn, SMALL, trigger="test")
         await expire(database.dsn, Settings(), trigger="test")
         async with reader_pool.acquire() as reading, writer_pool.acquire() as conn:
-            wish = PurgeRequest(LEAK, "attr.leak=yes", "a leak", "root")
-            asked = await request_purge(reading, conn, Settings(), wish)
-            await confirm(conn, LEAK, asked.token, by="root")
+            request = PurgeRequest(LEAK, "attr.leak=yes", "a leak", "root")
+            requested = await request_purge(reading, conn, Settings(), request)
+            await confirm(conn, LEAK, requested.token, by="root")
         await run_confirmed_purges(database.dsn, Settings())
         await running.sequenced()
         key = await running.public()
@@ -86,7 +88,7 @@ async def kinds(store):
         await conn.close()
 
 
-async def test_what_was_removed_by_rule_is_a_known_gap_and_nothing_else(store):
+async def test_lawful_removals_are_known_gaps_and_nothing_else(store):
     assert await kinds(store) >= {"seal", "retire", "merge", "purge", "hold"}
     assert await store.both() == []
     gaps = (await store.online()).gaps
@@ -95,7 +97,7 @@ async def test_what_was_removed_by_rule_is_a_known_gap_and_nothing_else(store):
     assert [gap for gap in gaps if "purge" in gap]
 
 
-async def test_what_remained_is_as_well_guarded_as_before(store):
+async def test_the_remaining_rows_are_protected_as_before(store):
     rows = (
         await store.execute(
             "SELECT tableoid::regclass::text AS leaf, batch_id, position, actor_id FROM system_logs"

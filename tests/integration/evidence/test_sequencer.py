@@ -1,4 +1,4 @@
-"""Entries get their place, hash and signed head within moments, whatever happens in between."""
+"""Entries get their place, hash and signed head within a second or so, whatever happens."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from storage.ledger.tree.heads import Heads, notes_in
 from storage.ledger.tree.merkle import consistency, inclusion, tree_root
 from storage.ledger.tree.notes import key_hash, public_bytes, read
 from storage.ledger.tree.stored_nodes import consistency_path, inclusion_path
-from tests.support.evidence import house, write_key
+from tests.support.evidence import open_store, write_key
 from tests.support.records import make_frame, make_record
 
 
@@ -50,7 +50,7 @@ def check_note(note, origin, key):
     Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], (text + "\n").encode())
 
 
-async def test_a_batch_is_in_the_signed_ledger_a_moment_later(store):
+async def test_a_batch_is_in_the_signed_ledger_shortly_after(store):
     frame = make_frame(
         [make_record(level=n % 5) for n in range(30)], received=31, rejected={"bad_value": 1}
     )
@@ -69,7 +69,7 @@ async def test_a_batch_is_in_the_signed_ledger_a_moment_later(store):
     check_note(note, head.origin, store.keys.current())
 
 
-async def test_what_leaves_the_database_is_what_is_in_it(store):
+async def test_published_heads_match_the_database(store):
     await store.send(make_frame([make_record()]))
     await store.send(make_frame([make_record()]))
 
@@ -105,17 +105,17 @@ async def test_subtrees_and_proofs_over_several_hundred_entries(store):
     assert proof == consistency(257, 601, subtree)
 
 
-async def test_a_second_process_waits_for_its_turn_and_goes_on_where_the_first_ended(
+async def test_a_second_process_waits_and_continues_where_the_first_ended(
     tmp_path, database, writer_pool
 ):
-    async with house(tmp_path / "a", database, writer_pool) as first:
+    async with open_store(tmp_path / "a", database, writer_pool) as first:
         await first.send(*[make_frame([make_record()]) for _ in range(5)])
         (tmp_path / "b" / "secrets").mkdir(parents=True)
         for folder in ("secrets", "heads"):
             (tmp_path / "b" / folder).mkdir(exist_ok=True)
             for path in (tmp_path / "a" / folder).iterdir():
                 (tmp_path / "b" / folder / path.name).write_bytes(path.read_bytes())
-        async with house(tmp_path / "b", database, writer_pool) as second:
+        async with open_store(tmp_path / "b", database, writer_pool) as second:
             assert first.sequencer.is_leader
             await asyncio.sleep(0.2)
             assert not second.sequencer.is_leader
@@ -136,7 +136,7 @@ async def test_a_second_process_waits_for_its_turn_and_goes_on_where_the_first_e
 
 async def test_an_idle_ledger_is_signed_at_every_heartbeat(tmp_path, database, writer_pool):
     settings = LedgerSettings(checkpoint_s=0.05, heartbeat_s=1)
-    async with house(tmp_path, database, writer_pool, settings=settings) as store:
+    async with open_store(tmp_path, database, writer_pool, settings=settings) as store:
         await store.sequenced()
         (path,) = (tmp_path / "heads").iterdir()
         async with asyncio.timeout(10):
@@ -147,10 +147,10 @@ async def test_an_idle_ledger_is_signed_at_every_heartbeat(tmp_path, database, w
 
 
 async def test_a_key_that_is_not_the_ledgers_signs_nothing(tmp_path, database, writer_pool):
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.send(make_frame([make_record()]))
     write_key(tmp_path / "secrets")
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.spool.append(make_frame([make_record()]))
         async with asyncio.timeout(10):
             while "is not the key" not in store.sequencer.problem:
@@ -159,10 +159,10 @@ async def test_a_key_that_is_not_the_ledgers_signs_nothing(tmp_path, database, w
         assert await store.value("SELECT count(*) FROM ledger") == 2
 
 
-async def test_an_older_database_is_not_signed_before_somebody_says_that_it_was_restored(
+async def test_an_older_database_is_not_signed_before_its_restoration_is_recorded(
     tmp_path, database, writer_pool
 ):
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.send(make_frame([make_record()]))
         await store.send(make_frame([make_record()]))
     conn = await connect(database.dsn, DatabaseRole.OWNER)
@@ -170,7 +170,7 @@ async def test_an_older_database_is_not_signed_before_somebody_says_that_it_was_
     await conn.execute("ALTER TABLE ledger DISABLE TRIGGER refuse_change")
     await conn.execute("DELETE FROM ledger WHERE seq = 2")
     await conn.close()
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         async with asyncio.timeout(10):
             while "older copy" not in store.sequencer.problem:
                 await asyncio.sleep(0.02)
@@ -199,20 +199,20 @@ async def test_the_key_changes_by_an_entry_that_both_keys_sign(store):
 
 
 async def test_the_key_is_found_again_after_a_restart(tmp_path, database, writer_pool):
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.sequenced()
         origin = (await store.public()).partition("+")[0]
         async with store.pool.acquire() as connection:
             await enter(connection, "key_rotate", store.keys.make_next(origin))
         await store.sequenced()
-    async with house(tmp_path, database, writer_pool) as store:
+    async with open_store(tmp_path, database, writer_pool) as store:
         await store.send(make_frame([make_record()]))
 
         assert not store.sequencer.problem
 
 
 @pytest.mark.parametrize("spoiled", ["old", "signature_old", "signature_new", "new"])
-async def test_a_key_that_the_old_one_did_not_sign_is_not_taken(store, spoiled):
+async def test_a_key_that_the_old_one_did_not_sign_is_rejected(store, spoiled):
     await store.sequenced()
     before = await store.public()
     origin = before.partition("+")[0]
@@ -245,7 +245,7 @@ async def test_heads_are_sent_to_a_url(tmp_path, database, writer_pool):
     heads = Heads(
         tmp_path / "heads", url=f"http://127.0.0.1:{port}/heads", token="t", push_every_s=0.05
     )
-    async with house(tmp_path, database, writer_pool, heads=heads) as store:
+    async with open_store(tmp_path, database, writer_pool, heads=heads) as store:
         await store.sequenced()
         async with asyncio.timeout(10):
             while "500" not in store.sequencer.problem:
@@ -264,9 +264,9 @@ async def test_heads_are_sent_to_a_url(tmp_path, database, writer_pool):
     assert read(taken[-1][1]).size == 2
 
 
-async def test_a_url_out_of_reach_is_a_problem_and_nothing_else(tmp_path, database, writer_pool):
+async def test_an_unreachable_url_is_only_a_problem(tmp_path, database, writer_pool):
     heads = Heads(tmp_path / "heads", url="http://127.0.0.1:1/", push_every_s=3600)
-    async with house(tmp_path, database, writer_pool, heads=heads) as store:
+    async with open_store(tmp_path, database, writer_pool, heads=heads) as store:
         await store.send(make_frame([make_record()]))
         async with asyncio.timeout(10):
             while "cannot be reached" not in store.sequencer.problem:
@@ -275,7 +275,7 @@ async def test_a_url_out_of_reach_is_a_problem_and_nothing_else(tmp_path, databa
         assert await store.value("SELECT count(*) FROM ledger") == 2
 
 
-async def test_the_writers_role_can_neither_take_an_entry_away_nor_invent_a_place(store):
+async def test_the_writers_role_can_neither_remove_an_entry_nor_choose_its_place(store):
     await store.send(make_frame([make_record()]))
 
     for attempt in (

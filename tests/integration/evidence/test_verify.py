@@ -1,4 +1,4 @@
-"""What a superuser changes is found and named, online and with nothing but an export and a key.
+"""Changes by a superuser are found and located, online and with only an export and a key.
 
 The changes are the eighteen of the threat model, each made on a store that verifies before it.
 """
@@ -19,7 +19,7 @@ from storage.ledger.export import encoded, export, verify
 from storage.ledger.tree.chain import NO_ENTRY, entry_hash
 from storage.ledger.tree.merkle import tree_root
 from storage.ledger.tree.notes import Head, read, sign
-from tests.support.evidence import house, write_key
+from tests.support.evidence import open_store, write_key
 from tests.support.records import make_frame, make_record
 
 INTEGRITY, COMPLETENESS = "integrity", "completeness"
@@ -27,7 +27,7 @@ INTEGRITY, COMPLETENESS = "integrity", "completeness"
 
 @dataclass
 class Store:
-    """A store whose processes have ended, in the hands of a superuser."""
+    """A store whose processes have ended, with superuser access."""
 
     folder: Path
     dsn: str
@@ -47,7 +47,7 @@ class Store:
             await conn.close()
 
     async def change(self, *statements):
-        """As a superuser who switches the triggers off first."""
+        """Execute as a superuser who disables the triggers first."""
         tables = [f"system_logs_s{n}" for n in self.segments.values()]
         tables += ["system_logs", "ledger", "ledger_in"]
         switches = [f"ALTER TABLE {table} DISABLE TRIGGER ALL" for table in tables]
@@ -79,7 +79,7 @@ class Store:
         return path
 
     def offline(self, *paths) -> tuple[int, str]:
-        """The stand-alone file in an interpreter that sees nothing of ours."""
+        """The stand-alone file in an interpreter without opslog on its path."""
         alone = self.folder / "alone"
         alone.mkdir(exist_ok=True)
         shutil.copy(verify_module.__file__, alone / "verify.py")
@@ -94,11 +94,11 @@ class Store:
         return done.returncode, done.stdout + done.stderr
 
     async def both(self) -> list[tuple]:
-        """The findings online, after the offline ones were seen to be the same."""
+        """The findings online, after checking that the offline ones are the same."""
         verifier = await self.online()
         code, text = self.offline(await self.write_export())
-        told = "\n".join(verifier.report()) + "\n"
-        assert text == told
+        output = "\n".join(verifier.report()) + "\n"
+        assert text == output
         assert code == (1 if verifier.findings else 2 if verifier.gaps else 0)
         return verifier.findings
 
@@ -122,7 +122,7 @@ async def store(tmp_path, database, writer_pool):
         for m in range(3)
     ]
     frames.append(make_frame([make_record(), make_record(source_module="x" * 51), make_record()]))
-    async with house(tmp_path, database, writer_pool) as running:
+    async with open_store(tmp_path, database, writer_pool) as running:
         for frame in frames:
             await running.send(frame)
         key = await running.public()
@@ -190,7 +190,7 @@ async def test_4_a_row_deleted(store):
     ]
 
 
-async def test_5_a_row_doubled(store):
+async def test_5_a_row_duplicated(store):
     batch = store.frames[2].batch_id
     leaf = store.leaf()
     await store.change(
@@ -296,7 +296,7 @@ async def test_9_a_part_and_its_entry_deleted(store):
 
 
 async def recompute(store):
-    """Make the chain right again, as somebody can who has no key."""
+    """Recompute the chain, which is possible without the key."""
     rows = (
         await store.execute(
             "SELECT seq, kind, body, (extract(epoch FROM made_at) * 1000000)::bigint AS created_us"
@@ -313,7 +313,7 @@ async def recompute(store):
     return hashes
 
 
-async def test_10_the_chain_computed_anew_without_the_key(store):
+async def test_10_the_chain_recomputed_without_the_key(store):
     batch = store.frames[1].batch_id
     await store.change(
         *[
@@ -331,7 +331,7 @@ async def test_10_the_chain_computed_anew_without_the_key(store):
     assert (COMPLETENESS, "the head of 5 entries covers missing entries") in found
 
 
-async def test_11_the_newest_entries_cut_off(store):
+async def test_11_the_newest_entries_removed(store):
     batches = [frame.batch_id for frame in store.frames[2:]]
     listed = ", ".join(map(str, batches))
     older = next(
@@ -359,7 +359,7 @@ async def test_11_the_newest_entries_cut_off(store):
     assert (COMPLETENESS, "the head of 5 entries covers missing entries") in found
 
 
-async def test_12_a_segment_put_back_from_a_backup(store, database, writer_pool):
+async def test_12_a_segment_restored_from_a_backup(store, database, writer_pool):
     leaf = store.leaf()
     await store.change(
         f"CREATE TABLE backup AS SELECT * FROM {leaf} WHERE batch_id <= {store.frames[1].batch_id}"
@@ -384,9 +384,9 @@ async def test_13_entries_in_another_order(store):
     assert (INTEGRITY, "entries 2 to 2 are not those signed") in found
 
 
-async def test_14_retired_and_still_there(store, database, writer_pool):
+async def test_14_retired_but_still_present(store, database, writer_pool):
     segment = store.segments["warn"]
-    async with house(store.folder, database, writer_pool) as running:
+    async with open_store(store.folder, database, writer_pool) as running:
         async with running.pool.acquire() as connection:
             body = {"segment": segment, "class": "warn", "rows": 60, "root": None, "policy": "p"}
             await enter(connection, "retire", body)
@@ -409,7 +409,7 @@ async def test_15_dropped_without_an_entry(store, how, state):
     assert found[0] == (COMPLETENESS, "3 batches are missing without an entry", segment)
 
 
-async def test_15_dropped_and_gone_from_the_catalogue(store):
+async def test_15_dropped_and_removed_from_the_catalogue(store):
     segment = store.segments["warn"]
     await store.change(
         f"DROP TABLE {store.leaf('warn')}", f"DELETE FROM segments WHERE segment = {segment}"
@@ -493,7 +493,7 @@ ADD_BATCH = """
          "entry 2 (data) was changed or moved"),
     ],
 )  # fmt: skip
-async def test_18_figures_changed(store, statement, what):
+async def test_18_counters_changed(store, statement, what):
     names = {"batch": store.frames[1].batch_id, "segment": store.segments["info"]}
     await store.change(statement.format(**names))
 

@@ -1,4 +1,4 @@
-"""Run as a process of its own by tests that kill it: makes or runs a server in sys.argv[1]."""
+"""A process that tests kill: creates or runs a server in sys.argv[1]."""
 
 import signal
 import subprocess
@@ -22,12 +22,12 @@ def _server() -> EmbeddedPostgres:
 
 
 def prepare() -> None:
-    """Only makes the cluster."""
+    """Only create the cluster."""
     _server().prepare(silent)
 
 
 def serve() -> None:
-    """Starts it, says `ready`, and stays."""
+    """Start it, print `ready`, and wait."""
     server = _server()
     server.prepare(silent)
     process = start(server.command(), output=subprocess.DEVNULL)

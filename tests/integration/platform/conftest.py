@@ -14,7 +14,7 @@ from tests.support.servers import NOT_DURABLE
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A short path that an unprivileged account may pass through."""
+    """A short path that an unprivileged account can traverse."""
     folder = Path(tempfile.mkdtemp(prefix="opslog-test-p-"))
     folder.chmod(0o711)
     yield folder
@@ -23,13 +23,13 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def account() -> Account | None:
-    """Whom servers run as here."""
+    """The account of the servers here."""
     return account_for("")
 
 
 @pytest.fixture
 def shelf() -> Path:
-    """Programs for accounts that cannot read ours, shared by all tests."""
+    """Copies of programs for accounts that cannot read ours, shared by all tests."""
     return Path(tempfile.gettempdir()) / "opslog-test-programs"
 
 
@@ -41,7 +41,7 @@ def small() -> dict[str, str]:
 
 @pytest.fixture
 def system_python() -> str:
-    """An interpreter that every account can run; the test's own may lie in somebody's home."""
+    """An interpreter that every account can run; the test's own may be in a private home."""
     found = "/usr/bin/python3"
     probe = "import sys; sys.exit(sys.version_info < (3, 11))"
     if shutil.which(found) is None or os.system(f'{found} -c "{probe}"') != 0:

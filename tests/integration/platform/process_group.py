@@ -2,8 +2,8 @@
 
     python -m tests.integration.platform.process_group FOLDER 'a b,c' [json]
 
-Groups are separated by commas, roles by blanks. What a role does is in its name: `receiver-0`,
-`query`, `valkey`, `postgres` write down their start and end; `stubborn` does not end when told;
+Groups are separated by commas, roles by blanks. The name of a role selects what it does: `receiver-0`,
+`query`, `valkey`, `postgres` write down their start and end; `stubborn` ignores SIGTERM;
 `broken` fails before it is ready; `later` is a step that cannot be done the first two times;
 `loud` writes odd lines; `parent` has a child of its own.
 """

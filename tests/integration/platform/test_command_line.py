@@ -1,4 +1,4 @@
-"""The command line: what it prints where, and what it returns, without a running opslog."""
+"""The command line: output, streams and exit codes, without a running opslog."""
 
 import json
 import os
@@ -18,14 +18,14 @@ Opslog = Callable[..., subprocess.CompletedProcess]
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """Settings of one installation; more can be put in."""
+    """Settings of one installation; tests may add more."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OPSLOG_")}
     return {**plain, "OPSLOG_DATA_DIR": str(home / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 @pytest.fixture
 def opslog(home: Path, environment: dict[str, str]) -> Opslog:
-    """Runs one command to its end."""
+    """Run one command to completion."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -56,7 +56,7 @@ def test_help_is_quick(opslog):
 
 
 def test_version_and_no_command(opslog):
-    """`--version` like `version`; nothing at all is wrong usage."""
+    """`--version` is like `version`; no command is a usage error."""
     assert re.fullmatch(r"opslog \d+\.\d+\.\d+\n", opslog("version").stdout)
     assert opslog("--version").stdout == opslog("version").stdout
     assert opslog().returncode == 2
@@ -84,7 +84,7 @@ def test_version_and_no_command(opslog):
     ],
 )
 def test_wrong_usage_is_2_and_on_standard_error(opslog, arguments):
-    """With a hint at the help."""
+    """With a hint to the help."""
     done = opslog(*arguments)
 
     assert done.returncode == 2
@@ -104,7 +104,7 @@ def test_a_token_is_all_that_is_printed(opslog, home):
 
 
 def test_roles_may_be_written_in_small_letters(opslog):
-    """Nobody has to hold the shift key."""
+    """Roles are case-insensitive."""
     claims = jwt.decode(
         opslog("token", "--role", "auditor").stdout.strip(), options={"verify_signature": False}
     )
@@ -112,7 +112,7 @@ def test_roles_may_be_written_in_small_letters(opslog):
 
 
 def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
-    """The bundled PostgreSQL is started for the moment, and gone afterwards."""
+    """The bundled PostgreSQL is started for the command, and stopped afterwards."""
     made = opslog(
         "keys", "create", "shop", "--right", "logs", "--expires", "90d", "--attribute", "team=a",
         "--min-level", "info", "--bytes-per-s", "2MiB",
@@ -136,7 +136,7 @@ def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
 
 
 def test_migrations_are_shown_and_applied(opslog):
-    """Exit code 1 tells that some are missing."""
+    """Exit code 1 means that some are pending."""
     before = opslog("migrate", "status")
     dry = opslog("migrate", "up", "--dry-run")
     done = opslog("migrate", "up")
@@ -151,7 +151,7 @@ def test_migrations_are_shown_and_applied(opslog):
 
 
 def test_config_shows_values_and_sources_and_masks_secrets(opslog, home):
-    """For people and for programs."""
+    """As text and as JSON."""
     (home / "opslog.toml").write_text("[otlp]\nport = 5555\n")
     secret = {"OPSLOG_DATABASE_URL": "postgresql://u:hunter2@h/d"}
 
@@ -167,7 +167,7 @@ def test_config_shows_values_and_sources_and_masks_secrets(opslog, home):
 
 
 def test_settings_that_cannot_be_used_are_78(opslog):
-    """Every command says the same."""
+    """Every command prints the same message."""
     for command in (["config"], ["token", "--role", "NOC"], ["up"]):
         done = opslog(*command, OPSLOG_OTLP_PORT="1")
         assert done.returncode == 78
@@ -175,7 +175,7 @@ def test_settings_that_cannot_be_used_are_78(opslog):
 
 
 def test_an_unreachable_database_exits_with_75(opslog):
-    """Trying again later may help; the address with its password is not shown."""
+    """A retry may help; the address with its password is not shown."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -188,7 +188,7 @@ def test_an_unreachable_database_exits_with_75(opslog):
 
 
 def test_a_database_address_that_is_none_is_78(opslog):
-    """Without the address in the message, which may hold a password."""
+    """The message omits the address, which may contain a password."""
     done = opslog("migrate", "up", OPSLOG_DATABASE_URL="mysql://u:hunter2@h/d")
 
     assert done.returncode == 78
@@ -196,7 +196,7 @@ def test_a_database_address_that_is_none_is_78(opslog):
 
 
 def test_the_doctor_reports_problem_reason_and_fix(opslog, home):
-    """Trouble is exit code 1."""
+    """A problem means exit code 1."""
     opslog("token", "--role", "NOC")
     (home / "data" / "secrets" / "jwt-private.pem").chmod(0o644)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -210,7 +210,7 @@ def test_the_doctor_reports_problem_reason_and_fix(opslog, home):
 
 
 def test_the_doctor_finds_no_problem_on_a_good_machine(opslog):
-    """Advice is not trouble."""
+    """Advice is not a problem."""
     done = opslog("doctor", OPSLOG_OTLP__PORT="0", OPSLOG_API__PORT="0")
 
     assert done.returncode == 0, done.stdout
@@ -219,7 +219,7 @@ def test_the_doctor_finds_no_problem_on_a_good_machine(opslog):
 
 
 def test_the_doctor_detects_a_full_spool_disk(opslog):
-    """More is asked for than any disk has."""
+    """More free space is required than any disk has."""
     done = opslog("doctor", OPSLOG_SPOOL__MIN_FREE_BYTES="900TiB", OPSLOG_OTLP__PORT="0")
 
     assert "ERROR" in done.stdout
@@ -227,7 +227,7 @@ def test_the_doctor_detects_a_full_spool_disk(opslog):
 
 
 def test_the_demonstration_says_when_nobody_is_there(opslog):
-    """And what to do about it."""
+    """The message includes the fix."""
     alone = opslog("demo")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -256,7 +256,7 @@ def test_a_pipe_that_closes_is_quiet(environment, home):
 
 
 def with_command(body: str) -> list[str]:
-    """A command line like ours with one more command, `extra`."""
+    """Our command line with one more command, `extra`."""
     code = f"import time, opslog.__main__ as m\nm.app.command('extra')(lambda: {body})\nm.main()"
     return [sys.executable, "-c", code, "extra"]
 
@@ -273,7 +273,7 @@ def test_ctrl_c_is_130():
 
 
 def test_a_bug_is_reported_without_values():
-    """Place and kind; the value may be a record's."""
+    """Place and type only; the value may belong to a record."""
     done = subprocess.run(
         with_command("{}['alice@shop.example']"), capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What `opslog doctor` says of a database in danger."""
+"""`opslog doctor` on a database at risk."""
 
 import asyncpg
 import pytest
@@ -9,7 +9,7 @@ from storage.database.statements import statement
 
 @pytest.fixture
 async def facts(database):
-    """Of a sound database on a server of the tests, which is not safe from power cuts."""
+    """Of a healthy database on a test server, which is not safe from power failures."""
     connection = await asyncpg.connect(database.dsn)
     try:
         return dict(await connection.fetchrow(statement("doctor_facts")))
@@ -17,23 +17,23 @@ async def facts(database):
         await connection.close()
 
 
-def troubles(facts):
+def problems(facts):
     return [finding.what for finding in _of_server(facts) if finding.is_problem]
 
 
 async def test_a_server_without_fsync_is_a_problem(facts):
-    assert troubles(facts) == ["switched off in PostgreSQL: fsync, full_page_writes"]
-    assert troubles(facts | {"unsafe": None}) == []
+    assert problems(facts) == ["switched off in PostgreSQL: fsync, full_page_writes"]
+    assert problems(facts | {"unsafe": None}) == []
 
 
 @pytest.mark.parametrize(
-    ("fact", "told"),
+    ("fact", "message"),
     [
         ({"age": 1_500_000_000}, "the oldest row is 1,500,000,000 transactions old"),
         ({"letters": True}, "the system's collation version differs"),
     ],
 )
-async def test_risks_to_the_database_are_problems(facts, fact, told):
-    (found,) = troubles(facts | {"unsafe": None} | fact)
+async def test_risks_to_the_database_are_problems(facts, fact, message):
+    (found,) = problems(facts | {"unsafe": None} | fact)
 
-    assert found.startswith(told)
+    assert found.startswith(message)

@@ -1,4 +1,4 @@
-"""The fork server: processes of ours from one that has the modules loaded, and how they end."""
+"""The fork server: creates our processes from preloaded modules, and reports their exits."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ from tests.integration.platform.waiting import until
 from tests.support.product import parents
 
 WAITS = ("scheduler",)
-"""A process that goes on: it waits for a Redis that is not there."""
+"""A process that keeps running: it waits for a missing Redis."""
 WITHIN_S = 60.0
 
 
 class Made:
-    """A forked process and the ends of its pipes that are ours."""
+    """A forked process, and our ends of its pipes."""
 
     def __init__(self, forked: Forked, output: int, ready: int) -> None:
         self.forked = forked
@@ -32,18 +32,18 @@ class Made:
         self.ready = ready
 
     async def said(self) -> str:
-        """All that it wrote, once it has ended."""
+        """Its complete output, once it has exited."""
         with os.fdopen(self.output, closefd=False) as pipe:
             return await asyncio.to_thread(pipe.read)
 
     async def until_ready(self) -> None:
-        """Until it says so."""
-        told = await asyncio.wait_for(asyncio.to_thread(os.read, self.ready, 100), WITHIN_S)
-        assert told == b"READY=1\n"
+        """Wait until it is ready."""
+        received = await asyncio.wait_for(asyncio.to_thread(os.read, self.ready, 100), WITHIN_S)
+        assert received == b"READY=1\n"
 
 
 class Maker:
-    """A fork server, and what it is asked for."""
+    """A fork server and its processes."""
 
     def __init__(self, folder: Path) -> None:
         self.environment = {
@@ -69,7 +69,7 @@ class Maker:
         return Made(forked, output, ready)
 
     async def server_pid(self) -> int:
-        """Of the server that runs now."""
+        """PID of the current server."""
         made = await self.make(*WAITS)
         parent = parents()[made.forked.pid]
         made.forked.send_signal(signal.SIGKILL)
@@ -85,14 +85,14 @@ class Maker:
 
 @pytest.fixture
 async def maker(tmp_path):
-    """A server in a folder of its own; whatever it forked ends with it."""
+    """A server in a temporary folder; its processes end with it."""
     made = Maker(tmp_path)
     yield made
     made.close()
 
 
 async def test_a_forked_process_runs_the_requested_command(maker):
-    """Its arguments, its output, its exit code: as if it had been started."""
+    """Its arguments, output and exit code are those of a started program."""
     version, wrong = await asyncio.gather(maker.make("version"), maker.make("no-such-command"))
 
     assert (await version.said()).startswith("opslog ")
@@ -102,7 +102,7 @@ async def test_a_forked_process_runs_the_requested_command(maker):
 
 
 async def test_it_works_where_many_files_are_open(maker):
-    """Descriptors of the supervisor go beyond what select(2) can wait for."""
+    """The supervisor has descriptors that select(2) does not support."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as `opslog up` does
     many = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
@@ -115,7 +115,7 @@ async def test_it_works_where_many_files_are_open(maker):
 
 
 async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
-    """So that it is found, ended with all that is its own, and does what it was told."""
+    """So that it can be found, ended with its children, and configured."""
     made = await maker.make(*WAITS, OPSLOG_PROCESS="number-five", TZ="Pacific/Auckland")
     await made.until_ready()
 
@@ -133,7 +133,7 @@ async def test_it_has_its_own_name_session_and_environment(maker, tmp_path):
 
 
 async def test_the_server_has_one_thread_and_outlives_signals_that_end_others(maker):
-    """Forking is sound with one thread only; a SIGTERM to the whole group is not for it."""
+    """Forking is only safe with one thread; it ignores a SIGTERM to the whole group."""
     maker.server.begin()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         maker.server._process.send_signal(number)
@@ -147,7 +147,7 @@ async def test_the_server_has_one_thread_and_outlives_signals_that_end_others(ma
 
 
 async def test_a_killed_server_takes_its_processes_along_and_the_next_request_starts_another(maker):
-    """Who watches them learns it, as of any other end."""
+    """Their exit is reported like any other."""
     server = await maker.server_pid()
     made = await maker.make(*WAITS)
     await made.until_ready()
@@ -161,20 +161,20 @@ async def test_a_killed_server_takes_its_processes_along_and_the_next_request_st
 
 
 async def test_requests_that_a_dying_server_has_not_read_fail(maker):
-    """They are not waited for in vain."""
+    """The supervisor does not wait for them for ever."""
     server = await maker.server_pid()
     os.kill(server, signal.SIGSTOP)
-    wish = asyncio.create_task(maker.make("version"))
+    request = asyncio.create_task(maker.make("version"))
     await asyncio.sleep(0.1)
 
     os.kill(server, signal.SIGKILL)
 
     with pytest.raises(OSError, match="the fork server exited"):
-        await asyncio.wait_for(wish, WITHIN_S)
+        await asyncio.wait_for(request, WITHIN_S)
 
 
 async def test_a_missing_folder_is_reported_in_the_process_s_own_output(maker, tmp_path):
-    """Where whoever watches it finds it."""
+    """So that it is in the log."""
     (tmp_path / "gone").mkdir()
     maker.server._folder = tmp_path / "gone"
     maker.server.begin()
@@ -188,7 +188,7 @@ async def test_a_missing_folder_is_reported_in_the_process_s_own_output(maker, t
 
 
 async def test_a_server_that_hangs_does_not_keep_anybody_from_ending(maker):
-    """It is killed: it has nothing to finish."""
+    """It is killed, since it has no state to save."""
     server = await maker.server_pid()
     os.kill(server, signal.SIGSTOP)
 
@@ -209,7 +209,7 @@ async def test_the_end_of_the_server_ends_what_is_left(maker):
 
 @pytest.fixture
 def kept_signals() -> Iterator[None]:
-    """What `serve` sets for its process is as before."""
+    """Restores the signal handling that `serve` changes."""
     handler = signal.getsignal(signal.SIGCHLD)
     yield
     signal.set_wakeup_fd(-1)
@@ -217,12 +217,12 @@ def kept_signals() -> Iterator[None]:
 
 
 def test_a_failed_fork_is_reported(monkeypatch, kept_signals):
-    """And the server goes on."""
+    """The server continues."""
 
-    def no_room() -> int:
+    def no_memory() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(os, "fork", no_room)
+    monkeypatch.setattr(os, "fork", no_memory)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         ours.send(ForkRequest(("version",), {}, "/").packet())

@@ -1,4 +1,4 @@
-"""Where the servers run: as whom, in which folders, with which sockets."""
+"""Accounts, folders and sockets of the servers."""
 
 import os
 import shutil
@@ -17,20 +17,20 @@ from opslog.embedded.server import running, socket_folder
 from opslog.embedded.valkey import EmbeddedValkey
 from opslog.installation.installation import Installation
 from opslog.system.processes import account_for
-from tests.integration.platform.test_postgres import ask
+from tests.integration.platform.test_postgres import fetch_value
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_a_path_that_is_too_long_for_a_socket_gets_a_short_folder(home, account, shelf, small):
-    """107 bytes are all that a socket's path may have."""
+    """A socket's path has at most 107 bytes."""
     deep = home / ("x" * 100)
     deep.mkdir()
     deep.chmod(0o711)
     server = EmbeddedPostgres(deep / "postgres", "pw", account=account, shelf=shelf, extra=small)
 
     with running(server):
-        assert ask(server, "SELECT 1") == [1]
+        assert fetch_value(server, "SELECT 1") == [1]
         assert len(os.fsencode(server.socket)) <= 107
         assert (server.socket.parent.stat().st_mode & 0o777) == 0o700
     shutil.rmtree(server.socket.parent)
@@ -38,7 +38,7 @@ def test_a_path_that_is_too_long_for_a_socket_gets_a_short_folder(home, account,
 
 @pytest.mark.parametrize("name", ["with a blank", "a=b", 'quo"te'])
 def test_a_path_that_redis_clients_cannot_read_gets_a_short_folder(home, account, shelf, name):
-    """What they read is the list of connections, where a path stands among other things."""
+    """They parse the list of connections, which contains the path."""
     odd = home / name
     odd.mkdir(mode=0o711)
     server = EmbeddedValkey(odd / "valkey", "pw", account=account, shelf=shelf)
@@ -49,7 +49,7 @@ def test_a_path_that_redis_clients_cannot_read_gets_a_short_folder(home, account
 
 
 def test_a_short_folder_that_somebody_else_made_is_refused(home):
-    """Who can write there could answer in the server's place."""
+    """An account that can write there could impersonate the server."""
     deep = home / ("y" * 100)
     deep.mkdir()
     short = socket_folder(deep, "s.sock", None)
@@ -63,7 +63,7 @@ def test_a_short_folder_that_somebody_else_made_is_refused(home):
 
 @pytest.mark.usefixtures("only_root")
 def test_as_root_a_closed_data_directory_stays_closed(tmp_path, monkeypatch):
-    """The servers' files go elsewhere; nobody's permissions change."""
+    """The servers' files are elsewhere; no permissions change."""
     monkeypatch.setattr(homes, "ELSEWHERE", Path(f"/var/tmp/opslog-test-{os.getpid()}"))
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -72,7 +72,7 @@ def test_as_root_a_closed_data_directory_stays_closed(tmp_path, monkeypatch):
     installation.make_folders()
     try:
         with running(installation.postgres):
-            assert ask(installation.postgres, "SELECT 1") == [1]
+            assert fetch_value(installation.postgres, "SELECT 1") == [1]
             assert installation.servers.parent == homes.ELSEWHERE
 
         assert [(path, path.stat().st_mode) for path, _ in before] == before
@@ -86,7 +86,7 @@ def test_as_root_a_closed_data_directory_stays_closed(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("only_root")
 def test_a_note_of_a_missing_home_is_reported(tmp_path, monkeypatch):
-    """Beginning anew by itself would look like a store that lost everything."""
+    """Starting with an empty store would look like data loss."""
     monkeypatch.setattr(homes, "ELSEWHERE", Path(f"/var/tmp/opslog-test-{os.getpid()}"))
     tmp_path.chmod(0o700)
     account = account_for("")
@@ -111,7 +111,7 @@ def test_unusable_accounts_are_reported(name, said):
 
 @pytest.mark.usefixtures("only_root")
 def test_it_runs_as_an_ordinary_user_too(home, system_python):
-    """The command line, all the way to a key, without any right of root."""
+    """The command line up to creating a key, without root privileges."""
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv")
     site = sysconfig.get_path("purelib")

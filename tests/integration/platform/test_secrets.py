@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords are where they belong and nowhere else (T4, T51 to T54, T57)."""
+"""Keys, tokens and passwords do not leak (T4, T51 to T54, T57)."""
 
 import base64
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 PUBLISH_TOKEN = "canary-publish-token-5512"
 OPEN_FILES = {"postgres/opslog.conf", "postgres/local.conf"}
 """Settings of the bundled PostgreSQL: no secrets, and its account has to read them."""
-STRANGER = 54321
+OTHER_USER = 54321
 """A user id that no account has."""
 
 
@@ -56,18 +56,18 @@ def leaks(secrets: dict[str, set[bytes]], data: bytes) -> list[str]:
 
 
 def test_no_secret_is_in_anything_that_is_shown_or_written(product):
-    """T4, T51, T52: logs, answers, figures, commands, processes, the database, the spool."""
+    """T4, T51, T52: logs, responses, metrics, command lines, the database, the spool."""
     key = product.command("keys", "create", "shop").strip()
     token = product.token("SUPER_ADMIN")
     shown = []
 
     def send(authorization: str, path: str = "/v1/logs") -> int:
         headers = {"Authorization": authorization, "Content-Type": "application/x-protobuf"}
-        answer = product.request(
+        response = product.request(
             path, base=product.otlp_url, data=numbered_body("canary", 1, 0, 3), headers=headers
         )
-        shown.append(answer[2] + str(answer[1]).encode())
-        return answer[0]
+        shown.append(response[2] + str(response[1]).encode())
+        return response[0]
 
     assert product.wait(lambda: send(f"Bearer {key}") == 200, 10)
     assert send(f"Basic {key}") == send(key) == send(f"Bearer {key}x") == 401
@@ -77,8 +77,8 @@ def test_no_secret_is_in_anything_that_is_shown_or_written(product):
     assert raw(product.api_url, f"GET /{token} HTTP/1.1\r\nAuthorization: {token}\x01\r\n\r\n")
     for path in ("/metrics", "/readyz", "/api/v1/ingest/keys", "/api/openapi.json", f"/{token}"):
         for bearer in (token, f"{token}x", key):
-            answer = product.request(path, headers={"Authorization": f"Bearer {bearer}"})
-            shown.append(answer[2] + str(answer[1]).encode())
+            response = product.request(path, headers={"Authorization": f"Bearer {bearer}"})
+            shown.append(response[2] + str(response[1]).encode())
     commands = (("config",), ("config", "--json"), ("doctor",), ("keys", "list"))
     shown.extend(product.command(*command, check=False).encode() for command in commands)
     shown.extend(command_of(pid).encode() for pid in product.pids())
@@ -101,7 +101,7 @@ def raw(url: str, request: str) -> bytes:
         return line.recv(65536)
 
 
-def test_the_search_would_find_a_secret(product):
+def test_the_search_finds_a_secret(product):
     secrets = secrets_of(product)
 
     for name, forms in secrets.items():
@@ -119,7 +119,7 @@ def test_what_needs_no_token_tells_nothing_of_the_inside(product):
 
 
 def test_no_file_is_open_to_other_accounts(product):
-    """T54: the data directory may be passed through by the servers' account, and read by nobody."""
+    """T54: the servers' account can traverse the data directory, and no other account can read it."""
     wide = []
     for path in product.data_dir.rglob("*"):
         steps = [step for step in path.parents if step.is_relative_to(product.data_dir)]
@@ -163,7 +163,7 @@ def test_another_account_reaches_neither_servers_nor_files(product):
     assert len(sockets) >= 4
 
     done = subprocess.run(
-        [sys.executable, "-I", "-c", TRY_ALL, str(STRANGER), str(product.data_dir), *sockets],
+        [sys.executable, "-I", "-c", TRY_ALL, str(OTHER_USER), str(product.data_dir), *sockets],
         capture_output=True,
         text=True,
         check=True,

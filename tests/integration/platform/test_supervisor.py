@@ -1,4 +1,4 @@
-"""The supervisor with real processes: order, restarts, endings, and nothing left behind."""
+"""The supervisor with real processes: order, restarts, exits, and no leftovers."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.integration.platform.waiting import until
 ROOT = Path(__file__).parents[3]
 
 
-class House:
+class Group:
     """A running supervisor, and what its processes wrote down."""
 
     def __init__(self, folder: Path, plan: str, *options: str) -> None:
@@ -51,12 +51,12 @@ class House:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., House]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Group]]:
     """Starts a group; whatever is left of it is killed."""
-    groups: list[House] = []
+    groups: list[Group] = []
 
-    def factory(plan: str, *options: str) -> House:
-        groups.append(House(tmp_path, plan, *options))
+    def factory(plan: str, *options: str) -> Group:
+        groups.append(Group(tmp_path, plan, *options))
         return groups[-1]
 
     yield factory
@@ -164,7 +164,7 @@ def test_a_failing_first_start_stops_all_processes(start):
 
 
 def test_a_step_that_must_wait_holds_nobody_up(start):
-    """A database that is away: receivers take telemetry all the same."""
+    """Receivers accept telemetry although the database is unavailable."""
     group = start("later,receiver-0")
 
     group.until_ready()
@@ -175,7 +175,7 @@ def test_a_step_that_must_wait_holds_nobody_up(start):
 
 
 def test_nothing_is_left_of_a_killed_supervisor(start):
-    """Kill -9: the kernel tells the children, and they have no say."""
+    """Kill -9: the kernel kills the children."""
     group = start("postgres,receiver-0,stubborn,query")
     group.until_ready()
     pids = group.pids()
@@ -199,7 +199,7 @@ def test_leftovers_of_a_process_end_with_it(start):
 
 
 def test_a_terminal_sees_one_stream_with_names(start):
-    """Escapes are shown, not obeyed; a giant line does no harm."""
+    """Escape sequences are made visible; a huge line does no harm."""
     group = start("loud")
     group.until_ready()
     group.end()
@@ -211,7 +211,7 @@ def test_a_terminal_sees_one_stream_with_names(start):
 
 
 def test_a_machine_sees_one_json_object_a_line(start):
-    """Lines that are JSON already pass as they are; others are wrapped, with their level."""
+    """JSON lines are passed on; others are wrapped, with their level."""
     group = start("loud", "json")
     group.until_ready()
     group.end()

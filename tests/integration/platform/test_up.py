@@ -1,4 +1,4 @@
-"""`opslog up` as a whole: one command, one installation, nothing left behind."""
+"""`opslog up` as a whole: one command, one installation, no leftovers."""
 
 import os
 import re
@@ -25,13 +25,13 @@ MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
 @pytest.fixture(scope="module")
 def product():
-    """One that the tests of this file share."""
+    """One product for the tests of this file."""
     with Product.running() as running:
         yield running
 
 
 def second(product: Product, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
-    """A command that should end soon."""
+    """Run a short command."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "opslog", *arguments],
         env={**product.environment, **settings},
@@ -44,20 +44,20 @@ def second(product: Product, *arguments: str, **settings: str) -> subprocess.Com
 
 
 def test_it_says_where_with_what_and_how_to_try(product):
-    """Address with the token in its fragment, the token, a line that works as it stands."""
+    """The URL with the token in its fragment, the token, and a command that works."""
     until(lambda: "stop    Ctrl-C" in product.log.read_text())
     said = product.log.read_text()
 
     token = re.search(r"^  token   (\S+)$", said, re.MULTILINE)[1]
     assert f"  viewer  {product.api_url}/#token={token}\n" in said
     line = re.search(r"^  try     (curl .*)$", said, re.MULTILINE)[1]
-    answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
-    assert answer.stdout.startswith('{"data":[')
+    response = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert response.stdout.startswith('{"data":[')
     assert "opslog demo" in said
 
 
 def test_a_second_one_on_the_same_directory_is_refused(product):
-    """With the number of the first."""
+    """With the PID of the first."""
     done = second(product, "up", OPSLOG_OTLP__PORT="0", OPSLOG_API__PORT="0")
 
     assert done.returncode == 78
@@ -76,13 +76,13 @@ def test_a_port_in_use_is_refused(product, tmp_path):
 
 
 def test_keys_of_a_running_installation(product):
-    """Through the server that runs."""
+    """Through the running server."""
     assert second(product, "keys", "create", "live").stdout.startswith("opslog_")
     assert "live" in second(product, "keys", "list").stdout
 
 
 def test_the_shop_sells_and_its_secrets_are_gone(product):
-    """The demonstration, from the SDK to the database."""
+    """The demo, from the SDK to the database."""
     done = second(product, "demo", "--seconds", "2")
 
     assert done.returncode == 0, done.stderr
@@ -94,19 +94,19 @@ def test_the_shop_sells_and_its_secrets_are_gone(product):
 
 
 def test_metrics_of_all_processes_are_in_one_place(product):
-    """The supervisor's own among them."""
+    """Including the supervisor's."""
     text = second(product, "doctor").stdout
     assert f"opslog is running (process {product.process.pid})" in text
 
 
 @pytest.mark.parametrize("name", ["valkey", "query", "postgres"])
 def test_a_process_that_is_killed_is_started_again(product, name):
-    """PostgreSQL and Valkey like opslog's own; then questions are answered as before."""
+    """PostgreSQL and Valkey too; then queries work as before."""
     old = product.kill(name)
 
     until(lambda: not is_alive(old), 30)
     until(lambda: _pid_of(product, name) not in (0, old), 60)
-    until(lambda: _answers(product), 60)
+    until(lambda: _responds(product), 60)
 
 
 def _pid_of(product: Product, name: str) -> int:
@@ -114,7 +114,7 @@ def _pid_of(product: Product, name: str) -> int:
     return product.find(name) or 0
 
 
-def _answers(product: Product) -> bool:
+def _responds(product: Product) -> bool:
     try:
         return "data" in product.get("/api/v1/logs?limit=1")
     except (OSError, AssertionError):
@@ -122,7 +122,7 @@ def _answers(product: Product) -> bool:
 
 
 def test_kill_9_leaves_nothing_and_the_next_start_works():
-    """No process, not even a job at work; no lock; and the ports are free again at once."""
+    """No process, not even a running job, and no lock; the ports are free again immediately."""
     with Product.running() as product:
         with redis.Redis.from_url(product.installation.redis_url()) as connection:
             rq.Queue("opslog", connection=connection).enqueue("time.sleep", 600)
@@ -138,7 +138,7 @@ def test_kill_9_leaves_nothing_and_the_next_start_works():
 
 
 def test_with_parent_it_ends_in_order_when_its_parent_is_killed(home):
-    """As `make run` starts it: nothing is left of a terminal, a make or a script that is gone."""
+    """As `make run` starts it: it ends with its terminal, make or script."""
     product = Product(home, {})
     command = [sys.executable, "-P", "-m", "opslog", "up", "--with-parent"]
     with product.log.open("ab") as output:
@@ -162,7 +162,7 @@ def test_with_parent_it_ends_in_order_when_its_parent_is_killed(home):
 
 
 def test_ctrl_c_is_130_and_leaves_nothing():
-    """In order, with the last word from PostgreSQL."""
+    """A clean shutdown; PostgreSQL logs last."""
     with Product.running() as product:
         pids = product.pids()
         process = product.process
@@ -177,7 +177,7 @@ def test_ctrl_c_is_130_and_leaves_nothing():
 
 
 def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
-    """F65: nothing is lost meanwhile, and nobody has to come again."""
+    """F65: nothing is lost or refused meanwhile."""
     file = tmp_path / "opslog.toml"
     file.write_text("")
     with Product.running(OPSLOG_CONFIG=str(file)) as product:
@@ -206,7 +206,7 @@ def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
 
 
 def test_connections_are_refused_as_soon_as_it_ends():
-    """Nobody waits in a queue that is never served."""
+    """No connection waits in a queue that is never served."""
     with Product.running() as product:
         host, port = product.otlp_url.removeprefix("http://").split(":")
         product.stop()
@@ -221,11 +221,11 @@ def test_own_servers_replace_the_bundled_ones(durable_postgres, valkey):
     with Product.running(**settings) as product:
         assert product.pids("valkey-server") == []
         assert product.pids("bin/postgres") == []
-        assert _answers(product)
+        assert _responds(product)
 
 
 def test_a_database_that_is_away_at_the_first_start_is_waited_for(durable_postgres):
-    """All processes run; senders are told to come back, until it is there and migrated."""
+    """All processes run; senders have to retry until it is reachable and migrated."""
     durable_postgres.stop()
     with Product.running(OPSLOG_DATABASE_URL=durable_postgres.dsn) as product:
         body = numbered_body("early", 0, 1, 3)
@@ -235,5 +235,5 @@ def test_a_database_that_is_away_at_the_first_start_is_waited_for(durable_postgr
         assert status == 503
         assert int(headers["Retry-After"]) <= 3
         until(lambda: product.export(body)[0] == 200, 90)
-        until(lambda: _answers(product) and product.get("/api/v1/logs?limit=9")["data"], 90)
+        until(lambda: _responds(product) and product.get("/api/v1/logs?limit=9")["data"], 90)
         assert len(product.get("/api/v1/logs?limit=9")["data"]) == 3

@@ -1,4 +1,4 @@
-"""The bundled Valkey: private, durable, gone with whoever started it."""
+"""The bundled Valkey: private, durable, ends with its parent."""
 
 import signal
 
@@ -16,16 +16,16 @@ def server(home, account, shelf) -> EmbeddedValkey:
 
 
 def test_it_has_no_port_and_requires_the_password(server):
-    """A Unix socket in a private folder, and the password even so."""
+    """A Unix socket in a private folder, and a password."""
     with running(server):
         with redis.Redis.from_url(server.url) as client:
             assert client.config_get("port")["port"] == "0"
             assert client.config_get("appendonly")["appendonly"] == "yes"
         with (
-            redis.Redis(unix_socket_path=str(server.socket)) as stranger,
+            redis.Redis(unix_socket_path=str(server.socket)) as unauthenticated,
             pytest.raises(redis.AuthenticationError),
         ):
-            stranger.ping()
+            unauthenticated.ping()
         assert (server.socket.parent.stat().st_mode & 0o777) == 0o700
 
 
@@ -45,7 +45,7 @@ def test_what_was_queued_is_there_after_a_kill(server):
 
 
 def test_a_killed_server_is_not_taken_for_a_ready_one(server):
-    """Its socket file stays behind, but nobody answers."""
+    """Its socket file remains, but no process is listening."""
     with running(server) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()

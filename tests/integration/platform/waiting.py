@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
-    """Until `holds` says something true; fails after `within_s`."""
+    """Wait until `holds` returns a true value; fails after `within_s`."""
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "did not happen in time"

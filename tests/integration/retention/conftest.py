@@ -1,4 +1,4 @@
-"""What all tests of retention need."""
+"""Shared by all tests of retention."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.support.databases import statement
 
 @pytest.fixture(autouse=True)
 async def may_install_extensions(database):
-    """What migrating grants; a copied database has lost it."""
+    """Granted by migrations; copied databases have lost it."""
     await statement(database.dsn, f"GRANT CREATE ON DATABASE {database.name} TO opslog_owner")

@@ -25,20 +25,20 @@ async def server(database, reader_pool):
         yield running
 
 
-async def ask(server, method: str, path: str, *, role: str = "SUPER_ADMIN", json=None, **query):
+async def call(server, method: str, path: str, *, role: str = "SUPER_ADMIN", json=None, **query):
     """Status and JSON of a request."""
     headers = {"Authorization": f"Bearer {make_token(role)}"}
     async with server.client.request(
         method, path, params=query, json=json, headers=headers
-    ) as answer:
-        return answer.status, await answer.json()
+    ) as response:
+        return response.status, await response.json()
 
 
 async def test_the_plan_shows_what_expires_and_when(server, writer_pool):
     due = await closed(writer_pool, level=0, at=ago(days=8))
     later = await closed(writer_pool, level=3, at=ago(days=8))
 
-    _, plan = await ask(server, "GET", "/api/v1/retention/plan")
+    _, plan = await call(server, "GET", "/api/v1/retention/plan")
 
     assert [(step["segment"], step["isDue"]) for step in plan["data"]] == [
         (due, True),
@@ -54,19 +54,21 @@ async def test_runs_are_shown_with_what_they_did(server, database, writer_pool):
     for _ in range(3):
         await run(database)
 
-    _, runs = await ask(server, "GET", "/api/v1/retention/runs")
+    _, runs = await call(server, "GET", "/api/v1/retention/runs")
 
     assert [entry["rows"] for entry in runs["data"]] == [0, 0, 20]
     (step,) = runs["data"][2]["steps"]
     assert (step["segment"], step["class"], step["rule"]) == (segment, "debug", "default")
-    _, older = await ask(server, "GET", "/api/v1/retention/runs", cursor=str(runs["data"][1]["id"]))
+    _, older = await call(
+        server, "GET", "/api/v1/retention/runs", cursor=str(runs["data"][1]["id"])
+    )
     assert [entry["id"] for entry in older["data"]] == [runs["data"][2]["id"]]
 
 
 async def test_the_state_names_what_is_overdue_and_what_waits(server, writer_pool):
     await closed(writer_pool, level=0, at=ago(days=12))
 
-    _, state = await ask(server, "GET", "/api/v1/retention/status")
+    _, state = await call(server, "GET", "/api/v1/retention/status")
 
     debug = next(each for each in state["data"] if each["class"] == "debug")
     assert (debug["keep"], debug["overdue"], debug["rows"]) == ("7d", "71h", 20)
@@ -77,7 +79,7 @@ async def test_the_state_names_what_is_overdue_and_what_waits(server, writer_poo
 async def test_segments_are_listed(server, writer_pool):
     segment = await closed(writer_pool, level=3, at=ago(days=8))
 
-    _, rows = await ask(server, "GET", "/api/v1/segments")
+    _, rows = await call(server, "GET", "/api/v1/segments")
 
     row = next(each for each in rows["data"] if each["number"] == segment)
     assert (row["state"], row["rows"], row["class"]) == ("closed", 20, "error")
@@ -91,11 +93,11 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
         await close(conn, "debug")
     body = {"q": "actorId:u-1", "start": "2020-01-01T00:00:00Z", "reason": "case 7"}
 
-    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+    status, hold = await call(server, "POST", "/api/v1/holds", json=body)
     await run(database)
     kept = await owner_pool.fetchval("SELECT count(*) FROM system_logs")
-    _, holds = await ask(server, "GET", "/api/v1/holds")
-    released, after = await ask(server, "DELETE", f"/api/v1/holds/{hold['id']}", reason="settled")
+    _, holds = await call(server, "GET", "/api/v1/holds")
+    released, after = await call(server, "DELETE", f"/api/v1/holds/{hold['id']}", reason="settled")
     await run(database)
 
     assert (status, kept, released) == (201, 5, 200)
@@ -127,7 +129,7 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
     ],
 )
 async def test_a_hold_without_filter_or_reason_is_refused(server, body, where):
-    status, problem = await ask(server, "POST", "/api/v1/holds", json=body)
+    status, problem = await call(server, "POST", "/api/v1/holds", json=body)
 
     assert status == 400
     assert where in str(problem)
@@ -136,7 +138,7 @@ async def test_a_hold_without_filter_or_reason_is_refused(server, body, where):
 async def test_a_hold_takes_the_filters_of_a_search(server):
     body = {"filter": {"sourceModule": ["a", "b"], "attr.order.id": "o-1"}, "reason": "case 7"}
 
-    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+    status, hold = await call(server, "POST", "/api/v1/holds", json=body)
 
     assert (status, hold["q"]) == (201, "sourceModule=a sourceModule=b attr.order.id=o-1")
 
@@ -144,14 +146,14 @@ async def test_a_hold_takes_the_filters_of_a_search(server):
 async def test_a_time_alone_can_be_held(server):
     body = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z", "reason": "audit"}
 
-    status, hold = await ask(server, "POST", "/api/v1/holds", json=body)
+    status, hold = await call(server, "POST", "/api/v1/holds", json=body)
 
     assert (status, hold["isActive"]) == (201, True)
 
 
 @pytest.mark.parametrize("number", ["7", "x", "99999999999999"])
 async def test_a_hold_that_is_not_there_is_not_released(server, number):
-    status, problem = await ask(server, "DELETE", f"/api/v1/holds/{number}")
+    status, problem = await call(server, "DELETE", f"/api/v1/holds/{number}")
 
     assert status == 404
     assert problem["type"].endswith("no_such_hold")
@@ -162,9 +164,9 @@ async def test_a_purge_needs_two_steps_and_is_done_before_the_response(
 ):
     async with writer_pool.acquire() as conn:
         await keep(conn, *[make_record(actor_id=f"u-{n % 2}") for n in range(10)])
-    question = {"q": "actorId:u-1", "start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+    query = {"q": "actorId:u-1", "start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
 
-    status, plan = await ask(server, "DELETE", "/api/v1/logs/purge", **question)
+    status, plan = await call(server, "DELETE", "/api/v1/logs/purge", **query)
     assert (status, plan["rows"], plan["heldRows"], plan["isDone"]) == (200, 5, 0, False)
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 10
 
@@ -173,15 +175,13 @@ async def test_a_purge_needs_two_steps_and_is_done_before_the_response(
             await asyncio.sleep(0.05)
 
     working = asyncio.create_task(work())
-    status, done = await ask(
-        server, "DELETE", "/api/v1/logs/purge", **question, token=plan["token"]
-    )
+    status, done = await call(server, "DELETE", "/api/v1/logs/purge", **query, token=plan["token"])
     await working
 
     assert (status, done["rows"], done["isDone"]) == (200, 5, True)
     assert (done["segments"], done["heldRows"], done["bytes"] > 0) == (1, 0, True)
     assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
-    status, _ = await ask(server, "DELETE", "/api/v1/logs/purge", **question, token=plan["token"])
+    status, _ = await call(server, "DELETE", "/api/v1/logs/purge", **query, token=plan["token"])
     assert status == 409
 
 
@@ -191,18 +191,18 @@ async def test_a_purge_without_a_worker_responds_that_it_continues(
     monkeypatch.setattr("query.api.operations.purge.WAIT_S", 0.1)
     async with writer_pool.acquire() as conn:
         await keep(conn, make_record(actor_id="u-1"))
-    _, plan = await ask(server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1")
+    _, plan = await call(server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1")
 
-    status, answer = await ask(
+    status, response = await call(
         server, "DELETE", "/api/v1/logs/purge", q="actorId:u-1", token=plan["token"]
     )
 
-    assert (status, answer["isDone"], answer["rows"]) == (202, False, 0)
+    assert (status, response["isDone"], response["rows"]) == (202, False, 0)
 
 
 @pytest.mark.parametrize("query", [{}, {"start": "-1d"}, {"kind": "log"}])
 async def test_a_purge_without_a_filter_is_refused(server, query):
-    status, problem = await ask(server, "DELETE", "/api/v1/logs/purge", **query)
+    status, problem = await call(server, "DELETE", "/api/v1/logs/purge", **query)
 
     assert status == 400
     assert problem["type"].endswith("filter_required")
@@ -224,7 +224,7 @@ WHO = [
 @pytest.mark.parametrize(("method", "path", "allowed"), WHO)
 async def test_who_may(server, method, path, allowed):
     for role in ("SUPER_ADMIN", "ADMIN", "MANAGER", "NOC", "AUDITOR", "HELPDESK", "HR", "FINANCE"):
-        status, _ = await ask(server, method, path, role=role)
+        status, _ = await call(server, method, path, role=role)
         assert (status != 403) is (role in allowed), role
 
 

@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operations.md says, with the tools that come with the server."""
+"""Backup and restore as in docs/operations.md, with the server's tools."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ def tool(name: str, *arguments: object) -> str:
     return done.stdout
 
 
-async def ask(dsn: str, query: str):
+async def fetch_value(dsn: str, query: str):
     """One value."""
     conn = await asyncpg.connect(dsn)
     try:
@@ -59,7 +59,7 @@ async def put(dsn: str, rows: int) -> None:
 
 
 async def is_whole(dsn: str) -> bool:
-    """Every segment is what was received."""
+    """Check that every segment equals what was received."""
     conn = await connect(dsn, DatabaseRole.OWNER)
     try:
         for row in await conn.fetch("SELECT segment, class FROM segments WHERE state <> 'ready'"):
@@ -102,7 +102,7 @@ async def test_a_base_backup_and_the_archive_give_any_point_in_time(shelf):
         data = source.server.home / "data"
         with (data / "pg_hba.conf").open("a") as file:
             file.write("local replication all scram-sha-256\n")
-        await ask(source.dsn, "SELECT pg_reload_conf()")
+        await fetch_value(source.dsn, "SELECT pg_reload_conf()")
         await migrated(source.dsn)
         await put(source.dsn, 100)
         tool(
@@ -111,10 +111,10 @@ async def test_a_base_backup_and_the_archive_give_any_point_in_time(shelf):
         )
         tool("pg_verifybackup", shelf / "base")
         await put(source.dsn, 50)
-        moment = await ask(source.dsn, "SELECT clock_timestamp()::text")
+        moment = await fetch_value(source.dsn, "SELECT clock_timestamp()::text")
         await asyncio.sleep(0.05)
         await put(source.dsn, 25)  # the mistake
-        last = await ask(source.dsn, "SELECT pg_walfile_name(pg_switch_wal())")
+        last = await fetch_value(source.dsn, "SELECT pg_walfile_name(pg_switch_wal())")
         await until((archive / last).exists)
 
     with postgres_server(durable=True) as restored:
@@ -135,14 +135,14 @@ async def test_a_base_backup_and_the_archive_give_any_point_in_time(shelf):
         restored.start()
 
         await until(lambda: _is_primary(restored.dsn), within_s=60)
-        assert await ask(restored.dsn, "SELECT count(*) FROM system_logs") == 150
+        assert await fetch_value(restored.dsn, "SELECT count(*) FROM system_logs") == 150
         assert await is_whole(restored.dsn)
         await put(restored.dsn, 10)  # it takes records again
-        assert await ask(restored.dsn, "SELECT count(*) FROM system_logs") == 160
+        assert await fetch_value(restored.dsn, "SELECT count(*) FROM system_logs") == 160
 
 
 async def _is_primary(dsn: str) -> bool:
-    return not await ask(dsn, "SELECT pg_is_in_recovery()")
+    return not await fetch_value(dsn, "SELECT pg_is_in_recovery()")
 
 
 def _give_away(folder: Path) -> None:
@@ -167,8 +167,8 @@ async def test_a_dump_restores_every_record_to_the_byte(
 
     tool("pg_restore", "-h", host, "-U", "opslog", "-d", copy.name, shelf / "dump")
 
-    assert await ask(copy.dsn, "SELECT count(*) FROM system_logs") == 150
+    assert await fetch_value(copy.dsn, "SELECT count(*) FROM system_logs") == 150
     assert await is_whole(copy.dsn)
     await migrated(copy.dsn)
     await put(copy.dsn, 10)
-    assert await ask(copy.dsn, "SELECT count(*) FROM system_logs") == 160
+    assert await fetch_value(copy.dsn, "SELECT count(*) FROM system_logs") == 160

@@ -110,11 +110,11 @@ async def test_a_hold_from_the_command_line(opslog, owner_pool, writer_pool):
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(opslog, arguments, said):
-    code, answer = opslog(*arguments)
+    code, result = opslog(*arguments)
 
     assert code != 0
-    assert said in answer
-    assert "Traceback" not in answer
+    assert said in result
+    assert "Traceback" not in result
 
 
 async def test_segments_are_listed_with_their_sizes(opslog, writer_pool):

@@ -1,4 +1,4 @@
-"""Expiry: what goes, what stays, what is written down, and who may not be held up by it."""
+"""Expiry: what is removed, kept and recorded, without blocking readers and writers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -28,12 +28,12 @@ def settings(*rules: RetentionRule) -> Settings:
 
 
 def ago(**period) -> datetime:
-    """That long before now."""
+    """The time that long ago."""
     return datetime.now(UTC) - timedelta(**period)
 
 
 async def run(database, chosen=None, *, at=None, **more):
-    """One run, at another time when one is given."""
+    """One run, optionally at another time."""
     clock = None if at is None else (lambda _: _at(at))
     return await expire(database.dsn, chosen or settings(), trigger="test", clock=clock, **more)
 
@@ -58,7 +58,7 @@ async def leaves(pool) -> set[int]:
 
 
 async def closed(pool, *, level: int = 1, at: datetime, rows: int = 20) -> int:
-    """A closed segment with records of that level which arrived then."""
+    """A closed segment with records of that level and arrival time."""
     async with pool.acquire() as conn:
         segment = await keep_many(conn, rows, level=level, at=at)
         names = ("debug", "info", "warn", "error", "critical")
@@ -196,9 +196,7 @@ async def test_a_removed_rule_holds_on_for_what_it_has_stored(database, owner_po
     assert (await states(owner_pool))[segment] == "dropped"
 
 
-async def test_a_class_without_any_rule_is_kept_and_reported(
-    database, owner_pool, writer_pool
-):
+async def test_a_class_without_any_rule_is_kept_and_reported(database, owner_pool, writer_pool):
     rules = settings(RetentionRule(name="payments", keep="1d", source_module="payments"))
     async with writer_pool.acquire() as conn:
         await keep(

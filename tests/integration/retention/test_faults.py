@@ -66,14 +66,14 @@ def begin(database, work: str, failpoint: str) -> subprocess.Popen:
 
 
 async def killed_at(database, work: str, place: str) -> None:
-    """The work is done by a process that is killed there."""
+    """Run the work in a process that is killed there."""
     process = begin(database, work, f"{place}=kill")
     assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     await gone(database)
 
 
 async def gone(database) -> None:
-    """The server has noticed: nobody but us is connected."""
+    """Wait until the server has noticed: only we are connected."""
     conn = await asyncpg.connect(database.dsn)
 
     async def is_alone() -> bool:
@@ -96,7 +96,7 @@ async def count(pool) -> tuple[int, int]:
 
 
 async def tidy(pool) -> None:
-    """Every leaf is in the catalogue, every live segment has its leaf, figures are exact."""
+    """Every leaf is in the catalogue, every live segment has its leaf, the counters are exact."""
     live = await pool.fetch("SELECT segment, rows FROM segments WHERE state <> 'dropped'")
     assert await leaves(pool) == {row["segment"] for row in live}
     attached = await pool.fetch(
@@ -194,10 +194,10 @@ async def test_killed_while_purging(database, owner_pool, reader_pool, writer_po
     async with writer_pool.acquire() as conn, reader_pool.acquire() as reading:
         for level in (1, 3):
             await keep(conn, *[make_record(level=level, actor_id=f"u-{n % 3}") for n in range(30)])
-        asked = await request_purge(
+        preview = await request_purge(
             reading, conn, settings(), PurgeRequest(ACTOR, "actorId=u-1", "why", "me")
         )
-        await confirm(conn, ACTOR, asked.token, by="me")
+        await confirm(conn, ACTOR, preview.token, by="me")
 
     await killed_at(database, "purge", place)
     left = 50 if place == "rewrite.after_switch" else 60
@@ -219,7 +219,7 @@ async def test_killed_while_purging(database, owner_pool, reader_pool, writer_po
 @pytest.mark.slow
 @pytest.mark.parametrize("work", ["seal", "expire", "merge", "purge"])
 async def test_postgresql_is_killed_in_the_middle(durable_postgres, work):
-    """A crash of the server at the busiest place of each; its recovery and the next run mend it."""
+    """The server crashes at the busiest moment; recovery and the next run repair it."""
     await migrated(durable_postgres.dsn)
     place = {
         "seal": "seal.after_index",
@@ -237,9 +237,9 @@ async def test_postgresql_is_killed_in_the_middle(durable_postgres, work):
                 await keep(conn, *records, at=ago(days=8 if work == "expire" else 1))
                 await close(conn, "debug")
                 if work == "purge":
-                    wish = PurgeRequest(ACTOR, "actorId=u-1", "why", "me")
-                    asked = await request_purge(conn, conn, settings(), wish)
-                    await confirm(conn, ACTOR, asked.token, by="me")
+                    request = PurgeRequest(ACTOR, "actorId=u-1", "why", "me")
+                    preview = await request_purge(conn, conn, settings(), request)
+                    await confirm(conn, ACTOR, preview.token, by="me")
     process = begin(database, work, f"{place}=sleep:3")
     await until(lambda: _is_in_the_middle(database))
     durable_postgres.kill()

@@ -1,4 +1,4 @@
-"""Legal holds: what they keep, for how long, and that what is kept is the same to the byte."""
+"""Legal holds: what they keep, for how long, and byte for byte."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -37,8 +37,8 @@ from tests.support.waiting import until
 ACTOR = FieldEquals(ACTOR_ID, "u-1")
 
 
-def wish(condition: Filter = ACTOR, **more) -> HoldRequest:
-    """A hold that somebody wants."""
+def hold_request(condition: Filter = ACTOR, **more) -> HoldRequest:
+    """A hold to create."""
     values = {"name": "case 7", "shown": "actorId=u-1", "why": "subpoena", "made_by": "counsel"}
     return HoldRequest(filter=condition, **(values | more))
 
@@ -72,7 +72,7 @@ async def test_held_records_outlive_their_segment_and_nothing_else_does(
     database, owner_pool, writer_pool, due
 ):
     async with writer_pool.acquire() as conn:
-        hold = await add(conn, wish())
+        hold = await add(conn, hold_request())
 
     report = await run(database)
 
@@ -93,7 +93,7 @@ async def test_what_is_kept_is_proved_against_what_was_received(
 ):
     async with owner_pool.acquire() as conn:
         before = await read_back(conn, due)
-        await add(conn, wish())
+        await add(conn, hold_request())
     await run(database)
 
     async with owner_pool.acquire() as conn:
@@ -119,7 +119,7 @@ async def test_what_is_kept_is_proved_against_what_was_received(
 
 async def test_held_records_stay_until_the_hold_is_released(database, owner_pool, writer_pool, due):
     async with writer_pool.acquire() as conn:
-        hold = await add(conn, wish())
+        hold = await add(conn, hold_request())
     await run(database)
     assert (await run(database)).segments == 0
     assert len(await held_rows(owner_pool)) == 3
@@ -141,8 +141,8 @@ async def test_a_second_hold_keeps_its_own_when_the_first_is_released(
     database, owner_pool, writer_pool, due
 ):
     async with writer_pool.acquire() as conn:
-        first = await add(conn, wish())
-        await add(conn, wish(AttrEquals("order.id", "o-2"), name="case 8"))
+        first = await add(conn, hold_request())
+        await add(conn, hold_request(AttrEquals("order.id", "o-2"), name="case 8"))
     await run(database)
     assert len(await held_rows(owner_pool)) == 5  # 3 of u-1, 3 of o-2, one in both
 
@@ -155,7 +155,7 @@ async def test_a_second_hold_keeps_its_own_when_the_first_is_released(
 
 async def test_a_hold_ends_at_its_date(database, owner_pool, writer_pool, due):
     async with writer_pool.acquire() as conn:
-        await add(conn, wish(ends_at=datetime.now(UTC) + timedelta(seconds=0.2)))
+        await add(conn, hold_request(ends_at=datetime.now(UTC) + timedelta(seconds=0.2)))
     await asyncio.sleep(0.3)
 
     await run(database)
@@ -168,7 +168,7 @@ async def test_a_hold_on_everything_of_a_time_keeps_whole_segments(
 ):
     span = TimeRange(ns_of(ago(days=9)), ns_of(ago(days=7)))
     async with writer_pool.acquire() as conn:
-        await add(conn, wish(span))
+        await add(conn, hold_request(span))
 
     await run(database)
     await run(database)
@@ -190,7 +190,7 @@ async def test_any_filter_can_be_held(  # noqa: PLR0917
     database, owner_pool, writer_pool, due, condition, kept
 ):
     async with writer_pool.acquire() as conn:
-        await add(conn, wish(condition))
+        await add(conn, hold_request(condition))
 
     await run(database)
 
@@ -200,12 +200,12 @@ async def test_any_filter_can_be_held(  # noqa: PLR0917
 async def test_a_hold_that_is_made_while_a_run_decides_is_seen_by_it(
     database, owner_pool, writer_pool, due
 ):
-    """It waits for the run's marks, or is there before they are made."""
+    """It waits for the run's marks, or is created before them."""
     gate = await asyncpg.connect(database.dsn)
     await gate.execute("SELECT pg_advisory_lock($1, 0)", HOLD_SPACE)
     async with writer_pool.acquire() as conn:
         await conn.execute("SET lock_timeout = 0")
-        making = asyncio.create_task(add(conn, wish()))
+        making = asyncio.create_task(add(conn, hold_request()))
         running = asyncio.create_task(run(database))
         await asyncio.sleep(0.3)
         assert not making.done()
@@ -224,7 +224,7 @@ async def test_a_hold_that_is_made_while_a_run_decides_is_seen_by_it(
 async def test_a_hold_is_in_time_as_long_as_the_leaf_is_there(
     database, owner_pool, writer_pool, due, how_far
 ):
-    """A run may wait for days with its segments marked, while somebody's transaction is open."""
+    """A run may wait for days with marked segments, because of an open transaction."""
     other = await closed(writer_pool, level=0, at=ago(days=8))
     await owner_pool.execute(
         "UPDATE segments SET state = 'retiring' WHERE segment = ANY ($1)", [due, other]
@@ -236,7 +236,7 @@ async def test_a_hold_is_in_time_as_long_as_the_leaf_is_there(
     if how_far == "half detached":
         await half_detach(database, due)
     async with writer_pool.acquire() as conn:
-        await add(conn, wish())
+        await add(conn, hold_request())
 
     await run(database)
 
@@ -247,7 +247,7 @@ async def test_a_hold_is_in_time_as_long_as_the_leaf_is_there(
 async def test_a_hold_that_is_made_just_before_the_drop_is_seen(
     database, owner_pool, writer_pool, due, monkeypatch
 ):
-    """Between the marks of a run and its last moment there is a detaching that may take long."""
+    """Detaching may take long between the marks of a run and the drop."""
     monkeypatch.setattr("storage.segments.dropping._ATTEMPT_S", 0.1)
     reader = await asyncpg.connect(database.dsn)
     reading = reader.transaction(isolation="repeatable_read")
@@ -257,7 +257,7 @@ async def test_a_hold_that_is_made_just_before_the_drop_is_seen(
     await until(lambda: is_in(owner_pool, due, "retiring"))
 
     async with writer_pool.acquire() as conn:
-        await add(conn, wish())
+        await add(conn, hold_request())
     await reading.rollback()
     await reader.close()
     first = await running
@@ -281,7 +281,7 @@ async def test_a_changed_segment_is_not_carried_over_but_stays_whole(
     await conn.execute(f"UPDATE system_logs_s{due} SET message = 'x' WHERE position = 5")
     await conn.close()
     async with writer_pool.acquire() as conn:
-        await add(conn, wish())
+        await add(conn, hold_request())
 
     await run(database)
 
@@ -292,14 +292,14 @@ async def test_a_changed_segment_is_not_carried_over_but_stays_whole(
 
 async def test_holds_are_listed_and_wrong_ones_refused(database, writer_pool):
     async with writer_pool.acquire() as conn:
-        one = await add(conn, wish())
-        two = await add(conn, wish(name="case 8"))
+        one = await add(conn, hold_request())
+        two = await add(conn, hold_request(name="case 8"))
         await release(conn, one.hold_id, by="me", why="done")
 
         assert [hold.hold_id for hold in await all_holds(conn)] == [two.hold_id, one.hold_id]
         assert (await get(conn, two.hold_id)).filter == ACTOR
         with pytest.raises(NothingSelected):
-            await add(conn, wish(EVERYTHING))
+            await add(conn, hold_request(EVERYTHING))
         for missing in (one.hold_id, 99):
             with pytest.raises(NoSuchHold):
                 await release(conn, missing, by="me", why="again")
@@ -310,7 +310,7 @@ async def test_holds_are_listed_and_wrong_ones_refused(database, writer_pool):
 async def test_a_sealed_segment_is_carried_over_as_well(database, owner_pool, writer_pool, due):
     await seal_all(database.dsn, StorageSettings(), pause=no_pause)
     async with writer_pool.acquire() as conn:
-        await add(conn, wish())
+        await add(conn, hold_request())
 
     await run(database)
 
@@ -320,7 +320,7 @@ async def test_a_sealed_segment_is_carried_over_as_well(database, owner_pool, wr
 async def test_segments_that_are_not_due_are_not_touched(database, owner_pool, writer_pool):
     young = await closed(writer_pool, level=0, at=ago(days=2))
     async with writer_pool.acquire() as conn:
-        await add(conn, wish())
+        await add(conn, hold_request())
 
     await run(database)
 

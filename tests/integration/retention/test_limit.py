@@ -1,4 +1,4 @@
-"""The size limit: what goes first, what never, and that it is said."""
+"""The size limit: what is dropped first, what never, and the log message."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -118,7 +118,7 @@ async def test_held_records_and_minimum_ages_are_respected(
 async def test_held_records_are_carried_over_and_the_rest_is_dropped(
     database, owner_pool, writer_pool
 ):
-    """One held record in each segment must not keep the whole store from its limit."""
+    """One held record per segment must not prevent reaching the limit."""
     async with writer_pool.acquire() as conn:
         for _ in range(2):
             records = [make_record(level=0, actor_id=f"u-{n}") for n in range(20)]

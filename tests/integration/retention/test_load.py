@@ -1,4 +1,4 @@
-"""Sealing stands back for ingest, and for nothing else."""
+"""Sealing yields to ingest, and to nothing else."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def looks(owner_pool):
 
 
 async def test_a_quiet_store_is_looked_at_once_for_all_steps(looks, monkeypatch):
-    """A thousand small segments have seven steps each: none of them waits."""
+    """A thousand small segments have seven steps each, without any wait."""
     monkeypatch.setattr(load, "LOOK_S", 0.05)
     shared = Load(looks)
     await Yielding(shared, 1_000_000)()

@@ -1,4 +1,4 @@
-"""Merging: small neighbours become one, and no reader sees a row twice or not at all."""
+"""Merging: small adjacent segments become one; readers see every row exactly once."""
 
 import asyncio
 from datetime import timedelta
@@ -103,7 +103,7 @@ async def test_a_reader_of_the_parent_postpones_merging(
 async def test_no_reader_ever_sees_more_or_less_than_there_is(
     database, owner_pool, writer_pool, reader_pool
 ):
-    """Through the parent, while segments are merged beneath it."""
+    """Through the parent, while segments are merged."""
     await sealed(database, writer_pool, [9, 8, 7, 6])
     seen: set[int] = set()
     stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Purge: two steps, and what may never go by it."""
+"""Purge: two steps, and what is never purged."""
 
 import json
 from datetime import UTC, datetime
@@ -21,30 +21,30 @@ from tests.support.records import make_record
 LEAK = AttrEquals("leak", "yes")
 
 
-def wish(condition: Filter = LEAK) -> PurgeRequest:
-    """What somebody wants gone."""
+def purge_request(condition: Filter = LEAK) -> PurgeRequest:
+    """The records to purge."""
     return PurgeRequest(condition, "attr.leak=yes", "a password in the message", "root@example")
 
 
-async def ask_for(database_pools, condition: Filter = LEAK, chosen=None):
+async def preview_of(database_pools, condition: Filter = LEAK, chosen=None):
     """The first step."""
     reader, writer = database_pools
     async with reader.acquire() as reading, writer.acquire() as writing:
-        return await request_purge(reading, writing, chosen or settings(), wish(condition))
+        return await request_purge(reading, writing, chosen or settings(), purge_request(condition))
 
 
 async def purge(database, pools, condition: Filter = LEAK, chosen=None):
-    """Both steps, and what follows."""
-    asked = await ask_for(pools, condition, chosen)
+    """Both steps, and the execution."""
+    preview = await preview_of(pools, condition, chosen)
     async with pools[1].acquire() as conn:
-        await confirm(conn, condition, asked.token, by="root@example")
+        await confirm(conn, condition, preview.token, by="root@example")
     (report,) = await run_confirmed_purges(database.dsn, chosen or settings())
-    return asked, report
+    return preview, report
 
 
 @pytest.fixture
 def pools(reader_pool, writer_pool):
-    """Who asks, and who writes it down."""
+    """The reading and the writing connection."""
     return reader_pool, writer_pool
 
 
@@ -74,13 +74,13 @@ async def messages(pool) -> int:
 
 
 async def test_the_first_step_counts_and_touches_nothing(pools, owner_pool, leaked):
-    asked = await ask_for(pools)
+    preview = await preview_of(pools)
 
-    found = asked.estimate
+    found = preview.estimate
     assert (found.rows, found.segments, found.held_rows, found.protected_rows) == (4, 2, 0, 0)
     assert found.size > 4 * 100
     assert await messages(owner_pool) == 4
-    left = asked.expires_at - datetime.now(UTC)
+    left = preview.expires_at - datetime.now(UTC)
     assert 590 < left.total_seconds() < 601
 
 
@@ -119,9 +119,7 @@ async def test_the_ledger_names_what_was_removed(database, pools, owner_pool, le
         assert part.leaves[part.positions.index(position)].hex() == leaf
 
 
-async def test_held_audit_and_too_young_records_are_kept(
-    database, pools, owner_pool, writer_pool
-):
+async def test_held_audit_and_too_young_records_are_kept(database, pools, owner_pool, writer_pool):
     rules = settings(
         RetentionRule(name="payments", keep="3y", floor="1y", source_module="payments")
     )
@@ -140,11 +138,11 @@ async def test_held_audit_and_too_young_records_are_kept(
             conn, HoldRequest("case", FieldEquals(ACTOR_ID, "u-1"), "actorId=u-1", "why", "me")
         )
 
-    asked, report = await purge(database, pools, chosen=rules)
+    preview, report = await purge(database, pools, chosen=rules)
 
     rows = await owner_pool.fetch("SELECT message FROM system_logs ORDER BY 1")
-    assert (asked.estimate.rows, report.rows) == (1, 1)
-    assert (asked.estimate.held_rows, asked.estimate.protected_rows) == (1, 1)
+    assert (preview.estimate.rows, report.rows) == (1, 1)
+    assert (preview.estimate.held_rows, preview.estimate.protected_rows) == (1, 1)
     assert [row["message"] for row in rows] == ["hunter2 audit", "hunter2 held", "hunter2 payments"]
 
 
@@ -152,20 +150,20 @@ async def test_a_purge_of_audit_records_selects_none(pools, owner_pool, writer_p
     async with writer_pool.acquire() as conn:
         await keep(conn, make_record(kind="audit"))
 
-    asked = await ask_for(pools, FieldIn(KIND, (Kind.AUDIT,)))
+    preview = await preview_of(pools, FieldIn(KIND, (Kind.AUDIT,)))
 
-    assert asked.estimate.rows == 0
+    assert preview.estimate.rows == 0
 
 
 async def test_records_that_arrived_after_the_request_are_kept(
     database, pools, owner_pool, writer_pool, leaked
 ):
-    asked = await ask_for(pools)
+    preview = await preview_of(pools)
     async with writer_pool.acquire() as conn:
         await keep(
             conn, make_record(metadata=b'{"attributes": {"leak": "yes"}}', message="hunter2 again")
         )
-        await confirm(conn, LEAK, asked.token, by="root@example")
+        await confirm(conn, LEAK, preview.token, by="root@example")
     (report,) = await run_confirmed_purges(database.dsn, settings())
 
     assert report.rows == 4
@@ -175,16 +173,16 @@ async def test_records_that_arrived_after_the_request_are_kept(
 async def test_a_token_holds_once_for_its_filter_and_for_ten_minutes(
     pools, owner_pool, writer_pool, leaked
 ):
-    asked = await ask_for(pools)
+    preview = await preview_of(pools)
     async with writer_pool.acquire() as conn:
-        for condition, token in ((LEAK, "guess"), (FieldEquals(ACTOR_ID, "u-1"), asked.token)):
+        for condition, token in ((LEAK, "guess"), (FieldEquals(ACTOR_ID, "u-1"), preview.token)):
             with pytest.raises(PurgeTokenInvalid):
                 await confirm(conn, condition, token, by="root@example")
-        await confirm(conn, LEAK, asked.token, by="root@example")
+        await confirm(conn, LEAK, preview.token, by="root@example")
         with pytest.raises(PurgeTokenInvalid, match="already confirmed"):
-            await confirm(conn, LEAK, asked.token, by="root@example")
+            await confirm(conn, LEAK, preview.token, by="root@example")
 
-    late = await ask_for(pools)
+    late = await preview_of(pools)
     await owner_pool.execute("UPDATE purges SET expires_at = now() - interval '1 second'")
     async with writer_pool.acquire() as conn:
         with pytest.raises(PurgeTokenInvalid):
@@ -197,7 +195,9 @@ async def test_without_a_filter_nothing_is_counted(pools):
             await estimate(conn, settings(), EVERYTHING, datetime.now(UTC))
 
 
-async def test_a_segment_that_loses_all_of_its_rows_is_dropped(database, pools, owner_pool, writer_pool):
+async def test_a_segment_that_loses_all_of_its_rows_is_dropped(
+    database, pools, owner_pool, writer_pool
+):
     async with writer_pool.acquire() as conn:
         segments = await keep(conn, *[make_record(actor_id="u-1") for _ in range(5)])
 
@@ -209,15 +209,17 @@ async def test_a_segment_that_loses_all_of_its_rows_is_dropped(database, pools, 
     assert await owner_pool.fetchval("SELECT count(*) FROM log_counts") == 0
 
 
-async def test_the_progress_of_a_purge_can_be_read(database, pools, owner_pool, writer_pool, leaked):
-    asked = await ask_for(pools)
+async def test_the_progress_of_a_purge_can_be_read(
+    database, pools, owner_pool, writer_pool, leaked
+):
+    preview = await preview_of(pools)
     async with owner_pool.acquire() as conn:
-        before = await state_of(conn, asked.purge_id)
+        before = await state_of(conn, preview.purge_id)
     async with writer_pool.acquire() as conn:
-        await confirm(conn, LEAK, asked.token, by="root@example")
+        await confirm(conn, LEAK, preview.token, by="root@example")
     await run_confirmed_purges(database.dsn, settings())
     async with owner_pool.acquire() as conn:
-        after = await state_of(conn, asked.purge_id)
+        after = await state_of(conn, preview.purge_id)
         assert await state_of(conn, 99) is None
 
     assert (before.confirmed_at, before.done_at, before.rows) == (None, None, 0)

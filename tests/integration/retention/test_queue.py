@@ -25,7 +25,7 @@ KEY = TaskScheduler.scheduled_jobs_key
 
 @pytest.fixture
 def line(valkey, monkeypatch):
-    """A connection, in a time zone where rq-scheduler's own daily jobs go wrong."""
+    """A connection, in a time zone where rq-scheduler's own daily jobs would be wrong."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     with redis.Redis.from_url(valkey.url) as connection:
@@ -43,7 +43,7 @@ def scheduler(line) -> TaskScheduler:
 
 
 def burst(line, *, quiet=True) -> None:
-    """Carry out what is in the queue, here."""
+    """Run the queued jobs in this process."""
     worker = TaskWorker([queue_of(line)], connection=line, job_class=TaskJob)
     worker.log.disabled = quiet
     worker.work(burst=True, logging_level="CRITICAL")
@@ -84,7 +84,7 @@ def test_registering_again_changes_nothing(line, scheduler) -> None:
 
 
 def test_nothing_of_a_job_is_pickle(line, scheduler) -> None:
-    """rq-scheduler has no setting for it: through the Job class it is JSON all the same."""
+    """rq-scheduler has no setting for it; the Job class makes it JSON."""
     due(line, "prune")
     scheduler.enqueue_jobs()
 
@@ -114,7 +114,7 @@ def test_a_due_task_is_queued_once_and_its_next_time_is_set(line, scheduler) -> 
 
 
 def test_two_schedulers_that_see_the_same_time_queue_it_once(line, scheduler) -> None:
-    """Even when one of them slept through its lock."""
+    """Even if one of them was paused beyond its lock."""
     at = time.time() - 5
     for _ in range(2):
         line.zadd(KEY, {"prune": at})
@@ -124,7 +124,7 @@ def test_two_schedulers_that_see_the_same_time_queue_it_once(line, scheduler) ->
 
 
 def test_a_task_that_waits_is_not_queued_again(line, scheduler) -> None:
-    """A worker that was away for a night does not tend a thousand times afterwards."""
+    """After a night without a worker, maintenance does not run a thousand times."""
     for round_ in range(5):
         due(line, "tend", ago_s=10 - round_)
         scheduler.enqueue_jobs()

@@ -62,8 +62,10 @@ async def test_a_closed_segment_gets_every_index_is_frozen_and_proved(database, 
     assert entry["root"] == row["digest"].hex()
 
 
-async def test_the_planner_has_statistics_of_the_columns_that_queries_compare(database, owner_pool, closed):
-    """Its figures of metadata would mislead it, and of the others nobody asks."""
+async def test_the_planner_has_statistics_of_the_columns_that_queries_compare(
+    database, owner_pool, closed
+):
+    """Statistics of metadata would mislead it, and the other columns are not compared."""
     await seal(database)
 
     known = await owner_pool.fetch(

@@ -1,4 +1,4 @@
-"""How large segments get, and that many of them cost little."""
+"""The size of segments, and the cost of many."""
 
 import asyncio
 import statistics
@@ -79,7 +79,7 @@ async def many_due(pool, source: int, many: int) -> None:
 async def test_two_hundred_segments_go_in_seconds_while_records_come_in(
     database, owner_pool, writer_pool, reader_pool
 ):
-    """1,000 are measured by `make bench-retention`; nobody waits noticeably here either."""
+    """1,000 are measured by `make bench-retention`; here too, nothing waits noticeably."""
     source = await closed(writer_pool, level=0, at=ago(days=8))
     await many_due(owner_pool, source, 200)
     waits: dict[str, list[float]] = {"write": [], "read": []}
@@ -118,7 +118,7 @@ async def test_two_hundred_segments_go_in_seconds_while_records_come_in(
 
 
 async def test_a_catalogue_of_a_thousand_segments_is_read_at_once(database, owner_pool):
-    """Memory and time of the copy that every question uses."""
+    """Memory and time of the copy that every query uses."""
     at = datetime.now(UTC)
     await owner_pool.executemany(
         "INSERT INTO segments (segment, class, state, rows, bytes, min_created_at, max_created_at,"

@@ -1,4 +1,4 @@
-"""A database with records in it, made by an older opslog, is brought up to date and goes on."""
+"""Upgrade: a database with records of an older opslog is migrated and used."""
 
 import contextlib
 
@@ -47,7 +47,7 @@ async def test_records_of_an_older_release_stay_and_expire_by_rule(empty_databas
 
 
 async def test_an_interrupted_upgrade_continues(empty_database):
-    """The migration of retention fails half way: nothing of it is left, and the next try works."""
+    """The retention migration fails half way: it is rolled back, and the next attempt succeeds."""
     good = migrate.bundled()
     broken = migrate.Migration(good[-1].number, good[-1].name, good[-1].sql + "\nSELECT 1 / 0;")
     conn = await asyncpg.connect(empty_database.dsn)

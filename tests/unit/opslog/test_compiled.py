@@ -1,4 +1,4 @@
-"""Compiled modules stand in for their sources, and never for others."""
+"""Compiled modules replace exactly the sources that they were built from."""
 
 import json
 import sys
@@ -13,60 +13,60 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def built(tmp_path):
-    """Rooms with one source and what was made of it."""
-    source = tmp_path / "room" / "stage.py"
+    """Packages with one source and its compiled module."""
+    source = tmp_path / "package" / "stage.py"
     source.parent.mkdir()
     source.write_text("answer = 42\n")
     folder = compiled.folder_of(tmp_path)
     folder.mkdir(parents=True)
-    (folder / "room.stage.so").write_bytes(b"")
+    (folder / "package.stage.so").write_bytes(b"")
     (folder / compiled.MANIFEST).write_text(
         json.dumps(
             {
                 "built_with": compiled.built_with(),
-                "files": {"room.stage": "room.stage.so"},
-                "sources": {"room.stage": compiled.sum_of(source)},
+                "files": {"package.stage": "package.stage.so"},
+                "sources": {"package.stage": compiled.sum_of(source)},
             }
         )
     )
     return tmp_path
 
 
-def found(rooms):
-    return compiled.files_in(compiled.folder_of(rooms), rooms)
+def found(root):
+    return compiled.files_in(compiled.folder_of(root), root)
 
 
-def test_what_was_made_of_these_sources_is_used(built):
+def test_modules_built_from_these_sources_are_used(built):
     (file,) = found(built).values()
-    assert compiled.modules_in(compiled.folder_of(built)) == ["room.stage"]
+    assert compiled.modules_in(compiled.folder_of(built)) == ["package.stage"]
 
-    spec = compiled.CompiledFinder({"room.stage": file}).find_spec("room.stage", None)
+    spec = compiled.CompiledFinder({"package.stage": file}).find_spec("package.stage", None)
 
     assert spec is not None
     assert spec.origin == str(file)
-    assert compiled.CompiledFinder({}).find_spec("room.stage", None) is None
+    assert compiled.CompiledFinder({}).find_spec("package.stage", None) is None
 
 
 @pytest.mark.parametrize(
     "change", ["edited", "gone", "other python", "other librt", "no file", "torn manifest"]
 )
-def test_what_was_made_of_others_is_not(built, change):
+def test_modules_built_from_others_are_not(built, change):
     folder = compiled.folder_of(built)
     manifest = folder / compiled.MANIFEST
     if change == "edited":
-        (built / "room/stage.py").write_text("answer = 43\n")
+        (built / "package/stage.py").write_text("answer = 43\n")
     elif change == "gone":
-        (built / "room/stage.py").unlink()
+        (built / "package/stage.py").unlink()
     elif change == "other python":
-        told = json.loads(manifest.read_text())
+        content = json.loads(manifest.read_text())
         manifest.write_text(
-            json.dumps({**told, "built_with": ["cpython-1", told["built_with"][1]]})
+            json.dumps({**content, "built_with": ["cpython-1", content["built_with"][1]]})
         )
     elif change == "other librt":
-        told = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**told, "built_with": [compiled.tag(), "0" * 64]}))
+        content = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**content, "built_with": [compiled.tag(), "0" * 64]}))
     elif change == "no file":
-        (folder / "room.stage.so").unlink()
+        (folder / "package.stage.so").unlink()
     else:
         manifest.write_text("{")
 
@@ -80,11 +80,11 @@ def test_finders_are_installed_once_and_never_half(built, monkeypatch):
     assert not compiled.in_use()
 
     monkeypatch.delenv(compiled.PURE)
-    monkeypatch.setitem(sys.modules, "room.stage", compiled)
+    monkeypatch.setitem(sys.modules, "package.stage", compiled)
     compiled.install(built)
     assert not compiled.in_use()
 
-    monkeypatch.delitem(sys.modules, "room.stage")
+    monkeypatch.delitem(sys.modules, "package.stage")
     compiled.install(built)
     compiled.install(built)
     assert compiled.in_use()

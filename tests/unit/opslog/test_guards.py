@@ -1,4 +1,4 @@
-"""What is refused at the start, and what is kept from other accounts of the machine."""
+"""What is refused at the start, and protection from other accounts of the machine."""
 
 import subprocess
 import sys
@@ -50,7 +50,10 @@ EXPOSED = [
     ({"api": {"host": "::"}}, "api.host is ::, without TLS"),
     ({"api": {"host": "::", "trusted_proxies": ["10.0.0.1"]}}, ""),
     ({"api": {"host": "::", "tls_cert": "c", "tls_key": "k"}}, ""),
-    ({"api": {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}}, "0.0.0.0/0, which matches every address"),
+    (
+        {"api": {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}},
+        "0.0.0.0/0, which matches every address",
+    ),
     ({"redis_url": "redis://:secret@elsewhere"}, "redis_url names a server on another machine"),
     ({"database_url": "postgresql://u:secret@db.example/x"}, "the database at db.example"),
     ({"database_url": "postgresql://u:secret@db.example/x?sslmode=require"}, "is not verified"),
@@ -60,9 +63,9 @@ EXPOSED = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "expected"), EXPOSED)
-def test_the_doctor_reports_network_exposure(wishes, expected, tmp_path):
-    settings = Settings.model_validate({"data_dir": tmp_path, **wishes})
+@pytest.mark.parametrize(("values", "expected"), EXPOSED)
+def test_the_doctor_reports_network_exposure(values, expected, tmp_path):
+    settings = Settings.model_validate({"data_dir": tmp_path, **values})
 
     found = list(examine(Installation(settings)))
 
@@ -73,7 +76,7 @@ def test_the_doctor_reports_network_exposure(wishes, expected, tmp_path):
 
 @pytest.mark.parametrize("command", ["up", "worker", "scheduler"])
 def test_nothing_starts_on_an_exposed_redis(command, tmp_path):
-    """T48: exit code 78 before anything is made."""
+    """T48: exit code 78 before anything is created."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "opslog", command],
         env={"OPSLOG_DATA_DIR": str(tmp_path / "d"), "OPSLOG_REDIS_URL": "redis://:pw7@192.0.2.1"},
@@ -90,7 +93,7 @@ def test_nothing_starts_on_an_exposed_redis(command, tmp_path):
 
 
 def test_no_core_file_is_written():
-    """T54: keys and records are in the memory of these processes."""
+    """T54: their memory contains keys and records."""
     code = (
         "import resource, ctypes, subprocess, sys\n"
         "from config.process.machine import disable_memory_dumps\n"

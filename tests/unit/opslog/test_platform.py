@@ -1,4 +1,4 @@
-"""Sizes, roles, streams: the parts of the platform that need no server."""
+"""Sizes, roles, streams: the parts that need no server."""
 
 import io
 import os
@@ -27,7 +27,7 @@ GIB = 2**30
     ("memory", "buffers", "work"), [(GIB, "128MB", "4MB"), (16 * GIB, "2048MB", "16MB")]
 )
 def test_postgresql_is_sized_after_the_machine(memory, buffers, work):
-    """An eighth of the memory for pages; it shares the machine with the rest."""
+    """An eighth of the memory for pages, since it shares the machine."""
     sizes = memory_settings(memory, 2)
 
     assert (sizes["shared_buffers"], sizes["work_mem"]) == (buffers, work)
@@ -45,13 +45,13 @@ def test_configuration_values_are_quoted():
 
 
 def test_the_machine_has_memory_and_cores():
-    """Asked of the kernel, within the container's limit."""
+    """From the kernel, within the container's limit."""
     assert machine.memory_bytes() > 2**26
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
 
 
 def test_process_groups_omit_external_servers(tmp_path):
-    """With own servers only opslog's processes are left, each with its descriptor."""
+    """With external servers, only opslog's processes remain, each with its descriptor."""
     settings = Settings(
         data_dir=tmp_path,
         database_url="postgresql://h/d",
@@ -73,7 +73,7 @@ def test_process_groups_omit_external_servers(tmp_path):
 
 
 def test_children_get_what_was_decided(tmp_path):
-    """The same directory, the same file, the same form of log, UTC."""
+    """The same directory, file, log format, and UTC."""
     installation = Installation(Settings(data_dir=tmp_path))
 
     environment = child_environment(installation, tmp_path / "o.toml", as_json=True)
@@ -86,7 +86,7 @@ def test_children_get_what_was_decided(tmp_path):
 
 
 class Blocked(io.StringIO):
-    """A terminal on which somebody pressed Ctrl-S."""
+    """A terminal paused with Ctrl-S."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Blocked(io.StringIO):
 
 
 def test_a_blocked_terminal_blocks_nobody(monkeypatch):
-    """Lines beyond the bound are counted and left out."""
+    """Lines beyond the limit are dropped and counted."""
     monkeypatch.setattr("opslog.supervisor.log_stream.MAX_WAITING_LINES", 10)
     target = Blocked()
     stream = LogStream(target, as_json=False)
@@ -128,7 +128,7 @@ def test_a_closed_log_reader_stops_no_server():
 
 
 def test_a_command_gets_its_folder_and_nothing_of_ours(tmp_path):
-    """Environment, working folder, a session of its own, private files."""
+    """Environment, working directory, its own session, private files."""
     code = "import os; print(sorted(os.environ), os.getcwd(), os.getsid(0) == os.getpid(), os.umask(0))"
     command = Command("test", (sys.executable, "-I", "-S", "-c", code), tmp_path, {"LC_ALL": "C"})
 
@@ -139,7 +139,7 @@ def test_a_command_gets_its_folder_and_nothing_of_ours(tmp_path):
 
 
 def test_a_command_whose_parent_is_gone_already_does_not_begin(tmp_path):
-    """The kernel would never tell it."""
+    """The kernel would never signal it."""
     arguments = [str(int(signal.SIGKILL)), "1", "-1", "-1", str(tmp_path), "/bin/echo", "began"]
     done = subprocess.run(
         [sys.executable, "-I", "-S", launch.__file__, *arguments],
@@ -151,7 +151,7 @@ def test_a_command_whose_parent_is_gone_already_does_not_begin(tmp_path):
 
 
 def test_a_zombie_is_not_alive():
-    """It only waits to be reaped."""
+    """It has exited and waits to be reaped."""
     process = subprocess.Popen(["/bin/true"])
     while Path(f"/proc/{process.pid}/stat").read_text().split()[2] != "Z":
         time.sleep(0.01)
@@ -163,7 +163,7 @@ def test_a_zombie_is_not_alive():
 
 
 def test_metrics_of_all_processes_are_added_up(tmp_path):
-    """Two processes count; a third one shows the sum; a dead one's gauge is forgotten."""
+    """Two processes count; a third one shows the sum; a dead one's gauge is removed."""
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"

@@ -1,4 +1,4 @@
-"""T44: what others have written cannot steer the terminal of whoever lists it."""
+"""T44: untrusted text cannot affect the terminal."""
 
 import ast
 import json
@@ -17,7 +17,7 @@ HOSTILE = (
 
 
 def obeyed(text: str) -> list[str]:
-    """Characters that a terminal would obey."""
+    """Characters that a terminal interprets."""
     return [
         sign
         for sign in text
@@ -46,7 +46,7 @@ RAW = {"ensure_ascii"}
 
 
 def test_no_command_prints_json_with_raw_characters():
-    """`ensure_ascii=False` leaves C1 and bidi controls as they are; readable_json does not."""
+    """`ensure_ascii=False` does not escape C1 and bidi controls; readable_json does."""
     for path in CLI.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.keyword) and node.arg in RAW:

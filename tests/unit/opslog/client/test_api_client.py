@@ -1,4 +1,4 @@
-"""Whom commands send their token to."""
+"""Where commands send their token."""
 
 import http.server
 import threading
@@ -9,7 +9,7 @@ from opslog.client.api_client import Api, ApiRefused, NoApi, api
 
 
 class Server:
-    """Answers everything with a redirect to another of its kind, and remembers who asked how."""
+    """Redirects every request to another server of its kind, and records the requests."""
 
     def __init__(self, target=""):
         seen = self.seen = []
@@ -36,32 +36,32 @@ class Server:
 
 
 def test_a_redirect_does_not_get_the_token():
-    """T4: whoever answers for a moment must not send it elsewhere."""
+    """T4: a compromised server must not redirect it elsewhere."""
     thief = Server()
-    asked = Server(f"{thief.url}/stolen")
+    redirecting = Server(f"{thief.url}/stolen")
     try:
         with pytest.raises(ApiRefused):
-            Api(asked.url, "canary").get("/logs")
+            Api(redirecting.url, "canary").get("/logs")
     finally:
-        asked.close()
+        redirecting.close()
         thief.close()
 
-    assert asked.seen == ["Bearer canary"]
+    assert redirecting.seen == ["Bearer canary"]
     assert thief.seen == []
 
 
-def test_only_the_opslog_that_runs_here_gets_a_token_unasked(tmp_path, monkeypatch):
-    """T4: a token of this installation is made for its own address and for no other."""
+def test_only_the_local_opslog_gets_a_token_automatically(tmp_path, monkeypatch):
+    """T4: a token of this installation is only sent to its own address."""
     monkeypatch.setenv("OPSLOG_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("OPSLOG_PROFILES", str(tmp_path / "none"))
-    stranger = Server()
+    other = Server()
     try:
         with pytest.raises(NoApi, match="--token"):
-            api(stranger.url, "", None)
+            api(other.url, "", None)
     finally:
-        stranger.close()
+        other.close()
 
-    assert stranger.seen == []
+    assert other.seen == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "nonsense"])

@@ -1,4 +1,4 @@
-"""Keys of an installation: made once, private, the same for everybody who asks."""
+"""Keys of an installation: created once, private, the same for all processes."""
 
 import concurrent.futures
 import multiprocessing
@@ -14,19 +14,19 @@ from opslog.installation.secret_files import SecretFiles, key_id
 from opslog.installation.tokens import TokenRequest, signed_token
 
 
-def ask_cursor_key(folder: Path) -> bytes:
+def read_cursor_key(folder: Path) -> bytes:
     """In another process."""
     return SecretFiles(folder).cursor_key()
 
 
-def ask_hmac(folder: Path) -> tuple[str, dict[str, bytes]]:
+def read_hmac(folder: Path) -> tuple[str, dict[str, bytes]]:
     """In another process."""
     found = SecretFiles(folder).hmac()
     return found.current, found.keys
 
 
 def test_a_key_is_made_once_and_only_ours_to_read(tmp_path):
-    """Folder 0700, files 0600, nothing half-made beside them."""
+    """Folder 0700, files 0600, no partial files."""
     keys = SecretFiles(tmp_path / "secrets")
 
     first = keys.cursor_key()
@@ -38,18 +38,18 @@ def test_a_key_is_made_once_and_only_ours_to_read(tmp_path):
     assert (tmp_path / "secrets" / "cursor.key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("ask", [ask_cursor_key, ask_hmac])
-def test_concurrent_processes_get_the_same_secret(tmp_path, ask):
-    """Whoever is first makes it; the others read that."""
+@pytest.mark.parametrize("read", [read_cursor_key, read_hmac])
+def test_concurrent_processes_get_the_same_secret(tmp_path, read):
+    """The first process creates it; the others read it."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(4, mp_context=context) as pool:
-        found = list(pool.map(ask, [tmp_path / "s"] * 8))
+        found = list(pool.map(read, [tmp_path / "s"] * 8))
 
     assert all(each == found[0] for each in found)
 
 
 def test_passwords_are_safe_in_addresses(tmp_path):
-    """They stand in DSNs and configuration files."""
+    """They are used in DSNs and configuration files."""
     keys = SecretFiles(tmp_path / "s")
 
     for password in (keys.postgres_password(), keys.valkey_password()):
@@ -73,7 +73,7 @@ def test_a_new_hmac_key_becomes_current_and_the_old_one_stays(tmp_path):
 
 
 def test_a_node_may_have_the_public_key_alone(tmp_path):
-    """It checks tokens and cannot make any."""
+    """It can verify tokens but not create them."""
     keys = SecretFiles(tmp_path / "s")
     public = keys.jwt_public_key()
     (tmp_path / "s" / "jwt-private.pem").unlink()
@@ -83,7 +83,7 @@ def test_a_node_may_have_the_public_key_alone(tmp_path):
 
 
 def test_an_unreadable_key_is_reported_with_its_path(tmp_path):
-    """A folder in its place, for instance."""
+    """For instance, a folder with its name."""
     (tmp_path / "s" / "cursor.key").mkdir(parents=True)
 
     with pytest.raises(SetupError, match=r"cannot read the key .*cursor\.key"):
@@ -106,7 +106,7 @@ def test_tokens_say_what_they_should(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "token_request",
     [
         TokenRequest("ROOT"),
         TokenRequest("noc"),
@@ -115,7 +115,7 @@ def test_tokens_say_what_they_should(tmp_path):
         TokenRequest("NOC", hours=float("nan")),
     ],
 )
-def test_tokens_that_must_not_be_are_refused(tmp_path, wish):
-    """Roles by their exact names, at most a day."""
+def test_tokens_that_must_not_be_are_refused(tmp_path, token_request):
+    """Exact role names, at most a day."""
     with pytest.raises(BadInput):
-        signed_token(Installation(Settings(data_dir=tmp_path)), wish)
+        signed_token(Installation(Settings(data_dir=tmp_path)), token_request)

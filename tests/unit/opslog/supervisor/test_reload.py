@@ -1,4 +1,4 @@
-"""What a SIGHUP finds in the settings: changes, or a reason to leave everything as it is."""
+"""SIGHUP: changed settings, or a reason to keep the current ones."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_changes_are_named_once(file):
     ],
 )
 def test_what_a_process_would_not_start_with_changes_nothing(file, content, said):
-    """It would be started again and again, and nobody would do its work."""
+    """Otherwise it would be restarted in a loop."""
     reload = reload_of(file)
     file.write_text(content)
 

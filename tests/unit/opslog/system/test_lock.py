@@ -1,4 +1,4 @@
-"""One opslog per data directory, one holder per port, and words when there are two."""
+"""One opslog per data directory, one owner per port, and messages about conflicts."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from opslog.system.lock import DataDirBusy, PortTaken, data_dir_lock, listener, 
 
 
 def test_a_second_holder_is_refused_with_the_pid_of_the_first(tmp_path):
-    """With the number of the process and what to do."""
+    """With the PID and the fix."""
     with (
         data_dir_lock(tmp_path, tmp_path),
         pytest.raises(DataDirBusy, match=rf"is already running on .* \(process {os.getpid()}\)"),
@@ -28,7 +28,7 @@ def test_a_second_holder_is_refused_with_the_pid_of_the_first(tmp_path):
 
 
 def test_the_lock_is_released_however_its_holder_exits(tmp_path):
-    """The kernel lets go."""
+    """The kernel releases it."""
     code = (
         "import sys, os, pathlib\n"
         "from opslog.system.lock import data_dir_lock\n"
@@ -42,7 +42,7 @@ def test_the_lock_is_released_however_its_holder_exits(tmp_path):
 
 
 def test_a_port_in_use_is_reported_with_its_usual_owner_and_the_fix():
-    """4318 is where a Collector listens."""
+    """A Collector usually listens on 4318."""
     with listener("127.0.0.1", 0, "otlp") as first:
         port = first.getsockname()[1]
         with pytest.raises(PortTaken) as caught:
@@ -54,7 +54,7 @@ def test_a_port_in_use_is_reported_with_its_usual_owner_and_the_fix():
 
 
 def test_the_collector_is_named_for_its_port():
-    """Whether we or somebody else holds it here."""
+    """Whether we or another program use it here."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(PortTaken):
             stack.enter_context(listener("127.0.0.1", 4318, "otlp"))
@@ -64,7 +64,10 @@ def test_the_collector_is_named_for_its_port():
 
 @pytest.mark.parametrize(
     ("host", "said"),
-    [("no such host", "which is not a valid address"), ("203.0.113.1", "cannot listen on 203.0.113.1")],
+    [
+        ("no such host", "which is not a valid address"),
+        ("203.0.113.1", "cannot listen on 203.0.113.1"),
+    ],
 )
 def test_foreign_addresses_are_reported(host, said):
     """A name that does not resolve, an address of another machine."""
@@ -73,7 +76,7 @@ def test_foreign_addresses_are_reported(host, said):
 
 
 def test_connections_wait_before_anybody_accepts():
-    """So that a request made while a receiver starts is not refused."""
+    """So that requests made while a receiver starts are not refused."""
     with listener("127.0.0.1", 0, "otlp") as sock, socket.create_connection(sock.getsockname()):
         pass
 
@@ -87,14 +90,14 @@ def test_connections_wait_before_anybody_accepts():
     ],
 )
 def test_addresses_are_shown_as_people_type_them(host, shown):
-    """Any address becomes this machine's."""
+    """A wildcard address becomes this machine's."""
     with listener(host, 0, "api") as sock:
         assert url_of(sock, tls=False).startswith(shown)
         assert url_of(sock, tls=True).startswith(shown.replace("http", "https"))
 
 
 def test_a_running_opslog_is_found_and_a_dead_one_is_not(tmp_path):
-    """run/opslog.json says where it is_listening."""
+    """run/opslog.json has its addresses."""
     installation = Installation(Settings(data_dir=tmp_path / "d"))
     installation.make_folders()
     me = Running(os.getpid(), "http://127.0.0.1:1", "http://127.0.0.1:2")
@@ -109,7 +112,7 @@ def test_a_running_opslog_is_found_and_a_dead_one_is_not(tmp_path):
 
 
 def test_an_address_of_ones_own_replaces_the_bundled_servers(tmp_path):
-    """Nothing is made for a server that is not ours."""
+    """Nothing is created for external servers."""
     settings = Settings(
         data_dir=tmp_path / "d",
         database_url="postgresql://u@h/d",
@@ -129,7 +132,7 @@ def test_an_address_of_ones_own_replaces_the_bundled_servers(tmp_path):
 
 
 def test_a_data_directory_that_cannot_be_created_is_reported(tmp_path):
-    """A file in its place."""
+    """A file has its name."""
     (tmp_path / "f").write_text("")
 
     with pytest.raises(SetupError, match=r"cannot create the folder|is not writable"):
@@ -137,7 +140,7 @@ def test_a_data_directory_that_cannot_be_created_is_reported(tmp_path):
 
 
 def test_a_socket_without_a_server_is_not_listening(tmp_path):
-    """Neither does a path without a socket."""
+    """Nor is a path without a socket."""
     assert not is_listening(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "s"))

@@ -1,4 +1,4 @@
-"""A loop that is stuck is told, with the place; one that stays stuck ends its process."""
+"""A blocked loop is logged with its stack; if it stays blocked, the process exits."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a plan says, for frozen and for shifted clocks."""
+"""Plans for frozen and for shifted clocks."""
 
 from datetime import UTC, datetime, timedelta
 

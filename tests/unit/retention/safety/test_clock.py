@@ -1,4 +1,4 @@
-"""A clock that is wrong: set forward, set back, after a restart, on two machines."""
+"""Wrong clocks: set forward, set back, after a restart, on two machines."""
 
 import pytest
 
@@ -26,7 +26,7 @@ class Machine:
             self.observe()
 
     def observe(self) -> int:
-        """What is certain now."""
+        """The trusted time."""
         self.known = judge(self.known, Reading(self.boot, self.wall_us, self.uptime_us))
         return self.known.safe_us
 
