@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))
 import opslog  # noqa: E402, F401 (first: it selects the compiled codec)
 from config.settings import RedactionSettings  # noqa: E402 (needs the path above)
 from loadtests.load_tool import load_tool  # noqa: E402
-from otlp_receiver.redaction.bulk import TOGETHER  # noqa: E402
+from otlp_receiver.redaction.bulk import BULK_RECORDS  # noqa: E402
 from storage.record.record import Value  # noqa: E402
 from storage.redaction.redactor import Redactor  # noqa: E402
 from storage.redaction.tokens import HmacKeys  # noqa: E402
-from tests.corpus.cases import ANSWER, Case, cases  # noqa: E402
+from tests.corpus.cases import REPLACEMENT, Case, cases  # noqa: E402
 
 Record = tuple[str, list[tuple[str, Value]]]
 LIMITS_US = {"ordinary records": 5.0, "records of which most hold secrets": 15.0}
@@ -86,8 +86,8 @@ def report_speed(redactor: Redactor, name: str, records: list[Record]) -> None:
     """Print the cost of a record and its limit."""
 
     def work() -> None:
-        for first in range(0, len(records), TOGETHER):
-            redactor.records(records[first : first + TOGETHER])
+        for first in range(0, len(records), BULK_RECORDS):
+            redactor.records(records[first : first + BULK_RECORDS])
 
     cost = best_us(work, len(records))
     print(f"{name}: {cost:.2f} us per record (limit {LIMITS_US[name]}, {len(records)} records)")
@@ -114,7 +114,7 @@ def score(name: str, every: list[Case], hide: Callable[[Case], str]) -> None:
     outputs = [hide(case) for case in every]
     cost = (time.process_time() - start) / len(every) * 1e6
     for case, output in zip(every, outputs, strict=True):
-        bare = re.sub(ANSWER, "", output)
+        bare = re.sub(REPLACEMENT, "", output)
         gone = [
             bare.count(secret) <= sum(piece.count(secret) for piece in case.keep)
             for secret in case.hide

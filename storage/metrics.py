@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-from storage.spool.spool import SpoolState
+from storage.spool.state import SpoolState
 from storage.writing.writer import WriterState
 
 _SPOOL_BYTES = Gauge(

@@ -1,7 +1,7 @@
 """JSON exactly as PostgreSQL prints jsonb, so that a stored row reads back as the bytes sent.
 
 Members by length of the UTF-8 key, then bytes; `", "` and `": "`; plain decimals; only the escapes
-that jsonb emits. tests/unit/storage/record/test_canonical.py checks it against a server. A change of
+that jsonb emits. tests/integration/storage/test_writer.py checks it against a server. A change of
 any byte here needs a new ENCODING_VERSION (columns.py), because leaf hashes cover these bytes.
 """
 

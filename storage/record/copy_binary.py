@@ -2,7 +2,7 @@
 
 Encoded once. Hot path: loadtests/bench_codec.py justifies the long functions and short names.
 The layout is that of PostgreSQL's COPY ... (FORMAT binary) (documentation, "COPY", File Formats)
-over columns.py; tests/unit/storage/record/test_copy_binary.py reads every value back.
+over columns.py; tests/integration/storage/test_writer.py reads every value back.
 """
 
 import hashlib

@@ -90,18 +90,18 @@ class RuleSet:
 
 
 @cache
-def shipped() -> RuleSet:
+def default_rules() -> RuleSet:
     """The built-in rules."""
     rules: list[Rule] = []
     names: dict[str, list[str]] = {}
     for file in _FILES:
         content = tomllib.loads(files("config").joinpath("rules", file).read_text("utf-8"))
-        rules.extend(_shipped_rule(table) for table in content["rule"])
+        rules.extend(_default_rule(table) for table in content["rule"])
         names.update(content.get("names", {}))
     return RuleSet(tuple(rules), names)
 
 
-def _shipped_rule(table: Mapping[str, Any]) -> Rule:
+def _default_rule(table: Mapping[str, Any]) -> Rule:
     patterns = tuple(map(_with_edges, _texts(table, "pattern", table["name"])))
     weak = tuple(map(_with_edges, _texts(table, "weak", table["name"])))
     return Rule(
@@ -154,7 +154,7 @@ def rules_of(settings: RedactionSettings) -> RuleSet:
         SetupError: a name, pattern, validator or replacement is unknown or invalid; the message
             names the setting.
     """
-    known = {rule.name: rule for rule in shipped().rules}
+    known = {rule.name: rule for rule in default_rules().rules}
     for place, names in (
         ("redaction.enable", settings.enable),
         ("redaction.disable", settings.disable),
@@ -178,7 +178,7 @@ def rules_of(settings: RedactionSettings) -> RuleSet:
         ) and rule.name not in settings.disable
         kind = settings.replace.get(rule.name, rule.replacement)
         (on if wanted else off).append(replace(rule, replacement=kind))
-    return RuleSet(tuple(on), shipped().names, tuple(off))
+    return RuleSet(tuple(on), default_rules().names, tuple(off))
 
 
 def _require(names: Iterable[str], known: Iterable[str], place: str) -> None:

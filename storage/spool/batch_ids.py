@@ -3,7 +3,7 @@
     63 bits: milliseconds since 1970 (41) | spool number modulo 2048 (11) | counter (11)
 
 Two spools share a number only after 2048 others were created, and would also have to be active in
-the same millisecond. Ids never decrease when the clock does: `floor` is the highest id in the
+the same millisecond. Ids never decrease when the clock does: `after` is the highest id in the
 spool's files, and the process remembers the last millisecond.
 """
 
@@ -19,10 +19,10 @@ ID_BITS = _SPOOL_BITS + _COUNTER_BITS
 class BatchIds:
     """Generates the batch ids of one spool."""
 
-    def __init__(self, spool_id: int, floor: int = 0) -> None:
+    def __init__(self, spool_id: int, after: int = 0) -> None:
         self._spool = (spool_id % (1 << _SPOOL_BITS)) << _COUNTER_BITS
-        self._ms = floor >> (_SPOOL_BITS + _COUNTER_BITS)
-        self._counter = _COUNTERS - 1 if floor else -1
+        self._ms = after >> (_SPOOL_BITS + _COUNTER_BITS)
+        self._counter = _COUNTERS - 1 if after else -1
 
     def next(self, unix_ns: int | None = None) -> int:
         """The next id; `unix_ns` is the time of arrival (default: now)."""

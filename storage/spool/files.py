@@ -7,7 +7,7 @@
     <folder>/quarantine/     unreadable bytes, each with a note (for operators, and for the ledger,
                              where each is entered once)
 
-File header: magic 8 | version 2 | sequence 8 | floor (highest batch id given before) 8 | CRC-32 4.
+File header: magic 8 | version 2 | sequence 8 | last batch id before it 8 | CRC-32 4.
 """
 
 import fcntl
@@ -79,19 +79,19 @@ def spool_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def file_header(number: int, floor: int) -> bytes:
+def file_header(number: int, last_batch_id: int) -> bytes:
     """The first bytes of spool file `number`."""
-    head = struct.pack(">8sHQQ", FILE_MAGIC, FILE_VERSION, number, floor)
+    head = struct.pack(">8sHQQ", FILE_MAGIC, FILE_VERSION, number, last_batch_id)
     return head + struct.pack(">I", zlib.crc32(head))
 
 
-def floor_of(header: bytes) -> int:
-    """The floor that a file header names; 0 when the header is damaged or of another version."""
+def last_batch_id_of(header: bytes) -> int:
+    """The last batch id in a file header; 0 when it is damaged or of another version."""
     if len(header) < FILE_HEADER_BYTES:
         return 0
-    magic, version, _, floor, crc = _HEADER.unpack_from(header)
+    magic, version, _, last_batch_id, crc = _HEADER.unpack_from(header)
     sound = crc == zlib.crc32(header[: FILE_HEADER_BYTES - 4])
-    return int(floor) if sound and magic == FILE_MAGIC and version == FILE_VERSION else 0
+    return int(last_batch_id) if sound and magic == FILE_MAGIC and version == FILE_VERSION else 0
 
 
 def scan_file(path: Path) -> Scan:
@@ -105,7 +105,7 @@ def scan_file(path: Path) -> Scan:
         if size == 0:
             return scan
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            scan.last_batch_id = floor_of(content[:FILE_HEADER_BYTES])
+            scan.last_batch_id = last_batch_id_of(content[:FILE_HEADER_BYTES])
             _walk(content, scan)
     return scan
 

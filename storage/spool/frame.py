@@ -6,7 +6,7 @@
 The header has everything but rows: ids, times, counts, streams, and for each part its class,
 lengths, hashes. The payload is, for each part, its leaves (32 bytes a row), then its COPY tuples.
 All integers big-endian. A reader accepts FRAME_VERSION and the one before; a change of the layout
-increments it and keeps the old reader (tests/unit/storage/frames/ holds frames of each version).
+increments it and keeps the old reader.
 """
 
 import struct

@@ -14,7 +14,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,69 +21,18 @@ from config.settings import SpoolSettings
 from storage import failpoints
 from storage.errors import SpoolFailed, SpoolFull, SpoolSlow
 from storage.spool import files
-from storage.spool.frame import (
-    Frame,
-    FrameDamaged,
-    decode_frame,
-    encode_frame,
-    find_frame,
-    read_head,
-)
+from storage.spool.backlog import Limits, read_frames, recover_files
+from storage.spool.frame import Frame, encode_frame
 from storage.spool.group_commit import GroupCommit
-from storage.spool.index import Index, Missing, index_path, missing_files
+from storage.spool.index import Missing, index_path, missing_files
+from storage.spool.state import SpoolFile, SpoolState, Taken
 
 _log = logging.getLogger(__name__)
 _FREE_CHECK_EVERY_S = 0.2
-_READ_AT_LEAST = 1 << 20
 _SLOW_DISK_BYTES_PER_S = 16 * 2**20
 """A disk that writes this fast is slow, not hanging: large requests get more time."""
 _ENOUGH = 4
 """Do not linger once a quarter of a transaction's maximum is waiting."""
-
-
-@dataclass(slots=True)
-class SpoolFile:
-    """One file of the spool and its progress."""
-
-    number: int
-    path: Path
-    end: int = files.FILE_HEADER_BYTES
-    """Durable bytes that hold valid frames or known damage."""
-    frames: int = 0
-    rows: int = 0
-    finished: int = 0
-    """Frames released."""
-    given: int = 0
-    given_rows: int = 0
-    """Frames handed to a writer, and their rows."""
-    index: Index = field(default_factory=Index)
-
-
-@dataclass(slots=True)
-class Taken:
-    """A frame that a writer has taken."""
-
-    frame: Frame
-    size: int
-    file: SpoolFile
-
-
-@dataclass(slots=True)
-class SpoolState:
-    """Counters for metrics, readiness and the ledger."""
-
-    waiting_frames: int = 0
-    waiting_rows: int = 0
-    used_bytes: int = 0
-    quarantined_frames: int = 0
-    quarantined_rows: int = 0
-    untouched_files: list[str] = field(default_factory=list)
-    """Files of a newer release, which are neither read nor deleted."""
-    failure: str = ""
-    """Why the last write or sync failed; empty after a success."""
-    appended_frames: int = 0
-    groups: int = 0
-    last_batch_id: int = 0
 
 
 class Spool:
@@ -265,30 +213,15 @@ class Spool:
                 size += item.size
             if not taken and self._backlog is not None:
                 file, offset = self._files[self._backlog[0]], self._backlog[1]
+                limits = Limits(file.end, max_rows, max_bytes)
                 taken, offset = await asyncio.to_thread(
-                    self._read_backlog, file, offset, file.end, max_rows, max_bytes
+                    read_frames, file, offset, limits, self._quarantine
                 )
                 _give(taken)
                 self._advance(file, offset)
             else:
                 _give(taken)
             return taken
-
-    def _read_backlog(
-        self, file: SpoolFile, offset: int, end: int, max_rows: int, max_bytes: int
-    ) -> tuple[list[Taken], int]:
-        """Frames of one file from `offset` on, and the next offset; runs in a thread."""
-        taken: list[Taken] = []
-        rows = size = 0
-        with file.path.open("rb") as source:
-            while offset < end and rows < max_rows and size < max_bytes:
-                item, step = self._read_one(source.fileno(), file, offset, end)
-                offset += step
-                if item is not None:
-                    taken.append(item)
-                    rows += item.frame.rows
-                    size += item.size
-        return taken, offset
 
     def _advance(self, file: SpoolFile, offset: int) -> None:
         following = [number for number in self._files if number > file.number]
@@ -312,43 +245,15 @@ class Spool:
         self.state.waiting_frames += frames
         self.state.waiting_rows += rows
 
-    def _read_one(
-        self, descriptor: int, file: SpoolFile, offset: int, end: int
-    ) -> tuple[Taken | None, int]:
-        """The frame at `offset` (None when damaged) and the bytes to the next."""
-        want = _READ_AT_LEAST
-        while True:
-            buffer = os.pread(descriptor, min(want, end - offset), offset)
-            try:
-                frame, size = decode_frame(buffer)
-            except FrameDamaged as error:
-                if error.torn and len(buffer) < end - offset:
-                    want = max(error.size, want * 4)
-                    continue
-                return None, self._quarantine(descriptor, file, offset, end, error)
-            return Taken(frame, size, file), size
-
-    def _quarantine(
-        self, descriptor: int, file: SpoolFile, offset: int, end: int, error: FrameDamaged
-    ) -> int:
-        """Quarantine unreadable bytes; returns the bytes to the next valid frame."""
-        rest = os.pread(descriptor, end - offset, offset)
-        step = error.size
-        known = 0 < step <= len(rest)
-        following = find_frame(rest, 1)
-        if not known or 0 < following < step:
-            step = following if following > 0 else len(rest)
-        rows = read_head(rest).rows if known else 0
-        damage = files.Damage(offset, step, str(error), torn=False)
+    def _quarantine(self, file: SpoolFile, damage: files.Damage, rows: int) -> None:
         place = files.quarantine(self.folder, file.path, damage, rows)
         self.has_unreported_damage = True
         self.state.quarantined_frames += 1
         self.state.quarantined_rows += rows
         _log.error(
             "spool: %s, %d bytes at %d of %s quarantined as %s (%d rows)",
-            error, step, offset, file.path.name, place, rows,
+            damage.reason, damage.size, damage.offset, file.path.name, place, rows,
         )  # fmt: skip
-        return step
 
     def release(self, taken: Iterable[Taken]) -> None:
         """Release frames whose transaction is on PostgreSQL's disk."""
@@ -375,41 +280,13 @@ class Spool:
     # -- start and shutdown -----------------------------------------------------------------
 
     def _recover(self) -> None:
-        there = files.spool_files(self.folder)
-        self.missing = missing_files(self.folder, [path for _, path in there])
-        for number, path in there:
-            self._last_number = number
-            scan = files.scan_file(path)
-            state = self.state
-            state.last_batch_id = max(state.last_batch_id, scan.last_batch_id)
-            if scan.newer:
-                _log.error("spool: %s is left unchanged: %s", path, scan.newer)
-                state.untouched_files.append(f"{path.name}: {scan.newer}")
-                continue
-            file = SpoolFile(number, path, max(scan.end, 0), scan.frames, scan.rows)
-            scan.index.write(path)
-            for damage in scan.damages:
-                self._recover_damage(file, damage)
-            self._files[number] = file
-            state.used_bytes += file.end
-            state.waiting_frames += scan.frames
-            state.waiting_rows += scan.rows
+        paths = [path for _, path in files.spool_files(self.folder)]
+        self.missing = missing_files(self.folder, paths)
+        self._files, self._last_number = recover_files(self.folder, self.state)
         if self._files:
             self._backlog = (min(self._files), files.FILE_HEADER_BYTES)
             self._wake.set()
             self._drained.clear()
-
-    def _recover_damage(self, file: SpoolFile, damage: files.Damage) -> None:
-        if damage.torn:
-            _log.warning(
-                "spool: %s ends in %d bytes of a write that was never acknowledged; truncated",
-                file.path.name, damage.size,
-            )  # fmt: skip
-            os.truncate(file.path, damage.offset)
-            file.end = damage.offset
-            return
-        # Quarantined when it is read, since the following frame is known by then.
-        file.end = max(file.end, damage.offset + damage.size)
 
     def report_missing(self, missing: Missing, lost: Sequence[int]) -> None:
         """Report the frames of a deleted file that are not stored; `lost` has the rows of each.
@@ -444,7 +321,7 @@ class Spool:
         """Finish the running sync, delete the file if it is done, unlock the folder."""
         await self._commit.close()
         if self._active is not None and self.is_drained():
-            # Leave one empty file behind: its header keeps the floor of the batch ids.
+            # Leave one empty file behind: its header keeps the last batch id.
             await self._begin_file()
         await self._commit.stop()
         self._lock.release()

@@ -36,7 +36,8 @@ from storage.spool import files
 from storage.spool.files import save_identity
 from storage.spool.frame import Frame
 from storage.spool.index import Missing
-from storage.spool.spool import Spool, Taken
+from storage.spool.spool import Spool
+from storage.spool.state import Taken
 from storage.writing.accounts import account
 from storage.writing.claims import claim
 from storage.writing.copying import copy_rows

@@ -1,4 +1,4 @@
-"""Reads the corpus: marked lines become a text, what must go, and what the answer must look like."""
+"""Reads the corpus: each marked line gives a text, its secrets, and the expected result."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _FILLERS = {
     "U": "K7QX2MZP5RTW3BVN6Y4D",
 }
 _MARK = re.compile("«(.*?)»|‹(.*?)›", re.DOTALL)
-ANSWER = r"(?:\[REDACTED:[a-z0-9_]+\]|hmac:k1:[0-9a-f]{32})"
+REPLACEMENT = r"(?:\[REDACTED:[a-z0-9_]+\]|hmac:k1:[0-9a-f]{32})"
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Case:
     value: object
     """The text or the attribute's value, without marks."""
     hide: tuple[str, ...]
-    """What must be gone."""
+    """Secrets that must be redacted."""
     keep: tuple[str, ...]
     """Pieces between the marks, all of which must stay."""
-    answer: re.Pattern[str]
-    """What the redacted text (attributes: its JSON) must look like."""
+    expected: re.Pattern[str]
+    """Pattern of the redacted text (attributes: its JSON)."""
 
 
 def cases() -> list[Case]:
@@ -61,7 +61,9 @@ def _case(name: str, line: str, *, attributes: bool) -> Case:
     for mark in _MARK.finditer(marked):
         piece = marked[position : mark.start()]
         keep.append(piece)
-        pattern += re.escape(piece) + (ANSWER if mark[1] else f"(?:{ANSWER}|{re.escape(mark[2])})")
+        pattern += re.escape(piece) + (
+            REPLACEMENT if mark[1] else f"(?:{REPLACEMENT}|{re.escape(mark[2])})"
+        )
         if mark[1]:
             hide.append(mark[1])
         position = mark.end()

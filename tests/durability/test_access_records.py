@@ -1,4 +1,4 @@
-"""Who asked is on record: from the first question on, readable by those who may, and only them."""
+"""The access audit: complete from the first query on, readable only with permission."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def audit(product: Product, role: str = "AUDITOR") -> list[dict]:
     return product.get("/api/v1/logs?kind=audit&order=asc", role)["data"]
 
 
-def test_every_question_from_the_first_on_leaves_a_record_for_the_auditor():
+def test_every_query_from_the_first_on_is_audited():
     with Product.running() as product:
         tokens = [product.token(role) for role in ("ADMIN", "NOC", "AUDITOR")]
         assert len(set(tokens)) == 3

@@ -1,4 +1,4 @@
-"""200 is a promise: real processes are killed, and what was acknowledged is there once."""
+"""Durability: real processes are killed, and acknowledged records are stored exactly once."""
 
 import signal
 import time
@@ -60,7 +60,7 @@ def test_killed_at_every_stage_nothing_is_lost_or_doubled(place):
         check(product, senders)
 
 
-def test_postgresql_away_for_a_minute_goes_unnoticed_by_senders(durable_postgres):
+def test_a_minute_without_postgresql_is_invisible_to_senders(durable_postgres):
     with Product.running(OPSLOG_DATABASE_URL=durable_postgres.dsn) as product:
         with Senders(product.otlp_url, "away", batch=50, pause_s=0.05) as senders:
             product.wait(lambda: len(senders.acknowledged) > 1000, 30)
@@ -78,7 +78,7 @@ def test_postgresql_away_for_a_minute_goes_unnoticed_by_senders(durable_postgres
         check(product, senders)
 
 
-def test_the_whole_house_killed_and_started_again():
+def test_the_whole_installation_killed_and_restarted():
     with Product.running() as product:
         with Senders(product.otlp_url, "house", clients=4) as senders:
             product.wait(lambda: len(senders.acknowledged) > 2000, 30)
@@ -103,7 +103,7 @@ def test_postgresql_killed_under_load():
         check(product, senders)
 
 
-def test_sigterm_under_load_loses_nothing_and_ends_with_zero():
+def test_sigterm_under_load_loses_nothing_and_exits_with_zero():
     with Product.running() as product:
         with Senders(product.otlp_url, "term", clients=4) as senders:
             product.wait(lambda: len(senders.acknowledged) > 2000, 30)
@@ -113,7 +113,7 @@ def test_sigterm_under_load_loses_nothing_and_ends_with_zero():
         check(product, senders)
 
 
-def test_sigterm_to_a_receiver_alone_is_answered_by_the_next():
+def test_sigterm_to_a_single_receiver_is_handled_by_the_next():
     with Product.running() as product:
         with Senders(product.otlp_url, "roll", clients=4) as senders:
             product.wait(lambda: len(senders.acknowledged) > 1000, 30)

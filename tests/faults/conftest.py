@@ -1,7 +1,7 @@
-"""Fixtures of the fault suite: a whole product per module, each test under load of its own.
+"""Fixtures of the fault suite: one product per module, each test with its own load.
 
-A test breaks one thing, mends it, and leaves the product as it found it, so that any of them can
-run alone and in any order.
+A test injects one fault, repairs it, and leaves the product unchanged, so that tests can run alone
+and in any order.
 """
 
 import itertools
@@ -28,7 +28,7 @@ def product() -> Iterator[Product]:
 
 @pytest.fixture
 def senders(product: Product) -> Iterator[Senders]:
-    """Four senders at work, with some hundred records acknowledged; a tenth is sent twice."""
+    """Four active senders, with some hundred records acknowledged; a tenth is duplicated."""
     run = f"fault-{next(_runs)}"
     with Senders(product.otlp_url, run, clients=4, pause_s=0.02, resend=0.1) as made:
         product.wait(lambda: len(made.acknowledged) > 300, 60)
@@ -37,7 +37,7 @@ def senders(product: Product) -> Iterator[Senders]:
 
 @pytest.fixture(autouse=True)
 def _verdicts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What was counted goes into the test's report, and so past xdist to the summary."""
+    """Put the counters into the test's report, which xdist passes on to the summary."""
     name = request.node.name
 
     def tell(verdict: faults.Verdict) -> None:
@@ -49,7 +49,7 @@ def _verdicts(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line a fault: figures, and how long nothing was accepted."""
+    """One line per fault: counters, and how long nothing was accepted."""
     reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
     found = [value for report in reports for _, value in report.user_properties]
     if not found:

@@ -4,9 +4,9 @@
 
 One round kills one victim under load from eight senders, waits until requests are accepted again
 and everything acknowledged is stored, and counts: acknowledged and not stored, stored twice, stored
-and never sent, figures that do not balance. One data directory serves all rounds; in the end the
+and never sent, counters that are not balanced. One data directory serves all rounds; in the end the
 whole ledger is verified with the stand-alone file. Prints a table for docs/reliability.md. The exit
-code is 1 when a round broke a promise; its number and the seed are told.
+code is 1 when a round failed; its number and the seed are printed.
 """
 
 import argparse
@@ -30,10 +30,10 @@ from tests.support.product import Product
 from tests.support.senders import Senders
 
 CLIENTS, BATCH, PAUSE_S = 8, 50, 0.03
-HOUSE_EVERY = 8
-"""Every so many rounds the whole house is killed: a new supervisor starts its children at once,
-where the old one would let one that dies every few seconds wait for half a minute."""
-HOUSE, PLACE = "the whole group", "receiver, at a named place"
+INSTALLATION_EVERY = 8
+"""Interval of rounds in which the whole installation is killed: a new supervisor starts its
+children at once, where the old one would delay one that dies every few seconds."""
+INSTALLATION, PLACE = "the whole group", "receiver, at a failpoint"
 COLUMNS = (
     "killed", "rounds", "kills", "acknowledged", "lost", "twice", "never sent", "unbalanced",
     "accepts again: median, worst", "all stored: median, worst",
@@ -72,7 +72,7 @@ class Sum:
 
 
 class Killer:
-    """Knows each victim, and how to kill it; each method returns how many kills it made."""
+    """Kills each kind of victim; each method returns the number of kills."""
 
     def __init__(self, product: Product, chance: random.Random) -> None:
         self._product = product
@@ -86,7 +86,7 @@ class Killer:
             "PostgreSQL's process of the writer": self.backend,
             "receiver and PostgreSQL at once": self.both,
             PLACE: self.place,
-            HOUSE: self.house,
+            INSTALLATION: self.house,
         }
 
     def _kill(self, *pids: int) -> int:
@@ -119,7 +119,7 @@ class Killer:
         return self._kill(self._product.wait(lambda: backend_of_writer(self._product), 30))
 
     def place(self) -> int:
-        """The receiver kills itself at a named place; the house is started anew before and after."""
+        """The receiver kills itself at a failpoint; the installation is restarted before and after."""
         name = self._chance.choice(STAGES)
         nth = 1 if name in RARE else self._chance.randint(3, 60)
         self._product.kill_all()
@@ -139,7 +139,7 @@ class Killer:
         self._product.start()
         return kills
 
-    def house(self) -> int:
+    def installation(self) -> int:
         self._product.kill_all()
         # The last receiver has taken requests for some milliseconds after its supervisor's end.
         self.killed_s = time.monotonic()
@@ -166,14 +166,14 @@ _is_enough = threading.Event()
 def main() -> int:
     """Run the rounds; the exit code. The first Ctrl-C ends with the running round, and the table."""
     signal.signal(signal.SIGINT, _on_interrupt)
-    wish = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    wish.add_argument(
+    parser.add_argument(
         "--rounds", type=int, default=200, help="one kill at least each (default 200)"
     )
-    wish.add_argument("--seed", type=int, default=0, help="default: one is drawn, and printed")
-    chosen = wish.parse_args()
+    parser.add_argument("--seed", type=int, default=0, help="default: one is drawn, and printed")
+    chosen = parser.parse_args()
     seed = chosen.seed or random.SystemRandom().randrange(1, 10**6)
     print(f"seed {seed}, {chosen.rounds} rounds", flush=True)
     with Product.running(**SETTINGS) as product:
@@ -192,18 +192,24 @@ def _on_interrupt(*_: object) -> None:
 
 
 def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list[str]]:
-    """All rounds; sums by victim, and what was broken."""
+    """Run all rounds; returns sums by victim, and the failures."""
     chance = random.Random(seed)
     killer = Killer(product, chance)
     sums: dict[str, Sum] = {name: Sum() for name in killer.victims}
-    alone = [name for name in killer.victims if name not in {HOUSE, PLACE}]
+    alone = [name for name in killer.victims if name not in {INSTALLATION, PLACE}]
     bad = []
     for number in range(1, rounds + 1):
         if _is_enough.is_set():
-            print("told to end", flush=True)
+            print("stopping", flush=True)
             break
-        turn = number % HOUSE_EVERY
-        victim = HOUSE if turn == 0 else PLACE if turn == HOUSE_EVERY // 2 else chance.choice(alone)
+        turn = number % INSTALLATION_EVERY
+        victim = (
+            INSTALLATION
+            if turn == 0
+            else PLACE
+            if turn == INSTALLATION_EVERY // 2
+            else chance.choice(alone)
+        )
         verdict, kills, ready_s, stored_s = play_one(product, killer, victim, number, chance)
         sums[victim].add(kills, verdict, ready_s, stored_s)
         print(
@@ -253,7 +259,7 @@ def verify(product: Product) -> str:
 
 
 def table(sums: dict[str, Sum], seed: int, verified: str) -> str:
-    """What goes into docs/reliability.md."""
+    """The table for docs/reliability.md."""
     made_by = (
         f"opslog {__version__}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, seed {seed},"
         f" {CLIENTS} senders"

@@ -1,6 +1,6 @@
-"""The time of day leaps by a day, both ways, under load: records are stored, once, and verified.
+"""The clock jumps by a day, both ways, under load: records are stored once, and verified.
 
-F49 of the fault list. What retention makes of it: tests/unit/retention/safety/test_clock.py.
+F49 of the fault list. Its effect on retention: tests/unit/retention/safety/test_clock.py.
 """
 
 import struct
@@ -18,7 +18,7 @@ SHIM = Path(__file__).parent / "shims" / "clock"
 DAY_NS, HOUR_NS = 86_400 * 10**9, 3600 * 10**9
 
 
-def test_the_clock_leaps_by_a_day_under_load(tmp_path):
+def test_the_clock_jumps_by_a_day_under_load(tmp_path):
     clock = tmp_path / "clock"
 
     def leap(offset_ns):
@@ -54,6 +54,6 @@ def test_the_clock_leaps_by_a_day_under_load(tmp_path):
 
 
 def segments(product):
-    """Numbers of the segments whose rows are there."""
+    """Numbers of the segments that have rows."""
     found = product.sql("SELECT segment FROM segments WHERE state NOT IN ('dropped', 'retiring')")
     return {row[0] for row in found}

@@ -1,4 +1,4 @@
-"""Damage on disk, in the spool and in the database: told, bounded, and never the end of the rest.
+"""Damage on disk, in the spool and in the database: reported, bounded, without further effects.
 
 F20 to F22, F33 of the fault list with the whole product; every byte and every kind of damage to a
 spool file: tests/unit/storage/spool/test_spool.py.
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def spoil(path, chance):
-    """Turn a bit in the rows of one frame of a spool file; how many rows it has."""
+    """Flip a bit in the rows of one frame of a spool file; returns its number of rows."""
     content = bytearray(path.read_bytes())
     frames, at = [], FILE_HEADER_BYTES
     while at < len(content):
@@ -33,7 +33,7 @@ def spoil(path, chance):
 
 
 def rows_of(path):
-    """Of all frames of a sound spool file."""
+    """The rows of all frames of a valid spool file."""
     content, at, rows = path.read_bytes(), FILE_HEADER_BYTES, 0
     while at < len(content):
         head = read_head(content, at)
@@ -41,7 +41,7 @@ def rows_of(path):
     return rows
 
 
-def test_a_damaged_spool_costs_the_damaged_frames_and_says_so(durable_postgres):
+def test_a_damaged_spool_loses_only_the_damaged_frames_and_reports_them(durable_postgres):
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -74,21 +74,21 @@ def test_a_damaged_spool_costs_the_damaged_frames_and_says_so(durable_postgres):
         status, _, said = product.request("/readyz")
         assert status == 200
         assert f"with {expected} known rows are in" in said.decode()
-        told = product.wait(lambda: corrupt_rows(product), 30)
-        assert sum(told) == expected
+        reported = product.wait(lambda: corrupt_rows(product), 30)
+        assert sum(reported) == expected
         with Senders(product.otlp_url, "after", clients=4) as after:
             more(product, after)
         settle(product, after)
 
 
 def corrupt_rows(product):
-    """Rows of what the ledger says is damaged, once all of it is entered."""
+    """Damaged rows according to the ledger, once all are entered."""
     entries = product.sql("SELECT body FROM ledger WHERE kind = 'corrupt'")
     rows = [json.loads(body)["rows"] for (body,) in entries]
     return rows if len([each for each in rows if each]) == 4 else []
 
 
-def test_a_damaged_page_of_the_database_is_named_and_stops_nothing_else():
+def test_a_damaged_page_of_the_database_is_reported_and_stops_nothing_else():
     with Product.running() as product:
         with Senders(product.otlp_url, "page", clients=4) as senders:
             more(product, senders, 3000)
@@ -119,6 +119,6 @@ def test_a_damaged_page_of_the_database_is_named_and_stops_nothing_else():
         assert json.loads(said)["requestId"]
         assert product.get("/api/v1/logs?level=ERROR&sourceModule=page")["data"]
         for command in (("verify",), ("ledger", "check")):
-            told = product.run(*command)
-            assert told.returncode not in {0, 2}, command
-            assert f"segment {segment}" in told.stdout + told.stderr, (command, told)
+            reported = product.run(*command)
+            assert reported.returncode not in {0, 2}, command
+            assert f"segment {segment}" in reported.stdout + reported.stderr, (command, reported)

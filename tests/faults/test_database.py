@@ -1,4 +1,4 @@
-"""PostgreSQL in every state in which it takes nothing: senders notice none, nothing is lost.
+"""PostgreSQL in every state in which it cannot be written to: invisible to senders, no loss.
 
 F12, F14, F34, F35, F36 of the fault list, each under load from four senders that send a tenth of
 their requests twice (F62).
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def check(product, senders):
-    """Every request was answered 200, and all is well."""
+    """Every request got a 200, and everything is healthy."""
     senders.stop()
     assert set(senders.statuses) == {200}
     settle(product, senders)
@@ -42,7 +42,7 @@ async def execute(product, *statements):
 
 
 def reasons(product):
-    """What /readyz says, as text, whatever its status."""
+    """The text of /readyz, whatever its status."""
     return product.request("/readyz")[2].decode()
 
 
@@ -53,7 +53,7 @@ def test_one_of_its_processes_is_killed(product, senders):
     check(product, senders)
 
 
-def test_it_is_restarted_in_order(product, senders):
+def test_it_is_restarted_cleanly(product, senders):
     before = product.kill("postgres", signal.SIGINT)  # "fast": sessions are cut off
     product.wait(lambda: product.find("postgres") not in {None, before}, 60)
     more(product, senders, 1000)
@@ -61,7 +61,7 @@ def test_it_is_restarted_in_order(product, senders):
     check(product, senders)
 
 
-def test_it_takes_only_questions(product, senders):
+def test_it_is_read_only(product, senders):
     switch = "ALTER SYSTEM SET default_transaction_read_only = on"
     run(execute(product, switch, "SELECT pg_reload_conf()"))
     try:
@@ -82,7 +82,7 @@ def test_it_takes_only_questions(product, senders):
 
 
 async def take_all(dsn):
-    """Connections until there are no more."""
+    """Open connections until none is left."""
     taken = []
     with suppress(asyncpg.TooManyConnectionsError):
         while True:
@@ -113,7 +113,7 @@ def test_all_its_connections_are_used_up(product, senders):
     check(product, senders)
 
 
-def test_somebody_has_locked_a_table(product, senders):
+def test_a_table_is_locked_manually(product, senders):
     async def hold():
         async with superuser(product) as connection, connection.transaction():
             await connection.execute("LOCK TABLE ingest_batches IN ACCESS EXCLUSIVE MODE")
@@ -128,8 +128,8 @@ def test_somebody_has_locked_a_table(product, senders):
     check(product, senders)
 
 
-def test_a_second_receiver_on_the_same_spool_is_refused(product, senders):
-    """F31: with the process that has it; the first one is not disturbed."""
+def test_a_second_receiver_on_the_same_spool_is_rejected(product, senders):
+    """F31: the error names the owner; the first one is not disturbed."""
     first = product.find("receiver-0")
     port = product.environment["OPSLOG_OTLP__PORT"]
     product.environment["OPSLOG_OTLP__PORT"] = "0"

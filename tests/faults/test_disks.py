@@ -1,4 +1,4 @@
-"""Full disks, of the spool and of the database: 503 or patience, never a 200 that is not true.
+"""Full disks, of the spool and of the database: 503 or waiting, never a false 200.
 
 F24, F26, F27 of the fault list, under load from several senders.
 """
@@ -28,7 +28,7 @@ def refusals(senders):
 
 
 def test_the_disk_of_the_spool_is_full(durable_postgres):
-    """First its last bytes are kept free while the database is away, then there are none at all."""
+    """First the reserve is kept free while the database is unavailable, then the disk is full."""
     with (
         small_disk(24) as disk,
         Product.running(
@@ -43,7 +43,7 @@ def test_the_disk_of_the_spool_is_full(durable_postgres):
         durable_postgres.stop()
         product.wait(lambda: refusals(senders) > 20, 60)
         acknowledged = len(senders.acknowledged)
-        # Whoever looks while a process starts anew sees that one missing, or room for a moment.
+        # While a process restarts, it is reported as missing, or there is space for a moment.
         product.wait(lambda: b"exports get 503" in product.request("/readyz")[2], 30)
         product.wait(lambda: refusals(senders) > 40, 60)
         assert len(senders.acknowledged) <= acknowledged + 4 * senders.batch
@@ -53,7 +53,7 @@ def test_the_disk_of_the_spool_is_full(durable_postgres):
 
 
 def test_writes_to_the_spool_fail_in_the_middle():
-    """The disk is filled by others, so that the spool meets the end of it while it writes."""
+    """Others fill the disk, so that a write to the spool fails in the middle."""
     with (
         small_disk(24) as disk,
         Product.running(
@@ -76,7 +76,7 @@ def test_writes_to_the_spool_fail_in_the_middle():
 
 
 def test_the_disk_of_the_database_is_full(durable_postgres):
-    """Rows wait in the spool until there is room again; nobody has to do anything else."""
+    """Rows wait in the spool until there is space again, without further action."""
     with small_disk(80, account_for("")) as disk:
         run(
             statement(
@@ -102,7 +102,7 @@ def test_the_disk_of_the_database_is_full(durable_postgres):
 
 
 def test_the_spool_has_reached_its_limit(durable_postgres):
-    """PostgreSQL is away longer than there is room: 503, and all goes on when it is back."""
+    """PostgreSQL is unavailable until the spool is full: 503, and recovery afterwards."""
     with (
         Product.running(
             OPSLOG_DATABASE_URL=durable_postgres.dsn,

@@ -1,4 +1,4 @@
-"""A long time without PostgreSQL, and then all of it: in bounded memory, taking more meanwhile.
+"""A large backlog after a long outage of PostgreSQL: replayed in bounded memory, during ingest.
 
 F18 of the fault list, in small: the spool is several times what the writer may hold in memory.
 """
@@ -27,7 +27,7 @@ MOST_GROWTH = 110 * MIB
 
 
 async def fill(folder: Path) -> int:
-    """A spool that another process has left; its rows."""
+    """Create a spool left by another process; returns its rows."""
     spool = await Spool.open(folder, SpoolSettings(min_free_bytes=0), MIB)
     rows = 0
     while spool.state.used_bytes < SPOOL_BYTES:

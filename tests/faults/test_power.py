@@ -1,4 +1,4 @@
-"""Power cuts, simulated: what was not synced is gone, and still nothing acknowledged is missing.
+"""Simulated power failures: unsynced data is lost, but nothing that was acknowledged.
 
 F28 and F29 of the fault list: at random moments under load from several senders.
 """

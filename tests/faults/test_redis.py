@@ -1,4 +1,4 @@
-"""Redis away at the start and later: ingest, questions and live tail do not need it.
+"""Redis unavailable at the start and later: ingest, queries and live tail do not need it.
 
 F44 of the fault list; a lost schedule (F48): tests/integration/retention/test_queue.py.
 """
@@ -33,7 +33,7 @@ def test_nothing_but_the_queue_needs_redis():
         settle(product, senders)
 
 
-def test_it_starts_while_redis_is_away():
+def test_it_starts_while_redis_is_unavailable():
     with valkey_server() as valkey:
         valkey.stop()
         with Product.running(OPSLOG_REDIS_URL=valkey.url) as product:

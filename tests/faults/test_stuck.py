@@ -1,6 +1,6 @@
-"""A receiver whose event loop is stuck says where, and others' requests are answered afterwards.
+"""A receiver whose event loop is stuck reports where, and serves other requests afterwards.
 
-F64 of the fault list. That one which stays stuck is ended: tests/unit/opslog/wiring/test_watchdog.py.
+F64 of the fault list. A loop that stays stuck: tests/unit/opslog/wiring/test_watchdog.py.
 """
 
 import pytest
@@ -12,7 +12,7 @@ from tests.support.senders import Senders
 pytestmark = pytest.mark.slow
 
 
-def test_a_stuck_loop_is_told_with_its_place():
+def test_a_stuck_loop_is_reported_with_its_stack():
     with (
         Product.running(OPSLOG_FAILPOINTS="recv.body=sleep:7@40") as product,
         Senders(product.otlp_url, "stuck", clients=4, pause_s=0.02) as senders,

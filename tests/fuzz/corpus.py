@@ -1,4 +1,4 @@
-"""The inputs that found something new, in one file: a zip, so that it is small and can be looked at."""
+"""The inputs that found something new, in one file: a zip, which is small and easy to inspect."""
 
 import zipfile
 from hashlib import sha1
@@ -9,7 +9,7 @@ _LONG_AGO = (2020, 1, 1, 0, 0, 0)
 
 
 def read() -> list[bytes]:
-    """All inputs that are kept."""
+    """All stored inputs."""
     if not CORPUS.exists():
         return []
     with zipfile.ZipFile(CORPUS) as archive:
@@ -17,7 +17,7 @@ def read() -> list[bytes]:
 
 
 def write(inputs: list[bytes]) -> None:
-    """Keep these, in an order and with times that do not change."""
+    """Store these, in a fixed order and with fixed times."""
     named = {sha1(data, usedforsecurity=False).hexdigest()[:16]: data for data in inputs}
     CORPUS.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(CORPUS, "w") as archive:

@@ -1,6 +1,6 @@
-"""Changes that keep the structure, so that fuzzing gets behind the parsers: trees of protobuf, JSON.
+"""Structure-preserving mutations of protobuf and JSON, so that fuzzing gets past the parsers.
 
-Given bytes and a seed they return other bytes; where they find no structure they change nothing.
+They map bytes and a seed to other bytes; without a recognized structure they change nothing.
 """
 
 import gzip
@@ -30,7 +30,7 @@ _NUMBERS = [0, 1, 2, 9, 24, 99, 127, 128, 2**31 - 1, 2**31, 2**32 - 1, 2**53 + 1
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The input, changed in some places of its structure."""
+    """The input, with some changes in its structure."""
     target, food = data[0] % 10, data[1:]
     if target in PROTOBUF:
         return data[:1] + _protobuf(food, chance)
@@ -235,7 +235,7 @@ _PREFIX = struct.Struct(">4sHHIQI")
 
 
 def _frame(raw: bytes, chance: random.Random) -> bytes:
-    """A frame with a changed header or payload, and checksums that are right again."""
+    """A frame with a changed header or payload, and correct checksums."""
     if len(raw) < _PREFIX.size:
         return raw
     magic, version, encoding, header_size, size, _ = _PREFIX.unpack_from(raw)

@@ -1,9 +1,9 @@
-"""Fuzzing guided by coverage, with atheris (libFuzzer).
+"""Coverage-guided fuzzing with atheris (libFuzzer).
 
     make fuzz SECONDS=1200        python -m tests.fuzz.run --seconds 1200
 
-Begins with the seeds and what was found before, and keeps what reaches code that they do not. An
-input that breaks a promise ends the run, is written to the folder of the run and named.
+Starts with the seeds and previous findings, and stores inputs that reach new code. A failing input
+ends the run, and is written to the folder of the run and reported.
 """
 
 import argparse
@@ -27,7 +27,7 @@ INSTRUMENTED = [
 
 
 def main() -> int:
-    """Run for so long; 0 when nothing was found."""
+    """Run for the given time; 0 when nothing was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--folder", type=Path, help="keep the run's files here")
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _again(folder: Path) -> str:
-    """A program that is a worker: libFuzzer starts others of its kind when it minimises."""
+    """A worker script, which libFuzzer can start again when it minimizes."""
     program = folder / "worker"
     program.write_text(
         f'#!/bin/sh\nexec "{sys.executable}" -P -m tests.fuzz.run --worker "$0" "$@"\n'
@@ -72,7 +72,7 @@ def _keep(place: Path) -> None:
 
 
 def worker(arguments: list[str]) -> None:
-    """The process of libFuzzer; never returns. The first argument is how to start another."""
+    """The process of libFuzzer; never returns. The first argument is the command for another."""
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED):

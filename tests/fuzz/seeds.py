@@ -1,4 +1,4 @@
-"""Where fuzzing begins: an export of everything OTLP has, and each odd value of each kind."""
+"""Seeds of the fuzzer: exports with all features of OTLP, and unusual values of each kind."""
 
 import gzip
 import json
@@ -48,7 +48,7 @@ ODD_JSON = [
 
 
 def logs() -> ExportLogsServiceRequest:
-    """Log records of everything."""
+    """Log records with all features."""
     request = ExportLogsServiceRequest()
     group = request.resource_logs.add(schema_url="https://example.org/1")
     group.resource.attributes.extend(attributes_proto({"service.name": "shop", "host.name": "h"}))
@@ -75,7 +75,7 @@ def logs() -> ExportLogsServiceRequest:
 
 
 def traces() -> ExportTraceServiceRequest:
-    """Spans of everything."""
+    """Spans with all features."""
     request = ExportTraceServiceRequest()
     group = request.resource_spans.add()
     group.resource.attributes.extend(attributes_proto({"service.name": "shop"}))

@@ -1,7 +1,7 @@
-"""What is fuzzed, and what must hold whatever comes. Pure: bytes in, AssertionError out.
+"""Fuzz targets and their invariants. Pure: bytes in, AssertionError out.
 
-The first byte of an input chooses the target, the rest is its food. tests/fuzz/run.py guides it by
-coverage, test_corpus.py tries again what was found. A target is a function and a line in TARGETS.
+The first byte of an input chooses the target, the rest is its input. tests/fuzz/run.py is guided by
+coverage, test_corpus.py repeats the findings. A target is a function and a line in TARGETS.
 """
 
 import json
@@ -44,19 +44,19 @@ INDEXED = {"resource_id", "actor_id"}
 
 @cache
 def codec() -> Codec:
-    """The codec of a receiver, with all redaction rules; its memos live on, as they do there."""
+    """A receiver's codec, with all redaction rules; its caches are kept, as in a receiver."""
     redactor = Redactor(RedactionSettings(), HmacKeys({"t": b"k" * 32}, current="t"))
     return Codec(redactor, LimitSettings(), MappingSettings())
 
 
 def stored(signal: Signal, encoding: Encoding, body: bytes) -> RedactedBatch:
-    """The batch that becomes of a body. Raises BadPayload and nothing else."""
+    """The batch of a body. Raises only BadPayload."""
     redacted = codec().redact(codec().decode(signal, encoding, body))
     return codec().map(redacted, received_unix_ns=NOW_NS, key=KEYLESS)
 
 
 def check_batch(batch: RedactedBatch) -> None:
-    """Every record is accounted for and is what PostgreSQL takes."""
+    """Every record is accounted for and acceptable to PostgreSQL."""
     rejected = sum(batch.rejected.values())
     assert len(batch.records) + rejected == batch.received + batch.derived
     parts = encode(
@@ -80,7 +80,7 @@ def check_batch(batch: RedactedBatch) -> None:
 
 
 def check_row(fields: dict[str, bytes | None]) -> None:
-    """Texts are clean and fit, metadata is the JSON that jsonb prints."""
+    """Texts are clean and within limits, metadata is the JSON that jsonb prints."""
     for column in TEXTS:
         raw = fields[column.name]
         if raw is None:
@@ -123,7 +123,7 @@ _OLD_SCOPES = b"\xc2\x3e"
 
 
 def protobuf_body(signal: Signal, body: bytes) -> None:
-    """What the official classes read, we read, with as many records."""
+    """Everything the official classes accept is accepted, with as many records."""
     try:
         official = _OFFICIAL[signal].FromString(body)
     except DecodeError:
@@ -147,7 +147,7 @@ def _count(signal: Signal, official: ExportLogsServiceRequest | ExportTraceServi
 
 
 def json_body(signal: Signal, body: bytes) -> None:
-    """Refused or taken, nothing else."""
+    """Rejected or accepted, nothing else."""
     try:
         batch = stored(signal, Encoding.JSON, body)
     except BadPayload as error:
@@ -204,7 +204,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def varint(value: int) -> bytes:
-    """A number as protobuf writes it."""
+    """A protobuf varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -247,7 +247,7 @@ def _columns(record: Record) -> dict[str, object]:
 
 
 def protobuf_record(signal: Signal, record: bytes) -> None:
-    """A record that the official classes read costs its neighbours nothing."""
+    """A record that the official classes accept does not affect its neighbours."""
     body = _among_neighbours(signal, Encoding.PROTOBUF, record)
     try:
         _OFFICIAL[signal].FromString(body)
@@ -258,7 +258,7 @@ def protobuf_record(signal: Signal, record: bytes) -> None:
 
 
 def json_record(signal: Signal, record: bytes) -> None:
-    """A record that is any JSON at all costs its neighbours nothing."""
+    """A record of any JSON does not affect its neighbours."""
     try:
         json.loads(record.decode(), parse_constant=_refuse)
         sound = True
@@ -290,11 +290,11 @@ _CODINGS = ("gzip", "deflate", "zstd")
 
 
 class _TooMuch(Exception):
-    """As the receiver stops at its limit."""
+    """Raised at the limit, as in the receiver."""
 
 
 def inflated(data: bytes) -> None:
-    """Any way of cutting the body gives the same; what zlib and zstd read, we read."""
+    """Any chunking of the body gives the same result; agrees with zlib and zstd."""
     coding, step = _CODINGS[data[0] % 3], 1 + data[1] * 8 if len(data) > 1 else 1
     body = data[2:]
     try:
@@ -326,7 +326,7 @@ def _inflate(coding: str, chunks: list[bytes]) -> bytes:
 
 
 def _unzstd(body: bytes) -> bytes | None:
-    """Another way through the same library, which does not notice where data is cut off."""
+    """Another API of the same library, which does not detect truncated data."""
     zstd = zstandard.ZstdDecompressor(max_window_size=2**23)
     try:
         return zstd.stream_reader(body, read_across_frames=True).read(2 * MAX_PLAIN_BYTES)
@@ -335,7 +335,7 @@ def _unzstd(body: bytes) -> bytes | None:
 
 
 def _unzip(coding: str, body: bytes) -> bytes | None:
-    """The plain bytes after zlib; None where it refuses."""
+    """The decompressed bytes by zlib; None if it rejects them."""
     plain = b""
     while True:
         stream = zlib.decompressobj(31 if coding == "gzip" else 15)
@@ -351,7 +351,7 @@ def _unzip(coding: str, body: bytes) -> bytes | None:
 
 
 def frames(data: bytes) -> None:
-    """Damage is told as damage, and reading goes on behind it."""
+    """Damage is reported, and reading continues after it."""
     for at in (0, data.find(b"\xf5OPL", 1)):
         try:
             read_head(data, max(at, 0))
@@ -388,6 +388,6 @@ INFLATE, FRAMES = 8, 9
 
 
 def try_input(data: bytes) -> None:
-    """Give one input to its target. AssertionError, or whatever else must never be raised."""
+    """Pass one input to its target. Any exception is a finding."""
     if len(data) > 1:
         TARGETS[data[0] % len(TARGETS)](data[1:])

@@ -1,4 +1,4 @@
-"""What fuzzing has found, tried again: seeds, and every input that reached something new."""
+"""Regression tests from fuzzing: seeds, and every input that reached new code."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from tests.fuzz.targets import TARGETS, try_input
 
 
 @pytest.mark.parametrize("target", range(len(TARGETS)))
-def test_everything_found_so_far_keeps_the_promises(target):
-    """Only refusals, neighbours kept, rows that PostgreSQL takes."""
+def test_everything_found_so_far_meets_the_requirements(target):
+    """Only rejections, unaffected neighbours, rows that PostgreSQL accepts."""
     inputs = [data for data in (*seeds(), *corpus.read()) if data and data[0] % 10 == target]
 
     for data in inputs:

@@ -1,4 +1,4 @@
-"""A secret that was sent is in nothing that the product writes: the test searches everything."""
+"""No output of the product contains a secret that was sent: the test searches everything."""
 
 import base64
 import json
@@ -91,12 +91,12 @@ def spans(secret: str) -> bytes:
     return request.SerializeToString()
 
 
-def test_no_secret_is_in_anything_that_the_product_writes():
+def test_no_secret_is_in_any_output_of_the_product():
     with Product.running(OPSLOG_LOG__LEVEL="debug") as product:
-        answers = []
+        responses = []
         for secret in SECRETS:
             for body, signal in ((logs(secret), "logs"), (spans(secret), "traces")):
-                answers += [
+                responses += [
                     product.export(body, signal),
                     product.export(body, f"{signal}:explain"),
                     product.export(body[:-3] + b"\xff" * 9, signal),
@@ -117,7 +117,7 @@ def test_no_secret_is_in_anything_that_the_product_writes():
         ]
         assert product.stop() == 0
 
-        said = b"".join(body for _, _, body in [*answers, *pages])
+        said = b"".join(body for _, _, body in [*responses, *pages])
         for path in product.folder.rglob("*"):
             if path.is_file():
                 found = leaked(path.read_bytes())
@@ -127,7 +127,7 @@ def test_no_secret_is_in_anything_that_the_product_writes():
 
 
 def test_no_secret_waits_in_the_spool():
-    """T54: looked at while the frames lie there, before the database has them."""
+    """T54: checked while the frames are in the spool, before they are in the database."""
     with Product.running() as product:
         assert product.export(logs("nothing"), "logs")[0] == 200
         servers = product.pids("postgres")
@@ -148,7 +148,7 @@ def test_no_secret_waits_in_the_spool():
 
 
 def leaked(data: bytes) -> list[str]:
-    """Cores that are in these bytes, plain, in base64 or hex, or deflated."""
+    """Cores contained in these bytes, plain, in base64 or hex, or deflated."""
     cores = []
     for core in SECRETS.values():
         plain = core.encode()
@@ -158,7 +158,7 @@ def leaked(data: bytes) -> list[str]:
     return cores
 
 
-def test_the_search_would_find_a_secret():
+def test_the_search_finds_a_secret():
     assert leaked(b"x corehunter y") == ["corehunter"]
     assert leaked(b"c0reGithubToken".hex().encode()) == ["c0reGithubToken"]
     assert not leaked(zlib.compress(b"nothing"))

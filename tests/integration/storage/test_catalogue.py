@@ -1,4 +1,4 @@
-"""The copy of the catalogue: complete, soon up to date, and honest about when it is not."""
+"""The copy of the catalogue: complete, quickly up to date, and aware of when it is not."""
 
 from datetime import UTC, datetime
 
@@ -17,16 +17,14 @@ def states(catalogue: Catalogue) -> list[tuple[str, str]]:
     return [(segment.class_name, segment.state) for segment in catalogue.segments()]
 
 
-async def test_it_is_empty_before_the_first_look(database) -> None:
+async def test_it_is_empty_before_the_first_refresh(database) -> None:
     catalogue = Catalogue(database.dsn)
 
     assert catalogue.segments() == ()
     assert catalogue.age_s is None
 
 
-async def test_a_change_is_heard_of_without_waiting_for_the_next_look(
-    database, writer_pool
-) -> None:
+async def test_a_notified_change_is_seen_before_the_next_refresh(database, writer_pool) -> None:
     catalogue = Catalogue(database.dsn, refresh_every_s=3600)
     async with running(catalogue.run()), writer_pool.acquire() as conn:
         await until(lambda: catalogue.age_s is not None)
@@ -37,7 +35,7 @@ async def test_a_change_is_heard_of_without_waiting_for_the_next_look(
         await until(lambda: states(catalogue) == [("info", "closed"), ("info", "open")])
 
 
-async def test_a_change_that_nobody_told_is_seen_at_the_next_look(
+async def test_a_change_without_a_notification_is_seen_at_the_next_refresh(
     database, owner_pool, writer_pool
 ) -> None:
     async with writer_pool.acquire() as conn:
@@ -62,7 +60,7 @@ async def test_a_refresh_sees_what_was_committed_before_it(database, writer_pool
             assert (class_name, "open") in states(catalogue)
 
 
-async def test_an_open_segment_has_an_estimate_and_a_closed_one_its_figures(
+async def test_an_open_segment_has_an_estimate_and_a_closed_one_its_totals(
     database, writer_pool
 ) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
@@ -83,7 +81,7 @@ async def test_an_open_segment_has_an_estimate_and_a_closed_one_its_figures(
         assert segment.min_created_at == segment.min_received_at == at
 
 
-async def test_it_goes_on_after_the_connection_was_lost(database, writer_pool) -> None:
+async def test_it_continues_after_a_lost_connection(database, writer_pool) -> None:
     catalogue = Catalogue(database.dsn, refresh_every_s=3600)
     async with running(catalogue.run()), writer_pool.acquire() as conn:
         await until(lambda: catalogue.age_s is not None)
@@ -99,7 +97,7 @@ async def test_it_goes_on_after_the_connection_was_lost(database, writer_pool) -
         assert catalogue.problem == ""
 
 
-async def test_a_refresh_without_a_database_fails_soon(monkeypatch) -> None:
+async def test_a_refresh_without_a_database_fails_quickly(monkeypatch) -> None:
     monkeypatch.setattr(catalogue_module, "REFRESH_TIMEOUT_S", 0.1)
     catalogue = Catalogue("postgresql://opslog@/opslog?host=/nonexistent")
     async with running(catalogue.run()):

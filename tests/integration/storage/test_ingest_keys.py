@@ -1,4 +1,4 @@
-"""Ingest keys in the database: shown once, held to their terms, ended when told."""
+"""Ingest keys in the database: shown once, limited by their terms, revocable."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -43,7 +43,7 @@ async def test_a_key_is_40_characters_of_base62_after_its_prefix(conn):
 
 
 async def test_the_key_itself_is_nowhere_in_the_database(conn):
-    """Only its hash is, and the hint that people tell keys apart by."""
+    """Only its hash is, and the hint to tell keys apart."""
     issued = await create(conn, "shop", made_by="test")
 
     row = await conn.fetchrow("SELECT * FROM ingest_keys")
@@ -52,14 +52,14 @@ async def test_the_key_itself_is_nowhere_in_the_database(conn):
     assert row["hint"] == issued.secret[:12] == issued.key.hint
 
 
-async def test_the_key_is_in_no_repr(conn):
+async def test_the_key_is_not_in_any_repr(conn):
     """An accidental log line of the object shows nothing."""
     issued = await create(conn, "shop", made_by="test")
 
     assert issued.secret not in repr(issued)
 
 
-async def test_terms_come_back_as_they_were_given(conn):
+async def test_terms_are_stored_unchanged(conn):
     """Attributes, level, rights, end and rates are stored whole."""
     terms = KeyTerms(
         rights=("traces", "audit"),
@@ -77,7 +77,7 @@ async def test_terms_come_back_as_they_were_given(conn):
     assert (await keys_in_force(conn))[0].terms == terms
 
 
-async def test_a_name_is_taken_while_its_key_is_in_force(conn):
+async def test_a_name_is_taken_while_its_key_is_valid(conn):
     """Two keys of one name would be mixed up when one is revoked."""
     await create(conn, "shop", made_by="test")
 
@@ -85,8 +85,8 @@ async def test_a_name_is_taken_while_its_key_is_in_force(conn):
         await create(conn, "shop", made_by="test")
 
 
-async def test_an_expired_key_gives_its_name_back(conn):
-    """Nobody has to revoke what has ended by itself."""
+async def test_an_expired_key_releases_its_name(conn):
+    """An expired key need not be revoked."""
     expired = KeyTerms(expires_at=NOW - timedelta(seconds=1))
     await create(conn, "shop", made_by="test", terms=expired)
 
@@ -96,7 +96,7 @@ async def test_an_expired_key_gives_its_name_back(conn):
     assert len(await list_keys(conn, with_revoked=True)) == 2
 
 
-async def test_both_keys_hold_during_the_grace_of_a_rotation(conn):
+async def test_both_keys_are_valid_during_the_grace_period_of_a_rotation(conn):
     """Senders can be changed one after the other."""
     old = await create(conn, "shop", made_by="test", terms=KeyTerms(records_per_s=5))
 
@@ -119,8 +119,8 @@ async def test_a_rotation_without_grace_ends_the_old_key_at_once(conn):
     assert [key.digest for key in await keys_in_force(conn)] == [digest_of(new.secret)]
 
 
-async def test_revoking_ends_a_key_in_its_grace_as_well(conn):
-    """Whoever revokes a name means all of it."""
+async def test_revoking_also_ends_a_key_in_its_grace_period(conn):
+    """Revoking a name ends all of its keys."""
     await create(conn, "shop", made_by="test")
     await rotate(conn, "shop", made_by="test")
 
@@ -128,8 +128,8 @@ async def test_revoking_ends_a_key_in_its_grace_as_well(conn):
     assert await keys_in_force(conn) == []
 
 
-async def test_keys_that_are_not_there_are_told(conn):
-    """A typing error must not look like a revocation."""
+async def test_unknown_keys_are_reported(conn):
+    """A typo must not look like a revocation."""
     with pytest.raises(KeyUnknown):
         await revoke(conn, "shop")
     with pytest.raises(KeyUnknown):
@@ -163,14 +163,14 @@ async def test_names_are_printable_and_short(conn, name):
         {"expires_at": datetime(2026, 1, 1)},  # noqa: DTZ001 -- that is the point
     ],
 )
-def test_terms_that_mean_nothing_are_refused(terms):
+def test_invalid_terms_are_rejected(terms):
     """Before anything is written."""
     with pytest.raises(KeyRefused):
         KeyTerms(**terms)
 
 
 async def test_the_writer_can_follow_the_keys_and_note_their_use(database, conn):
-    """Receivers work as opslog_writer, which can do no more than that."""
+    """Receivers have the role opslog_writer, which can do no more than that."""
     key = (await create(conn, "shop", made_by="test")).key
     writer = await connect(database.dsn, DatabaseRole.WRITER)
 

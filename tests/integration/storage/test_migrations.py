@@ -1,4 +1,4 @@
-"""How a schema comes to be and stays what it was: each test is one promise of storage/database/migrate.py."""
+"""Schema migrations: each test covers one requirement of storage/database/migrate.py."""
 
 import asyncio
 import dataclasses
@@ -26,7 +26,7 @@ SMALL = (
 
 @pytest.fixture
 async def conn(empty_database: Database):
-    """The login's connection to a database without anything."""
+    """The login's connection to an empty database."""
     connection = await asyncpg.connect(empty_database.dsn)
     yield connection
     await connection.close()
@@ -41,18 +41,18 @@ async def tables(conn) -> set[str]:
     return {row["relname"] for row in rows}
 
 
-async def test_an_empty_database_gets_everything_once(conn) -> None:
+async def test_an_empty_database_gets_every_migration_once(conn) -> None:
     first = await migrate.up(conn)
     second = await migrate.up(conn)
 
-    assert [m.number for m in first.migrations] == [m.number for m in migrate.shipped()]
+    assert [m.number for m in first.migrations] == [m.number for m in migrate.bundled()]
     assert second.migrations == ()
     assert first.findings == second.findings == ()
     assert (await migrate.status(conn)).is_current
 
 
-async def test_numbers_of_shipped_files_follow_each_other() -> None:
-    assert [m.number for m in migrate.shipped()] == list(range(1, len(migrate.shipped()) + 1))
+async def test_numbers_of_bundled_files_are_consecutive() -> None:
+    assert [m.number for m in migrate.bundled()] == list(range(1, len(migrate.bundled()) + 1))
 
 
 async def test_what_was_applied_is_recorded_with_its_hash(conn) -> None:
@@ -60,18 +60,18 @@ async def test_what_was_applied_is_recorded_with_its_hash(conn) -> None:
 
     applied = (await migrate.status(conn)).applied
 
-    assert [a.sha256 for a in applied] == [m.sha256 for m in migrate.shipped()]
+    assert [a.sha256 for a in applied] == [m.sha256 for m in migrate.bundled()]
     assert await conn.fetchval("SELECT DISTINCT applied_by FROM schema_migrations") == "opslog"
 
 
-async def test_a_dry_run_names_what_is_missing_and_changes_nothing(conn) -> None:
+async def test_a_dry_run_lists_pending_migrations_and_changes_nothing(conn) -> None:
     report = await migrate.up(conn, dry_run=True)
 
-    assert report.migrations == migrate.shipped()
+    assert report.migrations == migrate.bundled()
     assert await tables(conn) == set()
 
 
-async def test_a_process_that_does_not_migrate_refuses_an_old_schema(conn) -> None:
+async def test_a_process_that_does_not_migrate_rejects_an_old_schema(conn) -> None:
     with pytest.raises(SchemaBehind, match=r"0001_records.*opslog migrate up"):
         await migrate.require_current(conn)
 
@@ -80,14 +80,14 @@ async def test_a_process_that_does_not_migrate_refuses_an_old_schema(conn) -> No
     await migrate.require_current(conn)
 
 
-async def test_a_newer_schema_is_refused_with_advice(conn) -> None:
+async def test_a_newer_schema_is_rejected_with_advice(conn) -> None:
     await migrate.up(conn, known=SMALL)
 
     with pytest.raises(SchemaNewer, match=r"0002_two.*none beyond 1.*install the opslog that"):
         await migrate.up(conn, known=SMALL[:1])
 
 
-async def test_an_edited_file_is_refused_with_advice(conn) -> None:
+async def test_an_edited_file_is_rejected_with_advice(conn) -> None:
     await migrate.up(conn, known=SMALL)
     edited = dataclasses.replace(SMALL[0], sql=SMALL[0].sql + " -- better")
 
@@ -95,7 +95,7 @@ async def test_an_edited_file_is_refused_with_advice(conn) -> None:
         await migrate.up(conn, known=(edited, SMALL[1]))
 
 
-async def test_a_file_that_fails_leaves_nothing_behind_and_is_taken_up_again(conn) -> None:
+async def test_a_failed_file_is_rolled_back_and_can_be_retried(conn) -> None:
     broken = Migration(2, "0002_two", "CREATE TABLE two (a int); SELECT 1 / 0;")
 
     with pytest.raises(
@@ -156,7 +156,7 @@ async def test_a_file_outside_a_transaction_runs_statement_by_statement(conn) ->
     )
 
 
-async def test_a_file_outside_a_transaction_says_that_it_stopped_half_way(conn) -> None:
+async def test_a_file_outside_a_transaction_reports_that_it_is_partly_applied(conn) -> None:
     sql = "-- no-transaction\nCREATE TABLE IF NOT EXISTS two (a int);\n-- next\nSELECT 1 / 0;\n"
     half = Migration(2, "0002_two", sql)
 
@@ -171,12 +171,12 @@ async def test_several_processes_at_once_apply_each_file_once(empty_database) ->
 
     reports = await asyncio.gather(*(migrate.up(conn) for conn in conns))
 
-    assert sorted(len(report.migrations) for report in reports) == [0, 0, 0, len(migrate.shipped())]
+    assert sorted(len(report.migrations) for report in reports) == [0, 0, 0, len(migrate.bundled())]
     for conn in conns:
         await conn.close()
 
 
-async def test_a_lock_that_is_held_is_named_and_waited_for_only_seconds(
+async def test_a_held_lock_is_reported_after_a_short_wait(
     conn, empty_database, monkeypatch
 ) -> None:
     await migrate.up(conn, known=SMALL[:1])
@@ -192,7 +192,7 @@ async def test_a_lock_that_is_held_is_named_and_waited_for_only_seconds(
     await migrate.up(conn, known=(SMALL[0], blocked))
 
 
-async def test_a_turn_that_never_comes_is_named(conn, empty_database, monkeypatch) -> None:
+async def test_a_migration_lock_timeout_is_reported(conn, empty_database, monkeypatch) -> None:
     holder = await asyncpg.connect(empty_database.dsn)
     await holder.execute("SELECT pg_advisory_lock($1, 0)", MIGRATION_SPACE)
     monkeypatch.setattr(migrate, "MIGRATION_LOCK_TIMEOUT_S", 1)
@@ -203,7 +203,7 @@ async def test_a_turn_that_never_comes_is_named(conn, empty_database, monkeypatc
     await holder.close()
 
 
-async def test_the_connection_is_handed_back_as_it_was(conn) -> None:
+async def test_the_connection_is_returned_unchanged(conn) -> None:
     await migrate.up(conn)
 
     assert await conn.fetchval("SELECT current_user") == "opslog"
@@ -211,13 +211,13 @@ async def test_the_connection_is_handed_back_as_it_was(conn) -> None:
     assert await conn.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
-async def test_a_transaction_of_the_caller_is_refused(conn) -> None:
+async def test_a_transaction_of_the_caller_is_rejected(conn) -> None:
     async with conn.transaction():
         with pytest.raises(MigrationFailed, match="outside of a transaction"):
             await migrate.up(conn)
 
 
-async def test_another_encoding_is_refused_with_advice(postgres) -> None:
+async def test_another_encoding_is_rejected_with_advice(postgres) -> None:
     await statement(
         postgres.dsn,
         "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0",

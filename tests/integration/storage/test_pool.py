@@ -1,4 +1,4 @@
-"""Connections: limits, names, and what becomes of one that is handed back or lost."""
+"""Connections: limits, names, and the handling of returned or lost ones."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def test_a_pool_keeps_its_role_and_settings_over_reset_and_release(databas
             assert await conn.fetchval("SHOW statement_timeout") == "0"
 
 
-async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(database) -> None:
+async def test_a_slow_statement_is_cancelled_by_the_server(database) -> None:
     limited = await open_pool(database.dsn, DatabaseRole.READER, size=1, statement_timeout_s=0.05)
     async with limited as pool:
         with pytest.raises(asyncpg.QueryCanceledError, match="statement timeout"):
@@ -37,7 +37,7 @@ async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(database
         assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_readers_plan_each_question_anew_and_write_nothing(reader_pool) -> None:
+async def test_readers_plan_each_query_separately_and_cannot_write(reader_pool) -> None:
     assert await reader_pool.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
     assert await reader_pool.fetchval("SHOW max_parallel_workers_per_gather") == "0"
     with pytest.raises(asyncpg.PostgresError):
@@ -49,14 +49,14 @@ async def test_a_writer_s_commit_is_on_disk_whatever_the_server_s_default_is(wri
     assert await writer_pool.fetchval("SHOW synchronous_commit") == "on"
 
 
-async def test_a_pool_can_be_opened_while_the_database_is_away() -> None:
+async def test_a_pool_can_be_opened_while_the_database_is_unavailable() -> None:
     dsn = "postgresql://opslog@/opslog?host=/nonexistent"
     async with await open_pool(dsn, DatabaseRole.WRITER, size=1) as pool:
         with pytest.raises(OSError):
             await pool.fetchval("SELECT 1")
 
 
-async def test_a_connection_is_replaced_after_its_share_of_questions(database, monkeypatch) -> None:
+async def test_a_connection_is_replaced_after_its_maximum_of_queries(database, monkeypatch) -> None:
     monkeypatch.setitem(pool_module.QUERIES_PER_CONNECTION, DatabaseRole.READER, 3)
     async with await open_pool(database.dsn, DatabaseRole.READER, size=1) as pool:
         backends = {await pool.fetchval("SELECT pg_backend_pid()") for _ in range(12)}
@@ -88,7 +88,7 @@ async def test_a_lost_connection_is_replaced(database, owner_pool) -> None:
                 break
 
 
-async def test_one_connection_can_be_had_for_listening(database) -> None:
+async def test_a_single_connection_can_listen(database) -> None:
     conn = await connect(database.dsn, DatabaseRole.READER, name="opslog-listener")
     heard: asyncio.Queue[str] = asyncio.Queue()
     await conn.add_listener("channel", lambda *args: heard.put_nowait(args[3]))

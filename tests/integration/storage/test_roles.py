@@ -1,4 +1,4 @@
-"""Who may do what in the database. Each test is one thing that must not be possible, or must."""
+"""Privileges in the database. Each test covers one thing that must, or must not, be possible."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ async def test_nobody_changes_records_by_parent_or_leaf(
         await conn.close()
 
 
-async def test_the_refusal_says_why(database: Database, leaf: str) -> None:
+async def test_the_error_gives_the_reason(database: Database, leaf: str) -> None:
     conn = await asyncpg.connect(database.dsn)
     with pytest.raises(REFUSED, match="UPDATE on system_logs is refused: stored records do not"):
         await conn.execute("UPDATE system_logs SET message = ''")
@@ -151,7 +151,9 @@ async def test_everything_belongs_to_the_owner_role(database: Database, leaf: st
     assert [row["owner"] for row in owners] == [DatabaseRole.OWNER.value]
 
 
-async def test_the_roles_cannot_log_in_and_own_no_powers(database: Database) -> None:
+async def test_the_roles_cannot_log_in_and_have_no_privileged_attributes(
+    database: Database,
+) -> None:
     conn = await asyncpg.connect(database.dsn)
     powers = await conn.fetchval(
         "SELECT bool_or(rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication"
@@ -163,7 +165,7 @@ async def test_the_roles_cannot_log_in_and_own_no_powers(database: Database) -> 
 
 
 class Cluster:
-    """A server without opslog's roles, and a login with chosen powers on a database."""
+    """A server without opslog's roles, and a login with given privileges on a database."""
 
     def __init__(self, postgres, powers: str, *, owns_database: bool = True) -> None:
         self.postgres = postgres
@@ -190,7 +192,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def bare_postgres():
-    """A server whose roles these tests may make and drop."""
+    """A server whose roles these tests may create and drop."""
     from tests.support.servers import postgres_server
 
     with postgres_server(durable=False) as server:
@@ -209,7 +211,7 @@ async def migrate_as(
 
 
 async def roles_taken(dsn: str) -> list[str]:
-    """Who a connection is that asked for each role in turn."""
+    """The current user of a connection after taking each role."""
     taken = []
     for role in DatabaseRole:
         conn = await connect(dsn, role)
@@ -239,7 +241,9 @@ async def test_a_login_that_may_create_roles_gets_all_three(bare_postgres) -> No
         assert await store_and_count(dsn) == 2
 
 
-async def test_a_login_that_may_not_works_under_its_own_name_and_says_so(bare_postgres) -> None:
+async def test_a_login_without_that_privilege_uses_its_own_role_and_reports_it(
+    bare_postgres,
+) -> None:
     async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
         report = await migrate_as(dsn)
 
@@ -257,7 +261,7 @@ async def test_a_login_that_may_not_works_under_its_own_name_and_says_so(bare_po
         await conn.close()
 
 
-async def test_the_advice_of_the_findings_mends_them(bare_postgres) -> None:
+async def test_the_advice_of_the_findings_fixes_them(bare_postgres) -> None:
     async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
         found = (await migrate_as(dsn)).findings
         as_superuser = bare_postgres.dsn.replace("@/opslog", "@/app")
@@ -271,7 +275,7 @@ async def test_the_advice_of_the_findings_mends_them(bare_postgres) -> None:
         assert await store_and_count(dsn) == 2
 
 
-async def test_what_the_reference_page_says_to_type_works(bare_postgres) -> None:
+async def test_the_commands_of_the_reference_page_work(bare_postgres) -> None:
     page = (ROOT / "docs/reference/database.md").read_text("utf-8")
     sql = page.partition("```sql\n")[2].partition("```")[0]
     async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
@@ -284,7 +288,7 @@ async def test_what_the_reference_page_says_to_type_works(bare_postgres) -> None
         assert await store_and_count(dsn) == 2
 
 
-async def test_roles_that_somebody_else_made_need_a_grant(bare_postgres) -> None:
+async def test_roles_created_by_another_login_need_a_grant(bare_postgres) -> None:
     async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
         await statement(bare_postgres.dsn, *(f"CREATE ROLE {role}" for role in DatabaseRole))
 
@@ -294,18 +298,18 @@ async def test_roles_that_somebody_else_made_need_a_grant(bare_postgres) -> None
         assert await roles_taken(dsn) == ["app"] * 3
 
 
-async def test_a_login_may_take_up_a_migration_that_stopped(bare_postgres) -> None:
+async def test_a_login_may_resume_a_migration_that_stopped(bare_postgres) -> None:
     broken = migrate.Migration(2, "0002_broken", "SELECT 1 / 0;")
     async with Cluster(bare_postgres, "CREATEROLE") as dsn:
         with pytest.raises(MigrationFailed, match="0002_broken"):
-            await migrate_as(dsn, (migrate.shipped()[0], broken))
+            await migrate_as(dsn, (migrate.bundled()[0], broken))
 
         await migrate_as(dsn)
 
         assert await store_and_count(dsn) == 2
 
 
-async def test_tables_of_the_owner_role_need_a_login_that_may_become_it(bare_postgres) -> None:
+async def test_tables_of_the_owner_role_need_a_login_that_may_take_it(bare_postgres) -> None:
     async with Cluster(bare_postgres, "NOCREATEROLE") as dsn:
         await migrate_as(bare_postgres.dsn.replace("@/opslog", "@/app"))
 
@@ -336,7 +340,7 @@ async def test_tables_of_another_login_are_not_touched(bare_postgres) -> None:
         )
 
 
-async def test_a_login_that_may_not_create_tables_is_told_so(bare_postgres) -> None:
+async def test_a_login_that_may_not_create_tables_gets_advice(bare_postgres) -> None:
     async with Cluster(bare_postgres, "NOCREATEROLE", owns_database=False) as dsn:
         with pytest.raises(MigrationFailed, match="ALTER DATABASE app OWNER TO app"):
             await migrate_as(dsn)

@@ -1,4 +1,4 @@
-"""The schema has two spellings, the migrations and schema.sql; they have to say the same."""
+"""The schema is defined twice, by the migrations and by schema.sql; they must agree."""
 
 from importlib.resources import files
 
@@ -45,7 +45,7 @@ ONLY_MIGRATED = "schema_migrations"
 
 
 async def description(dsn: str, query: str) -> set[str]:
-    """One catalogue in words."""
+    """One catalogue as text."""
     conn = await asyncpg.connect(dsn)
     try:
         return {str(row) for row in await conn.fetch(query) if ONLY_MIGRATED not in str(row)}

@@ -1,4 +1,4 @@
-"""Segments under writers: every row in its place, nobody held up. Each test is one promise."""
+"""Segments under concurrent writers: every row in its place, no blocking."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import StorageSettings
 from storage.database.locks import GATE_SPACE, PREPARE_SPACE
-from storage.database.migrate import shipped
+from storage.database.migrate import bundled
 from storage.database.pool import DatabaseRole, connect
 from storage.segments.rollover import SegmentKeeper, enter_segments, open_segment
 from tests.support.databases import migrated
@@ -55,7 +55,7 @@ async def assert_every_row_in_its_place(conn) -> None:
             assert row["rows"] is None
 
 
-async def test_a_class_gets_its_segment_when_its_first_row_comes(writer_pool, owner_pool) -> None:
+async def test_a_class_gets_its_segment_with_its_first_row(writer_pool, owner_pool) -> None:
     async with writer_pool.acquire() as conn:
         number = await store(conn, "info", 3)
 
@@ -91,7 +91,7 @@ async def test_a_class_has_a_name_of_some_length(writer_pool, name: str) -> None
         await writer_pool.fetchval("SELECT opslog_prepare_segment($1)", name)
 
 
-async def test_a_segment_that_a_writer_is_in_stays_open(writer_pool, owner_pool) -> None:
+async def test_a_segment_with_a_running_writer_stays_open(writer_pool, owner_pool) -> None:
     async with writer_pool.acquire() as inside, writer_pool.acquire() as roller:
         number = await open_segment(inside, "info")
         async with inside.transaction():
@@ -112,14 +112,14 @@ async def test_rolling_over_the_wrong_segment_does_nothing(writer_pool, owner_po
 
 
 async def test_the_numbers_of_the_locks_are_the_same_in_sql() -> None:
-    sql = next(m.sql for m in shipped() if m.name == "0002_segments")
+    sql = next(m.sql for m in bundled() if m.name == "0002_segments")
 
     assert sql.count(f"advisory_xact_lock({GATE_SPACE},") == 2
     assert sql.count(f"advisory_xact_lock_shared({GATE_SPACE},") == 1
     assert sql.count(f"advisory_xact_lock({PREPARE_SPACE},") == 1
 
 
-async def test_the_figures_of_a_closed_segment_are_those_of_its_parts(
+async def test_the_totals_of_a_closed_segment_are_those_of_its_parts(
     writer_pool, owner_pool
 ) -> None:
     early, late = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
@@ -139,7 +139,7 @@ async def test_the_figures_of_a_closed_segment_are_those_of_its_parts(
     )
 
 
-async def test_a_full_segment_is_rolled_over_on_a_note_alone(database, writer_pool) -> None:
+async def test_a_full_segment_is_rolled_over_as_soon_as_it_is_noted(database, writer_pool) -> None:
     keeper = SegmentKeeper(database.dsn, SMALL, pass_every_s=3600)
     async with writer_pool.acquire() as conn, running(keeper.run()):
         first = await store(conn, "info", 1000)
@@ -213,7 +213,7 @@ async def test_rows_from_an_old_spool_do_not_make_a_fresh_segment_old(
     assert await open_of(owner_pool, "info") == fresh
 
 
-async def test_every_class_in_use_has_a_leaf_made_ahead(database, owner_pool) -> None:
+async def test_every_class_in_use_has_a_leaf_prepared(database, owner_pool) -> None:
     keeper = SegmentKeeper(database.dsn, SMALL, classes=("info", "error"), pass_every_s=0.01)
 
     async def ready() -> bool:
@@ -235,7 +235,9 @@ async def test_one_keeper_at_a_time_and_another_takes_over(database) -> None:
         assert not one.is_leader
 
 
-async def test_a_keeper_that_lost_its_connection_goes_on(database, writer_pool, owner_pool) -> None:
+async def test_a_keeper_continues_after_a_lost_connection(
+    database, writer_pool, owner_pool
+) -> None:
     keeper = SegmentKeeper(database.dsn, SMALL, pass_every_s=0.01)
     async with running(keeper.run()), writer_pool.acquire() as conn:
         await until(lambda: keeper.is_leader)
@@ -253,7 +255,9 @@ async def test_a_keeper_that_lost_its_connection_goes_on(database, writer_pool, 
         await until(lambda: not keeper.problem)
 
 
-async def test_an_operator_in_the_way_is_named_and_waited_out(database, writer_pool) -> None:
+async def test_an_operator_who_holds_a_lock_is_reported_and_waited_for(
+    database, writer_pool
+) -> None:
     keeper = SegmentKeeper(database.dsn, SMALL, pass_every_s=0.01)
     operator = await asyncpg.connect(database.dsn)
     async with writer_pool.acquire() as conn:
@@ -321,7 +325,7 @@ async def test_no_row_is_lost_or_misplaced_while_segments_age_all_the_time(
     await assert_every_row_in_its_place(owner_pool)
 
 
-async def test_an_open_snapshot_neither_stalls_rolling_over_nor_is_disturbed(
+async def test_an_open_snapshot_neither_blocks_rollovers_nor_is_disturbed(
     writer_pool, reader_pool
 ) -> None:
     async with writer_pool.acquire() as writer, reader_pool.acquire() as old:

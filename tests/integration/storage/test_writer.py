@@ -1,4 +1,4 @@
-"""The writer on a real PostgreSQL: every frame stored once, counted, and found again as sent."""
+"""The writer on a real PostgreSQL: every frame is stored once, counted, and read back as sent."""
 
 import asyncio
 import hashlib
@@ -75,7 +75,7 @@ async def make_store(folder, pool, **settings) -> Store:
     return made
 
 
-async def test_rows_come_back_as_the_very_bytes_that_were_sent(store):
+async def test_rows_are_read_back_as_the_bytes_that_were_sent(store):
     frame = make_frame([full_record(seed) for seed in range(300)])
 
     await store.send(frame)
@@ -100,7 +100,7 @@ async def test_rows_come_back_as_the_very_bytes_that_were_sent(store):
         assert leaves == part.leaves
 
 
-async def test_random_metadata_is_printed_by_postgresql_as_we_wrote_it(store):
+async def test_random_metadata_is_printed_by_postgresql_as_encoded(store):
     chance = random.Random(11)
     documents = [canonical(_random_value(chance, 4)) for _ in range(2000)]
     records = [make_record(metadata=b'{"attributes": ' + text + b"}") for text in documents]
@@ -142,7 +142,7 @@ def _random_text(chance):
     return "".join(chance.choice(chance.choice(pools)) for _ in range(chance.randrange(8)))
 
 
-async def test_figures_balance_with_the_rows(store):
+async def test_counters_match_the_rows(store):
     frames = [
         make_frame(
             [make_record(level=n % 5) for n in range(40)],
@@ -174,7 +174,7 @@ async def test_figures_balance_with_the_rows(store):
     assert sum(rows for _, _, rows, _ in store.noted) == 43
 
 
-async def test_a_request_sent_twice_is_stored_once_and_counted(store):
+async def test_a_duplicate_request_is_stored_once_and_counted(store):
     ids = BatchIds(1)
     records = [make_record() for _ in range(5)]
     first = make_frame(records, ids=ids, request_hash=b"h" * 32)
@@ -219,8 +219,8 @@ async def test_after_the_window_the_same_request_is_stored_again(store):
 
 
 @pytest.mark.parametrize("late_s", [3 * 3600, 86_400, -86_400])
-async def test_a_request_is_remembered_whatever_the_receiver_s_clock_says(store, late_s):
-    """Frames that waited in a spool for longer than the window, and clocks that leap by a day."""
+async def test_duplicates_are_detected_whatever_the_receiver_s_clock(store, late_s):
+    """Frames that waited in a spool for longer than the window, and clocks that jump by a day."""
     ids = BatchIds(1)
     first = make_frame([make_record()], ids=ids, request_hash=b"h" * 32)
     again = make_frame([make_record()], ids=ids, request_hash=b"h" * 32)
@@ -238,7 +238,7 @@ async def test_a_request_is_remembered_whatever_the_receiver_s_clock_says(store,
     assert await store.value("SELECT sum(duplicate) FROM ingest_batches") == 1
 
 
-async def test_a_frame_replayed_after_a_crash_is_recognised(tmp_path, writer_pool):
+async def test_a_frame_replayed_after_a_crash_is_detected(tmp_path, writer_pool):
     store = await make_store(tmp_path / "receiver-0", writer_pool)
     await store.writer.register()
     frame = make_frame([make_record(), make_record()])
@@ -260,7 +260,7 @@ async def test_a_frame_replayed_after_a_crash_is_recognised(tmp_path, writer_poo
 
 
 @pytest.mark.parametrize("place", ["writer.before_copy", "writer.mid_copy", "writer.before_commit"])
-async def test_a_transaction_that_breaks_is_tried_again_whole(store, place, monkeypatch):
+async def test_a_failed_transaction_is_retried_as_a_whole(store, place, monkeypatch):
     monkeypatch.setattr("storage.writing.copying._CHUNK_BYTES", 100)
     failpoints.configure(f"{place}=raise@1")
 
@@ -271,7 +271,7 @@ async def test_a_transaction_that_breaks_is_tried_again_whole(store, place, monk
     assert await store.value("SELECT sum(rows) FROM ingest_parts") == 50
 
 
-async def test_refused_rows_become_dead_letters_and_the_rest_is_stored(store):
+async def test_rejected_rows_become_dead_letters_and_the_rest_is_stored(store):
     bad = [
         make_record(metadata=b'{"attributes": "no\\u0000pe"}'),
         make_record(source_module="x" * 51),
@@ -298,7 +298,7 @@ async def test_refused_rows_become_dead_letters_and_the_rest_is_stored(store):
     assert store.writer.state.dead == 2
 
 
-async def test_a_frame_of_refused_rows_only_is_accounted_for(store):
+async def test_a_frame_with_only_rejected_rows_is_accounted_for(store):
     await store.send(make_frame([make_record(source_module="x" * 51)]))
     await store.drained()
 
@@ -306,7 +306,7 @@ async def test_a_frame_of_refused_rows_only_is_accounted_for(store):
     assert await store.value("SELECT stored + dead FROM ingest_batches") == 1
 
 
-async def test_a_batch_id_of_another_spool_is_never_taken_for_a_replay(store, monkeypatch):
+async def test_a_batch_id_of_another_spool_is_never_treated_as_a_replay(store, monkeypatch):
     monkeypatch.setattr(writer_module, "_FIRST_WAIT_S", 0.01)
     frame = make_frame([make_record()])
     await store.pool.execute(
@@ -323,7 +323,7 @@ async def test_a_batch_id_of_another_spool_is_never_taken_for_a_replay(store, mo
     assert store.spool.state.waiting_frames == 1
 
 
-async def test_old_request_hashes_are_forgotten(store):
+async def test_old_request_hashes_are_deleted(store):
     await store.pool.execute(
         "INSERT INTO ingest_requests SELECT sha256(n::text::bytea), n, now() - interval '2 hours'"
         " FROM generate_series(1, 50) AS n"
@@ -366,7 +366,7 @@ async def test_two_writers_store_the_same_requests_once(tmp_path, writer_pool):
         await store.spool.close()
 
 
-async def test_a_spool_gets_its_number_once_whoever_asks_at_the_same_time(tmp_path, writer_pool):
+async def test_concurrent_registrations_assign_one_number(tmp_path, writer_pool):
     store = await make_store(tmp_path / "receiver-0", writer_pool)
 
     numbers = await asyncio.gather(*[store.writer.register() for _ in range(4)])
@@ -377,7 +377,7 @@ async def test_a_spool_gets_its_number_once_whoever_asks_at_the_same_time(tmp_pa
     await store.spool.close()
 
 
-async def test_a_number_that_cannot_be_saved_serves_until_the_next_start(
+async def test_a_number_that_cannot_be_saved_is_used_until_the_next_start(
     tmp_path, writer_pool, monkeypatch
 ):
     def refuse(*_):
@@ -408,7 +408,7 @@ async def test_streams_are_stored_with_their_definition(store):
     )
 
 
-async def test_more_streams_than_are_remembered_are_stored_all_the_same(store, monkeypatch):
+async def test_more_streams_than_are_cached_are_stored(store, monkeypatch):
     monkeypatch.setattr(writer_module, "_STREAMS_REMEMBERED", 1)
     streams = [replace(STREAM, id=number) for number in range(1, 5)]
 
@@ -421,10 +421,10 @@ async def test_more_streams_than_are_remembered_are_stored_all_the_same(store, m
 
 
 @pytest.mark.parametrize("stored", [0, 2, 5])
-async def test_what_a_missing_file_held_and_nobody_stored_is_in_the_ledger(
+async def test_lost_frames_of_a_missing_file_are_entered_in_the_ledger(
     tmp_path, writer_pool, stored, monkeypatch
 ):
-    """The database is away at first, twice for the same reason: it is asked until it answers."""
+    """The database is unavailable at first, twice for the same reason: it is retried."""
     folder = tmp_path / "receiver-0"
     before = await make_store(folder, writer_pool)
     frames = [make_frame([make_record()] * 3) for _ in range(5)]
@@ -473,7 +473,7 @@ async def test_what_a_missing_file_held_and_nobody_stored_is_in_the_ledger(
     await after.spool.close()
 
 
-async def test_unique_violations_are_no_fault_of_the_data():
+async def test_unique_violations_are_not_data_errors():
     from storage.writing.dead_letters import is_data_error
 
     assert not is_data_error(asyncpg.UniqueViolationError())

@@ -1,10 +1,10 @@
-"""Loaded into the product's processes by PYTHONPATH: keeps a diary of what is safe from a power cut.
+"""Loaded into the product's processes by PYTHONPATH: logs what would survive a power failure.
 
     synced SIZE PATH     a file was synced when it had that many bytes
-    folder PATH          a folder was synced: names made and removed in it before are durable
+    folder PATH          a folder was synced: names created and removed in it before are durable
     removed COPY PATH    a spool file was unlinked; COPY is a second name of it
 
-tests/support/power.py reads it and takes away what a power cut may take away.
+tests/support/power.py reads the log and removes what a power failure may remove.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The file of hashed keys: whole or as good as absent."""
+"""The file of hashed keys: complete or ignored."""
 
 import pytest
 
@@ -21,8 +21,8 @@ def test_what_was_written_is_read(tmp_path):
     "content",
     [b"", b"{", b"[]", b'{"version": 2, "keys": []}', b'{"version": 1, "keys": [{}]}', b"\xff"],
 )
-def test_a_file_that_is_no_snapshot_counts_as_none(tmp_path, content):
-    """The database will tell; the start does not fail."""
+def test_an_invalid_file_is_ignored(tmp_path, content):
+    """The keys are loaded from the database; the start does not fail."""
     path = tmp_path / "keys.json"
     path.write_bytes(content)
 
@@ -34,8 +34,8 @@ def test_no_file_is_none(tmp_path):
     assert read_snapshot(tmp_path / "keys.json") is None
 
 
-def test_a_place_that_cannot_be_written_does_no_harm(tmp_path, caplog):
-    """It is a copy; the log says that there is none."""
+def test_a_path_that_cannot_be_written_is_only_logged(tmp_path, caplog):
+    """The file is a cache; the failure is logged."""
     write_snapshot(tmp_path / "absent" / "keys.json", KEYS)
 
-    assert "not written" in caplog.text
+    assert "cannot write" in caplog.text

@@ -1,4 +1,4 @@
-"""SQL by name: what a file of statements has to look like."""
+"""SQL by name: the format of files of statements."""
 
 import re
 from importlib.resources import files
@@ -17,7 +17,7 @@ def text_of(file: str) -> str:
     return files("storage").joinpath("sql", file).read_text("utf-8")
 
 
-def test_a_statement_goes_to_the_server_without_its_comment() -> None:
+def test_a_statement_is_sent_without_its_comment() -> None:
     assert parse("-- head\n-- name: one\n-- Why.\nSELECT 1\n  FROM t;\n") == {
         "one": "SELECT 1\n  FROM t"
     }
@@ -31,8 +31,8 @@ def test_a_statement_goes_to_the_server_without_its_comment() -> None:
         "-- name: empty\n-- only a comment\n",
     ],
 )
-def test_a_broken_file_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="bad or doubled name"):
+def test_an_invalid_file_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid or duplicate name"):
         parse(text)
 
 

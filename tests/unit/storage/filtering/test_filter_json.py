@@ -1,4 +1,4 @@
-"""Filters that were stored come back as they were."""
+"""Stored filters are restored unchanged."""
 
 from ipaddress import ip_network
 from typing import get_args
@@ -37,7 +37,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("condition", EXAMPLES, ids=repr)
-def test_a_filter_comes_back_as_it_was(condition) -> None:
+def test_a_filter_is_restored_unchanged(condition) -> None:
     assert load(dump(condition)) == condition
 
 
@@ -45,11 +45,11 @@ def test_every_node_has_an_example() -> None:
     assert {type(example) for example in EXAMPLES} == set(get_args(filters.Filter))
 
 
-def test_a_member_that_came_later_has_its_default() -> None:
+def test_a_missing_member_has_its_default() -> None:
     assert load('{"Text": {"text": "x"}}') == filters.Text("x")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Text": {}}', '{"Nothing": {"a": 1}}', "1"])
-def test_anything_else_is_refused(text: str) -> None:
+def test_anything_else_is_rejected(text: str) -> None:
     with pytest.raises(InvalidFilter):
         load(text)

@@ -1,4 +1,4 @@
-"""What the catalogue's row of a segment settles about a filter."""
+"""How the catalogue's row of a segment narrows a filter."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -83,7 +83,7 @@ LEVELS = [
 
 
 @pytest.mark.parametrize(("condition", "left"), LEVELS)
-def test_the_class_settles_level_and_kind(condition, left):
+def test_the_class_decides_level_and_kind(condition, left):
     assert narrow(condition, leaf_of(CLOSED)) == left
 
 
@@ -95,7 +95,7 @@ def test_the_audit_class_holds_audit_records_only():
     assert narrow(ERROR, leaf) == ERROR
 
 
-def test_a_class_of_users_settles_nothing():
+def test_a_custom_class_decides_nothing():
     leaf = leaf_of(replace(CLOSED, class_name="payments"))
 
     for condition in (ERROR, WARN, FieldEquals(KIND, Kind.AUDIT)):
@@ -117,7 +117,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize(("span", "left"), TIMES)
-def test_the_zone_map_settles_times_to_the_microsecond(span, left):
+def test_the_zone_map_decides_times_to_the_microsecond(span, left):
     assert narrow(span, leaf_of(CLOSED)) == (span if left is None else left)
 
 
@@ -132,7 +132,7 @@ def test_a_segment_that_may_grow_can_hold_any_time(segment):
         assert narrow(span, leaf) == span
 
 
-def test_an_empty_closed_segment_is_never_asked():
+def test_an_empty_closed_segment_is_never_queried():
     empty = replace(CLOSED, rows=0, min_created_at=None, max_created_at=None)
 
     assert narrow(TimeRange(None, NOON_NS), leaf_of(empty)) == NOTHING
@@ -191,14 +191,14 @@ LATER = TimeRange(NOON_NS + 5 * HOUR_NS, None)
         FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.WARN),
     ],
 )
-def test_narrowing_for_many_segments_says_the_same(condition, leaf):
+def test_narrowing_for_many_segments_gives_the_same_result(condition, leaf):
     narrowed = narrower(condition)
 
     for _ in range(2):
         assert conjuncts(narrowed(leaf)) == conjuncts(narrow(condition, leaf))
 
 
-def test_a_thousand_segments_of_a_class_are_one_for_all_but_the_time(monkeypatch):
+def test_a_thousand_segments_of_a_class_are_narrowed_once_except_for_time(monkeypatch):
     calls = 0
     whole = prune.narrow
 

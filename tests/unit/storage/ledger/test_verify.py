@@ -1,4 +1,4 @@
-"""Lawful removals verify, unlawful ones do not: the verifier fed with a ledger made by hand."""
+"""Lawful removals verify, others do not: the verifier with a manually built ledger."""
 
 import json
 
@@ -18,7 +18,7 @@ ORIGIN = "opslog/test"
 
 
 class Book:
-    """A ledger in the making, and what is in the segments."""
+    """A ledger builder, and the contents of the segments."""
 
     def __init__(self):
         self.key = Ed25519PrivateKey.generate()
@@ -76,8 +76,8 @@ class Book:
                 )
             verifier.take({"end": [number, None, parts, [[*key, n] for key, n in counts.items()]]})
         for frame in self.frames:
-            figures = [frame.received, 0, frame.rows, 0, 0, {}]
-            verifier.take({"fact": ["batch", [frame.batch_id], figures]})
+            counters = [frame.received, 0, frame.rows, 0, 0, {}]
+            verifier.take({"fact": ["batch", [frame.batch_id], counters]})
         texts = [STREAM.resource.decode(), STREAM.scope.decode(), "", ""]
         verifier.take({"fact": ["stream", [STREAM.id], texts]})
         for key in [key for key in verifier.facts if key[0] == "minute"]:
@@ -114,7 +114,7 @@ def whole(book, *places):
     return [(place, book.rows(place)) for place in places]
 
 
-def test_a_seal_fits_or_does_not(book):
+def test_a_seal_matches_or_does_not(book):
     body = {"segment": 1, "class": "info", "rows": 4, "parts": 1, "root": root(*leaves_of(book, 0))}
     book.add("seal", body)
     book.add("seal", {**body, "segment": 2})
@@ -132,7 +132,7 @@ def test_a_retired_segment_is_a_known_gap(book):
     assert (found.findings, len(found.gaps)) == ([], 1)
 
 
-def test_what_a_hold_keeps_of_a_retired_segment_is_checked(book):
+def test_held_rows_of_a_retired_segment_are_checked(book):
     batch = book.frames[0].batch_id
     kept = leaves_of(book, 0)[1:3]
     digest = part_digest("info", batch, b"".join(kept)).hex()
@@ -175,7 +175,7 @@ def test_purged_rows_are_proved_by_their_leaves_and_no_others_are_missing(book):
     assert bad.findings[0] == ("completeness", "1 rows are missing from here on", 3, batch, 3)
 
 
-def test_a_key_that_follows_signs_from_then_on(book):
+def test_the_next_key_signs_after_a_rotation(book):
     new = Ed25519PrivateKey.generate()
     shown = verifier_key(ORIGIN, public_bytes(new))
     said = rotation_statement(ORIGIN, book.public, shown)
@@ -208,10 +208,12 @@ def test_a_key_that_the_old_one_did_not_sign_is_a_finding(book, spoiled):
 
     found = book.verified({1: whole(book, 0), 2: whole(book, 1)})
 
-    assert found.findings == [("integrity", "entry 3 rotates the key but is not signed by both keys")]
+    assert found.findings == [
+        ("integrity", "entry 3 rotates the key but is not signed by both keys")
+    ]
 
 
-def test_restored_and_broken_things_are_known_gaps(book):
+def test_restorations_and_known_damage_are_known_gaps(book):
     book.heads.append(sign(Head(ORIGIN, 99, b"r" * 32, 1), book.key))
     book.add("restore", {"head": 99, "by": "x", "reason": "disk"})
     book.add("corrupt", {"what": "segment 7", "by": "seal"})
@@ -227,7 +229,7 @@ def test_restored_and_broken_things_are_known_gaps(book):
     "text",
     ["", "{", '{"finish": ["opslog-evidence/1"]}', '{"nonsense": []}', '{"rows": ["AAAA"]}', "[]"],
 )
-def test_what_cannot_be_read_is_no_verdict(book, tmp_path, text, capsys):
+def test_unreadable_input_gives_no_verdict(book, tmp_path, text, capsys):
     path = tmp_path / "export"
     path.write_text(text, "utf-8")
 

@@ -1,4 +1,4 @@
-"""Which retention class a record goes to."""
+"""The retention class of a record."""
 
 import pytest
 
@@ -37,10 +37,10 @@ def test_the_first_rule_that_matches_decides(fields: dict[str, object], expected
     record = make_record(**fields)
 
     assert decide(record) == expected
-    assert decide(record) == expected  # remembered
+    assert decide(record) == expected  # cached
 
 
-def test_without_rules_of_its_own_the_plain_way_is_taken() -> None:
+def test_without_custom_classes_the_fast_path_is_taken() -> None:
     """Rules of levels alone change no class."""
     assert classifier(RetentionSettings()) is classify
     assert classifier(RetentionSettings(rules=RULES.rules[:1])) is classify
@@ -48,8 +48,8 @@ def test_without_rules_of_its_own_the_plain_way_is_taken() -> None:
     assert classes_of(RULES) == (*CLASS_BY_LEVEL, "payments", "logins", "orders")
 
 
-def test_many_values_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered has a limit."""
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache has a limit."""
     monkeypatch.setattr("storage.record.classes._REMEMBERED", 10)
     decide = classifier(RULES)
 

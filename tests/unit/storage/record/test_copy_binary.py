@@ -1,4 +1,4 @@
-"""Encoding: one tuple per record, classes apart, hashes and counts that match the bytes."""
+"""Encoding: one tuple per record, separated by class, hashes and counts that match the bytes."""
 
 import hashlib
 import os
@@ -57,7 +57,7 @@ def test_every_field_is_there_by_name():
     assert None not in fields.values()
 
 
-def test_a_severity_beyond_16_bits_is_cut():
+def test_a_severity_beyond_16_bits_is_clamped():
     for sent, stored in ((40_000, 32_767), (-40_000, -32_767), (99, 99), (-1, -1)):
         fields = fields_of(
             next(rows_of(encoded([make_record(severity_number=sent)])[0].copy_bytes))
@@ -84,7 +84,7 @@ def test_counts_add_up_by_minute_level_kind_and_module():
     }
 
 
-def test_odd_times_stay_out_of_the_range():
+def test_odd_times_are_excluded_from_the_range():
     part = encoded(
         [make_record(created_unix_ns=5_000), make_record(created_unix_ns=1, odd_time=True)]
     )[0]
@@ -107,19 +107,19 @@ def test_batch_ids_rise_whatever_the_clock_does():
     assert made == sorted(set(made))
 
 
-def test_batch_ids_go_on_above_the_floor():
+def test_batch_ids_continue_after_the_last_one():
     floor = BatchIds(5).next(2 * 10**18)
 
     assert BatchIds(5, floor).next(10**18) > floor
 
 
-def test_batch_ids_of_two_spools_never_meet():
+def test_batch_ids_of_two_spools_never_collide():
     one, two = BatchIds(1), BatchIds(2)
 
     assert not {one.next(10**18) for _ in range(5000)} & {two.next(10**18) for _ in range(5000)}
 
 
-def test_names_remembered_are_bounded():
+def test_the_cache_of_names_is_bounded():
     records = [make_record(action=f"a{n}") for n in range(9000)]
 
     part = encoded(records)[0]

@@ -1,4 +1,4 @@
-"""Times as people write them."""
+"""Parsing and formatting of times."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_times_are_read_to_the_nanosecond(text, ns):
 @pytest.mark.parametrize(
     "text", ["", "1h", "-1", "-h", "2026-01-01T00:00Z", "2026-01-01T00:00:00.1234567890Z", "-1 h"]
 )
-def test_other_texts_are_refused(text):
+def test_other_texts_are_rejected(text):
     with pytest.raises(BadInput) as refused:
         parse_time(text, now_ns=0, where="end")
 

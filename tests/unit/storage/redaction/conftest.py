@@ -1,4 +1,4 @@
-"""One redactor with the shipped rules, and a way to make others."""
+"""A redactor with the default rules, and a factory for others."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ Make = Callable[..., Redactor]
 
 @pytest.fixture(scope="session")
 def redactor() -> Redactor:
-    """The shipped rules, as they come."""
+    """The default rules, unchanged."""
     return Redactor(RedactionSettings(), KEYS)
 
 
 @pytest.fixture(scope="session")
 def make() -> Make:
-    """A redactor with settings of the test's own."""
+    """A redactor with custom settings."""
 
     def build(keys: HmacKeys = KEYS, **settings: object) -> Redactor:
         return Redactor(RedactionSettings.model_validate(settings), keys)

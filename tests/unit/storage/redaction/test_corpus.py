@@ -1,4 +1,4 @@
-"""The corpus: everything marked goes, everything else stays, byte for byte."""
+"""The corpus: everything marked is redacted, everything else stays, byte for byte."""
 
 import json
 import re
@@ -6,13 +6,13 @@ import re
 import pytest
 
 from storage.redaction.redactor import Redactor
-from tests.corpus.cases import ANSWER, Case, cases
+from tests.corpus.cases import REPLACEMENT, Case, cases
 
 CASES = cases()
 
 
-def answer_of(redactor: Redactor, case: Case) -> str:
-    """What comes back: the text, or the attribute's value as JSON."""
+def redacted(redactor: Redactor, case: Case) -> str:
+    """The redacted text, or the redacted attribute's value as JSON."""
     if not case.key:
         return redactor.text(str(case.value))[0]
     value, _ = redactor.value(case.key, case.value)  # type: ignore[arg-type]
@@ -20,15 +20,15 @@ def answer_of(redactor: Redactor, case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_what_is_marked_goes_and_the_rest_stays(redactor: Redactor, case: Case) -> None:
+def test_marked_text_is_redacted_and_the_rest_stays(redactor: Redactor, case: Case) -> None:
     """Each line of tests/corpus, to the byte."""
-    answer = answer_of(redactor, case)
+    result = redacted(redactor, case)
 
-    assert case.answer.fullmatch(answer), answer
+    assert case.expected.fullmatch(result), result
 
 
 def test_the_corpus_is_large_on_both_sides() -> None:
-    """At least 300 cases; those that must stay weigh as much as those that must go."""
+    """At least 300 cases, of texts to keep as well as of texts to redact."""
     hidden = sum(bool(case.hide) for case in CASES)
 
     assert hidden >= 300
@@ -36,16 +36,16 @@ def test_the_corpus_is_large_on_both_sides() -> None:
 
 
 def test_the_score(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> None:
-    """Prints what the corpus says, so that a fall is seen before it is a failure."""
+    """Print the score of the corpus, so that a decline is visible before it is a failure."""
     secrets = kept = clean = strings = with_secrets = 0
     for case in CASES:
-        answer = answer_of(redactor, case)
-        bare = re.sub(ANSWER, "", answer)
+        result = redacted(redactor, case)
+        bare = re.sub(REPLACEMENT, "", result)
         gone = [
             bare.count(secret) <= sum(piece.count(secret) for piece in case.keep)
             for secret in case.hide
         ]
-        stayed = [piece in answer for piece in case.keep]
+        stayed = [piece in result for piece in case.keep]
         secrets += len(gone)
         strings += len(stayed)
         kept += sum(stayed)
@@ -63,7 +63,7 @@ def test_the_score(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_second_pass_changes_nothing(redactor: Redactor) -> None:
-    """What comes out goes through once more unchanged, so stored records can be scanned again."""
+    """A second pass leaves the output unchanged, so stored records can be scanned again."""
     for case in CASES:
         if not case.key:
             once, _ = redactor.text(str(case.value))

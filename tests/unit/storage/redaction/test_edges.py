@@ -1,4 +1,4 @@
-"""Odd ends: truncated, unbalanced, empty, nested in themselves."""
+"""Edge cases: truncated, unbalanced, empty, nested in themselves."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_odd_ends(redactor: Redactor, text: str, safe: str) -> None:
 
 
 def test_a_span_that_cuts_a_marker_takes_all_of_it(redactor: Redactor) -> None:
-    """Half a marker would be found again."""
+    """Otherwise half a marker would match again."""
     spans = [(9, 20, 0)]
 
     safe, _ = redactor._replace(b"password=[REDACTED:email] ab", spans)
@@ -81,7 +81,7 @@ def test_a_span_that_cuts_a_marker_takes_all_of_it(redactor: Redactor) -> None:
 
 
 def test_overlapping_spans_become_one(redactor: Redactor) -> None:
-    """With the name of the rule that comes first; those that only touch stay two."""
+    """With the rule of higher precedence; adjacent ones stay separate."""
     safe, hits = redactor._replace(b"abcdefgh", [(2, 5, 1), (0, 3, 2), (5, 6, 3)])
 
     names = [rule.name for rule in redactor.rules]
@@ -89,8 +89,8 @@ def test_overlapping_spans_become_one(redactor: Redactor) -> None:
     assert hits == ((names[1], 1), (names[3], 1))
 
 
-def test_a_map_that_does_not_end_is_hidden_from_there_on(redactor: Redactor) -> None:
-    """After more values than anybody writes."""
+def test_a_map_without_an_end_is_hidden_from_there_on(redactor: Redactor) -> None:
+    """After an implausible number of values."""
     safe, _ = redactor.text("secrets={'a':" + "a1," * 2000)
 
     assert "a1" not in safe

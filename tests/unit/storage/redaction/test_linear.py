@@ -1,4 +1,4 @@
-"""Hostile texts cost what any other text of their length costs."""
+"""Hostile texts take no longer than other texts of their length."""
 
 import time
 

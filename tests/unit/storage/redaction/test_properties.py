@@ -1,4 +1,4 @@
-"""A secret at any depth, in any field, in any surrounding text is gone; and nothing moves twice."""
+"""A secret at any depth, in any field, in any text is redacted; redaction is idempotent."""
 
 import json
 import string
@@ -17,7 +17,7 @@ HEX = "0123456789abcdef"
 
 
 def token(prefix: str, alphabet: str, length: int) -> st.SearchStrategy[str]:
-    """A token of a provider: a fixed prefix and drawn characters of all kinds."""
+    """A provider's token: a fixed prefix and random characters of all kinds."""
     filler = "aZ3" if alphabet == ALNUM else alphabet[:3]
     return st.text(alphabet, min_size=length - 3, max_size=length - 3).map(
         lambda body: prefix + filler + body
@@ -88,13 +88,13 @@ def surrounded(draw: st.DrawFn) -> tuple[str, str]:
 
 @settings(max_examples=400, deadline=None)
 @given(surrounded())
-def test_a_secret_in_any_text_is_gone(case: tuple[str, str]) -> None:
-    """Whatever stands around it, as long as it stands by itself."""
+def test_a_secret_in_any_text_is_redacted(case: tuple[str, str]) -> None:
+    """Whatever surrounds it, as long as it is delimited."""
     text, secret = case
 
-    answer, hits = REDACTOR.text(text)
+    result, hits = REDACTOR.text(text)
 
-    assert secret not in answer
+    assert secret not in result
     assert hits
 
 
@@ -104,7 +104,7 @@ def test_a_secret_in_any_text_is_gone(case: tuple[str, str]) -> None:
     st.lists(st.sampled_from(["list", "map", "json", "key"]), max_size=6),
     st.booleans(),
 )
-def test_a_secret_at_any_depth_is_gone(
+def test_a_secret_at_any_depth_is_redacted(
     case: tuple[str, str], path: list[str], last_as_bytes: bool
 ) -> None:
     """In maps, lists, keys, bytes, and JSON inside strings inside JSON."""
@@ -120,14 +120,14 @@ def test_a_secret_at_any_depth_is_gone(
     if last_as_bytes and isinstance(value, str):
         value = value.encode()
 
-    answer, _ = REDACTOR.value("payload", value)
+    result, _ = REDACTOR.value("payload", value)
 
-    assert secret not in _flat(answer)
+    assert secret not in _flat(result)
 
 
 @settings(max_examples=300, deadline=None)
 @given(surrounded())
-def test_redacting_twice_is_redacting_once(case: tuple[str, str]) -> None:
+def test_redaction_is_idempotent(case: tuple[str, str]) -> None:
     """A stored text can be scanned again, for instance with a new rule, without harm."""
     once, _ = REDACTOR.text(case[0])
 
@@ -156,23 +156,23 @@ def test_redacting_twice_is_redacting_once(case: tuple[str, str]) -> None:
         lambda value: any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
     ),
 )
-def test_a_secret_named_value_is_gone(form: str, value: str) -> None:
-    """Whatever it is, as long as it is no placeholder."""
+def test_a_secret_named_value_is_redacted(form: str, value: str) -> None:
+    """Whatever it is, unless it is a placeholder."""
     value = f"q7{value}9z"
 
-    answer, _ = REDACTOR.text(form.format(value))
+    result, _ = REDACTOR.text(form.format(value))
 
-    assert value not in answer
+    assert value not in result
 
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
-def test_any_text_comes_back_as_a_text(text: str) -> None:
-    """No input makes it fail, and a text without marks of secrets comes back as it was."""
-    answer, hits = REDACTOR.text(text)
+def test_any_text_is_returned_as_text(text: str) -> None:
+    """No input makes it fail, and a text without secrets is returned unchanged."""
+    result, hits = REDACTOR.text(text)
 
-    assert isinstance(answer, str)
-    assert hits or answer == text
+    assert isinstance(result, str)
+    assert hits or result == text
 
 
 def _flat(value: Value) -> str:

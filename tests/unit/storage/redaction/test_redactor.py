@@ -1,4 +1,4 @@
-"""The redactor: values of every kind, actors, the hot call, and what it does when it cannot scan."""
+"""The redactor: values of every kind, actors, the batch call, and failures to scan."""
 
 from collections.abc import Callable
 from typing import Never
@@ -56,7 +56,7 @@ MARK = "[REDACTED:secret_field]"
     ],
 )  # fmt: skip
 def test_values(redactor: Redactor, key: str, value: Value, safe: Value) -> None:
-    """By type, by name, by what stands beside them."""
+    """By type, by name, by their siblings."""
     assert redactor.value(key, value)[0] == safe
 
 
@@ -84,8 +84,8 @@ def test_an_attribute_is_safe_in_key_and_value(redactor: Redactor) -> None:
     )
 
 
-def test_the_hot_call_does_what_the_single_calls_do(redactor: Redactor) -> None:
-    """One pass over some records; what it says is what text and attribute say."""
+def test_the_batch_call_does_the_same_as_single_calls(redactor: Redactor) -> None:
+    """One pass over several records gives the same as `text` and `attribute`."""
     fresh: list[tuple[str, Value]] = [
         ("a", "plain"),
         ("b", "mail a@b.example"),
@@ -97,18 +97,18 @@ def test_the_hot_call_does_what_the_single_calls_do(redactor: Redactor) -> None:
     ]
     texts = ["all quiet", None, "token=abc123def4", "", "mail a@b.example", "quiet again"]
 
-    answers = redactor.records([(text, fresh) for text in texts] + [("quiet", [])])
+    results = redactor.records([(text, fresh) for text in texts] + [("quiet", [])])
 
-    for text, (safe, hits, attributes) in zip(texts, answers, strict=False):
+    for text, (safe, hits, attributes) in zip(texts, results, strict=False):
         assert (safe, hits) == ((None, ()) if text is None else redactor.text(text))
         for attribute, (key, value) in zip(attributes, fresh, strict=True):
             alone = redactor.attribute(key, value)
             assert (attribute.json, attribute.hits) == (alone.json, alone.hits)
-    assert answers[-1] == ("quiet", (), [])
+    assert results[-1] == ("quiet", (), [])
     assert redactor.records([]) == []
 
 
-def test_texts_are_told_apart_whatever_is_in_them(redactor: Redactor) -> None:
+def test_texts_are_kept_separate_whatever_their_contents(redactor: Redactor) -> None:
     """Many texts are searched as one; a match over two of them, or a NUL in one, hides no other."""
     for texts in (
         ["token=", "abc123def4", "token=abc123def4", ""],
@@ -121,7 +121,7 @@ def test_texts_are_told_apart_whatever_is_in_them(redactor: Redactor) -> None:
         assert redactor.records([(text, []) for text in texts]) == alone
 
 
-def test_a_rule_that_holds_on_to_the_beginning_works_beside_other_texts(make: Make) -> None:
+def test_an_anchored_rule_works_among_other_texts(make: Make) -> None:
     """Texts that are searched as one have only one beginning and one end."""
     rules = [
         {"name": "badge", "pattern": r"^badge \d{4}", "canary": "badge 1234"},
@@ -138,7 +138,7 @@ def test_a_rule_that_holds_on_to_the_beginning_works_beside_other_texts(make: Ma
     assert safe[2] == texts[2]
 
 
-def test_what_is_too_long_or_too_deep_is_not_stored(redactor: Redactor) -> None:
+def test_too_long_or_too_deep_values_are_not_stored(redactor: Redactor) -> None:
     """It fails closed: a marker for the whole."""
     deep: Value = "password=hunter2x9"
     for _ in range(300):
@@ -150,8 +150,8 @@ def test_what_is_too_long_or_too_deep_is_not_stored(redactor: Redactor) -> None:
     assert hits == (("unscanned", 1),)
 
 
-def test_an_engine_that_fails_lets_nothing_pass(make: Make) -> None:
-    """Whatever goes wrong inside, the text is replaced as a whole."""
+def test_an_engine_failure_hides_everything(make: Make) -> None:
+    """On any internal error, the text is replaced as a whole."""
     redactor = make()
 
     def broken(_: object) -> Never:
@@ -175,16 +175,16 @@ def test_an_engine_that_fails_lets_nothing_pass(make: Make) -> None:
     }
 
 
-def test_two_rules_that_use_up_what_may_be_spent_hide_the_whole_text(redactor: Redactor) -> None:
-    """What comes before the place of the first one is looked at, and is too much as well."""
+def test_two_rules_that_exhaust_the_budget_hide_the_whole_text(redactor: Redactor) -> None:
+    """The text before the first one is scanned, and exhausts its budget as well."""
     text, hits = redactor.text("ab@cd.ef " * 1000 + "4111111111111111 " * 2300)
 
     assert text.replace("[REDACTED:too_dense]", "") == ""
     assert "too_dense" in dict(hits)
 
 
-def test_what_is_too_dense_is_hidden_from_there_on(redactor: Redactor) -> None:
-    """More secrets than can be told apart in bounded time: the rest goes with them."""
+def test_a_too_dense_text_is_hidden_from_there_on(redactor: Redactor) -> None:
+    """More secrets than can be separated in bounded time: the rest is hidden with them."""
     text, hits = redactor.text("pwd=a1b2 " * 20_000)
 
     assert text.endswith("[REDACTED:too_dense]")
@@ -198,15 +198,15 @@ def test_every_canary_is_found(redactor: Redactor) -> None:
     assert CanaryFailure("x", "y").rule == "x"
 
 
-def test_a_trial_keeps_nothing_and_says_what_it_did(redactor: Redactor) -> None:
+def test_a_preview_stores_nothing_and_reports_the_matches(redactor: Redactor) -> None:
     """For the API and the command line."""
-    trial = redactor.test("to a@b.example")
-    assert (trial.result, trial.hits) == ("to [REDACTED:email]", (("email", 1),))
+    preview = redactor.test("to a@b.example")
+    assert (preview.result, preview.hits) == ("to [REDACTED:email]", (("email", 1),))
     assert redactor.test({"password": "x1"}).result == {"password": MARK}
 
 
-def test_names_are_remembered_within_bounds(make: Make) -> None:
-    """A flood of different names empties the memory, nothing more."""
+def test_names_are_cached_within_bounds(make: Make) -> None:
+    """Too many different names only clear the cache."""
     redactor = make()
 
     for number in range(9000):
@@ -224,7 +224,7 @@ def test_no_secret_in_any_repr(redactor: Redactor) -> None:
 
 
 @pytest.mark.parametrize("secret", ["AKIAIOSFODNN7ABCDEFG", "glpat-abcdefghij1234567890"])
-def test_what_comes_before_the_dense_part_is_seen_by_every_rule(
+def test_the_text_before_the_dense_part_is_scanned_by_every_rule(
     redactor: Redactor, secret: str
 ) -> None:
     """The rule that used up the budget is not the last one."""
@@ -236,7 +236,7 @@ def test_what_comes_before_the_dense_part_is_seen_by_every_rule(
 
 
 def test_a_text_of_too_many_kinds_is_hidden_as_a_whole(redactor: Redactor) -> None:
-    """Fails closed: each rule looks through all of it, and there are dozens."""
+    """Fails closed: dozens of rules each scan all of it."""
     every = " ".join(rule.canary for rule in redactor.rules) + " "
 
     text, hits = redactor.text((every * 100)[: 64 * 1024])
@@ -245,8 +245,8 @@ def test_a_text_of_too_many_kinds_is_hidden_as_a_whole(redactor: Redactor) -> No
     assert not any(rule.canary in text for rule in redactor.rules if rule.canary)
 
 
-def test_a_large_map_names_its_members_itself(redactor: Redactor) -> None:
-    """A sibling names a value in small maps only; in large ones each name speaks for itself."""
+def test_siblings_name_values_only_in_small_maps(redactor: Redactor) -> None:
+    """A sibling names a value only in small maps; in large ones each name counts itself."""
     many: dict[str, Value] = {f"field{n}": "x" for n in range(20)}
 
     safe, hits = redactor.value("settings", {**many, "password": "hunter2secret"})

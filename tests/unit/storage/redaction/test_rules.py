@@ -1,4 +1,4 @@
-"""Rules: the shipped ones are whole, those of the settings are checked with their place."""
+"""Rules: default ones are complete, custom ones are validated, and errors name their setting."""
 
 import re
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import pytest
 from config.errors import SetupError
 from config.settings import RedactionSettings
 from storage.redaction.redactor import Redactor
-from storage.redaction.rules import rules_of, shipped, trigger_of
+from storage.redaction.rules import default_rules, rules_of, trigger_of
 from storage.redaction.tokens import HmacKeys
 
 Make = Callable[..., Redactor]
 
 
-def test_every_shipped_rule_says_what_it_is_and_who_says_so() -> None:
+def test_every_default_rule_has_a_purpose_and_a_source() -> None:
     """Name, purpose, the provider's page and a canary."""
-    for rule in shipped().rules:
+    for rule in default_rules().rules:
         assert re.fullmatch(r"[a-z][a-z0-9_]+", rule.name)
         assert rule.what, rule.name
         assert rule.source.startswith("https://"), rule.name
@@ -24,21 +24,21 @@ def test_every_shipped_rule_says_what_it_is_and_who_says_so() -> None:
         assert rule.finder or rule.patterns, rule.name
 
 
-def test_optional_rules_are_off_until_they_are_asked_for(make: Make, redactor: Redactor) -> None:
+def test_optional_rules_are_off_by_default(make: Make, redactor: Redactor) -> None:
     """Social security numbers, phones, IBANs and addresses stay by default."""
     text = "ssn 219-09-9999 tel +44 20 7946 0018 iban GB82 WEST 1234 5698 7654 32 from 198.51.100.7"
-    asked = make(enable=["us_ssn", "phone", "iban", "ip_address"])
+    enabled = make(enable=["us_ssn", "phone", "iban", "ip_address"])
 
     assert redactor.text(text) == (text, ())
-    assert asked.text(text)[0] == (
+    assert enabled.text(text)[0] == (
         "ssn [REDACTED:us_ssn] tel [REDACTED:phone] iban [REDACTED:iban] from [REDACTED:ip_address]"
     )
-    assert asked.text("at 2001:db8::ff00:42:8329.")[0] == "at [REDACTED:ip_address]."
-    assert asked.text("000-12-3456 and GB82 WEST 1234 5698 7654 33")[1] == ()
+    assert enabled.text("at 2001:db8::ff00:42:8329.")[0] == "at [REDACTED:ip_address]."
+    assert enabled.text("000-12-3456 and GB82 WEST 1234 5698 7654 33")[1] == ()
 
 
 def test_a_rule_can_be_switched_off(make: Make) -> None:
-    """By its name; the others go on."""
+    """By its name; the others stay enabled."""
     redactor = make(disable=["email"])
 
     assert redactor.text("a@b.example 4111111111111111")[0] == (
@@ -54,8 +54,8 @@ def test_rules_of_names_can_be_switched_off(make: Make) -> None:
     assert redactor.value("user.id", "a@b.example") == ("a@b.example", ())
 
 
-def test_own_rules_hide_by_pattern_and_by_name(make: Make) -> None:
-    """A pattern with an allow-list, a validator, names of fields, and what stands in its place."""
+def test_custom_rules_redact_by_pattern_and_by_name(make: Make) -> None:
+    """A pattern with an allowlist, a validator, field names, and a replacement."""
     redactor = make(
         rules=[
             {
@@ -81,7 +81,7 @@ def test_own_rules_hide_by_pattern_and_by_name(make: Make) -> None:
     assert redactor.text("badge=abc123 name=bob")[1] == (("employee", 1),)
 
 
-def test_further_names_and_names_that_are_none(make: Make) -> None:
+def test_secret_and_allowed_names_of_the_settings(make: Make) -> None:
     """`secret_keys` and `allow_keys`."""
     redactor = make(secret_keys=["vpn_code"], allow_keys=["db.password"])
 
@@ -117,10 +117,10 @@ def test_further_names_and_names_that_are_none(make: Make) -> None:
         ({"rules": [{"name": "a", "pattern": "x1", "canary": "none"}]}, "redaction rule 'a'"),
     ],
 )
-def test_what_is_wrong_in_the_settings_is_named(
+def test_errors_in_the_settings_are_named(
     make: Make, settings: dict[str, object], place: str
 ) -> None:
-    """An error at start that says where, never a rule that silently does nothing."""
+    """An error at start that names the setting, never a rule that silently does nothing."""
     with pytest.raises(SetupError, match=re.escape(place)):
         make(**settings)
 
@@ -142,11 +142,11 @@ def test_replacements(make: Make) -> None:
     assert redactor.text("x eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0. y")[0] == "x  y"
 
 
-def test_rules_in_force_and_rules_off_are_all_listed() -> None:
+def test_enabled_and_disabled_rules_are_all_listed() -> None:
     """For the API and the guide."""
     chosen = rules_of(RedactionSettings(disable=["email"]))
 
     assert {rule.name for rule in (*chosen.rules, *chosen.off)} == {
-        rule.name for rule in shipped().rules
+        rule.name for rule in default_rules().rules
     }
     assert "email" in {rule.name for rule in chosen.off}

@@ -1,4 +1,4 @@
-"""Keyed tokens: joinable, rotatable, and refused when the keys are not usable."""
+"""Keyed tokens: joinable, rotatable; invalid keys are rejected."""
 
 import pytest
 
@@ -9,7 +9,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 
 
 def test_a_token_names_its_key() -> None:
-    """So that it can be told which key made it, after a rotation too."""
+    """So that its key can be identified, also after a rotation."""
     keys = HmacKeys({"old": OLD, "new": NEW}, current="new")
 
     token = keys.token(b"a@b.example")
@@ -20,7 +20,7 @@ def test_a_token_names_its_key() -> None:
     assert keys.tokens(b"a@b.example") == [keys.token(b"a@b.example", key_id="old"), token]
 
 
-def test_own_tokens_are_recognised() -> None:
+def test_own_tokens_are_recognized() -> None:
     """Those of keys that this installation has."""
     keys = HmacKeys({"k1": OLD}, current="k1")
 
@@ -33,13 +33,13 @@ def test_own_tokens_are_recognised() -> None:
     ("keys", "current"),
     [({"K!": OLD}, "K!"), ({"k1": b"short"}, "k1"), ({"k1": OLD}, "k2")],
 )
-def test_unusable_keys_are_refused(keys: dict[str, bytes], current: str) -> None:
+def test_invalid_keys_are_rejected(keys: dict[str, bytes], current: str) -> None:
     """At start, with the key's name and never its bytes."""
     with pytest.raises(SetupError) as error:
         HmacKeys(keys, current=current)
     assert "short" not in str(error.value)
 
 
-def test_the_marker_says_which_rule() -> None:
+def test_the_marker_names_the_rule() -> None:
     """And nothing else."""
     assert marker("email") == "[REDACTED:email]"

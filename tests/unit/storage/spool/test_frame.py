@@ -1,4 +1,4 @@
-"""What a frame promises: what was written is read back, and whatever is damaged is noticed."""
+"""Frames: written data is read back, and any damage is detected."""
 
 import dataclasses
 import random
@@ -38,7 +38,7 @@ def test_frames_follow_each_other():
     assert decode_frame(data, len(whole(first)))[0] == second
 
 
-def test_a_frame_cut_anywhere_is_torn():
+def test_a_frame_truncated_anywhere_is_torn():
     data = whole(make_frame([make_record()]))
 
     for length in range(len(data)):
@@ -57,7 +57,7 @@ def test_any_changed_byte_is_noticed():
             decode_frame(bytes(damaged) + data)
 
 
-def test_a_damaged_payload_tells_where_the_next_frame_begins():
+def test_a_damaged_payload_reports_the_next_frame():
     data = bytearray(whole(make_frame([make_record()])))
     data[-10] ^= 1
 
@@ -68,7 +68,7 @@ def test_a_damaged_payload_tells_where_the_next_frame_begins():
     assert not caught.value.torn
 
 
-def test_a_newer_frame_is_not_taken_for_damage(monkeypatch):
+def test_a_newer_frame_is_not_treated_as_damage(monkeypatch):
     monkeypatch.setattr(frames, "FRAME_VERSION", 2)
     data = whole(make_frame([make_record()]))
     monkeypatch.undo()
@@ -94,8 +94,8 @@ def test_the_next_frame_is_found_behind_garbage():
     assert find_frame(noise, 0) == -1
 
 
-def test_a_head_with_negative_figures_is_damage():
-    """Whoever wrote it gave it a right checksum; the lengths would lead backwards."""
+def test_a_head_with_negative_lengths_is_damage():
+    """Its checksum is correct, but the lengths would lead backwards."""
     made = make_frame([make_record()])
     part = dataclasses.replace(made.parts[0], rows=-1)
 

@@ -1,4 +1,4 @@
-"""The spool: what append has returned for is never forgotten, whatever happens to the files."""
+"""The spool: frames for which append has returned are never lost, whatever happens to the files."""
 
 import asyncio
 import errno
@@ -41,7 +41,7 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def quick_folder():
-    """In memory, where there is some: for tests that begin a spool hundreds of times."""
+    """In memory, if available: for tests that open a spool hundreds of times."""
     memory = Path("/dev/shm")
     place = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=place) as made:
@@ -73,7 +73,7 @@ async def drain(spool: Spool) -> list[int]:
 
 
 def crash(spool: Spool) -> None:
-    """Let go of the folder as a killed process does: nothing is finished, nothing is dropped."""
+    """Release the folder like a killed process: nothing is finished, nothing is deleted."""
     spool._lock.release()
     commit = spool._commit
     if commit._thread.ident is not None:
@@ -84,7 +84,7 @@ def crash(spool: Spool) -> None:
 
 
 def heads(path: Path) -> list[frames.FrameHead]:
-    """Of the frames of a sound spool file."""
+    """The heads of the frames of a valid spool file."""
     content, at, found = path.read_bytes(), files.FILE_HEADER_BYTES, []
     while at < len(content):
         found.append(frames.read_head(content, at))
@@ -101,7 +101,7 @@ async def test_what_was_appended_is_taken_in_order(folder):
     await spool.close()
 
 
-async def test_who_arrives_during_a_sync_shares_the_next(folder):
+async def test_requests_during_a_sync_share_the_next_one(folder):
     spool = await opened(folder)
 
     await asyncio.gather(*[append(spool, 1) for _ in range(50)])
@@ -111,7 +111,7 @@ async def test_who_arrives_during_a_sync_shares_the_next(folder):
     await spool.close()
 
 
-async def test_unreleased_frames_come_again_after_a_crash(folder):
+async def test_unreleased_frames_are_replayed_after_a_crash(folder):
     spool = await opened(folder)
     sent = await append(spool, 20)
     taken = await spool.take(9, 2**20, 0)
@@ -126,7 +126,7 @@ async def test_unreleased_frames_come_again_after_a_crash(folder):
     await again.close()
 
 
-async def test_files_go_when_all_their_frames_are_released(folder):
+async def test_files_are_deleted_when_all_their_frames_are_released(folder):
     spool = await opened(folder)
     await append(spool, 200, rows=5)
     assert len(files.spool_files(folder)) > 3
@@ -138,7 +138,7 @@ async def test_files_go_when_all_their_frames_are_released(folder):
     await spool.close()
 
 
-async def test_a_closed_spool_keeps_the_floor_of_its_batch_ids(folder):
+async def test_a_closed_spool_keeps_its_last_batch_id(folder):
     spool = await opened(folder)
     sent = await append(spool, 3)
     await drain(spool)
@@ -166,7 +166,7 @@ async def test_frames_beyond_the_memory_limit_are_read_back_from_disk(folder):
     await spool.close()
 
 
-async def test_a_frame_longer_than_one_look_is_read_back_whole(folder):
+async def test_a_frame_longer_than_one_read_is_read_back(folder):
     spool = await opened(folder, SMALL.model_copy(update={"max_bytes": 2**24}), memory=1)
     large = make_frame([make_record(message=os.urandom(2**20).hex())])
     await append(spool, 1)
@@ -181,7 +181,7 @@ async def test_a_frame_longer_than_one_look_is_read_back_whole(folder):
     await spool.close()
 
 
-async def test_an_idle_taker_lingers_for_company(folder):
+async def test_an_idle_writer_lingers_for_more_frames(folder):
     spool = await opened(folder)
     taking = asyncio.create_task(spool.take(100, 2**20, 0.05))
     await asyncio.sleep(0)
@@ -193,7 +193,7 @@ async def test_an_idle_taker_lingers_for_company(folder):
     await spool.close()
 
 
-async def test_a_taker_that_finds_little_lingers_as_well(folder):
+async def test_a_writer_with_few_frames_lingers_as_well(folder):
     spool = await opened(folder)
     await append(spool, 1)
     taking = asyncio.create_task(spool.take(100, 2**20, 0.05))
@@ -205,7 +205,7 @@ async def test_a_taker_that_finds_little_lingers_as_well(folder):
     await spool.close()
 
 
-async def test_a_taker_that_finds_much_takes_it_at_once(folder):
+async def test_a_writer_with_many_frames_takes_them_at_once(folder):
     spool = await opened(folder)
     await append(spool, 9, rows=3)
 
@@ -215,7 +215,7 @@ async def test_a_taker_that_finds_much_takes_it_at_once(folder):
     await spool.close()
 
 
-async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(quick_folder):
+async def test_a_torn_tail_is_truncated_wherever_it_is_torn(quick_folder):
     whole = b"".join(encode_frame(make_frame([make_record()])))
     quick_folder.mkdir()
     first = make_frame([make_record()])
@@ -234,12 +234,12 @@ async def test_a_cut_off_tail_is_cut_away_wherever_it_is_cut(quick_folder):
 
 
 def head_bytes(piece: bytes) -> int:
-    """Of an encoded frame: prefix and header."""
+    """Prefix and header of an encoded frame."""
     return frames.PREFIX_BYTES + int.from_bytes(piece[8:12], "big")
 
 
 async def test_any_damaged_byte_costs_at_most_its_frame(quick_folder):
-    """Each byte of prefix and header, and some of what follows."""
+    """Each byte of prefix and header, and some of the rest."""
     sound = [make_frame([make_record()]) for _ in range(3)]
     pieces = [b"".join(encode_frame(frame)) for frame in sound]
     content = files.file_header(1, 0) + b"".join(pieces)
@@ -301,7 +301,7 @@ async def test_any_number_of_damages_costs_no_other_frame(quick_folder, seed):
 
     whole = [frame.batch_id for number, frame in enumerate(sound) if number not in spoiled]
     assert got == whole
-    # A frame that is cut off at the end of the file is a write that nobody was told of.
+    # A frame truncated at the end of the file is a write that was never acknowledged.
     assert bool(spool.state.quarantined_frames) or spoiled == {11}
     await spool.close()
 
@@ -320,8 +320,8 @@ def damaged_piece(piece: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 30, 5000])
-async def test_zeros_at_the_end_are_a_write_that_nobody_was_told_of(folder, size):
-    """A power cut may leave them where a file had grown and its bytes had not come yet."""
+async def test_zeros_at_the_end_are_an_unacknowledged_write(folder, size):
+    """A power failure may leave them where a file had grown before its bytes were written."""
     frame = make_frame([make_record()])
     folder.mkdir()
     content = files.file_header(1, 0) + b"".join(encode_frame(frame))
@@ -365,7 +365,7 @@ async def test_a_file_of_anything_never_stops_the_start(folder, content):
     await spool.close()
 
 
-async def test_a_file_of_a_newer_release_is_left_alone(folder, monkeypatch):
+async def test_a_file_of_a_newer_release_is_left_unchanged(folder, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(frames, "FRAME_VERSION", 9)
     content = files.file_header(1, 0) + b"".join(encode_frame(make_frame([make_record()])))
@@ -381,7 +381,7 @@ async def test_a_file_of_a_newer_release_is_left_alone(folder, monkeypatch):
     await spool.close()
 
 
-async def test_a_full_spool_refuses_and_keeps_nothing(folder):
+async def test_a_full_spool_rejects_and_stores_nothing(folder):
     spool = await opened(folder, SpoolSettings(file_bytes=2**19, max_bytes=2**20, min_free_bytes=0))
     big = [make_record(message="x" * 60_000) for _ in range(10)]
     await spool.append(make_frame(big))
@@ -396,7 +396,7 @@ async def test_a_full_spool_refuses_and_keeps_nothing(folder):
     await spool.close()
 
 
-async def test_a_nearly_full_disk_refuses_before_writes_fail(folder):
+async def test_a_nearly_full_disk_rejects_before_writes_fail(folder):
     spool = await opened(folder, SpoolSettings(min_free_bytes=2**60))
 
     with pytest.raises(SpoolFull):
@@ -408,7 +408,7 @@ async def test_a_nearly_full_disk_refuses_before_writes_fail(folder):
 
 @pytest.mark.parametrize("place", ["spool.before_write", "spool.before_fsync"])
 @pytest.mark.parametrize("action", ["enospc", "eio", "raise"])
-async def test_a_disk_that_refuses_is_never_acknowledged(folder, place, action):
+async def test_a_failed_write_is_never_acknowledged(folder, place, action):
     spool = await opened(folder)
     before = await append(spool, 1)
     failpoints.configure(f"{place}={action}@1")
@@ -442,8 +442,8 @@ async def test_a_file_whose_sync_failed_is_never_synced_again(folder):
 
 
 @pytest.mark.parametrize("most", [1, 37, 10**9])
-async def test_a_disk_may_take_any_part_of_what_it_is_given(folder, monkeypatch, most):
-    """A group of many pieces, of which a call writes at most so many bytes, is whole afterwards."""
+async def test_partial_writes_are_completed(folder, monkeypatch, most):
+    """A group of many pieces is complete although each call writes only some bytes."""
     real = os.pwritev
 
     def in_parts(descriptor, pieces, at):
@@ -458,7 +458,7 @@ async def test_a_disk_may_take_any_part_of_what_it_is_given(folder, monkeypatch,
     assert await drain(await opened(folder)) == sent
 
 
-async def test_a_disk_that_takes_nothing_is_one_that_refuses(folder, monkeypatch):
+async def test_a_write_of_nothing_is_a_failure(folder, monkeypatch):
     spool = await opened(folder)
     await append(spool, 1)
     monkeypatch.setattr("os.pwritev", lambda *_: 0)
@@ -470,7 +470,7 @@ async def test_a_disk_that_takes_nothing_is_one_that_refuses(folder, monkeypatch
     await append(spool, 1)
 
 
-async def test_when_no_file_can_be_begun_the_spool_recovers_by_itself(folder, monkeypatch):
+async def test_the_spool_recovers_when_no_file_can_be_created(folder, monkeypatch):
     spool = await opened(folder)
     failpoints.configure("spool.before_fsync=enospc@1")
 
@@ -491,7 +491,7 @@ async def test_when_no_file_can_be_begun_the_spool_recovers_by_itself(folder, mo
     await spool.close()
 
 
-async def test_a_sender_that_goes_away_leaves_its_frame(folder):
+async def test_the_frame_of_a_disconnected_sender_is_stored(folder):
     spool = await opened(folder)
     sending = asyncio.create_task(append(spool, 1))
     await asyncio.sleep(0)
@@ -503,7 +503,7 @@ async def test_a_sender_that_goes_away_leaves_its_frame(folder):
     await spool.close()
 
 
-async def test_closing_waits_for_the_sync_that_runs(folder):
+async def test_closing_waits_for_the_running_sync(folder):
     spool = await opened(folder)
     sending = asyncio.create_task(append(spool, 1))
     await asyncio.sleep(0)
@@ -514,7 +514,7 @@ async def test_closing_waits_for_the_sync_that_runs(folder):
     assert not spool.is_drained()
 
 
-async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(folder):
+async def test_a_hanging_disk_times_out_and_keeps_no_retries(folder):
     spool = await opened(folder, SMALL.model_copy(update={"append_timeout_s": 0.05}))
     failpoints.configure("spool.before_fsync=sleep:0.5@1")
     hanging = asyncio.create_task(append(spool, 1))
@@ -537,8 +537,10 @@ async def test_a_disk_that_hangs_is_told_within_the_time_and_keeps_no_retries(fo
     await spool.close()
 
 
-async def test_a_disk_that_answers_as_patience_ends_is_not_called_hanging(folder, monkeypatch):
-    """Else the spool would count as failed until the next record came."""
+async def test_a_write_that_completes_at_the_timeout_is_not_reported_as_hanging(
+    folder, monkeypatch
+):
+    """Otherwise the spool would count as failed until the next record."""
     spool = await opened(folder)
 
     async def too_late(*_):
@@ -554,11 +556,11 @@ async def test_a_disk_that_answers_as_patience_ends_is_not_called_hanging(folder
     await spool.close()
 
 
-async def test_a_defect_in_the_counting_leaves_nobody_waiting(folder, monkeypatch):
-    """The sender is told to come again, the loop is told of the defect, the next one is served."""
+async def test_a_bug_in_the_accounting_leaves_no_sender_waiting(folder, monkeypatch):
+    """The sender gets a retryable error, the handler the bug; the next frame is stored."""
     spool = await opened(folder)
-    told = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
 
     def defect(*_):
         raise MemoryError
@@ -568,14 +570,14 @@ async def test_a_defect_in_the_counting_leaves_nobody_waiting(folder, monkeypatc
         await append(spool, 1)
     monkeypatch.undo()
 
-    assert isinstance(told[0]["exception"], MemoryError)
+    assert isinstance(errors[0]["exception"], MemoryError)
     sent = await append(spool, 1)
     assert await drain(spool) == sent
     await asyncio.wait_for(spool.close(), 5)
 
 
-async def test_what_was_written_is_not_kept_in_memory(folder):
-    """Not even the last of it, while nothing else comes."""
+async def test_written_frames_are_not_kept_in_memory(folder):
+    """Not even the last one, while nothing else arrives."""
     spool = await opened(folder)
     frame = make_frame([make_record()])
     last = frame.parts[0].copy_bytes
@@ -583,12 +585,12 @@ async def test_what_was_written_is_not_kept_in_memory(folder):
     del frame
     assert len(await drain(spool)) == 1
 
-    await until(lambda: sys.getrefcount(last) == 2)  # ours, and the call's
+    await until(lambda: sys.getrefcount(last) == 2)  # the test's, and the call's
     await spool.close()
 
 
-def test_a_loop_that_is_closed_during_a_write_is_no_defect(folder, monkeypatch):
-    """As at the end of a process that is in a hurry."""
+def test_closing_the_loop_during_a_write_is_harmless(folder, monkeypatch):
+    """As at an abrupt end of a process."""
     died = []
     monkeypatch.setattr(threading, "excepthook", died.append)
     failpoints.configure("spool.before_write=sleep:0.3")
@@ -608,7 +610,7 @@ def test_a_loop_that_is_closed_during_a_write_is_no_defect(folder, monkeypatch):
     spool._lock.release()
 
 
-async def test_a_second_owner_is_refused(folder):
+async def test_a_second_owner_is_rejected(folder):
     spool = await opened(folder)
 
     with pytest.raises(SpoolBusy, match=str(os.getpid())):
@@ -617,15 +619,15 @@ async def test_a_second_owner_is_refused(folder):
     await spool.close()
 
 
-async def test_a_folder_that_cannot_be_made_is_said_clearly(tmp_path):
+async def test_a_folder_that_cannot_be_created_is_reported_clearly(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(SetupError, match=r"spool\.directory"):
         await opened(tmp_path / "file" / "receiver-0")
 
 
-def test_a_folder_that_cannot_be_locked_is_said_clearly(folder, monkeypatch):
-    """Some network file systems have no locks."""
+def test_a_folder_that_cannot_be_locked_is_reported_clearly(folder, monkeypatch):
+    """Some network file systems do not support locks."""
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
@@ -678,8 +680,8 @@ def test_a_failpoint_fires_at_its_turn():
     failpoints.reach("ack.sent")
 
 
-async def test_a_file_that_was_taken_away_is_missed(folder):
-    """F22: its index says what it held, and only the database knows what of that is stored."""
+async def test_a_deleted_file_is_reported_missing(folder):
+    """F22: its index lists its frames, and the database tells which of them are stored."""
     spool = await opened(folder)
     sent = await append(spool, 200, rows=2)
     crash(spool)
@@ -698,13 +700,13 @@ async def test_a_file_that_was_taken_away_is_missed(folder):
 
     (note,) = files.quarantined_in(folder)
     assert (note.file, note.size, note.rows, note.is_entered) == (taken_away.name, 0, 4, False)
-    assert "2 requests in it were acknowledged" in note.reason
+    assert "2 acknowledged requests in it are not" in note.reason
     assert (again.state.quarantined_frames, again.state.quarantined_rows) == (2, 4)
     await again.close()
     assert (await opened(folder)).missing == []
 
 
-async def test_an_index_whose_frames_are_all_stored_goes_without_a_word(folder):
+async def test_an_index_whose_frames_are_all_stored_is_deleted_silently(folder):
     """The process ended between deleting a file and deleting its index."""
     spool = await opened(folder)
     await append(spool, 200)
@@ -721,7 +723,7 @@ async def test_an_index_whose_frames_are_all_stored_goes_without_a_word(folder):
     assert list(folder.glob("*.frames")) == []
 
 
-async def test_a_torn_index_tells_what_it_can(folder):
+async def test_a_torn_index_is_read_as_far_as_possible(folder):
     spool = await opened(folder)
     await append(spool, 200)
     crash(spool)
@@ -736,7 +738,7 @@ async def test_a_torn_index_tells_what_it_can(folder):
     assert missing.rows_by_batch == whole
 
 
-async def test_a_disk_that_takes_no_index_keeps_nothing_back(folder, monkeypatch):
+async def test_an_index_that_cannot_be_written_is_ignored(folder, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

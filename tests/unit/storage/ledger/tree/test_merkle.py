@@ -1,4 +1,4 @@
-"""The tree against RFC 9162's own definitions, written down naively."""
+"""The tree against a naive implementation of RFC 9162's definitions."""
 
 from hashlib import sha256
 
@@ -45,7 +45,7 @@ def test_appending_gives_the_root_over_all_leaves(size):
     assert tree_root([]) == EMPTY_ROOT
 
 
-def test_subtrees_of_every_eighth_height_are_given_out_once():
+def test_subtrees_of_every_eighth_height_are_returned_once():
     frontier = Frontier()
 
     whole = [item for leaf in LEAVES for item in frontier.append(leaf)]
@@ -53,7 +53,7 @@ def test_subtrees_of_every_eighth_height_are_given_out_once():
     assert whole == [(Node(8, 0), subtree(Node(8, 0))), (Node(8, 1), subtree(Node(8, 1)))]
 
 
-def test_a_subtree_of_height_sixteen_is_given_out():
+def test_a_subtree_of_height_sixteen_is_returned():
     frontier = Frontier()
 
     whole = [node for _ in range(2**16) for node, _ in frontier.append(LEAVES[0])]
@@ -63,7 +63,7 @@ def test_a_subtree_of_height_sixteen_is_given_out():
 
 
 @pytest.mark.parametrize("size", [1, 5, 256, 300, 513])
-def test_a_tree_goes_on_from_its_edge(size):
+def test_a_tree_continues_from_its_edge(size):
     frontier = Frontier(size, [subtree(node) for node in edge_of(size)])
     for leaf in LEAVES[size:]:
         frontier.append(leaf)
@@ -120,7 +120,7 @@ def check_consistency(old, size, path, old_root, root):
     return last == 0 and first == old_root and second == root
 
 
-def test_an_older_tree_is_shown_to_be_the_beginning():
+def test_an_older_tree_is_proven_to_be_a_prefix():
     for size in (1, 2, 5, 8, 13, 64, 70):
         for old in range(1, size + 1):
             path = consistency(old, size, subtree)
@@ -129,7 +129,7 @@ def test_an_older_tree_is_shown_to_be_the_beginning():
             )
 
 
-def test_any_subtree_follows_from_those_that_are_kept():
+def test_any_subtree_is_computed_from_the_stored_ones():
     assert tile_of(Node(0, 5)) == (0, range(5, 6))
     assert tile_of(Node(3, 2)) == (0, range(16, 24))
     assert tile_of(Node(8, 1)) == (8, range(1, 2))

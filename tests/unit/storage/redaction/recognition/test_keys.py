@@ -1,11 +1,11 @@
-"""Names are judged by whole words; harmless names of OpenTelemetry's registry are kept."""
+"""Names are classified by whole words; harmless names of OpenTelemetry's registry are kept."""
 
 import pytest
 
 from storage.redaction.recognition.keys import KeyNames, Kind, split_words
-from storage.redaction.rules import shipped
+from storage.redaction.rules import default_rules
 
-NAMES = KeyNames(shipped().names)
+NAMES = KeyNames(default_rules().names)
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_kinds(name: str, kind: Kind) -> None:
     assert NAMES.kind(name) is kind
 
 
-def test_names_of_the_settings_come_first() -> None:
-    """Allowed, secret, and those of own rules."""
-    names = KeyNames(shipped().names, allow=["Password"], secret=["VPN"], custom=["badge"])
+def test_names_of_the_settings_take_precedence() -> None:
+    """Allowed, secret, and those of custom rules."""
+    names = KeyNames(default_rules().names, allow=["Password"], secret=["VPN"], custom=["badge"])
 
     assert names.kind("password") is Kind.PLAIN
     assert names.kind("vpn") is Kind.SECRET
-    assert names.kind("Badge") is Kind.OWN
+    assert names.kind("Badge") is Kind.CUSTOM
 
 
-def test_the_memory_of_names_is_bounded() -> None:
-    """A flood of names empties it."""
-    names = KeyNames(shipped().names)
+def test_the_cache_of_names_is_bounded() -> None:
+    """Too many names clear it."""
+    names = KeyNames(default_rules().names)
 
     for number in range(9000):
         names.kind(f"n{number}")
@@ -83,7 +83,7 @@ def test_the_memory_of_names_is_bounded() -> None:
     assert len(names._memo) <= 8192
 
 
-def test_what_stands_beside_a_secret() -> None:
+def test_harmless_fields_beside_a_secret() -> None:
     """`username` of credentials, but no key among them."""
     assert NAMES.is_beside(b"username")
     assert not NAMES.is_beside(b"other")
@@ -93,7 +93,7 @@ def test_what_stands_beside_a_secret() -> None:
 
 
 def test_names_alone() -> None:
-    """A set of names without the shipped words."""
+    """A set of names without the default words."""
     only = KeyNames.only(["badge_no"])
 
     assert only.kind("badge_no") is Kind.SECRET

@@ -1,4 +1,4 @@
-"""Second opinions: cards, IBANs, tokens, and whether bytes look drawn by a machine."""
+"""Validators: cards, IBANs, tokens, randomness."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_verdicts(validator: str, match: bytes, verdict: object) -> None:
     assert VALIDATORS[validator](match) is verdict
 
 
-def test_one_digit_repeated_is_no_card() -> None:
+def test_one_repeated_digit_is_not_a_card() -> None:
     """Although 0 repeated has a right check digit."""
     assert not card(b"4444444444444444" + b"000")
     assert not card(b"0" * 16)

@@ -1,4 +1,4 @@
-"""A commit whose answer is lost: the writer cannot know, asks, and stores each record once.
+"""A commit whose response is lost: the writer checks the result, and stores each record once.
 
 F11 of the fault list.
 """
@@ -22,9 +22,9 @@ _COMMIT = b"COMMIT;"
 
 
 class LossyProxy:
-    """Passes bytes on to PostgreSQL's socket; loses the answer to one commit in some, and the line.
+    """A proxy to PostgreSQL's socket that drops the response to some commits, and the connection.
 
-    The commit reaches the server, which carries it out; the client only sees its connection end.
+    The server executes the commit; the client only sees its connection end.
     """
 
     def __init__(self, target: str, one_in: int, chance: random.Random) -> None:
@@ -60,7 +60,7 @@ class LossyProxy:
             while data := source.recv(1 << 16):
                 is_chosen = is_up and self.is_lossy and _COMMIT in data
                 if is_chosen and self._chance.randrange(self._one_in) == 0:
-                    mute.set()  # nothing goes back to the client from here on
+                    mute.set()  # nothing is returned to the client from here on
                     sink.sendall(data)
                     self.lost += 1
                     time.sleep(0.1)  # the server commits
@@ -85,7 +85,7 @@ def lossy(dsn: str, chance: random.Random):
         proxy.close()
 
 
-def test_lost_answers_to_commits_double_nothing(durable_postgres):
+def test_lost_commit_responses_duplicate_nothing(durable_postgres):
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     with (
