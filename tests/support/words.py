@@ -53,8 +53,8 @@ class Violation:
 def parts(identifier: str) -> list[str]:
     """Split a snake_case or CamelCase name into lower-case words.
 
-    >>> parts("too_manyQuestions")
-    ['too', 'many', 'questions']
+    >>> parts("too_manyQueries")
+    ['too', 'many', 'queries']
     """
     return [part.lower() for part in _PART.findall(identifier)]
 
