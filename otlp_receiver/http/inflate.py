@@ -113,7 +113,7 @@ class _Zstd:
 
     def finish(self) -> None:
         if self._frame is not None or not self._frames:
-            raise BadCompression("the zstd data is cut off")
+            raise BadCompression("the zstd data is truncated")
 
     def _next_frame(self) -> "zstandard.ZstdDecompressionObj":
         self._frames += 1
@@ -127,7 +127,7 @@ class _Zstd:
         """Check the size, which the library omits if an empty last block is in a separate step."""
         self._frame = None
         if zstandard.frame_content_size(self._head) not in {_SIZE_UNKNOWN, self._size}:
-            raise BadCompression("the zstd data is cut off")
+            raise BadCompression("the zstd data is truncated")
 
 
 CODINGS: dict[str, Callable[[], Inflater] | None] = {
