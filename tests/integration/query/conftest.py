@@ -1,4 +1,4 @@
-"""The query server in front of a fresh store."""
+"""The query server with an empty database."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from tests.support.querying import Storehouse, query_server
 
 @pytest.fixture
 async def store(tmp_path, writer_pool):
-    """Where records are put."""
-    async with Storehouse.open(tmp_path / "spool", writer_pool) as house:
-        yield house
+    """A store for records."""
+    async with Storehouse.open(tmp_path / "spool", writer_pool) as storehouse:
+        yield storehouse
 
 
 @pytest.fixture
 async def server(database, reader_pool):
-    """Asked with a token of every right unless told otherwise."""
+    """A query server; by default, requests use a token with all permissions."""
     async with query_server(database.dsn, reader_pool) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Who may ask what: all routes against all roles, and the record that each access leaves."""
+"""Access control: all routes with all roles, and the audit record of each access."""
 
 import asyncio
 import uuid
@@ -47,44 +47,46 @@ async def test_every_route_of_the_application_is_in_the_table(server):
     assert served == {(route.method, route.path) for route in table(server)}
 
 
-async def test_only_health_the_page_and_the_description_are_open(server):
+async def test_only_health_viewer_and_documentation_are_public(server):
     assert {route.path for route in table(server) if is_open(route)} == OPEN
 
 
-async def test_without_a_believed_token_nothing_else_answers(server):
+async def test_all_other_routes_require_a_valid_token(server):
     for route in table(server):
         for token in (None, "x", "a.b.c"):
-            answer = await server.client.request(
+            response = await server.client.request(
                 route.method,
                 address(route),
                 headers={} if token is None else {"Authorization": f"Bearer {token}"},
             )
             if route.path in OPEN:
-                assert answer.status in {200, 404}
+                assert response.status in {200, 404}
             else:
-                assert answer.status == 401, route.path
-                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-                assert (await answer.json())["type"] == "/errors/unauthorized"
+                assert response.status == 401, route.path
+                assert response.headers["WWW-Authenticate"].startswith("Bearer")
+                assert (await response.json())["type"] == "/errors/unauthorized"
 
 
 @pytest.mark.parametrize("role", [*Role, "EMPEROR", "super_admin", ""])
-async def test_every_route_asks_every_role_for_its_permission(server, role):
+async def test_every_route_requires_its_permission_of_every_role(server, role):
     held = permissions_of(role)
     for route in table(server):
-        answer = await server.client.request(
+        response = await server.client.request(
             route.method,
             address(route),
             headers={"Authorization": f"Bearer {make_token(role)}"},
         )
-        answer.close()
+        response.close()
         if route.permission is None or route.permission in held:
             # 400: a body is missing
-            assert answer.status in {route.status, 400, 404}, route.path
+            assert response.status in {route.status, 400, 404}, route.path
         elif route.audit_permission in held and route.path != "/version":
             # no telemetry for it: timelines of audit records, or a refusal
-            assert answer.status in {200 if route.parameters is TIMELINE else 403, 404}, route.path
+            assert response.status in {200 if route.parameters is TIMELINE else 403, 404}, (
+                route.path
+            )
         elif route.audit_permission not in held:
-            assert answer.status == 403, route.path
+            assert response.status == 403, route.path
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ async def test_every_route_asks_every_role_for_its_permission(server, role):
         {"Cookie": f"token={make_token()}"},
     ],
 )
-async def test_tokens_are_taken_from_the_authorization_header_only(server, headers):
+async def test_tokens_are_accepted_in_the_authorization_header_only(server, headers):
     assert (await server.client.get("/api/v1/logs", headers=headers)).status == 401
 
 
-async def test_a_token_in_the_address_is_not_taken(server):
+async def test_a_token_in_the_url_is_ignored(server):
     for name in ("token", "access_token", "jwt"):
-        answer = await server.client.get("/api/v1/logs", params={name: make_token()})
-        assert answer.status == 401
+        response = await server.client.get("/api/v1/logs", params={name: make_token()})
+        assert response.status == 401
 
 
 async def test_two_authorization_headers_are_refused(server):
@@ -128,7 +130,7 @@ def named(page):
     return [item["message"] for item in page["data"]]
 
 
-async def test_audit_records_are_left_out_unless_asked_for(server, mixed):
+async def test_audit_records_are_excluded_by_default(server, mixed):
     trace = f"/api/v1/logs/trace/{VALUES['traceId']}"
 
     assert named(await server.page()) == ["telemetry"]
@@ -138,7 +140,7 @@ async def test_audit_records_are_left_out_unless_asked_for(server, mixed):
     assert named(await server.page(trace, kind=["audit", "log", "span"])) == ["telemetry", "access"]
 
 
-async def test_reading_audit_records_needs_the_right_to(server, mixed):
+async def test_reading_audit_records_requires_the_permission(server, mixed):
     log, audit = (f"/api/v1/logs/{uuid.UUID(bytes=item.id)}" for item in mixed)
     noc, auditor = make_token("NOC"), make_token("AUDITOR")
 
@@ -196,8 +198,8 @@ async def test_what_is_recorded_is_redacted(server):
     assert server.accesses[0].subject == "hmac:user.id"
 
 
-async def test_nobody_asks_unseen_by_characters_that_cannot_be_stored(server, store):
-    """T37: an access record with a NUL would be refused by the database, and so be missing."""
+async def test_requests_with_characters_that_cannot_be_stored_are_recorded(server, store):
+    """T37: the database would reject an access record with a NUL, so it would be missing."""
     odd = make_token("NOC\0", sub="eve\0\ud800")
 
     await server.client.get(
@@ -212,15 +214,15 @@ async def test_nobody_asks_unseen_by_characters_that_cannot_be_stored(server, st
         "NOC\ufffd",
     )
     assert event.query.startswith("actorId=a\ufffdb")
-    kept = batch_of(event, redactor().attribute).records[0]
-    kept.stream_id = STREAM.id
-    await store.put(kept)
+    others = batch_of(event, redactor().attribute).records[0]
+    others.stream_id = STREAM.id
+    await store.put(others)
     stored = (await server.page(kind="audit"))["data"]
     assert [item["actorId"] for item in stored] == ["eve\ufffd\ufffd"]
 
 
-async def test_nothing_hides_behind_a_long_question(server):
-    """T37: what is cut away is told by length and hash."""
+async def test_long_queries_are_recorded_with_length_and_hash(server):
+    """T37: a truncated query has its length and hash."""
     for last in ("x", "y"):
         values = [f"{number:04}{'m' * 396}" for number in range(40)]
         await server.get("/api/v1/logs", sourceModule=[*values, last])
@@ -236,8 +238,8 @@ async def test_an_export_is_recorded_before_its_first_byte_and_counted_after_its
 ):
     await store.put(record(), record(1))
 
-    answer = await server.get("/api/v1/logs/export")
-    await answer.read()
+    response = await server.get("/api/v1/logs/export")
+    await response.read()
 
     assert [(e.outcome, e.rows) for e in server.accesses] == [
         (Outcome.SUCCESS, None),
@@ -257,7 +259,7 @@ async def test_an_export_that_cannot_be_recorded_is_refused(store, server):
     assert searched.status == 200
 
 
-async def test_too_many_queries_of_one_token_at_a_time(database, reader_pool, owner_pool):
+async def test_too_many_concurrent_queries_of_one_token(database, reader_pool, owner_pool):
     settings = Settings(api=ApiSettings(user_concurrency=2))
     async with (
         query_server(database.dsn, reader_pool, settings=settings) as server,
@@ -277,25 +279,25 @@ async def test_too_many_queries_of_one_token_at_a_time(database, reader_pool, ow
         assert refused.status == 429
         assert int(refused.headers["Retry-After"]) > 0
         assert (await refused.json())["type"] == "/errors/too_many_queries"
-        assert [(await answer).status for answer in [*waiting, other]] == [200, 200, 200]
+        assert [(await response).status for response in [*waiting, other]] == [200, 200, 200]
         assert (await server.get("/api/v1/logs")).status == 200
 
 
-def test_one_asker_leaves_connections_to_the_others():
-    """T29: with the defaults, whatever its questions are."""
+def test_one_client_cannot_use_all_connections():
+    """T29: with the defaults, whatever it queries."""
     api = ApiSettings()
 
     assert api.user_concurrency < api.pool_connections
 
 
-async def test_exports_of_one_token_at_a_time_are_bounded(server, monkeypatch):
-    """T30: an export may take as long as its reader likes, but nobody has any number of them."""
+async def test_concurrent_exports_of_one_token_are_limited(server, monkeypatch):
+    """T30: an export may be slow, but their number is limited."""
     monkeypatch.setattr("query.api.http.access_control.CONCURRENT_STREAMS", 2)
     pieces, gate = Export.pieces, asyncio.Event()
 
-    async def held(self, *asked):
+    async def held(self, *requests):
         await gate.wait()
-        async for piece in pieces(self, *asked):
+        async for piece in pieces(self, *requests):
             yield piece
 
     monkeypatch.setattr(Export, "pieces", held)
@@ -306,17 +308,17 @@ async def test_exports_of_one_token_at_a_time_are_bounded(server, monkeypatch):
             await asyncio.sleep(0.01)
 
     refused = await server.get("/api/v1/logs/export", **own)
-    asked = await server.get("/api/v1/logs", limit=1, **own)
+    requests = await server.get("/api/v1/logs", limit=1, **own)
     gate.set()
 
-    assert (refused.status, asked.status) == (429, 200)
+    assert (refused.status, requests.status) == (429, 200)
     assert "Retry-After" in refused.headers
-    assert [(await answer).status for answer in waiting] == [200, 200]
+    assert [(await response).status for response in waiting] == [200, 200]
     assert (await server.get("/api/v1/logs/export", **own)).status == 200
 
 
 async def waits(database, count):
-    """Whether this many questions stand behind a lock."""
+    """Whether this many queries wait for a lock."""
     connection = await asyncpg.connect(database.dsn)  # only a superuser sees others' statements
     try:
         found = await connection.fetchval(
@@ -335,25 +337,23 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-async def test_a_question_whose_asker_has_gone_is_cancelled_in_the_database(
+async def test_a_query_is_cancelled_in_the_database_when_its_client_disconnects(
     database, server, owner_pool, reader_pool
 ):
     async with owner_pool.acquire() as blocker, blocker.transaction():
         await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
-        asking = asyncio.create_task(server.get("/api/v1/logs"))
+        running = asyncio.create_task(server.get("/api/v1/logs"))
         await until(lambda: waits(database, 1))
 
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
         await until(lambda: waits(database, 0))
     assert (await server.get("/api/v1/logs")).status == 200
     assert reader_pool.get_idle_size() == reader_pool.get_size()
 
 
-async def test_the_last_address_that_no_trusted_proxy_vouches_for_is_the_client(
-    database, reader_pool
-):
+async def test_the_last_address_that_is_not_a_trusted_proxy_is_the_client(database, reader_pool):
     settings = Settings(api=ApiSettings(trusted_proxies=["127.0.0.0/8", "10.0.0.0/8"]))
     cases = [
         (None, "127.0.0.1"),
@@ -374,7 +374,7 @@ async def test_the_last_address_that_no_trusted_proxy_vouches_for_is_the_client(
             assert server.accesses[-1].client_address == expected, forwarded
 
 
-async def test_without_trusted_proxies_forwarded_addresses_are_not_believed(server):
+async def test_without_trusted_proxies_forwarded_addresses_are_ignored(server):
     headers = {"Authorization": f"Bearer {server.token}", "X-Forwarded-For": "203.0.113.9"}
 
     await server.client.get("/api/v1/logs", headers=headers)

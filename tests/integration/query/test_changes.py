@@ -1,4 +1,4 @@
-"""Ingest keys over the API, and the trial of redaction: on record before they are done."""
+"""Ingest keys over the API, and the redaction preview: recorded before they are made."""
 
 import json
 
@@ -17,8 +17,8 @@ async def send(server, method, path, body=None, token=""):
     return await server.client.request(method, path, json=body, headers=headers)
 
 
-async def test_a_key_is_made_listed_renewed_and_ended(server, owner_pool):
-    wish = {
+async def test_a_key_is_created_listed_rotated_and_revoked(server, owner_pool):
+    body = {
         "name": "shop",
         "rights": ["logs"],
         "attributes": {"team": "a"},
@@ -26,32 +26,32 @@ async def test_a_key_is_made_listed_renewed_and_ended(server, owner_pool):
         "expiresAt": "2030-01-01T00:00:00Z",
         "recordsPerS": 10,
     }
-    made = await send(server, "POST", KEYS, wish)
+    created = await send(server, "POST", KEYS, body)
 
-    answer = CreatedKey.model_validate_json(await made.text())
-    assert made.status == 201
-    assert (answer.name, answer.rights, answer.min_level, answer.created_by) == (
+    response = CreatedKey.model_validate_json(await created.text())
+    assert created.status == 201
+    assert (response.name, response.rights, response.min_level, response.created_by) == (
         "shop", ["logs"], "WARN", "tester",
     )  # fmt: skip
     assert await owner_pool.fetchval(
-        "SELECT true FROM ingest_keys WHERE key_hash = $1", digest_of(answer.key)
+        "SELECT true FROM ingest_keys WHERE key_hash = $1", digest_of(response.key)
     )
     listed = await (await send(server, "GET", KEYS)).json()
     assert [Key.model_validate(item).name for item in listed["data"]] == ["shop"]
-    assert answer.key not in json.dumps(listed)
+    assert response.key not in json.dumps(listed)
     renewed = await send(server, "POST", f"{KEYS}/shop/rotate", {"graceS": 0})
     assert renewed.status == 201
-    assert (await renewed.json())["key"] != answer.key
+    assert (await renewed.json())["key"] != response.key
     ended = await send(server, "DELETE", f"{KEYS}/shop")
     assert await ended.json() == {"revoked": 1}
     assert (await (await send(server, "GET", KEYS)).json())["data"] == []
     revoked = await (await send(server, "GET", f"{KEYS}?revoked=true")).json()
     assert len(revoked["data"]) == 2
-    said = [(item.action, item.outcome.value, item.query) for item in server.accesses]
-    assert said[0] == ("keys.create", "success", "name=shop rights=logs")
-    assert ("keys.rotate", "success", "name=shop&graceS=0") in said
-    assert ("keys.revoke", "success", "name=shop") in said
-    assert answer.key not in str(server.accesses)
+    recorded = [(item.action, item.outcome.value, item.query) for item in server.accesses]
+    assert recorded[0] == ("keys.create", "success", "name=shop rights=logs")
+    assert ("keys.rotate", "success", "name=shop&graceS=0") in recorded
+    assert ("keys.revoke", "success", "name=shop") in recorded
+    assert response.key not in str(server.accesses)
 
 
 BAD = [
@@ -79,13 +79,13 @@ BAD = [
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: f"{case[0]} {case[1][15:]} {case[2]}")
-async def test_bad_wishes_are_refused_by_name(server, case):
+async def test_invalid_bodies_are_rejected_by_member(server, case):
     method, path, body, status, where = case
 
-    answer = await send(server, method, path, body)
+    response = await send(server, method, path, body)
 
-    problem = await answer.json()
-    assert answer.status == status, problem
+    problem = await response.json()
+    assert response.status == status, problem
     if where:
         assert problem["errors"][0]["parameter"] == where
 
@@ -96,25 +96,25 @@ async def test_a_name_in_force_is_taken(server):
     assert (await send(server, "POST", KEYS, {"name": "a"})).status == 409
 
 
-async def test_a_change_that_cannot_be_recorded_is_not_made(server, owner_pool):
+async def test_a_change_that_cannot_be_recorded_is_refused(server, owner_pool):
     server.switches.audit_fails = True
 
-    answer = await send(server, "POST", KEYS, {"name": "a"})
+    response = await send(server, "POST", KEYS, {"name": "a"})
 
-    assert answer.status == 503
+    assert response.status == 503
     assert await owner_pool.fetchval("SELECT count(*) FROM ingest_keys") == 0
 
 
-async def test_redaction_can_be_tried_and_nothing_of_it_is_kept(server, caplog):
+async def test_redaction_preview_stores_nothing(server, caplog):
     secret = "AKIAIOSFODNN7EXAMPLE"
-    answer = await send(server, "POST", "/api/v1/redaction/test", {"text": f"key={secret}"})
+    response = await send(server, "POST", "/api/v1/redaction/test", {"text": f"key={secret}"})
 
-    tried = RedactionPreview.model_validate_json(await answer.text())
+    tried = RedactionPreview.model_validate_json(await response.text())
     assert secret not in tried.result
     assert tried.hits
     nested = {"attributes": {"password": "hunter3", "a": {"b": [1, "x"]}}}
-    answer = await send(server, "POST", "/api/v1/redaction/test", nested, make_token("ADMIN"))
-    result = (await answer.json())["result"]
+    response = await send(server, "POST", "/api/v1/redaction/test", nested, make_token("ADMIN"))
+    result = (await response.json())["result"]
     assert result["a"] == {"b": [1, "x"]}
     assert "hunter3" not in json.dumps(result)
     assert {item.action for item in server.accesses} == {"redaction.test"}
@@ -125,17 +125,17 @@ async def test_redaction_can_be_tried_and_nothing_of_it_is_kept(server, caplog):
 @pytest.mark.parametrize(
     "body", [{}, {"text": "a", "attributes": {}}, {"text": 5}, {"x": "hunter3"}]
 )
-async def test_a_trial_takes_a_text_or_attributes(server, body):
-    answer = await send(server, "POST", "/api/v1/redaction/test", body)
+async def test_a_preview_accepts_a_text_or_attributes(server, body):
+    response = await send(server, "POST", "/api/v1/redaction/test", body)
 
-    assert answer.status == 400
-    assert "hunter3" not in await answer.text()
+    assert response.status == 400
+    assert "hunter3" not in await response.text()
 
 
-async def test_a_number_beyond_64_bits_can_be_tried(server):
-    answer = await send(server, "POST", "/api/v1/redaction/test", {"attributes": {"a": 10**30}})
+async def test_a_preview_accepts_numbers_beyond_64_bits(server):
+    response = await send(server, "POST", "/api/v1/redaction/test", {"attributes": {"a": 10**30}})
 
-    assert (await answer.json())["result"] == {"a": str(10**30)}
+    assert (await response.json())["result"] == {"a": str(10**30)}
 
 
 async def test_bodies_are_json_and_small(server):
@@ -145,7 +145,7 @@ async def test_bodies_are_json_and_small(server):
         (b"{", "application/json", 400),
         (b'{"text": "' + b"x" * 70_000 + b'"}', "application/json", 413),
     ):
-        answer = await server.client.post(
+        response = await server.client.post(
             "/api/v1/redaction/test", data=data, headers={**headers, "Content-Type": kind}
         )
-        assert answer.status == status
+        assert response.status == status

@@ -1,4 +1,4 @@
-"""Answers come in a coding that the client takes."""
+"""Responses use a coding that the client accepts."""
 
 import gzip
 import json
@@ -29,30 +29,30 @@ DECODE = {
         ("", None),
     ],
 )
-async def test_an_answer_is_in_a_coding_that_the_client_takes(store, server, taken, coding):
+async def test_responses_use_a_coding_that_the_client_accepts(store, server, taken, coding):
     await store.put(*(record(n, message=f"m{n}") for n in range(20)))
 
-    answer = await server.client.get(
+    response = await server.client.get(
         "/api/v1/logs",
         headers={"Authorization": f"Bearer {server.token}", "Accept-Encoding": taken},
         auto_decompress=False,
     )
 
-    raw = await answer.read()
-    assert answer.headers.get("Content-Encoding") == coding
-    assert answer.headers["Vary"] == "Accept-Encoding"
-    assert int(answer.headers["Content-Length"]) == len(raw)
+    raw = await response.read()
+    assert response.headers.get("Content-Encoding") == coding
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert int(response.headers["Content-Length"]) == len(raw)
     assert len(json.loads(DECODE[coding](raw))["data"]) == 20
 
 
-async def test_a_short_answer_and_one_with_a_secret_are_not_compressed(server):
+async def test_short_responses_and_secrets_are_not_compressed(server):
     headers = {"Authorization": f"Bearer {server.token}", "Accept-Encoding": "gzip"}
 
     short = await server.client.get("/api/v1/logs", headers=headers, auto_decompress=False)
-    made = await server.client.post(
+    created = await server.client.post(
         "/api/v1/ingest/keys", json={"name": "k"}, headers=headers, auto_decompress=False
     )
 
-    assert (short.status, made.status) == (200, 201)
+    assert (short.status, created.status) == (200, 201)
     assert "Content-Encoding" not in short.headers
-    assert "Content-Encoding" not in made.headers
+    assert "Content-Encoding" not in created.headers

@@ -1,4 +1,4 @@
-"""The description of the API is true: every route is in it, and every answer is as it says."""
+"""The documentation of the API covers every route, and responses match it."""
 
 import asyncio
 import sys
@@ -11,9 +11,9 @@ from tests.integration.query.test_search import FULL, record
 from tests.support.querying import make_token
 
 
-async def test_every_route_is_described(server):
-    answer = await server.get("/api/openapi.json", token=None)
-    document = await answer.json()
+async def test_every_route_is_documented(server):
+    response = await server.get("/api/openapi.json", token=None)
+    document = await response.json()
 
     assert document["openapi"] == "3.1.0"
     described = {
@@ -29,23 +29,23 @@ async def test_every_route_is_described(server):
     )
 
 
-async def test_the_page_for_people_needs_nothing_from_elsewhere(server):
-    answer = await server.get("/api/docs", token=None)
-    text = await answer.text()
+async def test_the_html_documentation_loads_nothing_else(server):
+    response = await server.get("/api/docs", token=None)
+    text = await response.text()
 
-    assert answer.content_type == "text/html"
+    assert response.content_type == "text/html"
     assert "<script" not in text
     assert "http://" not in text
     assert "https://" not in text
     assert "/api/v1/logs/stats" in text
-    assert "sha256-" in answer.headers["Content-Security-Policy"]
+    assert "sha256-" in response.headers["Content-Security-Policy"]
 
 
-async def test_answers_are_what_the_models_say(store, server):
+async def test_responses_match_their_models(store, server):
     await store.put(record(1, **FULL), record(2))
     span = {"start": "2026-09-01T00:00:00Z"}
     trace = FULL["trace_id"].hex()
-    asked = {
+    requested = {
         "/api/v1/logs": span,
         "/api/v1/logs/stats": span,
         "/api/v1/logs/facets": span,
@@ -57,14 +57,14 @@ async def test_answers_are_what_the_models_say(store, server):
         "/api/v1/ingest/keys": {},
     }
     by_path = {route.path: route for route in server.client.app[ROUTES] if route.method == "GET"}
-    for path, given in asked.items():
+    for path, given in requested.items():
         route = by_path[path.replace(trace, "{traceId}").replace("u-42", "{id}")]
-        answer = await server.get(path, **given)
-        TypeAdapter(route.response).validate_json(await answer.text())
+        response = await server.get(path, **given)
+        TypeAdapter(route.response).validate_json(await response.text())
 
 
 @pytest.mark.slow
-async def test_schemathesis_finds_no_answer_that_is_not_described(store, server):
+async def test_schemathesis_finds_no_undocumented_response(store, server):
     await store.put(record(1, **FULL), *(record(n, message=f"m{n}") for n in range(20)))
     url = str(server.client.make_url("/api/openapi.json"))
     process = await asyncio.create_subprocess_exec(
@@ -82,13 +82,13 @@ async def test_schemathesis_finds_no_answer_that_is_not_described(store, server)
             "10",
         ),
         *("--exclude-path", "/api/v1/logs/tail", "--exclude-path", "/metrics"),
-        # Its GET is that of /logs/{id}, which says so in Allow.
+        # Its GET is that of /logs/{id}, as in Allow.
         *("--exclude-path", "/api/v1/logs/purge"),
         *("--exclude-path", "/assets/{name}", "--no-color"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 300)
+    output, _ = await asyncio.wait_for(process.communicate(), 300)
 
-    found = [line for line in said.decode().splitlines() if "- ST" in line or "curl" in line]
+    found = [line for line in output.decode().splitlines() if "- ST" in line or "curl" in line]
     assert process.returncode == 0, "\n".join(line[:300] for line in found)

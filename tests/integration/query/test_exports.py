@@ -1,4 +1,4 @@
-"""Exports in every form: whole, narrowed, compressed, and such that a collector takes them back."""
+"""Exports in every format: complete, selected fields, compressed, readable by a collector."""
 
 import csv
 import io
@@ -40,9 +40,9 @@ async def test_an_export_is_compressed_when_the_client_takes_that(store, server)
     await store.put(*(record(n, message=f"m{n}") for n in range(2500)))
 
     headers = {"Authorization": f"Bearer {server.token}", "Accept-Encoding": "gzip"}
-    async with server.client.get(EXPORT, headers=headers) as answer:
-        assert answer.headers["Content-Encoding"] == "gzip"
-        assert (await answer.text()).count("\n") == 2500
+    async with server.client.get(EXPORT, headers=headers) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert (await response.text()).count("\n") == 2500
 
 
 async def test_otlp_lines_hold_what_was_sent(store, server):
@@ -63,10 +63,10 @@ async def test_otlp_lines_hold_what_was_sent(store, server):
     derived = record(3, metadata=b'{"otel": {}, "level_source": "exception"}')
     await store.put(span, log, derived)
 
-    answer = await server.get(EXPORT, format="otlp", order="asc")
+    response = await server.get(EXPORT, format="otlp", order="asc")
 
-    lines = [json.loads(line) for line in (await answer.text()).splitlines()]
-    assert 'filename="opslog-' in answer.headers["Content-Disposition"]
+    lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert 'filename="opslog-' in response.headers["Content-Disposition"]
     logs = [item for line in lines for item in line.get("resourceLogs", ())]
     spans = [item for line in lines for item in line.get("resourceSpans", ())]
     assert len(logs) == len(spans) == 1
@@ -103,10 +103,10 @@ async def test_a_closed_range_has_a_tag_that_saves_its_body(store, server, path)
     root = FULL | {"parent_span_id": None}
     await store.put(record(1, **root))
 
-    answer = await server.get(path, **span)
+    response = await server.get(path, **span)
     headers = {
         "Authorization": f"Bearer {server.token}",
-        "If-None-Match": answer.headers["ETag"],
+        "If-None-Match": response.headers["ETag"],
     }
     same = await server.client.get(path, params=span, headers=headers)
     await store.put(record(2, **root | {"trace_id": b"2" * 16}))

@@ -1,4 +1,4 @@
-"""What every answer has, and what errors look like."""
+"""Headers of every response, and errors."""
 
 import asyncio
 import csv
@@ -33,20 +33,20 @@ SAFE = {
 
 PAGE = {"/", "/favicon.svg"}
 OWN = {"Content-Security-Policy": {*PAGE, "/api/docs"}, "Cache-Control": PAGE}
-"""Headers that some answers have in a form of their own."""
+"""Headers that some routes set themselves."""
 
 
-async def test_every_answer_has_the_safe_headers_and_its_own_request_id(server):
+async def test_every_response_has_security_headers_and_its_own_request_id(server):
     paths = [route.path.replace("{", "").replace("}", "") for route in server.client.app[ROUTES]]
     seen = set()
     for path in [*paths, "/nowhere", "/api/v1/logs?colour=red"]:
         for token in ("", None):
-            answer = await server.get(path, token=token)
-            answer.close()
+            response = await server.get(path, token=token)
+            response.close()
             safe = {name: text for name, text in SAFE.items() if path not in OWN.get(name, ())}
-            assert {name: answer.headers.get(name) for name in safe} == safe, path
-            assert "Access-Control-Allow-Origin" not in answer.headers
-            seen.add(answer.headers["X-Request-Id"])
+            assert {name: response.headers.get(name) for name in safe} == safe, path
+            assert "Access-Control-Allow-Origin" not in response.headers
+            seen.add(response.headers["X-Request-Id"])
     assert len(seen) == 2 * (len(paths) + 2)
 
 
@@ -74,21 +74,21 @@ async def test_errors_are_problem_documents(server, case):
     method, path, status, code, parameter = case
     headers = {"Authorization": f"Bearer {server.token}"}
 
-    answer = await server.client.request(method, path, headers=headers)
+    response = await server.client.request(method, path, headers=headers)
 
-    assert answer.status == status
-    assert answer.content_type == "application/problem+json"
-    problem = Problem.model_validate_json(await answer.text())
+    assert response.status == status
+    assert response.content_type == "application/problem+json"
+    problem = Problem.model_validate_json(await response.text())
     assert problem.type == f"/errors/{code}"
     assert problem.status == status
-    assert problem.request_id == answer.headers["X-Request-Id"]
+    assert problem.request_id == response.headers["X-Request-Id"]
     assert [item.parameter for item in problem.errors] == ([parameter] if parameter else [])
     if status == 405:
-        assert answer.headers["Allow"] == "GET"
+        assert response.headers["Allow"] == "GET"
 
 
 GIANTS = {
-    "a long question": "q=" + "a" * 60_000,
+    "a long query": "q=" + "a" * 60_000,
     "many words": "q=" + "%20OR%20".join(f"w{n}" for n in range(2000)),
     "deep parentheses": "q=" + "(" * 1000 + "a" + ")" * 1000,
     "many parameters": "&".join(f"attr.a{n}=1" for n in range(3000)),
@@ -102,21 +102,21 @@ GIANTS = {
 
 
 @pytest.mark.parametrize("kind", GIANTS)
-async def test_giant_questions_are_refused_at_once(server, monkeypatch, kind):
-    """T30, T31: before the database is asked anything."""
+async def test_oversized_queries_are_rejected_at_once(server, monkeypatch, kind):
+    """T30, T31: before the database is queried."""
     from storage.database.read import Reader
 
     monkeypatch.setattr(Reader, "session", None)
 
-    answer = await server.get(f"/api/v1/logs?{GIANTS[kind]}")
+    response = await server.get(f"/api/v1/logs?{GIANTS[kind]}")
 
-    assert answer.status == 400, await answer.text()
-    assert (await answer.json())["errors"][0]["parameter"]
-    assert len(await answer.read()) < 10_000
+    assert response.status == 400, await response.text()
+    assert (await response.json())["errors"][0]["parameter"]
+    assert len(await response.read()) < 10_000
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameters",
     [
         "logs/stats?start=0001-01-01T00:00:00Z&end=9999-01-01T00:00:00Z&interval=1s",
         "logs?q=" + "-" * 2000 + "a",
@@ -125,13 +125,13 @@ async def test_giant_questions_are_refused_at_once(server, monkeypatch, kind):
         "logs?q=message:" + "*a" * 120,
     ],
 )
-async def test_odd_questions_are_cheap_or_refused(server, asked):
+async def test_unusual_queries_are_cheap_or_rejected(server, parameters):
     """T29, T31."""
-    answer = await server.client.get(
-        f"/api/v1/{asked}", headers={"Authorization": f"Bearer {server.token}"}
+    response = await server.client.get(
+        f"/api/v1/{parameters}", headers={"Authorization": f"Bearer {server.token}"}
     )
 
-    assert answer.status in {200, 400}, await answer.text()
+    assert response.status in {200, 400}, await response.text()
 
 
 EXTREME_IDS = [
@@ -145,15 +145,15 @@ EXTREME_IDS = [
 
 @pytest.mark.parametrize("number", EXTREME_IDS)
 async def test_ids_from_the_ends_of_time_are_not_there(server, number):
-    """An id holds a time, and 48 bits of milliseconds reach beyond the year 9999."""
+    """An id contains a time, and 48 bits of milliseconds reach beyond the year 9999."""
     for path in ("", "/context", "/proof"):
-        answer = await server.get(f"/api/v1/logs/{number}{path}")
-        assert answer.status == 404, await answer.text()
+        response = await server.get(f"/api/v1/logs/{number}{path}")
+        assert response.status == 404, await response.text()
     for last in (f"{2**63 - 1}-0", f"-{2**63}-5", "9" * 400, "1-2-3"):
         headers = {"Authorization": f"Bearer {server.token}", "Last-Event-ID": last}
-        answer = await server.client.get("/api/v1/logs/tail", headers=headers)
-        assert answer.status == 200
-        answer.close()
+        response = await server.client.get("/api/v1/logs/tail", headers=headers)
+        assert response.status == 200
+        response.close()
 
 
 DEEP = [b"[" * 60_000, b'{"attributes":' + b'{"a":' * 9000 + b"1" + b"}" * 9001, b'{"text":' * 8000]
@@ -165,8 +165,8 @@ async def test_deep_bodies_are_refused(server, body):
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
 
     for path in ("/api/v1/redaction/test", "/api/v1/holds", "/api/v1/ingest/keys"):
-        answer = await server.client.post(path, data=body, headers=headers)
-        assert answer.status == 400, path
+        response = await server.client.post(path, data=body, headers=headers)
+        assert response.status == 400, path
 
 
 async def test_a_compressed_body_that_grows_is_refused(server):
@@ -174,17 +174,17 @@ async def test_a_compressed_body_that_grows_is_refused(server):
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     body = gzip.compress(b'{"text": "' + b"x" * 50_000_000 + b'"}')
 
-    answer = await server.client.post(
+    response = await server.client.post(
         "/api/v1/redaction/test",
         data=body,
         headers={"Authorization": f"Bearer {server.token}", **headers},
     )
 
-    assert answer.status == 413
+    assert response.status == 413
 
 
-async def test_no_text_of_the_asker_gets_into_a_header(server):
-    """T34: names of files are ours; what is echoed in a link or an error is encoded."""
+async def test_no_client_text_gets_into_a_header(server):
+    """T34: file names are fixed; what is echoed in a link or an error is encoded."""
     evil = "a%0d%0aX-Evil:%201"
     for path in (
         f"/api/v1/logs/export?filename={evil}",
@@ -195,37 +195,37 @@ async def test_no_text_of_the_asker_gets_into_a_header(server):
         f"/assets/{evil}",
         f"/{evil}",
     ):
-        answer = await server.client.get(
+        response = await server.client.get(
             URL(path, encoded=True), headers={"Authorization": f"Bearer {server.token}"}
         )
-        assert "X-Evil" not in answer.headers, path
-        assert all(ord(sign) >= 32 for text in answer.headers.values() for sign in text)
+        assert "X-Evil" not in response.headers, path
+        assert all(ord(sign) >= 32 for text in response.headers.values() for sign in text)
 
 
-async def test_a_defect_shows_nothing_of_its_insides(server, monkeypatch, caplog):
+async def test_a_defect_does_not_leak_internals(server, monkeypatch, caplog):
     async def broken(*_):
         raise RuntimeError("SELECT secret FROM /var/lib postgresql://u:p@h/db")
 
     monkeypatch.setattr("query.planning.pages.Pages.read", broken)
 
-    answer = await server.get("/api/v1/logs")
+    response = await server.get("/api/v1/logs")
 
-    assert answer.status == 500
-    problem = await answer.json()
+    assert response.status == 500
+    problem = await response.json()
     assert problem["type"] == "/errors/internal"
     assert problem["detail"] == ""
     assert "secret" not in json.dumps(problem)
     assert problem["requestId"] in caplog.text
 
 
-async def test_a_statement_that_the_database_refuses_shows_nothing_of_itself(server, monkeypatch):
+async def test_a_statement_that_the_database_rejects_does_not_leak(server, monkeypatch):
     monkeypatch.setattr("query.planning.pages.NEWEST_SEGMENT", _bad_statement())
 
-    answer = await server.get("/api/v1/logs")
+    response = await server.get("/api/v1/logs")
 
-    assert answer.status == 500
-    assert (await answer.json())["type"] == "/errors/database_refused"
-    assert "secret" not in await answer.text()
+    assert response.status == 500
+    assert (await response.json())["type"] == "/errors/database_refused"
+    assert "secret" not in await response.text()
 
 
 def _bad_statement():
@@ -234,9 +234,7 @@ def _bad_statement():
     return Statement("SELECT secret FROM segments")
 
 
-async def test_a_question_that_takes_too_long_is_stopped_and_says_so(
-    database, reader_pool, owner_pool
-):
+async def test_a_slow_query_is_cancelled_with_query_timeout(database, reader_pool, owner_pool):
     settings = Settings(api=ApiSettings(statement_timeout_s=0.3))
     async with (
         query_server(database.dsn, reader_pool, settings=settings) as server,
@@ -245,15 +243,15 @@ async def test_a_question_that_takes_too_long_is_stopped_and_says_so(
     ):
         await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
 
-        answer = await server.get("/api/v1/logs")
+        response = await server.get("/api/v1/logs")
 
-        assert answer.status == 503
-        assert (await answer.json())["type"] == "/errors/query_timeout"
-        assert "Retry-After" in answer.headers
+        assert response.status == 503
+        assert (await response.json())["type"] == "/errors/query_timeout"
+        assert "Retry-After" in response.headers
         await until(lambda: waits(database, 0))
 
 
-async def test_questions_beyond_the_pool_are_told_to_come_back(
+async def test_queries_beyond_the_pool_are_rejected_with_retry_after(
     database, reader_pool, owner_pool, monkeypatch
 ):
     monkeypatch.setattr("storage.database.read.CONNECTION_WAIT_S", 0.2)
@@ -272,7 +270,7 @@ async def test_questions_beyond_the_pool_are_told_to_come_back(
         await blocker.execute("BEGIN")
         assert refused.status == 503
         assert (await refused.json())["type"] == "/errors/database_busy"
-        assert {(await answer).status for answer in waiting} == {200}
+        assert {(await response).status for response in waiting} == {200}
 
 
 async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgres):
@@ -289,11 +287,11 @@ async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgre
         assert (await server.get("/readyz")).status == 200
         durable_postgres.stop()
 
-        answer = await server.get("/api/v1/logs")
+        response = await server.get("/api/v1/logs")
         ready = await server.get("/readyz", token=None)
 
-        assert answer.status == 503
-        assert (await answer.json())["type"] == "/errors/database_unavailable"
+        assert response.status == 503
+        assert (await response.json())["type"] == "/errors/database_unavailable"
         assert ready.status == 503
         assert (await ready.json())["checks"]["database"]["state"] == "failed"
         assert (await server.get("/livez", token=None)).status == 200
@@ -307,13 +305,13 @@ async def test_readyz_lists_every_check_and_fails_only_with_one_that_failed(data
 
     checks = {name: (lambda name=name: look(name)) for name in found}
     async with query_server(database.dsn, reader_pool, checks=checks) as server:
-        answer = await server.get("/readyz", token=None)
+        response = await server.get("/readyz", token=None)
         found["spool"] = Finding(State.FAILED, "full")
         failed = await server.get("/healthz", token=None)
-        ready = Readiness.model_validate_json(await answer.text())
+        ready = Readiness.model_validate_json(await response.text())
         worst = (await failed.json())["status"]
 
-    assert answer.status == 200
+    assert response.status == 200
     assert ready.status == "degraded"
     assert ready.checks["segments"].reason == "one is late"
     assert {name: check.state for name, check in ready.checks.items()} == {
@@ -332,8 +330,8 @@ async def test_readyz_tells_a_database_that_was_not_migrated_from_one_that_is_ne
     async with query_server(database.dsn, reader_pool) as server:
 
         async def state():
-            answer = await server.get("/readyz", token=None)
-            return answer.status, (await answer.json())["checks"]["migrations"]["state"]
+            response = await server.get("/readyz", token=None)
+            return response.status, (await response.json())["checks"]["migrations"]["state"]
 
         await owner_pool.execute(
             "INSERT INTO schema_migrations SELECT (jsonb_populate_record(m, "
@@ -348,7 +346,7 @@ async def test_readyz_tells_a_database_that_was_not_migrated_from_one_that_is_ne
     assert behind == (503, "failed")
 
 
-async def test_metrics_and_version_are_for_those_who_may(server):
+async def test_metrics_and_version_require_permissions(server):
     await server.page()
 
     metrics = await server.get("/metrics", token=make_token("ADMIN"))
@@ -366,11 +364,11 @@ async def test_ndjson_export_is_what_search_shows_line_by_line(store, server):
     await store.roll("info")
     await server.catalogue.refresh()
 
-    answer = await server.get("/api/v1/logs/export", minLevel="INFO")
+    response = await server.get("/api/v1/logs/export", minLevel="INFO")
 
-    text = await answer.text()
-    assert answer.content_type == "application/x-ndjson"
-    assert answer.headers["Content-Disposition"].startswith('attachment; filename="opslog-2')
+    text = await response.text()
+    assert response.content_type == "application/x-ndjson"
+    assert response.headers["Content-Disposition"].startswith('attachment; filename="opslog-2')
     lines = [json.loads(line) for line in text.splitlines()]
     searched = (await server.page(minLevel="INFO"))["data"]
     assert sorted(lines, key=lambda r: r["id"]) == sorted(searched, key=lambda r: r["id"])
@@ -387,8 +385,8 @@ async def test_exports_of_many_pieces_hold_every_record_once(
         await store.put(*[record(k % 2, message=f"{number}.{k}") for k in range(3)])
 
     for name in ("ndjson", "json"):
-        answer = await server.get("/api/v1/logs/export", order=order, format=name)
-        text = await answer.text()
+        response = await server.get("/api/v1/logs/export", order=order, format=name)
+        text = await response.text()
         found = json.loads(text) if name == "json" else [json.loads(x) for x in text.splitlines()]
         assert len(found) == len({item["message"] for item in found}) == 21
         ordered = sorted(found, key=lambda r: r["createdAt"], reverse=order == "desc")
@@ -410,9 +408,9 @@ async def test_csv_is_safe_to_open_in_a_spreadsheet(store, server):
     for number, text in enumerate(FORMULAS):
         await store.put(record(number, message=text, actor_id=text))
 
-    answer = await server.get("/api/v1/logs/export", format="csv", order="asc")
+    response = await server.get("/api/v1/logs/export", format="csv", order="asc")
 
-    rows = list(csv.DictReader(io.StringIO(await answer.text(), newline="")))
+    rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
     expected = [f"'{text}" if text[0] in "=+-@\t\r\n" else text for text in FORMULAS]
     assert [row["message"] for row in rows] == expected
     assert [row["actorId"] for row in rows] == expected
@@ -434,11 +432,11 @@ async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monk
             raise DatabaseUnavailable("gone")
 
     monkeypatch.setattr(Export, "_leaf", breaks)
-    answer = await server.get("/api/v1/logs/export")
+    response = await server.get("/api/v1/logs/export")
 
-    assert answer.status == 200
+    assert response.status == 200
     with pytest.raises(aiohttp.ClientError):
-        await answer.read()
+        await response.read()
     await until(
         lambda: asyncio.sleep(0, [e.error for e in server.accesses] == ["", "database_unavailable"])
     )
@@ -449,12 +447,12 @@ async def test_a_slow_reader_of_an_export_holds_no_connection(store, server, rea
     for _ in range(10):
         await store.put(*[record(n, message=message) for n in range(100)])
 
-    answer = await server.get("/api/v1/logs/export")
-    await answer.content.readline()
+    response = await server.get("/api/v1/logs/export")
+    await response.content.readline()
 
     async def idle():
         return reader_pool.get_idle_size() == reader_pool.get_size()
 
     await until(idle)
     assert (await server.get("/api/v1/logs")).status == 200
-    answer.close()
+    response.close()

@@ -1,4 +1,4 @@
-"""T27: texts that break queries, in every parameter of every question: values, never SQL."""
+"""T27: injection payloads in every parameter of every route: values, never SQL."""
 
 import asyncio
 import itertools
@@ -15,20 +15,20 @@ from tests.integration.query.test_search import record
 
 VALUES = {"id": "019aa07e-5a4b-7000-8000-000000000000", "traceId": "4b" * 16, "name": "k"}
 STREAMS = {"/api/v1/logs/tail"}
-"""Answered for as long as the reader likes; its filters are those of the others."""
+"""Streams without an end; its filters are those of the other routes."""
 TEXTS = (
     *("sourceModule", "action", "resourceId", "resourceType", "actorId", "correlationId"),
     "attr.a'b",
 )
-"""Parameters that take any text: they get a payload all at once."""
+"""Parameters that accept any text: they get a payload all at once."""
 MARKS = ("pg_sleep", "drop table", "truncate", "/etc/passwd", "1=1", "union select", "set role")
-"""Parts of payloads that are in no statement of ours."""
+"""Parts of payloads that occur in none of opslog's statements."""
 AT_ONCE = 4
 
 
 @pytest.fixture
 def statements(monkeypatch):
-    """Texts of all statements that were asked."""
+    """SQL of all statements that were run."""
     seen: set[str] = set()
     rows = Session.rows
 
@@ -41,12 +41,12 @@ def statements(monkeypatch):
 
 
 def names_of(route):
-    """The parameters that a question takes."""
+    """The parameters that a route accepts."""
     filters = [*FILTERS, "attr.a'b", "resource.a;b"] if route.parameters.takes_filters else []
     return [*route.parameters.controls, *filters]
 
 
-def wishes(server):
+def payload_requests(server):
     """Search gets each payload in each parameter; the others share its parser, and take turns."""
     for place, route in enumerate(server.client.app[ROUTES]):
         if route.parameters is None or route.path in STREAMS:
@@ -63,26 +63,28 @@ def wishes(server):
                 yield route.method, path, {names[(turn + place) % len(names)]: payload}
 
 
-async def asked(server, method, path, params):
-    """400 must name a parameter; 500 must never be."""
+async def request_checked(server, method, path, params):
+    """400 must name a parameter; 500 must never happen."""
     headers = {"Authorization": f"Bearer {server.token}"}
-    async with server.client.request(method, path, params=params, headers=headers) as answer:
-        body = await answer.read()
-        assert answer.status in {200, 400, 404, 409}, (path, params, body)
-        if answer.status == 400:
+    async with server.client.request(method, path, params=params, headers=headers) as response:
+        body = await response.read()
+        assert response.status in {200, 400, 404, 409}, (path, params, body)
+        if response.status == 400:
             assert b'"parameter":"' in body, (params, body)
 
 
-async def ask_all(server):
-    """A few at a time, as one client may; how many."""
-    waiting, count = wishes(server), 0
+async def request_all(server):
+    """Send all with the concurrency that one client has; their number."""
+    waiting, count = payload_requests(server), 0
     while several := list(itertools.islice(waiting, AT_ONCE)):
-        await asyncio.gather(*(asked(server, *wish) for wish in several))
+        await asyncio.gather(
+            *(request_checked(server, *payload_request) for payload_request in several)
+        )
         count += len(several)
     return count
 
 
-async def figures(owner_pool):
+async def counters(owner_pool):
     return [
         tuple(row)
         for row in await owner_pool.fetch(
@@ -96,14 +98,14 @@ async def test_no_payload_in_any_parameter_is_more_than_a_value(
     store, server, owner_pool, statements
 ):
     await store.put(record(1, message="kept", actor_id="u"))
-    before = await figures(owner_pool)
+    before = await counters(owner_pool)
 
-    count = await ask_all(server)
+    count = await request_all(server)
 
     assert count > 15 * len(PAYLOADS) > 15 * 280
     text = "\n".join(statements).lower()
     assert [mark for mark in MARKS if mark in text] == []
-    assert await figures(owner_pool) == before
+    assert await counters(owner_pool) == before
     assert (await server.page())["data"][0]["message"] == "kept"
 
 
@@ -111,9 +113,9 @@ async def test_no_payload_in_any_parameter_is_more_than_a_value(
 async def test_no_payload_in_a_path_is_more_than_a_value(server, statements, path):
     for payload in PAYLOADS:
         address = URL("/api/v1" + path.format(quote(payload, safe="")), encoded=True)
-        answer = await server.client.get(
+        response = await server.client.get(
             address, headers={"Authorization": f"Bearer {server.token}"}
         )
-        assert answer.status in {200, 400, 404}, (payload, await answer.text())
+        assert response.status in {200, 400, 404}, (payload, await response.text())
     text = "\n".join(statements).lower()
     assert [mark for mark in MARKS if mark in text] == []

@@ -1,4 +1,4 @@
-"""Keys of a foreign issuer: asked rarely, believed only in part, never followed elsewhere."""
+"""Keys of an external issuer: fetched rarely, checked, redirects not followed."""
 
 import asyncio
 import json
@@ -19,33 +19,33 @@ THEIR_KEY = rsa_key()
 
 
 def jwk(key=THEIR_KEY, kid="theirs", **more):
-    made = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    built = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
     return {
-        name: value for name, value in (made | {"kid": kid} | more).items() if value is not None
+        name: value for name, value in (built | {"kid": kid} | more).items() if value is not None
     }
 
 
 class Issuer:
-    """A web server that publishes keys, and counts how often it is asked."""
+    """A web server that publishes keys, and counts requests."""
 
     def __init__(self):
-        self.asked = 0
-        self.answer = lambda: web.json_response({"keys": [jwk()]})
+        self.fetches = 0
+        self.response = lambda: web.json_response({"keys": [jwk()]})
 
     async def serve(self, request):
-        self.asked += 1
-        answer = self.answer()
-        return await answer if asyncio.iscoroutine(answer) else answer
+        self.fetches += 1
+        response = self.response()
+        return await response if asyncio.iscoroutine(response) else response
 
 
 @pytest.fixture
 async def issuer():
-    made = Issuer()
+    built = Issuer()
     app = web.Application()
-    app.router.add_get("/{name}", made.serve)
+    app.router.add_get("/{name}", built.serve)
     async with TestServer(app) as server:
-        made.url = str(server.make_url("/jwks"))
-        yield made
+        built.url = str(server.make_url("/jwks"))
+        yield built
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def keys(issuer, clock):
     return IssuerKeys(issuer.url, own, now_s=lambda: clock[0])
 
 
-async def test_tokens_of_the_issuer_and_our_own_are_believed(keys, issuer):
+async def test_tokens_of_the_issuer_and_of_the_installation_are_valid(keys, issuer):
     verifier = Verifier(AuthSettings(), keys)
 
     await verifier.verify(make_token(key=THEIR_KEY, headers={"kid": "theirs"}))
@@ -68,34 +68,34 @@ async def test_tokens_of_the_issuer_and_our_own_are_believed(keys, issuer):
         await verifier.verify(make_token(key=THEIR_KEY, headers={"kid": KEY_ID}))
     with pytest.raises(Unauthorized):
         await verifier.verify(make_token(headers={"kid": "theirs"}))
-    assert issuer.asked == 1
+    assert issuer.fetches == 1
 
 
-async def test_invented_key_ids_do_not_make_us_ask_more_than_once_a_minute(keys, issuer, clock):
+async def test_unknown_key_ids_cause_one_fetch_a_minute(keys, issuer, clock):
     for number in range(50):
         assert await keys.find(f"invented-{number}") is None
     await asyncio.gather(*(keys.find(f"more-{number}") for number in range(50)))
     for odd in (None, 5, ["x"], "k" * 300):
         assert await keys.find(odd) is None
-    assert issuer.asked == 1
+    assert issuer.fetches == 1
 
     clock[0] = 61
     await asyncio.gather(*(keys.find("again") for _ in range(50)))
-    assert issuer.asked == 2
+    assert issuer.fetches == 2
 
 
-async def test_a_new_key_is_found_and_a_withdrawn_one_goes(keys, issuer, clock):
+async def test_new_keys_are_found_and_withdrawn_ones_dropped(keys, issuer, clock):
     assert await keys.find("theirs") is not None
-    issuer.answer = lambda: web.json_response({"keys": [jwk(kid="next")]})
+    issuer.response = lambda: web.json_response({"keys": [jwk(kid="next")]})
 
     clock[0] = 61
     assert await keys.find("next") is not None
     assert await keys.find("theirs") is None
 
 
-async def test_known_keys_are_asked_for_again_after_a_while(keys, issuer, clock):
+async def test_known_keys_are_fetched_again_after_a_while(keys, issuer, clock):
     assert await keys.find("theirs") is not None
-    issuer.answer = lambda: web.json_response({"keys": [jwk(kid="next")]})
+    issuer.response = lambda: web.json_response({"keys": [jwk(kid="next")]})
 
     clock[0] = 899
     assert await keys.find("theirs") is not None
@@ -104,11 +104,11 @@ async def test_known_keys_are_asked_for_again_after_a_while(keys, issuer, clock)
 
 
 async def test_tokens_of_a_withdrawn_key_end_with_it(keys, issuer, clock):
-    """T19: that a token was believed once is remembered for a minute only."""
+    """T19: a verified token is cached for a minute only."""
     verifier = Verifier(AuthSettings(), keys, now_s=lambda: clock[0])
     token = make_token(key=THEIR_KEY, headers={"kid": "theirs"})
     await verifier.verify(token)
-    issuer.answer = lambda: web.json_response({"keys": [jwk(rsa_key(), kid="next")]})
+    issuer.response = lambda: web.json_response({"keys": [jwk(rsa_key(), kid="next")]})
 
     clock[0] = 59
     await verifier.verify(token)
@@ -121,7 +121,7 @@ async def slow():
     await asyncio.sleep(3600)
 
 
-BAD_ANSWERS = {
+BAD_RESPONSES = {
     "500": lambda: web.Response(status=500),
     "404": lambda: web.json_response({"keys": [jwk(kid="evil")]}, status=404),
     "redirect": lambda: web.Response(status=302, headers={"Location": "/elsewhere"}),
@@ -142,20 +142,20 @@ BAD_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_ANSWERS)
-async def test_bad_answers_leave_the_known_keys_as_they_are(keys, issuer, clock, name):
+@pytest.mark.parametrize("name", BAD_RESPONSES)
+async def test_bad_responses_leave_the_known_keys_unchanged(keys, issuer, clock, name):
     assert await keys.find("theirs") is not None
-    issuer.answer = BAD_ANSWERS[name]
+    issuer.response = BAD_RESPONSES[name]
 
     clock[0] = 901
     assert await keys.find("evil") is None
     assert await keys.find("theirs") is not None
-    assert issuer.asked == 2
+    assert issuer.fetches == 2
 
 
-async def test_a_slow_issuer_is_not_waited_for_long(keys, issuer, monkeypatch):
+async def test_fetching_keys_times_out(keys, issuer, monkeypatch):
     monkeypatch.setattr("query.auth.verification_keys.FETCH_TIMEOUT_S", 0.2)
-    issuer.answer = slow
+    issuer.response = slow
 
     async with asyncio.timeout(5):
         assert await keys.find("theirs") is None
@@ -183,7 +183,7 @@ def test_only_https_or_loopback_addresses_are_taken(url):
 @pytest.mark.parametrize(
     "address", ["169.254.169.254", "fe80::1%eth0", "224.0.0.1", "0.0.0.0", "240.0.0.1"]
 )
-async def test_a_name_that_leads_to_a_metadata_service_is_not_followed(address, monkeypatch):
+async def test_a_name_that_resolves_to_a_metadata_service_is_refused(address, monkeypatch):
     async def resolve(self, host, port=0, family=0):
         return [{"host": address, "port": port}]
 

@@ -1,4 +1,4 @@
-"""T25, T26: a token that is limited to source modules sees nothing of others, on any route."""
+"""T25, T26: a token restricted to source modules cannot read others, on any route."""
 
 import uuid
 
@@ -18,7 +18,7 @@ READING = {Permission.LOGS_READ, Permission.LOGS_EXPORT, Permission.REDACTION_TE
 
 @pytest.fixture
 async def records(store):
-    """One of the asker's module, one of another; they share whatever can be asked for."""
+    """One record of the token's module, one of another, alike in all that can be queried."""
     mine = record(1, message="mine", source_module="bank", span_id=b"s" * 8, kind="span", **SHARED)
     other = record(
         *(2,),
@@ -38,7 +38,7 @@ def limited(role="SUPER_ADMIN"):
     return make_token(role, source_modules=["bank"])
 
 
-QUESTIONS = [
+QUERIES = [
     ("/api/v1/logs", {"start": START}),
     ("/api/v1/logs", {"q": "other OR mine", "start": START}),
     ("/api/v1/logs", {"q": f"sourceModule:shop-{CANARY} OR NOT mine", "start": START}),
@@ -62,16 +62,16 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "asked"), QUESTIONS)
-async def test_no_question_shows_anything_of_other_modules(server, records, path, asked):
-    answer = await server.get(path, token=limited(), **asked)
+@pytest.mark.parametrize(("path", "parameters"), QUERIES)
+async def test_no_query_returns_anything_of_other_modules(server, records, path, parameters):
+    response = await server.get(path, token=limited(), **parameters)
 
-    text = await answer.text()
-    assert answer.status == 200, text
+    text = await response.text()
+    assert response.status == 200, text
     assert CANARY not in text
 
 
-async def test_a_record_of_another_module_is_as_one_that_is_not_there(server, records):
+async def test_a_record_of_another_module_is_not_found(server, records):
     mine, other = records
     none = uuid.UUID(bytes=other.id[:8] + b"\x80" + other.id[9:])
 
@@ -79,8 +79,8 @@ async def test_a_record_of_another_module_is_as_one_that_is_not_there(server, re
         hidden = await server.get(path.format(uuid.UUID(bytes=other.id)), token=limited())
         absent = await server.get(path.format(none), token=limited())
         assert (hidden.status, absent.status) == (404, 404), path
-        told = [await answer.json() for answer in (hidden, absent)]
-        assert {**told[0], "requestId": ""} == {**told[1], "requestId": ""}
+        reported = [await response.json() for response in (hidden, absent)]
+        assert {**reported[0], "requestId": ""} == {**reported[1], "requestId": ""}
     context = await server.get(
         f"/api/v1/logs/{uuid.UUID(bytes=mine.id)}/context", token=limited(), before=9, after=9
     )
@@ -98,28 +98,28 @@ async def test_a_cursor_does_not_carry_anothers_rights(store, server, records):
     assert CANARY not in await taken.text()
 
 
-async def test_what_is_of_all_modules_is_not_for_limited_tokens(server, records):
-    """Figures name modules, dead letters hold records, purges and holds reach over all."""
+async def test_routes_over_all_modules_reject_restricted_tokens(server, records):
+    """Counters name modules, dead letters contain records, purges and holds cover all modules."""
     for route in server.client.app[ROUTES]:
         if route.permission is None or route.permission in READING:
             continue
-        answer = await server.client.request(
+        response = await server.client.request(
             route.method,
             route.path.format(id=1, name="k", traceId=TRACE.hex()),
             headers={"Authorization": f"Bearer {limited()}"},
         )
-        assert answer.status == 403, route.path
+        assert response.status == 403, route.path
 
 
-async def test_who_asks_is_never_taken_from_another_header(server, records):
-    """T26: proxies of other backends name the tenant in a header."""
+async def test_the_principal_is_never_taken_from_another_header(server, records):
+    """T26: proxies of other backends send the tenant in a header."""
     names = ("X-Scope-OrgID", "X-Tenant", "X-Remote-User", "X-Forwarded-User", "X-Opslog-Role")
     headers = dict.fromkeys(names, "SUPER_ADMIN")
 
     none = await server.client.get("/api/v1/logs", headers=headers)
     own = {"Authorization": f"Bearer {limited('NOC')}", **headers}
-    answer = await server.client.get(f"/api/v1/logs?start={START}", headers=own)
+    response = await server.client.get(f"/api/v1/logs?start={START}", headers=own)
 
     assert none.status == 401
-    assert CANARY not in await answer.text()
+    assert CANARY not in await response.text()
     assert (await server.client.get("/api/v1/ingest/keys", headers=own)).status == 403

@@ -1,4 +1,4 @@
-"""What one index finds for every value is planned once, and by that index."""
+"""Lookups by one index use cached plans, with that index."""
 
 from uuid import UUID
 
@@ -28,7 +28,7 @@ CASES = [
 
 @pytest.mark.parametrize("order", list(Order))
 @pytest.mark.parametrize(("where", "indexes"), CASES)
-async def test_a_kept_plan_uses_the_index_of_the_id(store, reader_pool, where, indexes, order):
+async def test_a_cached_plan_uses_the_index_of_the_id(store, reader_pool, where, indexes, order):
     await store.put(record(trace_id=b"t" * 16, actor_id="u", resource_id="o", correlation_id="c"))
     rows = await reader_pool.fetch(statement("catalogue"))
     leaves = [leaf_of(Segment(**row)) for row in rows if row["state"] == "open"]
@@ -52,7 +52,7 @@ async def test_a_kept_plan_uses_the_index_of_the_id(store, reader_pool, where, i
     assert {name for name in ("created", *indexes) if f"_{name}" in text} == indexes
 
 
-def test_what_needs_reading_is_no_lookup():
+def test_queries_that_scan_are_no_lookups():
     assert not is_id_lookup(all_of(FieldEquals(ACTION, "a"), Text("x")))
     assert not is_id_lookup(Or((TRACE, Text("x"))))
     assert is_unordered_lookup(FieldEquals(ID, UUID(int=1)))

@@ -1,4 +1,4 @@
-"""Walking all pages while records arrive: nothing skipped, nothing twice."""
+"""Paging while records arrive: nothing is skipped or repeated."""
 
 import asyncio
 import contextlib
@@ -95,7 +95,7 @@ async def test_a_walk_beside_a_busy_writer_ends_and_misses_nothing(store, server
     assert there <= set(found)
 
 
-async def test_a_relative_range_does_not_move_while_it_is_walked(database, reader_pool, store):
+async def test_a_relative_range_does_not_move_between_pages(database, reader_pool, store):
     clock = [BASE_NS + 3600 * 10**9]
     await store.put(*[record(n * MS, message=str(n)) for n in range(10)])
 
@@ -132,13 +132,13 @@ def test_pages_together_are_the_whole_in_order(postgres, migrated_template, rows
         async with (
             await open_pool(database.dsn, DatabaseRole.WRITER, size=2) as writers,
             await open_pool(database.dsn, DatabaseRole.READER, size=2) as readers,
-            Storehouse.open(folder, writers) as house,
+            Storehouse.open(folder, writers) as storehouse,
             query_server(database.dsn, readers) as server,
         ):
             for number, (offset, level, rolls) in enumerate(rows):
-                await house.put(record(offset, level=level, message=str(number)))
+                await storehouse.put(record(offset, level=level, message=str(number)))
                 if rolls:
-                    await house.roll("info")
+                    await storehouse.roll("info")
             found = await server.walk(limit=limit, order=order)
             expected = sorted(
                 range(len(rows)), key=lambda n: (rows[n][0], n), reverse=order == "desc"

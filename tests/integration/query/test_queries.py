@@ -1,4 +1,4 @@
-"""Questions in the search language find what they say, in open and in sealed segments alike."""
+"""Queries find matching records, in open and in sealed segments alike."""
 
 import json
 import time
@@ -79,18 +79,18 @@ def found(page):
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])
-async def test_questions_find_what_they_say(store, server, is_sealed, owner_pool):
+async def test_queries_find_matching_records(store, server, is_sealed, owner_pool):
     await store.put(*RECORDS)
     if is_sealed:
         await store.roll("info")
         await seal_all(owner_pool)
-    for question, places in CASES:
-        page = await server.page(q=question, start=START)
-        assert found(page) == places, question
+    for query_text, places in CASES:
+        page = await server.page(q=query_text, start=START)
+        assert found(page) == places, query_text
 
 
 async def seal_all(pool):
-    """As sealing leaves the catalogue, with the index that texts and attributes are asked by."""
+    """The catalogue after sealing, with the index on text and attributes."""
     for number in await pool.fetch("SELECT segment FROM segments WHERE state = 'closed'"):
         leaf = f"system_logs_s{number['segment']}"
         await pool.execute(f"CREATE INDEX ON {leaf} USING gin (metadata jsonb_path_ops)")
@@ -100,7 +100,7 @@ async def seal_all(pool):
         )
 
 
-async def test_words_without_a_start_search_a_week_and_say_so(store, server):
+async def test_text_without_a_start_searches_a_week_with_a_notice(store, server):
     now_ns = time.time_ns()
     day_ns = 86400 * 10**9
     await store.put(
@@ -121,7 +121,7 @@ async def test_words_without_a_start_search_a_week_and_say_so(store, server):
     assert "notice" not in await server.page(q="level:INFO")
 
 
-async def test_a_walk_with_a_question_goes_on_where_it_was(store, server):
+async def test_paging_with_a_query_continues_after_the_last_record(store, server):
     await store.put(*(record(n, message=f"order {n}") for n in range(1, 8)), record(9, message="x"))
 
     walked = await server.walk(q="order createdAt:>-9999d", start=START, limit=2)
@@ -129,24 +129,24 @@ async def test_a_walk_with_a_question_goes_on_where_it_was(store, server):
     assert [item["message"] for item in walked] == [f"order {n}" for n in range(7, 0, -1)]
 
 
-async def test_a_fault_tells_its_place(server):
-    answer = await server.get("/api/v1/logs", q="order level:loud")
+async def test_a_syntax_error_has_a_position(server):
+    response = await server.get("/api/v1/logs", q="order level:loud")
 
-    problem = await answer.json()
-    assert answer.status == 400
+    problem = await response.json()
+    assert response.status == 400
     assert problem["type"] == "/errors/bad_query"
     assert problem["errors"][0]["parameter"] == "q"
     assert problem["errors"][0]["position"] == 12
 
 
-async def test_audit_records_in_a_question_need_the_right_to(store, server):
+async def test_audit_records_in_a_query_require_the_permission(store, server):
     await store.put(record(1, kind="audit", message="access"), record(2, message="log"))
 
     assert len((await server.page(q="kind:audit", start=START))["data"]) == 1
     assert len((await server.page(q="kind:audit OR log", start=START))["data"]) == 2
-    for question in ("kind:audit", "kind:audit OR log"):
-        answer = await server.get("/api/v1/logs", q=question, token=make_token("NOC"))
-        assert answer.status == 403
+    for query_text in ("kind:audit", "kind:audit OR log"):
+        response = await server.get("/api/v1/logs", q=query_text, token=make_token("NOC"))
+        assert response.status == 403
 
 
 async def test_a_token_may_be_limited_to_source_modules(store, server):
@@ -234,13 +234,13 @@ async def test_hostile_patterns_are_refused_or_cheap(store, server, pattern):
     await store.put(record(1, message="a" * 5000 + "x" * 5000))
     begin = time.monotonic()
 
-    answer = await server.get("/api/v1/logs", q=f"/{pattern}/", start=START)
+    response = await server.get("/api/v1/logs", q=f"/{pattern}/", start=START)
 
-    assert answer.status in {200, 400, 503}
+    assert response.status in {200, 400, 503}
     assert time.monotonic() - begin < 8
 
 
-def test_a_refusal_says_why():
+def test_a_refusal_has_a_reason():
     with pytest.raises(Unsupported) as refused:
         translated("a(?=b)")
 

@@ -1,4 +1,4 @@
-"""Questions without a fitting index: in ranges, in the segments that can have an answer only."""
+"""Queries without a suitable index: in ranges, in segments that may have matches only."""
 
 import random
 
@@ -38,8 +38,8 @@ def small_ranges(monkeypatch):
 
 
 @pytest.fixture
-async def said(store):
-    """What 200 records of five segments say, by the second of each."""
+async def words_by_second(store):
+    """The messages of 200 records in five segments, by the second of each."""
     chance = random.Random(3)
     words = {}
     for _ in range(5):
@@ -58,18 +58,22 @@ async def said(store):
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("limit", [1, 7, 1000])
-async def test_pages_of_words_are_the_whole_in_order(server, said, small_ranges, order, limit):
+async def test_pages_of_words_are_the_whole_in_order(
+    server, words_by_second, small_ranges, order, limit
+):
     found = await server.walk(q="order refused", order=order, limit=limit, **RANGE)
 
     expected = sorted(
-        (second for second, text in said.items() if text == "order refused"),
+        (second for second, text in words_by_second.items() if text == "order refused"),
         reverse=order == "desc",
     )
     assert [item["message"] for item in found] == [f"order refused n{n}" for n in expected]
 
 
-async def test_a_page_that_ends_with_a_range_knows_whether_more_follow(server, said, small_ranges):
-    count = len([text for text in said.values() if text == "stock low"])
+async def test_a_page_that_ends_with_a_range_knows_whether_more_follow(
+    server, words_by_second, small_ranges
+):
+    count = len([text for text in words_by_second.values() if text == "stock low"])
 
     exact = await server.page(q='"stock low"', limit=count, **RANGE)
     short = await server.page(q='"stock low"', limit=count - 1, **RANGE)
@@ -81,7 +85,7 @@ async def test_a_page_that_ends_with_a_range_knows_whether_more_follow(server, s
 
 @pytest.fixture
 async def session(reader_pool):
-    """One question's."""
+    """The session of one query."""
     async with Reader(reader_pool, limit_s=5).session() as opened:
         yield opened
 
@@ -90,7 +94,7 @@ MINUTE = 60 * S
 FIRST_MINUTE = BASE_NS // MINUTE * MINUTE
 
 
-async def test_the_nearest_records_are_found_by_their_counts(store, session):
+async def test_the_nearest_records_are_found_by_counters(store, session):
     for minute, count in ((0, 3), (5, 4), (60, 2)):
         for n in range(count):
             level = 3 if minute == 5 else 1
@@ -125,7 +129,7 @@ async def test_the_nearest_records_are_found_by_their_counts(store, session):
         pytest.param(AttrCompare("a", Comparison.GREATER, "1"), True, id="a number"),
     ],
 )
-async def test_only_what_has_to_be_read_for_is_asked_in_ranges(store, session, where, is_cut):
+async def test_only_queries_that_scan_use_ranges(store, session, where, is_cut):
     await store.put(*(record(n) for n in range(9)))
 
     ranges = await scan_ranges(session, where, Order.NEWEST, None)
@@ -134,7 +138,7 @@ async def test_only_what_has_to_be_read_for_is_asked_in_ranges(store, session, w
     assert ranges.is_last is not is_cut
 
 
-async def test_segments_without_such_a_kind_or_module_are_not_asked(store, server, session):
+async def test_segments_without_such_a_kind_or_module_are_skipped(store, server, session):
     await store.put(record(0, level=0, source_module="shop"), record(1, level=1))
     await store.put(record(2, level=2, kind="span", source_module="bank"))
     segments = {

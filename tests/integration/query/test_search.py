@@ -16,7 +16,7 @@ BASE_NS = 1_790_000_000_123_000_000
 
 
 def uuid7(created_ns: int) -> bytes:
-    """An id as the mapping makes it."""
+    """An id as the mapping creates it."""
     return (created_ns // MS).to_bytes(6, "big") + b"\x70" + os.urandom(9)
 
 
@@ -50,11 +50,11 @@ async def test_a_record_comes_back_with_every_field(store, server):
     full = record(789, **FULL)
     await store.put(full)
 
-    answer = await server.get("/api/v1/logs")
+    response = await server.get("/api/v1/logs")
 
-    page = LogPage.model_validate_json(await answer.text())
+    page = LogPage.model_validate_json(await response.text())
     assert page.next_cursor is None
-    found = json.loads(await answer.text())["data"][0]
+    found = json.loads(await response.text())["data"][0]
     received = found.pop("receivedAt")
     assert abs(datetime.fromisoformat(received) - datetime.now(UTC)).total_seconds() < 60
     assert found == {
@@ -161,7 +161,7 @@ async def test_an_attribute_matches_its_number_and_its_text(store, server):
     assert len((await server.page(**{"attr.n": "true"}))["data"]) == 2
 
 
-async def test_an_actor_is_looked_for_as_it_was_stored(store, server):
+async def test_an_actor_is_found_by_its_stored_value(store, server):
     await store.put(record(actor_id="hmac:user.id"))
 
     assert len((await server.page(actorId="jane@example.com"))["data"]) == 1
@@ -192,9 +192,7 @@ async def test_records_of_all_levels_and_segments_come_in_one_order(store, serve
         assert [item["message"] for item in found] == [str(n) for n in range(10)]
 
 
-async def test_a_segment_that_the_copy_does_not_know_is_read_all_the_same(
-    store, server, monkeypatch
-):
+async def test_a_segment_missing_in_the_cached_catalogue_is_read(store, server, monkeypatch):
     await store.put(record(message="old"))
     await server.catalogue.refresh()
     known = server.catalogue.segments()
@@ -287,15 +285,15 @@ async def test_a_trace_needs_no_time_range_and_comes_oldest_first(store, server)
 async def test_the_next_page_is_linked(store, server):
     await store.put(record(1), record(2))
 
-    answer = await server.get("/api/v1/logs", limit=1, sourceModule="checkout")
+    response = await server.get("/api/v1/logs", limit=1, sourceModule="checkout")
 
-    cursor = (await answer.json())["nextCursor"]
-    assert answer.headers["Link"] == (
+    cursor = (await response.json())["nextCursor"]
+    assert response.headers["Link"] == (
         f'</api/v1/logs?limit=1&sourceModule=checkout&cursor={cursor}>; rel="next"'
     )
 
 
-async def test_an_empty_store_answers_an_empty_page(server):
+async def test_an_empty_store_returns_an_empty_page(server):
     assert await server.page() == {"data": [], "nextCursor": None}
     assert await server.page(**{"resource.a": "b"}) == {"data": [], "nextCursor": None}
 

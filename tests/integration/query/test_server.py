@@ -1,4 +1,4 @@
-"""How the API's port meets who is slow, malformed, too many, or wants TLS (T31, T32, T55, T58)."""
+"""Slow clients, malformed requests, too many connections, TLS (T31, T32, T55, T58)."""
 
 import asyncio
 import contextlib
@@ -23,23 +23,23 @@ GET = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 
 @dataclass
 class Api:
-    """The application of a test behind the listener that opslog puts before it."""
+    """The application of a test with opslog's listener."""
 
     port: int
     served: ApiServer
     listener: Listener
 
     async def exchange(self, data: bytes, context: ssl.SSLContext | None = None) -> bytes:
-        """What comes back until the other side closes, or for half a second."""
+        """What is received until the peer closes, or for half a second."""
         reader, writer = await self.connect(context)
         writer.write(data)
-        answer = b""
+        response = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 while part := await reader.read(65536):
-                    answer += part
+                    response += part
         writer.close()
-        return answer
+        return response
 
     async def connect(self, context=None):
         name = "localhost" if context else None
@@ -69,8 +69,8 @@ async def api(database, reader_pool):
         yield running
 
 
-def status_of(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
+def status_of(response: bytes) -> int:
+    return int(response.split(b" ", 2)[1])
 
 
 MALFORMED = {
@@ -94,26 +94,26 @@ MALFORMED = {
 
 @pytest.mark.parametrize("kind", MALFORMED)
 async def test_what_is_not_http_is_refused_and_neither_echoed_nor_logged(api, kind, caplog):
-    """T4, T32, T55: whatever a smuggler sends after it is not read as a request either."""
+    """T4, T32, T55: what follows it is not parsed as a request either."""
     smuggled = GET % (b"/livez", b"")
 
-    answer = await api.exchange(MALFORMED[kind] + smuggled)
+    response = await api.exchange(MALFORMED[kind] + smuggled)
 
-    assert status_of(answer) == 400
-    assert answer.count(b"HTTP/1.") == 1
-    assert b"application/problem+json" in answer
-    assert b"canary" not in answer
-    assert b"aiohttp" not in answer
+    assert status_of(response) == 400
+    assert response.count(b"HTTP/1.") == 1
+    assert b"application/problem+json" in response
+    assert b"canary" not in response
+    assert b"aiohttp" not in response
     for name, text in SAFE.items():
-        assert f"{name}: {text}".encode() in answer
+        assert f"{name}: {text}".encode() in response
     assert "canary" not in caplog.text
     assert not caplog.records  # nobody fills our log by sending garbage
 
 
-async def test_two_requests_on_one_connection_are_two_answers(api):
-    answer = await api.exchange(GET % (b"/livez", b"") * 2)
+async def test_two_requests_on_one_connection_get_two_responses(api):
+    response = await api.exchange(GET % (b"/livez", b"") * 2)
 
-    assert answer.count(b"HTTP/1.1 200") == 2
+    assert response.count(b"HTTP/1.1 200") == 2
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost:"])
@@ -150,8 +150,8 @@ async def test_a_body_timeout_gets_408(database, reader_pool):
         writer.write(request + b"Content-Length: 50\r\n\r\n{")
 
         async with asyncio.timeout(5):
-            answer = await reader.readuntil(b"request_too_slow")
-        assert status_of(answer) == 408
+            response = await reader.readuntil(b"request_too_slow")
+        assert status_of(response) == 408
         writer.close()
 
 
@@ -190,8 +190,8 @@ async def test_connections_beyond_the_limit_wait(database, reader_pool):
         second.close()
 
 
-async def test_a_reader_that_takes_nothing_is_let_go(database, reader_pool, monkeypatch):
-    """Nobody keeps a connection for ever by not reading what was asked for."""
+async def test_a_client_that_does_not_read_is_disconnected(database, reader_pool, monkeypatch):
+    """A client cannot keep a connection by not reading its response."""
     monkeypatch.setattr("query.api.http.server._STALLED_S", 0.5)
     async with serving(database, reader_pool) as api:
         raw = socket.create_connection(("127.0.0.1", api.port))
@@ -207,7 +207,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(database, reader_pool, monk
         raw.close()
 
 
-async def test_the_end_waits_for_answers_and_not_for_tails(api):
+async def test_shutdown_waits_for_responses_and_not_for_tails(api):
     token = f"Authorization: Bearer {make_token()}\r\n".encode()
     reader, writer = await api.connect()
     writer.write(GET % (b"/api/v1/logs/tail", token))
@@ -243,15 +243,15 @@ def trusting(authority, newest=ssl.TLSVersion.TLSv1_3):
     return context
 
 
-async def test_the_api_speaks_tls_where_it_has_a_certificate(authority, tls):
-    """T58, T23: then the session's cookie is Secure, and for this host alone."""
+async def test_the_api_uses_tls_with_a_certificate(authority, tls):
+    """T58, T23: then the session cookie is Secure, and for this host only."""
     login = b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
 
-    answer = await tls.exchange(login % make_token().encode(), trusting(authority))
+    response = await tls.exchange(login % make_token().encode(), trusting(authority))
 
-    assert status_of(answer) == 200
-    assert b"Set-Cookie: __Host-opslog=" in answer
-    assert b"Secure" in answer
+    assert status_of(response) == 200
+    assert b"Set-Cookie: __Host-opslog=" in response
+    assert b"Secure" in response
 
 
 async def test_the_api_refuses_old_versions_and_plain_http(authority, tls):
@@ -260,8 +260,8 @@ async def test_the_api_refuses_old_versions_and_plain_http(authority, tls):
     assert b"HTTP" not in await tls.exchange(GET % (b"/livez", b""))
 
     for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        answer = await tls.exchange(GET % (b"/livez", b""), trusting(authority, newest))
-        assert status_of(answer) == 200
+        response = await tls.exchange(GET % (b"/livez", b""), trusting(authority, newest))
+        assert status_of(response) == 200
 
 
 async def test_the_api_takes_up_a_renewed_certificate(authority, tls):

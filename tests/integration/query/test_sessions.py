@@ -19,21 +19,25 @@ async def login(server, token="", **headers):
     )
 
 
-def cookie_of(answer):
-    return answer.headers["Set-Cookie"]
+def cookie_of(response):
+    return response.headers["Set-Cookie"]
 
 
-async def test_a_token_becomes_a_cookie_that_asks_like_it(server):
-    answer = await login(server, make_token("NOC", sub="jane"))
+async def test_a_token_is_exchanged_for_a_cookie_with_the_same_rights(server):
+    response = await login(server, make_token("NOC", sub="jane"))
 
-    said = await answer.json()
-    assert answer.status == 200
-    assert (said["subject"], said["role"], said["permissions"]) == ("jane", "NOC", ["logs.read"])
-    assert "HttpOnly" in cookie_of(answer)
-    assert "SameSite=Strict" in cookie_of(answer)
-    assert "Path=/" in cookie_of(answer)
+    session = await response.json()
+    assert response.status == 200
+    assert (session["subject"], session["role"], session["permissions"]) == (
+        "jane",
+        "NOC",
+        ["logs.read"],
+    )
+    assert "HttpOnly" in cookie_of(response)
+    assert "SameSite=Strict" in cookie_of(response)
+    assert "Path=/" in cookie_of(response)
     shown = await server.client.get(SESSION, headers=OWN)
-    assert await shown.json() == said
+    assert await shown.json() == session
     assert (await server.client.get("/api/v1/logs", headers=OWN)).status == 200
     assert (await server.client.get("/api/v1/logs/export")).status == 403  # NOC may not
     assert server.accesses[-1].subject == "jane"
@@ -72,8 +76,8 @@ async def test_other_sites_cannot_use_the_cookie(server, headers):
         ("DELETE", SESSION),
         ("POST", "/api/v1/redaction/test"),
     ):
-        answer = await server.client.request(method, path, headers={**OWN, **headers})
-        assert answer.status == 403, (method, path)
+        response = await server.client.request(method, path, headers={**OWN, **headers})
+        assert response.status == 403, (method, path)
 
 
 async def test_changes_by_cookie_need_a_header_that_forms_cannot_send(server):
@@ -81,8 +85,8 @@ async def test_changes_by_cookie_need_a_header_that_forms_cannot_send(server):
     body = {"text": "x"}
 
     assert (await server.client.post("/api/v1/redaction/test", json=body)).status == 403
-    answer = await server.client.post("/api/v1/redaction/test", json=body, headers=OWN)
-    assert answer.status == 200
+    response = await server.client.post("/api/v1/redaction/test", json=body, headers=OWN)
+    assert response.status == 200
 
 
 async def test_a_forged_or_changed_cookie_is_nobody(server):
@@ -102,20 +106,20 @@ async def test_a_forged_or_changed_cookie_is_nobody(server):
         "",
         "x" * 9000 if False else "x" * 5000,
     ):
-        answer = await server.client.get(
+        response = await server.client.get(
             "/api/v1/logs", headers={"Cookie": f"{name}={bad}".encode().decode("latin-1")}
         )
-        assert answer.status == 401, bad[:20]
+        assert response.status == 401, bad[:20]
 
 
 async def test_behind_a_trusted_proxy_with_tls_the_cookie_is_secure(database, reader_pool):
     settings = Settings(api=ApiSettings(trusted_proxies=["127.0.0.0/8"]))
     async with query_server(database.dsn, reader_pool, settings=settings) as server:
-        answer = await login(server, **{"X-Forwarded-Proto": "https"})
+        response = await login(server, **{"X-Forwarded-Proto": "https"})
         plain = await login(server)
 
-    assert cookie_of(answer).startswith("__Host-opslog=")
-    assert "Secure" in cookie_of(answer)
+    assert cookie_of(response).startswith("__Host-opslog=")
+    assert "Secure" in cookie_of(response)
     assert "Secure" not in cookie_of(plain)
 
 
@@ -156,13 +160,13 @@ async def test_after_a_logout_the_token_may_begin_a_new_session(server):
 async def test_a_logout_is_known_to_other_query_servers_and_after_a_restart(
     database, reader_pool, server
 ):
-    """T23: a session must not come back to life with the next process."""
+    """T23: an ended session must stay ended in the next process."""
     cookie = {"Cookie": cookie_of(await login(server)).split(";")[0]}
     async with query_server(database.dsn, reader_pool) as other:
 
-        async def status(asked):
-            asked.client.session.cookie_jar.clear()
-            return (await asked.client.get(SESSION, headers=cookie)).status
+        async def status(request):
+            request.client.session.cookie_jar.clear()
+            return (await request.client.get(SESSION, headers=cookie)).status
 
         assert await status(other) == 200
         await server.client.delete(SESSION, headers={**OWN, **cookie})

@@ -1,4 +1,4 @@
-"""Statistics are exact, from counts and from rows alike; facets and patterns say what they saw."""
+"""Statistics are exact, from counters and rows alike; facets and patterns report their samples."""
 
 import random
 from collections import Counter
@@ -66,8 +66,8 @@ async def test_counts_are_exact_whatever_the_range(crowd, server, span, by):
     expected = Counter(map(KEYS[by], inside(crowd, start * S, end * S)))
 
     for interval in ("auto", "none", "1h", "7m", "1d"):
-        answer = await server.get(STATS, start=at(start), end=at(end), by=by, interval=interval)
-        stats = Stats.model_validate_json(await answer.text())
+        response = await server.get(STATS, start=at(start), end=at(end), by=by, interval=interval)
+        stats = Stats.model_validate_json(await response.text())
         assert stats.total == sum(expected.values()), interval
         assert {item.value: item.count for item in stats.totals} == expected
         if interval != "none":
@@ -142,15 +142,13 @@ BAD = [
 
 
 @pytest.mark.parametrize("given", BAD, ids=str)
-async def test_what_statistics_do_not_take_is_refused(server, given):
-    answer = await server.get(STATS, **given)
+async def test_unsupported_statistics_parameters_are_rejected(server, given):
+    response = await server.get(STATS, **given)
 
-    assert answer.status == 400
+    assert response.status == 400
 
 
-async def test_facets_are_exact_where_counts_can_tell_and_samples_where_not(
-    store, server, monkeypatch
-):
+async def test_facets_are_exact_with_counters_and_sampled_otherwise(store, server, monkeypatch):
     await store.put(
         *(
             record(n, message=f"m {n}", metadata=attributes(user__id=f"u-{n % 3}"))
@@ -182,9 +180,7 @@ async def test_facets_are_exact_where_counts_can_tell_and_samples_where_not(
     assert {item["value"] for item in found["user.id"]["values"]} <= {"u-1"}
 
 
-async def test_facets_without_a_field_are_of_the_main_fields_and_of_telling_attributes(
-    store, server
-):
+async def test_facets_without_a_field_cover_main_fields_and_useful_attributes(store, server):
     await store.put(
         *(
             record(
@@ -214,13 +210,13 @@ async def test_facets_without_a_field_are_of_the_main_fields_and_of_telling_attr
 
 @pytest.mark.parametrize("name", ["id", "createdAt", "", "x" * 3000])
 async def test_fields_that_cannot_have_facets_are_refused(server, name):
-    answer = await server.get("/api/v1/logs/facets", field=name)
+    response = await server.get("/api/v1/logs/facets", field=name)
 
-    assert answer.status == 400
-    assert (await answer.json())["errors"][0]["parameter"] == "field"
+    assert response.status == 400
+    assert (await response.json())["errors"][0]["parameter"] == "field"
 
 
-async def test_patterns_group_messages_by_their_shape(store, server):
+async def test_patterns_group_similar_messages(store, server):
     await store.put(
         *(record(n, message=f"order o-{n} placed") for n in range(5)),
         record(9, message="ready", level=2),
@@ -237,11 +233,11 @@ async def test_patterns_group_messages_by_their_shape(store, server):
     assert page["sampled"] is False
 
 
-async def test_figures_of_audit_records_need_the_right_to(store, server):
+async def test_statistics_of_audit_records_require_the_permission(store, server):
     await store.put(record(1), record(2, kind="audit"))
 
     assert (await server.page(STATS))["total"] == 1
     assert (await server.page(STATS, kind="audit"))["total"] == 1
     for path in (STATS, "/api/v1/logs/facets", "/api/v1/logs/patterns"):
-        answer = await server.get(path, kind="audit", token=make_token("NOC"))
-        assert answer.status == 403
+        response = await server.get(path, kind="audit", token=make_token("NOC"))
+        assert response.status == 403

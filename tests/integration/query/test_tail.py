@@ -1,4 +1,4 @@
-"""The live tail: what is stored arrives, in order, filtered; who is slow is told what is missing."""
+"""The live tail: stored records arrive in order, filtered; slow readers get a missed count."""
 
 import asyncio
 import json
@@ -14,17 +14,17 @@ TAIL = "/api/v1/logs/tail"
 
 
 class Reader:
-    """One reader of the tail."""
+    """One client of the tail."""
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, response):
+        self.response = response
 
     async def event(self):
         """The next event as (name, id, data); comments are skipped."""
         fields = {}
         async with asyncio.timeout(10):
             while True:
-                line = (await self.answer.content.readline()).decode().rstrip("\n")
+                line = (await self.response.content.readline()).decode().rstrip("\n")
                 if not line and "data" in fields:
                     return fields.get("event"), fields.get("id"), json.loads(fields["data"])
                 name, colon, value = line.partition(": ")
@@ -39,11 +39,11 @@ async def tail(server, *, last="", token="", **parameters):
     headers = {"Authorization": f"Bearer {token or server.token}"}
     if last:
         headers["Last-Event-ID"] = last
-    answer = await server.client.get(TAIL, params=parameters, headers=headers)
-    assert answer.status == 200, await answer.text()
-    assert answer.content_type == "text/event-stream"
-    await answer.content.readuntil(b"\n\n")
-    return Reader(answer)
+    response = await server.client.get(TAIL, params=parameters, headers=headers)
+    assert response.status == 200, await response.text()
+    assert response.content_type == "text/event-stream"
+    await response.content.readuntil(b"\n\n")
+    return Reader(response)
 
 
 async def test_what_is_stored_arrives(store, server):
@@ -82,11 +82,11 @@ async def test_filters_and_rights_are_those_of_searches(store, server):
         assert (await server.get(TAIL, **bad)).status == 400
 
 
-async def test_a_reader_that_comes_back_gets_what_it_missed(store, server):
+async def test_a_reconnecting_reader_gets_what_it_missed(store, server):
     reader = await tail(server)
     await store.put(record(1, message="a"), record(2, message="b"), record(3, message="c"))
     _, first, _ = await reader.event()
-    reader.answer.close()
+    reader.response.close()
     await store.put(record(4, message="d"))
 
     again = await tail(server, last=first)
@@ -116,12 +116,12 @@ async def test_what_was_closed_and_sealed_meanwhile_is_replayed(store, server, o
 
 
 @pytest.mark.parametrize("last", ["x", "1", "1.x", "9" * 30 + ".1", "9" * 19 + ".1", "-1.2"])
-async def test_a_place_that_nobody_gave_out_is_none(last, server):
+async def test_an_unknown_event_id_is_ignored(last, server):
     assert EventId.parse(last) is None
-    (await tail(server, last=last)).answer.close()
+    (await tail(server, last=last)).response.close()
 
 
-async def test_a_slow_reader_is_told_how_many_it_missed(store, server, monkeypatch):
+async def test_a_slow_reader_gets_the_number_of_missed_records(store, server, monkeypatch):
     monkeypatch.setattr("query.live.tail.MAX_QUEUED", 3)
     reader = await tail(server)
 
@@ -148,18 +148,18 @@ async def test_silence_is_broken_by_heartbeats(server, monkeypatch):
     reader = await tail(server)
 
     async with asyncio.timeout(5):
-        assert await reader.answer.content.readuntil(b"\n\n") == b": \n\n"
+        assert await reader.response.content.readuntil(b"\n\n") == b": \n\n"
 
 
-async def test_one_look_serves_all_readers(store, server, monkeypatch):
+async def test_one_read_serves_all_readers(store, server, monkeypatch):
     from storage.database.read import Session
 
-    asked = []
+    statements = []
     before = Session.rows
 
     async def counted(self, statement, **rest):
         if "m0" in statement.text:
-            asked.append(statement)
+            statements.append(statement)
         return await before(self, statement, **rest)
 
     monkeypatch.setattr(Session, "rows", counted)
@@ -168,21 +168,21 @@ async def test_one_look_serves_all_readers(store, server, monkeypatch):
     await store.put(*(record(n, message=f"m{n}") for n in range(6)))
 
     assert [await reader.messages(1) for reader in readers] == [[f"m{n}"] for n in range(6)]
-    assert len(asked) == 1
+    assert len(statements) == 1
 
 
-async def test_tails_of_one_token_are_bounded_and_take_no_place_of_its_questions(server):
+async def test_tails_of_one_token_are_limited_apart_from_its_queries(server):
     readers = [await tail(server) for _ in range(8)]
 
     refused = await server.get(TAIL)
 
     assert refused.status == 429
     assert (await server.get("/api/v1/logs")).status == 200
-    readers.pop().answer.close()
+    readers.pop().response.close()
     async with asyncio.timeout(5):
-        while (answer := await server.get(TAIL)).status != 200:
+        while (response := await server.get(TAIL)).status != 200:
             await asyncio.sleep(0.05)
-    answer.close()
+    response.close()
 
 
 async def test_a_tail_ends_with_its_token(server, monkeypatch):
@@ -192,16 +192,16 @@ async def test_a_tail_ends_with_its_token(server, monkeypatch):
     reader = await tail(server, token=token)
 
     async with asyncio.timeout(10):
-        await reader.answer.content.read()
+        await reader.response.content.read()
 
 
-async def test_a_tail_ends_with_the_session_that_asked(store, server):
-    """T23: who has logged out, or whose cookie was stolen, sees nothing more."""
+async def test_a_tail_ends_with_its_session(store, server):
+    """T23: after a logout, the cookie's tail receives nothing more."""
     own = {"X-Opslog-Viewer": "1"}
     token = {"Authorization": f"Bearer {server.token}"}
     await server.client.post("/api/v1/session", headers={**own, **token})
-    answer = await server.client.get(TAIL)
-    reader = Reader(answer)
+    response = await server.client.get(TAIL)
+    reader = Reader(response)
     await store.put(record(1, message="before"))
     assert await reader.messages(1) == ["before"]
 
@@ -209,10 +209,10 @@ async def test_a_tail_ends_with_the_session_that_asked(store, server):
     await store.put(record(2, message="after"))
 
     async with asyncio.timeout(10):
-        assert b"after" not in await answer.content.read()
+        assert b"after" not in await response.content.read()
 
 
-async def test_a_tail_is_on_record_from_its_beginning(server):
+async def test_a_tail_is_recorded_at_its_start(server):
     await tail(server, q="x")
 
     assert [(item.action, item.query) for item in server.accesses] == [("logs.tail", "q=x")]

@@ -1,4 +1,4 @@
-"""What happened to a thing, in a request, by somebody, around a record, in a trace."""
+"""Timelines of resources, requests and actors; the context of a record; traces."""
 
 import json
 import uuid
@@ -64,7 +64,7 @@ async def test_an_actors_records_are_found_as_they_are_stored(store, server):
     assert len((await server.page("/api/v1/logs/actor/u-2"))["data"]) == 1
 
 
-async def test_around_a_record_is_what_its_service_said(store, server):
+async def test_the_context_of_a_record_is_of_its_service(store, server):
     records = [record(n, message=f"m{n}") for n in range(10)]
     other = record(5, message="other", source_module="bank")
     await store.put(*records, other)
@@ -72,9 +72,9 @@ async def test_around_a_record_is_what_its_service_said(store, server):
     await store.put(record(4, message="m4 later"))
     wanted = uuid.UUID(bytes=records[4].id)
 
-    answer = await server.get(f"/api/v1/logs/{wanted}/context", before=2, after=3)
+    response = await server.get(f"/api/v1/logs/{wanted}/context", before=2, after=3)
 
-    context = Context.model_validate_json(await answer.text())
+    context = Context.model_validate_json(await response.text())
     assert [item.message for item in context.before] == ["m2", "m3"]
     assert context.record.message == "m4"
     assert [item.message for item in context.after] == ["m4 later", "m5", "m6"]
@@ -110,9 +110,9 @@ async def test_a_trace_comes_with_its_tree(store, server):
     await store.put(*SPANS, record(15 * MS, trace_id=TRACE, message="log", level=3))
     path = f"/api/v1/logs/trace/{TRACE.hex()}"
 
-    answer = await server.get(path)
+    response = await server.get(path)
 
-    page = TracePage.model_validate_json(await answer.text())
+    page = TracePage.model_validate_json(await response.text())
     trace = page.trace
     assert len(page.data) == 4
     assert (trace.spans, trace.logs, trace.errors, trace.duration_ns) == (3, 1, 2, 100 * MS)
@@ -146,8 +146,8 @@ async def test_traces_are_found_by_their_root(store, server):
     await store.put(*SPANS, other, record(1, trace_id=TRACE))
 
     async def found(**given):
-        answer = await server.get("/api/v1/traces", start="2026-09-01T00:00:00Z", **given)
-        page = FoundTraces.model_validate_json(await answer.text())
+        response = await server.get("/api/v1/traces", start="2026-09-01T00:00:00Z", **given)
+        page = FoundTraces.model_validate_json(await response.text())
         return [item.service for item in page.data], page
 
     assert (await found())[0] == ["mail", "checkout"]

@@ -1,4 +1,4 @@
-"""What the spans of a trace say together, whatever is missing of them."""
+"""The tree of a trace, also with spans missing."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ def test_spans_without_their_parent_are_orphans_and_the_parent_is_named():
     assert trace.missing_parents == ["gone"]
 
 
-def test_the_critical_path_is_who_everybody_waited_for():
+def test_the_critical_path_follows_the_spans_that_ended_last():
     #   a ----------------  0-100
     #     b ----            10-40
     #       c ---------     20-90     ends last: a waited for it
@@ -69,7 +69,7 @@ def test_time_and_errors_are_summed_by_service():
     assert shares["shop"].self_ns == 40
 
 
-def test_circles_and_doubles_do_not_harm():
+def test_cycles_and_duplicates_are_tolerated():
     trace = assembled([
         span("a", "b", 0, 10),
         span("b", "a", 1, 10),
@@ -99,7 +99,7 @@ SPANS = st.lists(
 
 
 @given(SPANS)
-def test_every_span_has_one_place_and_no_time_is_negative(spans):
+def test_every_span_appears_once_and_no_time_is_negative(spans):
     trace = assembled(spans)
 
     assert sorted(node.span.id for node in trace.nodes) == sorted({item.id for item in spans})

@@ -1,4 +1,4 @@
-"""Which tokens are believed: the attacks on JWT as a table."""
+"""Verification of tokens, with a table of attacks on JWT."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def verifier(**settings) -> Verifier:
     return Verifier(AuthSettings(**settings), InstallationKeys({KEY_ID: public_pem(OWN_KEY)}))
 
 
-async def test_a_token_of_the_installation_is_believed():
+async def test_a_token_of_the_installation_is_valid():
     principal = await verifier().verify(make_token("ADMIN", sub="jane"))
 
     assert (principal.subject, principal.role) == ("jane", "ADMIN")
@@ -116,7 +116,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_attacks_are_not_believed(attack):
+async def test_attacks_are_rejected(attack):
     with pytest.raises(Unauthorized) as refused:
         await verifier().verify(ATTACKS[attack])
 
@@ -141,7 +141,7 @@ ROLES = [
 
 
 @pytest.mark.parametrize(("claims", "settings", "role"), ROLES)
-async def test_a_role_is_one_exact_text_at_the_configured_claim(claims, settings, role):
+async def test_a_role_is_one_exact_string_at_the_configured_claim(claims, settings, role):
     principal = await verifier(**settings).verify(make_token(**claims))
 
     assert principal.role == role
@@ -168,7 +168,7 @@ async def test_a_little_skew_is_forgiven():
         await verifier(leeway_s=30).verify(make_token(**claims))
 
 
-async def test_a_believed_token_is_remembered_until_it_ends(monkeypatch):
+async def test_a_verified_token_is_cached_until_it_expires(monkeypatch):
     checked = verifier(leeway_s=0)
     now = time.time()
     token = make_token(exp=int(now) + 60)

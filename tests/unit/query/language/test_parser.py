@@ -1,4 +1,4 @@
-"""What a question in the search language means, and where it says that it means nothing."""
+"""The filters of queries, and the positions of syntax errors."""
 
 import ipaddress
 import time
@@ -46,7 +46,7 @@ def stored_as(name, value):
     return f"hmac:{name}" if "@" in value else value
 
 
-def ask(text):
+def parsed(text):
     return parse_query(text, Context(NOW_NS, stored_as))
 
 
@@ -56,7 +56,7 @@ def word(text):
 
 A, B, C = word("a"), word("b"), word("c")
 
-QUESTIONS = [
+QUERIES = [
     ("", EVERYTHING),
     ("  ", EVERYTHING),
     ("*", EVERYTHING),
@@ -136,9 +136,9 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "condition"), QUESTIONS, ids=lambda item: str(item)[:40])
-def test_a_question_is_read_as_its_filter(text, condition):
-    assert ask(text) == condition
+@pytest.mark.parametrize(("text", "condition"), QUERIES, ids=lambda item: str(item)[:40])
+def test_a_query_is_parsed_as_its_filter(text, condition):
+    assert parsed(text) == condition
 
 
 FAULTS = [
@@ -185,12 +185,12 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("text", "position"), FAULTS, ids=lambda item: str(item)[:40])
-def test_a_fault_points_at_its_character(text, position):
+def test_a_syntax_error_has_its_position(text, position):
     if position is None:
-        assert ask(text) == Text("-")
+        assert parsed(text) == Text("-")
         return
     with pytest.raises(BadQuery) as refused:
-        ask(text)
+        parsed(text)
 
     assert refused.value.position == position
     assert refused.value.where == "q"
@@ -198,22 +198,22 @@ def test_a_fault_points_at_its_character(text, position):
 
 
 def test_terms_and_parentheses_are_bounded():
-    assert ask(" OR ".join(["a"] * MAX_TERMS))
-    assert ask("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH)
+    assert parsed(" OR ".join(["a"] * MAX_TERMS))
+    assert parsed("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH)
 
     for text in (
         " OR ".join(["a"] * (MAX_TERMS + 1)),
         "(" * (MAX_DEPTH + 1) + "a" + ")" * (MAX_DEPTH + 1),
     ):
         with pytest.raises(BadQuery):
-            ask(text)
+            parsed(text)
 
 
 @given(st.text(alphabet='ab"()/-:*<>=\\ .ORNT\n\0\ud800é', max_size=60) | st.text(max_size=60))
-def test_any_text_is_a_question_or_a_fault_within_it(text):
+def test_any_text_is_a_query_or_has_a_syntax_error_within_it(text):
     begin = time.perf_counter()
     try:
-        ask(text)
+        parsed(text)
     except BadQuery as refused:
         assert 0 <= refused.position <= len(text) + 1  # noqa: PT017 - either way is good
     assert time.perf_counter() - begin < 1

@@ -169,7 +169,7 @@ def leaf(segment=7, *, is_sealed=False) -> Leaf:
     return Leaf(segment, is_sealed, None, None, ((-(2**62), 2**62),))
 
 
-def test_a_wave_asks_each_leaf_for_itself():
+def test_a_wave_has_one_subselect_per_leaf():
     statement = compile_wave(
         [LeafFilter(leaf(7), Text("a")), LeafFilter(leaf(9), EVERYTHING)],
         order=Order.NEWEST,
@@ -184,7 +184,7 @@ def test_a_wave_asks_each_leaf_for_itself():
     assert statement.arguments == (101, "%a%")
 
 
-def test_a_page_goes_on_after_the_last_key():
+def test_a_page_starts_after_the_last_key():
     key = Key(5, 7, 7, 7, TRACE.bytes)
 
     statement = compile_wave(
@@ -226,7 +226,7 @@ def test_needles_are_fenced_off_from_the_order_in_sealed_segments(condition, fen
     assert "OFFSET 0" not in text(selects_many=True)
 
 
-def test_resources_are_looked_up_in_their_own_table():
+def test_resources_are_resolved_by_a_separate_table():
     statement = compile_streams(ResourceEquals("host", "5"), most=10)
 
     assert statement.text == (

@@ -1,4 +1,4 @@
-"""A cursor is good for one question of one installation, and for nothing else."""
+"""A cursor is valid for one query of one installation only."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -59,16 +59,16 @@ def test_every_changed_letter_is_noticed():
 
 
 @pytest.mark.parametrize("text", ["", "x", "=", "AAAA", "é", "A" * 10**6, "%00"])
-def test_inventions_are_refused(text):
+def test_forged_cursors_are_rejected(text):
     with pytest.raises(BadInput):
         CURSORS.open(text, DIGEST)
 
 
-def test_a_cursor_of_another_question_is_refused():
+def test_a_cursor_of_another_query_is_rejected():
     with pytest.raises(BadInput):
         CURSORS.open(CURSORS.seal(POSITION, DIGEST), b"e" * 32)
 
 
-def test_a_cursor_of_another_installation_is_refused():
+def test_a_cursor_of_another_installation_is_rejected():
     with pytest.raises(BadInput):
         CURSORS.open(Cursors(b"other" * 8).seal(POSITION, DIGEST), DIGEST)

@@ -1,4 +1,4 @@
-"""A question is asked in ranges that leave no gap, nearest records first."""
+"""A query scans ranges without gaps, nearest records first."""
 
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def test_the_first_range_holds_the_nearest_records_and_each_next_one_is_longer()
     assert last.start_ns is None
 
 
-def test_a_range_is_as_long_as_what_was_found_lets_expect():
+def test_a_range_is_as_long_as_the_matches_suggest():
     ranges = ScanRanges(DAY, NEAR[Order.NEWEST], Order.NEWEST)
     ranges.first()
 
@@ -61,7 +61,7 @@ def test_a_range_is_as_long_as_what_was_found_lets_expect():
     assert third.end_ns - third.start_ns == 10 * S * MARGIN * 2 * FACTOR
 
 
-def test_what_is_asked_for_may_begin_behind_the_nearest_records():
+def test_a_query_may_start_after_the_nearest_records():
     span = TimeRange(DAY.start_ns, END - 1000 * S)
 
     first, *_ = cut(span, NEAR[Order.NEWEST], Order.NEWEST)
@@ -70,7 +70,7 @@ def test_what_is_asked_for_may_begin_behind_the_nearest_records():
 
 
 @pytest.mark.parametrize("order", list(Order))
-def test_a_short_span_is_asked_as_a_whole(order):
+def test_a_short_span_is_a_single_range(order):
     assert cut(TimeRange(END - S, END), NearestRecords(END, 10 * S), order) == [WHOLE]
 
 

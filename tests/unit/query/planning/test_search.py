@@ -1,4 +1,4 @@
-"""What a question may hold, and which words refuse what it may not."""
+"""Parameters of searches, and errors for invalid ones."""
 
 import ipaddress
 from uuid import UUID
@@ -29,12 +29,12 @@ from storage.record.fields import Kind
 NOW_NS = 1_790_000_000_000_000_000
 
 
-def ask(*pairs, shape=SEARCH, stored_as=lambda _, value: value, **rest):
+def parse_parameters(*pairs, shape=SEARCH, stored_as=lambda _, value: value, **rest):
     return parse(pairs, shape, now_ns=NOW_NS, stored_as=stored_as, **rest)
 
 
 def test_no_parameters_mean_the_newest_hundred_until_now():
-    search = ask()
+    search = parse_parameters()
 
     assert search.where == EVERYTHING
     assert (search.start_ns, search.end_ns) == (None, NOW_NS)
@@ -43,7 +43,7 @@ def test_no_parameters_mean_the_newest_hundred_until_now():
 
 
 def test_a_trace_has_no_time_range_and_begins_with_the_oldest():
-    search = ask(shape=TRACE)
+    search = parse_parameters(shape=TRACE)
 
     assert (search.start_ns, search.end_ns) == (None, None)
     assert (search.order, search.limit) == (Order.OLDEST, 1000)
@@ -91,11 +91,11 @@ FILTERS = [
 
 @pytest.mark.parametrize(("pairs", "where"), FILTERS)
 def test_parameters_become_filters(pairs, where):
-    assert ask(*pairs).where == where
+    assert parse_parameters(*pairs).where == where
 
 
 def test_kinds_are_kept_apart_because_rights_depend_on_them():
-    search = ask(("kind", "AUDIT"), ("kind", "span"))
+    search = parse_parameters(("kind", "AUDIT"), ("kind", "span"))
 
     assert search.kinds == {Kind.AUDIT, Kind.SPAN}
     assert search.where == EVERYTHING
@@ -151,7 +151,7 @@ BAD = [
 @pytest.mark.parametrize(("pairs", "where"), BAD)
 def test_bad_input_is_refused_by_the_name_of_its_parameter(pairs, where):
     with pytest.raises(BadInput) as refused:
-        ask(*pairs)
+        parse_parameters(*pairs)
 
     assert refused.value.where == where
 
@@ -159,16 +159,16 @@ def test_bad_input_is_refused_by_the_name_of_its_parameter(pairs, where):
 def test_exports_have_no_pages():
     for name in ("limit", "cursor"):
         with pytest.raises(BadInput):
-            ask((name, "1"), shape=EXPORT)
+            parse_parameters((name, "1"), shape=EXPORT)
 
 
-def test_a_near_miss_is_helped():
+def test_a_misspelled_parameter_gets_a_suggestion():
     with pytest.raises(BadInput, match="Did you mean sourceModule"):
-        ask(("sourcemodule", "x"))
+        parse_parameters(("sourcemodule", "x"))
 
 
-def test_values_are_looked_for_as_redaction_stored_them():
-    search = ask(
+def test_values_are_searched_as_redaction_stored_them():
+    search = parse_parameters(
         ("actorId", "jane@example.com"),
         ("attr.user.email", "jane@example.com"),
         stored_as=lambda name, value: f"{name}!{len(value)}",
@@ -183,7 +183,7 @@ SAME = [("level", "INFO"), ("start", "-1h")]
 
 
 def test_the_digest_stays_the_same_for_the_next_page():
-    first = ask(*SAME)
+    first = parse_parameters(*SAME)
     later = parse(
         [*SAME[::-1], ("limit", "7"), ("cursor", "x")],
         SEARCH,
@@ -205,9 +205,12 @@ def test_the_digest_stays_the_same_for_the_next_page():
         [("level", "INFO"), ("start", "-1h"), ("kind", "log")],
     ],
 )
-def test_the_digest_tells_questions_apart(other):
-    assert ask(*SAME).digest != ask(*other).digest
+def test_the_digest_differs_between_searches(other):
+    assert parse_parameters(*SAME).digest != parse_parameters(*other).digest
 
 
-def test_the_digest_covers_what_the_path_says():
-    assert ask(shape=TRACE, within=Text("a")).digest != ask(shape=TRACE, within=Text("b")).digest
+def test_the_digest_covers_the_path():
+    assert (
+        parse_parameters(shape=TRACE, within=Text("a")).digest
+        != parse_parameters(shape=TRACE, within=Text("b")).digest
+    )
