@@ -86,7 +86,7 @@ class Killer:
             "PostgreSQL's process of the writer": self.backend,
             "receiver and PostgreSQL at once": self.both,
             PLACE: self.place,
-            INSTALLATION: self.house,
+            INSTALLATION: self.installation,
         }
 
     def _kill(self, *pids: int) -> int:

@@ -310,7 +310,7 @@ async def test_dead_letters_that_cannot_be_changed(store):
         with pytest.raises(BadInput, match="a reason is required"):
             await replaying.discard(connection, 1, by="x", reason=" ")
         await replaying.discard(connection, 1, by="x", reason="y")
-        with pytest.raises(BadInput, match="does not wait"):
+        with pytest.raises(BadInput, match="is no longer waiting"):
             await replaying.replay(connection, 1, by="x")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(replaying, "ENCODING_VERSION", 2)
@@ -372,7 +372,7 @@ async def test_the_hourly_check_stores_and_reports_its_result(store, database, r
         bad = await newest_check(connection)
     assert len(bad.differences) == 2
     assert bad.problem(bad.began_at).startswith("2 counters do not match")
-    assert "does not balance: batch" in caplog.text
+    assert "is not balanced: batch" in caplog.text
     assert await reader_pool.fetchval("SELECT count(*) FROM ledger_checks") == 2
 
 

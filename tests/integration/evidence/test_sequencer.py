@@ -153,7 +153,7 @@ async def test_a_key_that_is_not_the_ledgers_signs_nothing(tmp_path, database, w
     async with open_store(tmp_path, database, writer_pool) as store:
         await store.spool.append(make_frame([make_record()]))
         async with asyncio.timeout(10):
-            while "is not the key" not in store.sequencer.problem:
+            while "does not match the ledger" not in store.sequencer.problem:
                 await asyncio.sleep(0.02)
 
         assert await store.value("SELECT count(*) FROM ledger") == 2

@@ -83,7 +83,7 @@ async def test_a_process_that_does_not_migrate_rejects_an_old_schema(conn) -> No
 async def test_a_newer_schema_is_rejected_with_advice(conn) -> None:
     await migrate.up(conn, known=SMALL)
 
-    with pytest.raises(SchemaNewer, match=r"0002_two.*none beyond 1.*install the opslog that"):
+    with pytest.raises(SchemaNewer, match=r"0002_two.*only has up to 1.*install the opslog that"):
         await migrate.up(conn, known=SMALL[:1])
 
 
@@ -91,7 +91,7 @@ async def test_an_edited_file_is_rejected_with_advice(conn) -> None:
     await migrate.up(conn, known=SMALL)
     edited = dataclasses.replace(SMALL[0], sql=SMALL[0].sql + " -- better")
 
-    with pytest.raises(SchemaEdited, match=r"0001_one.*install the original file"):
+    with pytest.raises(SchemaEdited, match=r"0001_one.*restore the original file"):
         await migrate.up(conn, known=(edited, SMALL[1]))
 
 
@@ -99,7 +99,7 @@ async def test_a_failed_file_is_rolled_back_and_can_be_retried(conn) -> None:
     broken = Migration(2, "0002_two", "CREATE TABLE two (a int); SELECT 1 / 0;")
 
     with pytest.raises(
-        MigrationFailed, match=r"0002_two was refused and left nothing behind \(22012"
+        MigrationFailed, match=r"0002_two failed and was rolled back \(22012"
     ):
         await migrate.up(conn, known=(SMALL[0], broken))
     assert await tables(conn) == {"one", "schema_migrations"}
@@ -160,7 +160,7 @@ async def test_a_file_outside_a_transaction_reports_that_it_is_partly_applied(co
     sql = "-- no-transaction\nCREATE TABLE IF NOT EXISTS two (a int);\n-- next\nSELECT 1 / 0;\n"
     half = Migration(2, "0002_two", sql)
 
-    with pytest.raises(MigrationFailed, match="stopped half way"):
+    with pytest.raises(MigrationFailed, match="failed and is partly applied"):
         await migrate.up(conn, known=(SMALL[0], half))
 
     assert [a.number for a in (await migrate.status(conn, SMALL)).applied] == [1]
@@ -185,7 +185,7 @@ async def test_a_held_lock_is_reported_after_a_short_wait(
     blocked = Migration(2, "0002_two", "ALTER TABLE one ADD b int;")
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT_S", 1)
 
-    with pytest.raises(MigrationFailed, match=r"0002_two waited 1 s for a lock"):
+    with pytest.raises(MigrationFailed, match=r"0002_two timed out after 1 s waiting for a lock"):
         await migrate.up(conn, known=(SMALL[0], blocked))
 
     await holder.close()
@@ -213,7 +213,7 @@ async def test_the_connection_is_returned_unchanged(conn) -> None:
 
 async def test_a_transaction_of_the_caller_is_rejected(conn) -> None:
     async with conn.transaction():
-        with pytest.raises(MigrationFailed, match="outside of a transaction"):
+        with pytest.raises(MigrationFailed, match="not in a transaction"):
             await migrate.up(conn)
 
 

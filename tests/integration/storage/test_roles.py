@@ -267,7 +267,7 @@ async def test_the_advice_of_the_findings_fixes_them(bare_postgres) -> None:
         as_superuser = bare_postgres.dsn.replace("@/opslog", "@/app")
         while found:
             for finding in found:
-                sql = finding.fix.partition(": ")[2].partition("; then")[0].partition(" (it")[0]
+                sql = finding.fix.partition(": ")[2].partition("; then")[0].partition(" (this also")[0]
                 await statement(as_superuser, sql)
             found = (await migrate_as(dsn)).findings
 
@@ -332,7 +332,7 @@ async def test_tables_of_another_login_are_not_touched(bare_postgres) -> None:
             "GRANT CREATE ON DATABASE app TO other",
         )
 
-        with pytest.raises(MigrationFailed, match="belong to app, and database_url names other"):
+        with pytest.raises(MigrationFailed, match="belong to app, but database_url names other"):
             await migrate_as(dsn.replace("app:app@", "other:app@"))
 
         await statement(
