@@ -12,15 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query.planning.compile import LeafFilter, Order
-from query.planning.pages import (
-    LOOKUP_LEAVES,
-    WAVE_LEAVES,
-    Missing,
-    Pages,
-    missing_of,
-    plan,
-    within_budget,
-)
+from query.planning.pages import LOOKUP_LEAVES, WAVE_LEAVES, Pages, plan
+from query.planning.scan_budget import Missing, missing_of, within_budget
 from storage.database.read import QueryTimeout, Row, Session, Statement
 from storage.filtering.conditions import Arguments, condition_of, leaf_table
 from storage.filtering.filters import (

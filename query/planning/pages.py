@@ -24,6 +24,7 @@ from query.planning.compile import (
 )
 from query.planning.counter_hints import segments_with
 from query.planning.index_use import is_text_search, is_unordered_lookup, scans_leaf
+from query.planning.scan_budget import Missing, missing_of, within_budget
 from query.planning.scan_ranges import scan_ranges
 from storage.database.read import LeafGone, QueryTimeout, Row, Session, Statement
 from storage.errors import DatabaseUnavailable
@@ -33,8 +34,6 @@ from storage.record.times import microseconds_of
 from storage.segments.catalogue import Segment
 from storage.segments.zone_maps import leaf_of
 
-MAX_SCANNED_ROWS = 2_000_000
-"""Records that one query scans without an index: a second or two."""
 FIRST_TRY_S = 1.0
 """Time limit for text in order of time; then the text index is used, unordered."""
 WAVE_LEAVES = 10
@@ -67,16 +66,6 @@ class Query:
     limit: int
     after: Key | None = None
     columns: Columns = RECORD
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """What a query did not search."""
-
-    detail: str
-    segments: int
-    rows: int
-    """Approximate number of records not searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,30 +245,6 @@ def _waves(chosen: Sequence[LeafFilter], most: int) -> list[Sequence[LeafFilter]
 def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
     """Whether there are newer segments, by a row that was just read."""
     return (row["newest_segment"] or 0) > max((leaf.segment for leaf in leaves), default=0)
-
-
-def within_budget(
-    chosen: Sequence[LeafFilter], *, most_rows: int = MAX_SCANNED_ROWS
-) -> tuple[list[LeafFilter], Missing | None]:
-    """The leaves that can be read in time; of those that need a scan, the first ones in order."""
-    taken, left, rows = [], [], 0
-    for part in chosen:
-        if scans_leaf(part.condition, part.leaf):
-            rows += part.leaf.rows
-            if rows > most_rows:
-                left.append(part)
-                continue
-        taken.append(part)
-    if not left:
-        return taken, None
-    return taken, missing_of(left, "too many records to scan without an index")
-
-
-def missing_of(parts: Sequence[LeafFilter], why: str) -> Missing:
-    """These leaves were not searched, and why."""
-    rows = sum(part.leaf.rows for part in parts)
-    detail = f"Not everything was searched: {why}. Narrow the time range or filter by a field"
-    return Missing(detail, len(parts), rows)
 
 
 def _cut(found: list[Row], left: Sequence[LeafFilter], query: Query) -> Page:

@@ -20,7 +20,8 @@ from query.language.filter_parameters import one_text
 from query.language.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
 from query.planning.compile import Order, key_and
 from query.planning.counting import BY, is_counted
-from query.planning.pages import Missing, Query
+from query.planning.pages import Query
+from query.planning.scan_budget import Missing
 from query.planning.search import FACETS, Search
 from storage.database.read import Session
 from storage.filtering.resolve import resolve

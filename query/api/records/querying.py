@@ -15,7 +15,8 @@ from query.auth.record_scope import confine, visible_kinds
 from query.language.terms import StoredAs
 from query.planning.cursor import Cursors, Position
 from query.planning.index_use import is_id_lookup
-from query.planning.pages import Missing, Page, Pages, Query, key_of
+from query.planning.pages import Page, Pages, Query, key_of
+from query.planning.scan_budget import Missing
 from query.planning.search import Search, Shape, parse
 from query.render.records import MEMBERS, page_json, records
 from storage.database.read import Reader, Session, Streams

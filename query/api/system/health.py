@@ -18,7 +18,7 @@ from storage.errors import SchemaBehind, SchemaEdited, SchemaNewer
 
 
 async def check_database(reader: Reader) -> Finding:
-    """Whether the database executes queries; without it the query server is degraded."""
+    """Whether the database executes queries; the query server cannot work without it."""
     try:
         await reader.rows(Statement("SELECT 1"))
     except DatabaseBusy as error:

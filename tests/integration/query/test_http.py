@@ -1,23 +1,17 @@
 """Headers of every response, and errors."""
 
 import asyncio
-import csv
 import gzip
-import io
 import json
 
-import aiohttp
 import pytest
 from yarl import URL
 
-from config.process.health import Finding, State
 from config.settings import ApiSettings, Settings
 from query.api.app import ROUTES
 from query.api.http.models import Problem
-from query.api.system.health import Readiness, Version
-from tests.integration.query.test_access import until, waits
-from tests.integration.query.test_search import record
-from tests.support.querying import make_token, query_server
+from tests.integration.query.test_concurrency import until, waits
+from tests.support.querying import query_server
 
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -295,164 +289,3 @@ async def test_a_database_that_is_away_is_503_here_and_in_readyz(durable_postgre
         assert ready.status == 503
         assert (await ready.json())["checks"]["database"]["state"] == "failed"
         assert (await server.get("/livez", token=None)).status == 200
-
-
-async def test_readyz_lists_every_check_and_fails_only_with_one_that_failed(database, reader_pool):
-    found = {"spool": Finding(State.OK), "segments": Finding(State.DEGRADED, "one is late")}
-
-    async def look(name):
-        return found[name]
-
-    checks = {name: (lambda name=name: look(name)) for name in found}
-    async with query_server(database.dsn, reader_pool, checks=checks) as server:
-        response = await server.get("/readyz", token=None)
-        found["spool"] = Finding(State.FAILED, "full")
-        failed = await server.get("/healthz", token=None)
-        ready = Readiness.model_validate_json(await response.text())
-        worst = (await failed.json())["status"]
-
-    assert response.status == 200
-    assert ready.status == "degraded"
-    assert ready.checks["segments"].reason == "one is late"
-    assert {name: check.state for name, check in ready.checks.items()} == {
-        "database": "ok",
-        "migrations": "ok",
-        "spool": "ok",
-        "segments": "degraded",
-    }
-    assert failed.status == 503
-    assert worst == "failed"
-
-
-async def test_readyz_tells_a_database_that_was_not_migrated_from_one_that_is_newer(
-    database, reader_pool, owner_pool
-):
-    async with query_server(database.dsn, reader_pool) as server:
-
-        async def state():
-            response = await server.get("/readyz", token=None)
-            return response.status, (await response.json())["checks"]["migrations"]["state"]
-
-        await owner_pool.execute(
-            "INSERT INTO schema_migrations SELECT (jsonb_populate_record(m, "
-            "jsonb_build_object('version', 9999, 'number', 9999, 'name', '9999_later'))).* "
-            "FROM schema_migrations AS m LIMIT 1"
-        )
-        newer = await state()
-        await owner_pool.execute("DELETE FROM schema_migrations")
-        behind = await state()
-
-    assert newer == (200, "degraded")
-    assert behind == (503, "failed")
-
-
-async def test_metrics_and_version_require_permissions(server):
-    await server.page()
-
-    metrics = await server.get("/metrics", token=make_token("ADMIN"))
-    version = await server.get("/version", token=make_token("NOC"))
-
-    text = await metrics.text()
-    assert 'opslog_api_request_seconds_count{route="/api/v1/logs",status="200"}' in text
-    assert Version.model_validate_json(await version.text()).version == "1.2.3"
-    assert (await server.get("/metrics", token=make_token("NOC"))).status == 403
-
-
-async def test_ndjson_export_is_what_search_shows_line_by_line(store, server):
-    for number in range(30):
-        await store.put(record(number, level=number % 5, message=f"m\n{number}"))
-    await store.roll("info")
-    await server.catalogue.refresh()
-
-    response = await server.get("/api/v1/logs/export", minLevel="INFO")
-
-    text = await response.text()
-    assert response.content_type == "application/x-ndjson"
-    assert response.headers["Content-Disposition"].startswith('attachment; filename="opslog-2')
-    lines = [json.loads(line) for line in text.splitlines()]
-    searched = (await server.page(minLevel="INFO"))["data"]
-    assert sorted(lines, key=lambda r: r["id"]) == sorted(searched, key=lambda r: r["id"])
-    assert len(lines) == 24
-
-
-@pytest.mark.parametrize("piece", [1, 2, 7, 1000])
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_exports_of_many_pieces_hold_every_record_once(
-    store, server, piece, order, monkeypatch
-):
-    monkeypatch.setattr("query.planning.export.PIECE_ROWS", piece)
-    for number in range(7):
-        await store.put(*[record(k % 2, message=f"{number}.{k}") for k in range(3)])
-
-    for name in ("ndjson", "json"):
-        response = await server.get("/api/v1/logs/export", order=order, format=name)
-        text = await response.text()
-        found = json.loads(text) if name == "json" else [json.loads(x) for x in text.splitlines()]
-        assert len(found) == len({item["message"] for item in found}) == 21
-        ordered = sorted(found, key=lambda r: r["createdAt"], reverse=order == "desc")
-        assert [r["createdAt"] for r in found] == [r["createdAt"] for r in ordered]
-
-
-async def test_an_export_of_nothing_is_an_empty_document(server):
-    assert await (await server.get("/api/v1/logs/export")).text() == ""
-    assert await (await server.get("/api/v1/logs/export", format="json")).text() == "[]\n"
-    text = await (await server.get("/api/v1/logs/export", format="csv")).text()
-    assert text.startswith("createdAt,")
-    assert text.count("\r\n") == 1
-
-
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "=\"'", "plain", "a,b", 'a"b']
-
-
-async def test_csv_is_safe_to_open_in_a_spreadsheet(store, server):
-    for number, text in enumerate(FORMULAS):
-        await store.put(record(number, message=text, actor_id=text))
-
-    response = await server.get("/api/v1/logs/export", format="csv", order="asc")
-
-    rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
-    expected = [f"'{text}" if text[0] in "=+-@\t\r\n" else text for text in FORMULAS]
-    assert [row["message"] for row in rows] == expected
-    assert [row["actorId"] for row in rows] == expected
-    assert rows[0]["createdAt"] == "2026-09-21T14:13:20.123000000Z"
-    assert json.loads(rows[0]["resource"]) == {"service.name": "checkout"}
-
-
-async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monkeypatch):
-    monkeypatch.setattr("query.planning.export.PIECE_ROWS", 2)
-    await store.put(*[record(n) for n in range(10)])
-    from query.planning.export import Export
-    from storage.errors import DatabaseUnavailable
-
-    whole = Export._leaf
-
-    async def breaks(self, part, order):
-        async for piece in whole(self, part, order):
-            yield piece
-            raise DatabaseUnavailable("gone")
-
-    monkeypatch.setattr(Export, "_leaf", breaks)
-    response = await server.get("/api/v1/logs/export")
-
-    assert response.status == 200
-    with pytest.raises(aiohttp.ClientError):
-        await response.read()
-    await until(
-        lambda: asyncio.sleep(0, [e.error for e in server.accesses] == ["", "database_unavailable"])
-    )
-
-
-async def test_a_slow_reader_of_an_export_holds_no_connection(store, server, reader_pool):
-    message = "x" * 20_000
-    for _ in range(10):
-        await store.put(*[record(n, message=message) for n in range(100)])
-
-    response = await server.get("/api/v1/logs/export")
-    await response.content.readline()
-
-    async def idle():
-        return reader_pool.get_idle_size() == reader_pool.get_size()
-
-    await until(idle)
-    assert (await server.get("/api/v1/logs")).status == 200
-    response.close()
