@@ -69,7 +69,7 @@ function TokenForm({ reason }: { reason: string | null }) {
       {reason && <p role="status">{reason}</p>}
       <label htmlFor="token" className="text-ink-2">
         Log in with a token. Create one on the server with{' '}
-        <code className="font-mono text-xs">opslog token --role ADMIN</code>.
+        <code className="font-mono text-xs whitespace-nowrap">opslog token --role ADMIN</code>.
       </label>
       <textarea
         id="token"

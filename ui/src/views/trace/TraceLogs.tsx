@@ -50,7 +50,7 @@ export function TraceLogs({
           {isOpen ? <DownIcon size={12} /> : <RightIcon size={12} />}
           {plural(logs.length, 'log')}
           {trace.loose.length > 0 && (
-            <span className="font-normal text-ink-3">, {trace.loose.length} without a span</span>
+            <span className="font-normal text-ink-3">({trace.loose.length} without a span)</span>
           )}
         </button>
       </h2>
