@@ -155,7 +155,7 @@ async def test_the_ring_survives_an_outage_of_postgresql(
     durable_postgres, durable_database, snapshot, monkeypatch
 ):
     """Keys are checked from memory, and changes are loaded afterwards."""
-    monkeypatch.setattr(keys_module, "_AWAY_S", 0.05)
+    monkeypatch.setattr(keys_module, "_RETRY_S", 0.05)
     owner = await connect(durable_database.dsn, DatabaseRole.OWNER)
     issued = await create(owner, "shop", made_by="test")
     pool = await open_pool(durable_database.dsn, DatabaseRole.WRITER, size=1)

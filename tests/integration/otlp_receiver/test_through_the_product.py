@@ -152,16 +152,16 @@ def test_a_batch_with_every_problematic_value_in_one_record_is_stored_completely
     """Points 76, 86, 100, 109, 121 and section 5 of what PostgreSQL refuses: 8,192 of 8,192."""
     body = make()
 
-    status, _, response = product.export(body, content_type=kind)
+    status, _, reply = product.export(body, content_type=kind)
 
     assert status == 200
     response = ExportLogsServiceResponse()
     if kind == PROTOBUF:
-        response.ParseFromString(response)
+        response.ParseFromString(reply)
     else:
-        json_format.Parse(response, response)
+        json_format.Parse(reply, response)
     assert response.partial_success.rejected_log_records == 0
-    assert response.partial_success.error_message.startswith("1 records are dated")
+    assert response.partial_success.error_message.startswith("1 records have timestamps")
     name = "protobuf" if kind == PROTOBUF else "json"
     count = f"SELECT count(DISTINCT message) FROM system_logs WHERE message ~ '^{name} [0-9]+$'"
     product.wait(lambda: product.sql(count)[0][0] == RECORDS, 60)
