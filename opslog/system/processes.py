@@ -88,10 +88,10 @@ def account_for(run_as: str) -> Account | None:
             if entry.pw_uid == 0:
                 raise SetupError(f"run_as names {name!r}, which is root; PostgreSQL refuses that")
             return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    wanted = repr(run_as) if run_as else "any of " + ", ".join(ACCOUNTS)
+    missing = f"{run_as!r} does not exist" if run_as else f"none of {', '.join(ACCOUNTS)} exists"
     raise SetupError(
-        f"as root opslog needs an unprivileged account for its servers, but {wanted} does not "
-        "exist; create one (useradd --system opslog) or name one with the setting run_as"
+        f"as root opslog needs an unprivileged account for its servers, but {missing}; "
+        "create one (useradd --system opslog) or name one with the setting run_as"
     )
 
 

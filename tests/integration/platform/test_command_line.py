@@ -113,16 +113,16 @@ def test_roles_may_be_written_in_small_letters(opslog):
 
 def test_a_key_is_all_that_is_printed_and_only_its_hash_is_kept(opslog, home):
     """The bundled PostgreSQL is started for the command, and stopped afterwards."""
-    made = opslog(
+    created = opslog(
         "keys", "create", "shop", "--right", "logs", "--expires", "90d", "--attribute", "team=a",
         "--min-level", "info", "--bytes-per-s", "2MiB",
     )  # fmt: skip
 
-    key = made.stdout.removesuffix("\n")
+    key = created.stdout.removesuffix("\n")
     assert re.fullmatch(r"opslog_[0-9A-Za-z]{32,}", key)
     listed = opslog("keys", "list").stdout
     terms = r"until 20\S+ \S+  min-level=INFO  bytes-per-s=2.0MiB  attribute=team='a'$"
-    assert re.search(rf"^shop +{key[:12]}… +logs +made .* never used +{terms}", listed)
+    assert re.search(rf"^shop +{key[:12]}… +logs +created .* never used +{terms}", listed)
     assert key not in listed
     stored = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in stored if key.encode() in path.read_bytes()]

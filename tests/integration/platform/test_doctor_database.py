@@ -22,7 +22,7 @@ def problems(facts):
 
 
 async def test_a_server_without_fsync_is_a_problem(facts):
-    assert problems(facts) == ["switched off in PostgreSQL: fsync, full_page_writes"]
+    assert problems(facts) == ["disabled in PostgreSQL: fsync, full_page_writes"]
     assert problems(facts | {"unsafe": None}) == []
 
 

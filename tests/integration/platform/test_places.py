@@ -101,7 +101,7 @@ def test_a_note_of_a_missing_home_is_reported(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("only_root")
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("root", "which is root"), ("no-such-account", "there is not 'no-such-account'")],
+    [("root", "which is root"), ("no-such-account", "'no-such-account' does not exist")],
 )
 def test_unusable_accounts_are_reported(name, said):
     """PostgreSQL refuses root; a name must exist."""
