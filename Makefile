@@ -28,7 +28,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install codec compiled run demo doctor test format-check lint types layers spelling docstrings \
-	test-faults test-faults-long soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
+	test-faults test-faults-long test-upgrade soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
 	bench-latency bench-flush bench-viewer fuzz lock audit clean
 
 help: ## List the targets
@@ -164,6 +164,12 @@ SEED ?= 0
 
 test-faults-long: $(TESTING) ## Kill everything at random moments; prints a table (ROUNDS=200 SEED=7)
 	@$(BIN)/python -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
+
+# The commit from which an installation is upgraded.
+SINCE ?= HEAD~1
+
+test-upgrade: $(TESTING) ## Continue the killed installation of an older commit (SINCE=6d19519)
+	@$(BIN)/python -m tests.faults.upgrade --since $(SINCE)
 
 soak: $(LOADING) ## MINUTES=30 at 10,000 records/s: memory and files flat, counts balanced
 	@$(BIN)/python -m loadtests.soak --minutes $(or $(MINUTES),30)

@@ -46,6 +46,8 @@ class Product:
             "OPSLOG_LOG__FORMAT": "text",
             **settings,
         }
+        self.python = sys.executable
+        """The interpreter, whose environment holds the opslog that runs."""
         self.process: subprocess.Popen[bytes] | None = None
         self.otlp_url = ""
         self.api_url = ""
@@ -71,7 +73,7 @@ class Product:
         running.unlink(missing_ok=True)  # one that was killed has left it there
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "opslog", "up"],
+                [self.python, "-P", "-m", "opslog", "up"],
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -100,12 +102,14 @@ class Product:
             process.kill()
             return process.wait(10)
 
-    def kill_all(self) -> None:
+    def kill_all(self, *, stopped: int | None = None) -> None:
         """SIGKILL to the supervisor; all other processes must end with it."""
         assert self.process is not None
         pids = self.pids()
         self.process.kill()
         self.process.wait(10)
+        if stopped is not None:  # a process that is stopped does not end before it continues
+            os.kill(stopped, signal.SIGCONT)
         self.process = None
         self.wait(lambda: not any(_alive(pid) for pid in pids), 30)
 
@@ -147,7 +151,7 @@ class Product:
     def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """`opslog ARGUMENTS` on this installation; may fail."""
         return subprocess.run(
-            [sys.executable, "-P", "-m", "opslog", *arguments],
+            [self.python, "-P", "-m", "opslog", *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
