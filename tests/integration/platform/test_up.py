@@ -190,7 +190,7 @@ def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
 
         with Senders(product.otlp_url, "reload", clients=4) as senders:
             more(product, senders, 500)
-            hang_up("[otlp\nrequire_key = true", "stay in force")
+            hang_up("[otlp\nrequire_key = true", "keeping the current settings")
             assert "opslog.toml" in product.log.read_text()
             hang_up(
                 "stop_timeout_s = 9",
@@ -201,7 +201,10 @@ def test_sighup_takes_good_settings_over_and_leaves_broken_ones(tmp_path):
             more(product, senders, 500)
         settle(product, senders)
         hang_up("[otlp]\nrequire_key = true", "the new settings are in force")
-        assert "otlp.require_key, api.user_concurrency; processes" in product.log.read_text()
+        assert (
+            "otlp.require_key, api.user_concurrency; restarting processes"
+            in product.log.read_text()
+        )
         assert product.export(numbered_body("lone", 0, 0, 1))[0] == 401
 
 

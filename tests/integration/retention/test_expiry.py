@@ -210,7 +210,7 @@ async def test_a_class_without_any_rule_is_kept_and_reported(database, owner_poo
     assert "no rule covers payments" in report.note
     async with owner_pool.acquire() as conn:
         found = await status_of(conn, settings(), datetime.now(UTC))
-    assert found.problems == ["no retention rule speaks of class payments: it grows for ever"]
+    assert found.problems == ["no retention rule covers class payments: it grows without limit"]
 
 
 async def test_two_runs_at_once_are_one(database, owner_pool, writer_pool):
@@ -285,7 +285,7 @@ async def test_a_long_read_delays_a_run_and_the_next_one_continues(
     report = await run(database, patience_s=0.3)
 
     assert report.outcome == "stopped"
-    assert report.note.startswith(f"process {pid} (dump, opslog) has system_logs in use")
+    assert report.note.startswith(f"process {pid} (dump, opslog) has been using system_logs")
     assert (await states(owner_pool))[segment] == "retiring"
     async with owner_pool.acquire() as conn:
         (said,) = (await status_of(conn, settings(), ago(days=-4))).problems

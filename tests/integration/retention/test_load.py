@@ -24,18 +24,18 @@ class Looks:
 
 
 @pytest.fixture
-async def looks(owner_pool):
+async def samples(owner_pool):
     async with owner_pool.acquire() as connection:
         yield Looks(connection)
 
 
-async def test_a_quiet_store_is_looked_at_once_for_all_steps(looks, monkeypatch):
+async def test_a_quiet_store_is_sampled_once_for_all_steps(samples, monkeypatch):
     """A thousand small segments have seven steps each, without any wait."""
-    monkeypatch.setattr(load, "LOOK_S", 0.05)
-    shared = Load(looks)
+    monkeypatch.setattr(load, "SAMPLE_S", 0.05)
+    shared = Load(samples)
     await Yielding(shared, 1_000_000)()
-    monkeypatch.setattr(load, "LOOK_S", 3600.0)
-    after_the_first = looks.count
+    monkeypatch.setattr(load, "SAMPLE_S", 3600.0)
+    after_the_first = samples.count
 
     for _ in range(100):
         pause = Yielding(shared, 1_000_000)
@@ -43,10 +43,10 @@ async def test_a_quiet_store_is_looked_at_once_for_all_steps(looks, monkeypatch)
             await pause()
 
     assert after_the_first == 2
-    assert looks.count == after_the_first
+    assert samples.count == after_the_first
 
 
-async def test_rows_that_come_hold_the_next_step_up_until_they_end(looks, owner_pool):
+async def test_ingest_delays_the_next_step(samples, owner_pool):
     await owner_pool.execute("CREATE TABLE busy (n integer)")
     stop = asyncio.Event()
 
@@ -56,7 +56,7 @@ async def test_rows_that_come_hold_the_next_step_up_until_they_end(looks, owner_
             await asyncio.sleep(0)
 
     inserting = asyncio.create_task(insert())
-    rate = Load(looks)
+    rate = Load(samples)
     while await rate.rate() <= 1000:
         await asyncio.sleep(0.1)
     pausing = asyncio.create_task(Yielding(rate, 1000)())
@@ -69,10 +69,10 @@ async def test_rows_that_come_hold_the_next_step_up_until_they_end(looks, owner_
     await asyncio.wait_for(pausing, 30)
 
 
-async def test_a_load_that_never_ends_holds_nothing_up_for_ever(looks, monkeypatch):
-    monkeypatch.setattr(load, "LOOK_S", 0.01)
+async def test_continuous_load_delays_nothing_for_ever(samples, monkeypatch):
+    monkeypatch.setattr(load, "SAMPLE_S", 0.01)
     monkeypatch.setattr(load, "LONGEST_WAIT_S", 0.05)
 
-    await asyncio.wait_for(Yielding(Load(looks), -1)(), 30)
+    await asyncio.wait_for(Yielding(Load(samples), -1)(), 30)
 
-    assert looks.count > 3
+    assert samples.count > 3

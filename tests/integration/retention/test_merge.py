@@ -92,7 +92,7 @@ async def test_a_reader_of_the_parent_postpones_merging(
 
     report = await merge(database)
 
-    assert "being read without a gap" in report.note
+    assert "being read all the time" in report.note
     assert {(await states(owner_pool))[n] for n in old} == {"sealed"}
     await reading.rollback()
     await reader.close()
