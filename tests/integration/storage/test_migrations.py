@@ -98,9 +98,7 @@ async def test_an_edited_file_is_rejected_with_advice(conn) -> None:
 async def test_a_failed_file_is_rolled_back_and_can_be_retried(conn) -> None:
     broken = Migration(2, "0002_two", "CREATE TABLE two (a int); SELECT 1 / 0;")
 
-    with pytest.raises(
-        MigrationFailed, match=r"0002_two failed and was rolled back \(22012"
-    ):
+    with pytest.raises(MigrationFailed, match=r"0002_two failed and was rolled back \(22012"):
         await migrate.up(conn, known=(SMALL[0], broken))
     assert await tables(conn) == {"one", "schema_migrations"}
 

@@ -267,7 +267,11 @@ async def test_the_advice_of_the_findings_fixes_them(bare_postgres) -> None:
         as_superuser = bare_postgres.dsn.replace("@/opslog", "@/app")
         while found:
             for finding in found:
-                sql = finding.fix.partition(": ")[2].partition("; then")[0].partition(" (this also")[0]
+                sql = (
+                    finding.fix.partition(": ")[2]
+                    .partition("; then")[0]
+                    .partition(" (this also")[0]
+                )
                 await statement(as_superuser, sql)
             found = (await migrate_as(dsn)).findings
 
