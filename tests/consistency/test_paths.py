@@ -46,6 +46,7 @@ def mentioned(text: str) -> set[str]:
         first, slash, _ = path.partition("/")
         if (
             path not in FOREIGN
+            and not path.startswith("../")  # outside of the repository, which may not be there
             and FILE.search(path)
             and (not slash or first in ROOTS or path.endswith(".py"))
         ):
