@@ -131,10 +131,10 @@ bench: $(LOADING) codec ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/t
 profile: $(LOADING) codec ## CPU microseconds per record by stage (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.profile --load-tool $(LOAD_TOOL)
 
-bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with concurrent sealing
+bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with concurrent packing
 	@$(BIN)/python -m loadtests.sustain --load-tool $(LOAD_TOOL) --minutes $(or $(MINUTES),15)
 
-bench-storage: $(LOADING) codec ## Bytes per row by heap and index, CPU of sealing
+bench-storage: $(LOADING) codec ## Bytes per row by table, column and index part; CPU of packing
 	@$(BIN)/python -m loadtests.bench_storage --load-tool $(LOAD_TOOL)
 
 bench-retention: $(LOADING) codec ## Dropping 20M rows and 1,000 segments under load, planning with them (30 GB)

@@ -213,15 +213,19 @@ class StorageSettings(Section):
     segment_age_s: Annotated[int, Field(ge=1, le=7 * 86400)] = 86400
     """Age at which a segment is rolled over; also the maximum delay of retention."""
     max_bytes: Annotated[int, Field(ge=0)] = 0
-    """Maximum size of the segments in the database; beyond it the oldest segments of the lowest
-    level are dropped before their retention ends, but not before its `floor`. 0 means no limit."""
-    no_trigrams: list[str] = ["debug"]
-    """Retention classes without a trigram index on the message, which takes a fifth of a sealed
-    segment; text search in them scans the segment."""
-    seal_yield_rows_per_s: Annotated[int, Field(ge=1)] = 40_000
-    """Ingest rate above which sealing is postponed, by at most 15 minutes per segment."""
-    seal_read_back: bool = True
-    """Before sealing, verify each batch against its hash from arrival (5 us per row)."""
+    """Maximum size of all segments, in the database and in packs; beyond it the oldest segments of
+    the lowest level are dropped before their retention ends, but not before its `floor`. 0 means no
+    limit."""
+    packs_dir: Path | None = None
+    """Directory of the packs: durable, and the same for every process that packs or queries.
+    Default: packs/ in the data directory with the embedded PostgreSQL. With `database_url` it must
+    be set; without it nothing is packed."""
+    pack_after: Annotated[float, Field(ge=0, le=30 * 86400)] = 0.0
+    """Seconds that a closed segment stays in PostgreSQL before it is packed."""
+    pack_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Number of packer processes of `opslog up`; 0 leaves packing to other machines."""
+    pack_max_lag_s: Annotated[float, Field(ge=0, le=86400)] = 60.0
+    """Longest time that packing a segment is postponed while many records arrive."""
 
 
 class RetentionSettings(Section):
@@ -342,6 +346,13 @@ class Settings(Section):
     mapping: MappingSettings = MappingSettings()
     redaction: RedactionSettings = RedactionSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def packs_dir(self) -> Path | None:
+        """The directory of the packs; None: none is known, so nothing is packed."""
+        if self.storage.packs_dir is not None or self.database_url is not None:
+            return self.storage.packs_dir
+        return self.data_dir / "packs"
 
     @model_validator(mode="after")
     def _ports_differ(self) -> "Settings":

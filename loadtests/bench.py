@@ -166,9 +166,9 @@ def stored(product: Product) -> int:
 def cpu_seconds(product: Product) -> dict[str, float]:
     """Return user and system time by process group; ended backends are not counted.
 
-    The sealing backend is recognised by its low priority (retention/safety/load.py).
+    The packing backend is recognised by its low priority (retention/safety/load.py).
     """
-    sums = {"receiver": 0.0, "postgres": 0.0, "sealing": 0.0, "other": 0.0}
+    sums = {"receiver": 0.0, "postgres": 0.0, "packing": 0.0, "other": 0.0}
     for pid in product.pids():
         line = command_of(pid)
         part = "receiver" if "opslog receiver" in line else "other"
@@ -178,7 +178,7 @@ def cpu_seconds(product: Product) -> dict[str, float]:
             else part
         )
         if part == "postgres" and is_low_priority(pid):
-            part = "sealing"
+            part = "packing"
         sums[part] += process_cpu_s(pid)
     return sums
 

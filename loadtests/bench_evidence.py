@@ -43,7 +43,7 @@ def hashing_s(frame: Frame) -> float:
     began = time.perf_counter()
     for part, part_rows in zip(frame.parts, rows, strict=True):
         leaves = b"".join([leaf_of(row) for row in part_rows])
-        part_digest(part.class_name, frame.batch_id, leaves)
+        part_digest(part.class_name, frame.batch_id, leaves, frame.encoding_version)
     return time.perf_counter() - began
 
 

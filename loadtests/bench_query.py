@@ -2,8 +2,8 @@
 
     python -m loadtests.bench_query --load-tool ../shared/tools/otlp_load.py --rows 500000
 
-A fresh opslog receives the load tool's records, spread over 24 hours, rolls over and seals all of them;
-then more arrive, which stay unsealed. PostgreSQL is restarted and the page cache of its files dropped.
+A fresh opslog receives the load tool's records, spread over 24 hours, rolls over and packs all of them;
+then more arrive, which stay unpacked. PostgreSQL is restarted and the page cache of its files dropped.
 Each query then runs `--repeats` times with one set of ids (`first` is the first response, `cold` the
 median: the cost of a rare query) and as often with other ids, never the same twice (p50, p90, max).
 `database` is the time spent waiting for PostgreSQL, part of p50; `cpu q` and `cpu db` are the CPU cost
@@ -30,8 +30,8 @@ MEMORY_LIMIT_MB = 300
 CLASSES = ("debug", "info", "warn", "error", "critical")
 SMALL_REQUEST = 50
 """Records of a request that fills one small segment of each class."""
-UNSEALED_HOURS = 1.0
-"""The unsealed records are spread over this time, overlapping the latest of the others."""
+UNPACKED_HOURS = 1.0
+"""The unpacked records are spread over this time, overlapping the latest of the others."""
 SETTINGS = {"OPSLOG_API__USER_CONCURRENCY": "100"}
 EXPORT = "/api/v1/logs/export"
 FILLED = "filled.json"
@@ -63,13 +63,13 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--load-tool", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--unsealed-rows", type=int, default=250_000)
+    parser.add_argument("--unpacked-rows", type=int, default=250_000)
     parser.add_argument(
         "--segments", type=int, default=0, help="number of additional small segments"
     )
     parser.add_argument("--segment-rows", type=int, default=250_000, help="as storage.segment_rows")
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--seal-wait-s", type=float, default=3600)
+    parser.add_argument("--pack-wait-s", type=float, default=3600)
     parser.add_argument("--only", default="", help="queries whose name contains this")
     parser.add_argument("--no-export", action="store_true", help="do not export everything")
     parser.add_argument("--keep", type=Path, help="keep the store in this folder and reuse it")
@@ -97,20 +97,20 @@ def run(product: Product, chosen: argparse.Namespace) -> int:
 
 
 def fill(product: Product, chosen: argparse.Namespace) -> dict[str, str | int]:
-    """Fill a sealed and an unsealed part; return the arguments of `query_cases`."""
+    """Fill a packed and an unpacked part; return the arguments of `query_cases`."""
     begin = now_text()
     send(product, chosen.load_tool, chosen.rows, hours=24)
     small_segments(product, chosen.segments)
     for name in CLASSES:
         roll(product, name)
-    wait_for_seals(product, chosen.seal_wait_s)
-    sealed_until, unsealed_from = now_text(), now_text(-UNSEALED_HOURS * 3600)
-    send(product, chosen.load_tool, chosen.unsealed_rows, hours=UNSEALED_HOURS, seed=8)
+    wait_for_packs(product, chosen.pack_wait_s)
+    packed_until, unpacked_from = now_text(), now_text(-UNPACKED_HOURS * 3600)
+    send(product, chosen.load_tool, chosen.unpacked_rows, hours=UNPACKED_HOURS, seed=8)
     return {
         "rows": chosen.rows,
         "begin": begin,
-        "sealed_until": sealed_until,
-        "unsealed_from": unsealed_from,
+        "packed_until": packed_until,
+        "unpacked_from": unpacked_from,
     }
 
 
@@ -159,8 +159,8 @@ def small_segments(product: Product, count: int) -> None:
             roll(product, name)
 
 
-def wait_for_seals(product: Product, longest_s: float) -> None:
-    """Wait until all closed segments are sealed, or time is up."""
+def wait_for_packs(product: Product, longest_s: float) -> None:
+    """Wait until all closed segments are packed, or time is up."""
     end = time.monotonic() + longest_s
     states: dict[str, tuple[int, int]] = {}
     while time.monotonic() < end:

@@ -2,8 +2,8 @@
 
     python -m loadtests.bench_retention --load-tool ../shared/tools/otlp_load.py
 
-A fresh opslog receives and seals a segment of 250,000 records; it is cloned to 20,000,000 rows with all
-indexes (30 GB on disk) and to 1,000 small segments. While 10,000 records/s arrive, segments are rolled
+A fresh opslog receives and packs a segment of 250,000 records; it is cloned to 20,000,000 rows (1.5 GB on
+disk), and the pack of a quiet class to 1,000 small ones. While 10,000 records/s arrive, segments are rolled
 over, and both groups expire. Two readers run continuously, one on a leaf by name like opslog, one through
 system_logs like manual SQL. Prints each measurement with its limit.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 import asyncpg
 
 from config.settings import Settings
-from loadtests.cloned_segments import large, small
+from loadtests.cloned_segments import clones
 from loadtests.many_segments import memory_of_a_connection, planning
 from loadtests.measurements import Measurements
 from retention.expiry.run import expire
@@ -33,7 +33,6 @@ from retention.segments.runs import Report
 from storage.database.pool import DatabaseRole, connect
 from tests.support.product import Product
 
-SMALL_ROWS = 200
 AGE_DAYS = 31
 """INFO is kept 30."""
 STALL_LIMIT_MS = 30
@@ -69,8 +68,8 @@ def main() -> int:
         print(f"cloning {chosen.rows // rows} segments of {rows:,} rows …", flush=True)
         # Four days apart, so that they are not merged.
         ages = range(AGE_DAYS + 10, AGE_DAYS + 10 + 4 * chosen.segments, 4)
-        many_small = small(product, source, SMALL_ROWS, ages)
-        many_large = large(product, source, chosen.rows // rows, AGE_DAYS)
+        many_small = clones(product, _small_segment(product), ages)
+        many_large = clones(product, source, [AGE_DAYS] * (chosen.rows // rows))
         planning(product, many_small, measurements)
         memory_of_a_connection(product, measurements)
         asyncio.run(_under_load(product, chosen, measurements, many_large[0], many_small[0]))
@@ -78,12 +77,23 @@ def main() -> int:
 
 
 def _first_segment(product: Product, chosen: argparse.Namespace) -> tuple[int, int]:
-    """Create a sealed segment of INFO records; return its number and rows."""
+    """Create a packed segment of INFO records; return its number and rows."""
     count = chosen.segment_rows * 9 // 5
-    print(f"sending {count:,} records, and waiting for the first seal …", flush=True)
+    print(f"sending {count:,} records, and waiting for the first pack …", flush=True)
     _load(product, chosen.load_tool, "--total-records", str(count)).communicate()
-    query = "SELECT segment, rows FROM segments WHERE class = 'info' AND finished_at IS NOT NULL"
+    query = "SELECT segment, rows FROM segments WHERE class = 'info' AND leaf_dropped"
     found: tuple[int, int] = product.wait(lambda: product.sql(query), 900)[0]
+    return found
+
+
+def _small_segment(product: Product) -> int:
+    """Pack what has arrived since as a small segment of INFO records; return its number."""
+    number = product.sql("SELECT segment FROM segments WHERE class = 'info' AND state = 'open'")
+    segment = int(number[0][0])
+    product.sql(f"SELECT opslog_roll_segment('info', {segment:d})")
+    product.sql("SELECT opslog_settle_segments()")
+    query = f"SELECT segment FROM segments WHERE segment = {segment:d} AND leaf_dropped"  # noqa: S608 - an integer
+    found: int = product.wait(lambda: product.sql(query), 300)[0][0]
     return found
 
 
@@ -115,8 +125,8 @@ async def _under_load(
                 await _roll(owner)
                 await asyncio.sleep(0.5)
         lots = (
-            ("small segments", await _due(owner, small_one), 30.0),
-            ("large segments", await _due(owner, large_one), 6.0),
+            ("small packs", await _due(owner, small_one), 5.0),
+            ("large packs", await _due(owner, large_one), 2.0),
         )
         for what, at, limit_s in lots:
             async with _watched(dsn, measurements, f"dropping {what}"):
@@ -124,7 +134,9 @@ async def _under_load(
             name = f"{report.segments:,} {what}, {report.rows:,} rows: dropped in"
             measurements.report(name, took_s, "s", limit_s)
         measurements.report(
-            "seal backlog at its end (opslog_seal_backlog_rows)", await _backlog(product), "rows"
+            "backlog of packing at its end (opslog_pack_backlog_rows)",
+            await _backlog(product),
+            "rows",
         )
     finally:
         result = json.loads(load.communicate()[0])
@@ -133,7 +145,7 @@ async def _under_load(
     measurements.report("response to a sender: p99", result["p99_ms"], "ms")
     measurements.report("response to a sender: maximum", result["max_ms"], "ms", RESPONSE_LIMIT_MS)
     print(
-        f"seal backlog before {before:,} rows; errors {result['errors']}, retries {result['retries']}"
+        f"backlog of packing before {before:,} rows; errors {result['errors']}, retries {result['retries']}"
     )
 
 

@@ -1,37 +1,41 @@
-"""`make bench-storage`: bytes per row by heap and index, CPU of sealing.
+"""`make bench-storage`: bytes per row by table, column and index part; CPU of packing.
 
     python -m loadtests.bench_storage --load-tool ../shared/tools/otlp_load.py --rows 300000
 
-A fresh opslog receives the load tool's records; its segments are then rolled over and sealed here, so
-that the server's CPU can be read from its process. bench_retention measures dropping.
+A fresh opslog receives the load tool's records; its segments are then rolled over and packed here, so
+that the CPU can be read from this process and from its process in the server.
 """
 
 import argparse
 import asyncio
+import resource
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from collections import Counter
 from pathlib import Path
 
 import asyncpg
+import numpy as np
 
-from config.settings import StorageSettings
-from retention.segments.seal import finish, seal_segment
-from storage.database.locks import SEAL_SPACE
+from retention.packing.leaves import drop_leaves, forget_parts
+from retention.packing.pack import pack_segment
+from retention.packing.places import store_to_write
 from storage.database.pool import DatabaseRole, connect
-from storage.segments.leaves import BULK, TRIGRAMS, build_index, current_xid, trigram_opclass
+from storage.packs.index.layout import PAGE
+from storage.packs.pack import Pack
 from tests.support.product import Product
 
-LIMITS = {"open": 720, "sealed by default": 950, "sealed with everything": 1100}
-"""Bytes per row; issue 6."""
-CPU_LIMIT_US = 33
+LIMIT = 72.0
+"""Bytes per row over packs and all tables that grow with rows; issue 17."""
+OPEN_LIMIT = 720
 SIZES = """
-SELECT c.relname, CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid)
-                       ELSE pg_table_size(c.oid) END AS bytes
+SELECT c.relname, pg_total_relation_size(c.oid) AS bytes
   FROM pg_class AS c
- WHERE c.relname ~ ('^system_logs_s' || $1::text || '(_|$)') AND c.relkind IN ('r', 'i')
+ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+   AND c.relname !~ '^system_logs' AND c.relname <> 'schema_migrations'
 """
+LEAF = "SELECT pg_total_relation_size($1::regclass)"
 
 
 def main() -> int:
@@ -41,21 +45,25 @@ def main() -> int:
     )
     parser.add_argument("--load-tool", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--batch", type=int, default=0, help="records of a request; 0: its default")
     chosen = parser.parse_args()
     if not chosen.load_tool.is_file():
         sys.exit(f"{chosen.load_tool} is not there: make bench-storage LOAD_TOOL=path")
-    # No automatic rollover, so that everything is measured in both states.
+    # No automatic rollover and no packer, so that everything is measured in both states.
     with Product.running(
-        OPSLOG_STORAGE__SEGMENT_ROWS="100000000", OPSLOG_STORAGE__SEGMENT_BYTES="100GiB"
+        OPSLOG_STORAGE__SEGMENT_ROWS="100000000",
+        OPSLOG_STORAGE__SEGMENT_BYTES="100GiB",
+        OPSLOG_STORAGE__PACK_WORKERS="0",
     ) as product:
         print(f"sending {chosen.rows:,} records …", flush=True)
-        _send(product, chosen.load_tool, chosen.rows)
+        _send(product, chosen.load_tool, chosen.rows, chosen.batch)
         return asyncio.run(_measure(product))
 
 
-def _send(product: Product, tool: Path, rows: int) -> None:
+def _send(product: Product, tool: Path, rows: int, batch: int) -> None:
+    size = ["--batch", str(batch)] if batch else []
     done = subprocess.run(
-        [sys.executable, str(tool), "--url", product.otlp_url, "--total-records", str(rows)],
+        [sys.executable, str(tool), "--url", product.otlp_url, "--total-records", str(rows), *size],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -67,118 +75,82 @@ def _send(product: Product, tool: Path, rows: int) -> None:
 
 async def _measure(product: Product) -> int:
     dsn = product.installation.database_dsn()
-    guard = await asyncpg.connect(dsn)  # keeps opslog's worker away from these segments
     owner = await connect(dsn, DatabaseRole.OWNER)
-    filled = await guard.fetch(
+    admin = await asyncpg.connect(dsn)
+    filled = await owner.fetch(
         "SELECT s.segment, s.class, c.rows::bigint AS rows FROM segments AS s CROSS JOIN LATERAL"
         " (SELECT sum(rows) AS rows FROM log_counts_hourly AS h WHERE h.segment = s.segment) AS c"
         " WHERE s.state = 'open' AND c.rows > 0 AND s.class <> 'audit' ORDER BY 1"
     )
-    sums: dict[str, dict[str, int]] = {state: {} for state in LIMITS}
     rows = sum(row["rows"] for row in filled)
+    await admin.execute("VACUUM")
+    leaves = 0
     for row in filled:
-        await guard.execute("SELECT pg_advisory_lock($1, $2)", SEAL_SPACE, row["segment"])
-        await guard.execute("VACUUM")
-        _add(sums["open"], await _sizes(guard, row["segment"]))
-        await guard.execute("SELECT opslog_roll_segment($1, $2)", row["class"], row["segment"])
-    await guard.execute("SELECT opslog_settle_segments()")
-    steps_us, wall_s = await _seal(owner, filled)
+        leaves += await admin.fetchval(LEAF, f"system_logs_s{row['segment']}")
+        await admin.execute("SELECT opslog_roll_segment($1, $2)", row["class"], row["segment"])
+    await admin.execute("SELECT opslog_settle_segments()")
+    store = await store_to_write(owner, product.installation.settings)
+    began, ours, theirs = time.monotonic(), time.process_time(), _cpu_us(owner.get_server_pid())
     for row in filled:
-        _add(sums["sealed by default"], await _sizes(guard, row["segment"]))
-    everything_us = await _index_the_rest(owner, filled)
+        packed = await pack_segment(owner, store, row["segment"])
+        assert not packed.damage, packed.damage
+    wall_s = time.monotonic() - began
+    our_us = (time.process_time() - ours) * 1e6 / rows
+    their_us = (_cpu_us(owner.get_server_pid()) - theirs) / rows
+    await drop_leaves(owner, deadline_s=time.monotonic() + 60)
+    await forget_parts(owner, 0)
+    await admin.execute("VACUUM FULL ingest_parts")
+    await admin.execute("VACUUM")
+    parts: Counter[str] = Counter()
     for row in filled:
-        _add(sums["sealed with everything"], await _sizes(guard, row["segment"]))
-    is_within = _report(sums, rows)
-    print("\nCPU of sealing, database us per row")
-    for name, step_us in steps_us.items():
-        print(f"{name:<27}{step_us / rows:>24.1f}" if name else "", end="\n" if name else "")
-    default_us = sum(steps_us.values())
-    print(f"{'by default':<27}{default_us / rows:>24.1f}  ({wall_s / rows * 1e6:.1f} us elapsed)")
-    all_us = (default_us + everything_us) / rows
-    print(f"{'with every index':<27}{all_us:>24.1f}  (limit {CPU_LIMIT_US})")
+        _add(parts, store.read(row["class"], row["segment"]))
+    tables = {
+        row["relname"]: row["bytes"]
+        for row in await admin.fetch(SIZES)
+        if row["bytes"] > _EMPTY_BYTES
+    }
+    await admin.close()
     await owner.close()
-    await guard.close()
-    return 0 if is_within and all_us <= CPU_LIMIT_US else 1
+    total = _report(parts, tables, rows)
+    print(f"{'before: leaf with indexes':<34}{leaves / rows:>8.1f}  (limit {OPEN_LIMIT})")
+    print(f"\nCPU of packing, us per row: {our_us:.1f} here, {their_us:.1f} in the server;")
+    print(f"{wall_s / rows * 1e6:.1f} us elapsed")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of this process: {peak:.0f} MiB")
+    return 0 if total <= LIMIT and leaves / rows <= OPEN_LIMIT else 1
 
 
-class _Steps:
-    """The server's CPU by step of sealing, separated by the pauses between them."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._marks_us = [_cpu_us(pid)]
-        self.sums_us: dict[str, float] = {}
-
-    async def __call__(self) -> None:
-        """Mark the start of a step; there is no load to yield to."""
-        self._marks_us.append(_cpu_us(self._pid))
-
-    def done(self, *names: str) -> None:
-        """Name the steps since the last call."""
-        self._marks_us.append(_cpu_us(self._pid))
-        spans = [after - before for before, after in pairwise(self._marks_us)]
-        for name, span in zip(names, spans, strict=True):
-            self.sums_us[name] = self.sums_us.get(name, 0) + span
-        self._marks_us = self._marks_us[-1:]
+_EMPTY_BYTES = 64 * 1024
 
 
-async def _seal(
-    owner: asyncpg.Connection, filled: list[asyncpg.Record]
-) -> tuple[dict[str, float], float]:
-    """Seal; return microseconds of CPU by step, and elapsed seconds."""
-    await owner.execute(
-        "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0"
-    )
-    settings, after = StorageSettings(), await current_xid(owner)
-    steps, began = _Steps(owner.get_server_pid()), time.monotonic()
-    for row in filled:
-        await seal_segment(owner, settings, row["segment"], row["class"], pause=steps)
-        has_words = row["class"] not in settings.no_trigrams
-        steps.done("", *BULK, *([TRIGRAMS] if has_words else []), "read back, record")
-        await finish(owner, row["segment"], after)
-        steps.done("freeze, analyse, constrain")
-    return steps.sums_us, time.monotonic() - began
-
-
-async def _index_the_rest(owner: asyncpg.Connection, filled: list[asyncpg.Record]) -> float:
-    before_us = _cpu_us(owner.get_server_pid())
-    opclass = await trigram_opclass(owner)
-    for row in filled:
-        await build_index(owner, row["segment"], TRIGRAMS, opclass)
-    return _cpu_us(owner.get_server_pid()) - before_us
+def _add(parts: Counter[str], pack: Pack) -> None:
+    """Bytes of each column's pages and of each section of the index."""
+    columns = pack.plan.columns
+    pages = pack.index.array("pages", PAGE).reshape(-1, len(columns))
+    sizes = pages["dictionary_size"].astype(np.int64) + pages["data_size"]
+    for spec, size in zip(columns, sizes.sum(axis=0).tolist(), strict=True):
+        parts[f"data {spec.name}"] += size
+    data = pack.path.stat().st_size
+    parts["data footer and headers"] += data - int(sizes.sum())
+    for name, (_, size, _) in pack.index.header["sections"].items():
+        parts[f"index {name}"] += size
 
 
 def _cpu_us(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1000
 
 
-async def _sizes(connection: asyncpg.Connection, segment: int) -> dict[str, int]:
-    found = {}
-    for row in await connection.fetch(SIZES, str(segment)):
-        name = row["relname"].removeprefix(f"system_logs_s{segment}").lstrip("_") or "heap"
-        found[name] = row["bytes"]
-    return found
-
-
-def _add(sums: dict[str, int], sizes: dict[str, int]) -> None:
-    for name, size in sizes.items():
-        sums[name] = sums.get(name, 0) + size
-
-
-def _report(sums: dict[str, dict[str, int]], rows: int) -> bool:
-    names = sorted(
-        {name for sizes in sums.values() for name in sizes}, key=lambda name: (name != "heap", name)
-    )
-    print(f"\nbytes per row, {rows:,} rows   " + "".join(f"{state:>24}" for state in sums))
-    for name in names:
-        print(
-            f"{name:<27}"
-            + "".join(f"{sizes.get(name, 0) / rows:>24.1f}" for sizes in sums.values())
-        )
-    totals = {state: sum(sizes.values()) / rows for state, sizes in sums.items()}
-    print(f"{'total':<27}" + "".join(f"{total:>24.1f}" for total in totals.values()))
-    print(f"{'limit':<27}" + "".join(f"{limit:>24}" for limit in LIMITS.values()))
-    return all(totals[state] <= limit for state, limit in LIMITS.items())
+def _report(parts: Counter[str], tables: dict[str, int], rows: int) -> float:
+    print(f"\nbytes per row, {rows:,} rows")
+    for name, size in sorted(parts.items()):
+        print(f"{name:<34}{size / rows:>8.2f}")
+    for name, size in sorted(tables.items()):
+        print(f"{f'table {name}':<34}{size / rows:>8.2f}")
+    files, stored = sum(parts.values()) / rows, sum(tables.values()) / rows
+    print(f"{'files':<34}{files:>8.1f}")
+    print(f"{'tables':<34}{stored:>8.1f}")
+    print(f"{'total':<34}{files + stored:>8.1f}  (limit {LIMIT:g})")
+    return files + stored
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def encoded_parts(tool: Path) -> dict[str, list[bytes]]:
             received_unix_ns=now,
             ingest_key_id=0,
             classify=classify,
-            nonces=os.urandom(16 * len(batch.records)),
+            secret=os.urandom(16),
         ):
             by_class[part.class_name].append(part.copy_bytes)
     return by_class

@@ -56,7 +56,7 @@ class _Cost:
 
 
 def _show(product: Product, clones: Sequence[int], are_there: bool) -> None:  # noqa: FBT001
-    state, other = ("sealed", "retiring") if are_there else ("retiring", "sealed")
+    state, other = ("packed", "retiring") if are_there else ("retiring", "packed")
     product.sql(
         f"UPDATE segments SET state = '{state}' WHERE state = '{other}'"  # noqa: S608 - numbers
         f" AND segment BETWEEN {min(clones)} AND {max(clones)}"
@@ -90,7 +90,9 @@ async def _memory(dsn: str, measurements: Measurements) -> None:
     connection = await connect(dsn, DatabaseRole.READER, name="bench-reader")
     leaves = [
         row["segment"]
-        for row in await connection.fetch("SELECT segment FROM segments WHERE state = 'sealed'")
+        for row in await connection.fetch(
+            "SELECT segment FROM segments WHERE state IN ('open', 'closed')"
+        )
     ]
     await _wave(connection, leaves[:8])
     measurements.report(

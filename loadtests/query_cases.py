@@ -49,23 +49,23 @@ class Ids:
     """Contained in at most one record in fifty."""
     common: Iterator[str]
     """The most frequent ones."""
-    sealed_words: Iterator[str]
-    unsealed_words: Iterator[str]
+    packed_words: Iterator[str]
+    unpacked_words: Iterator[str]
     windows: Iterator[Pairs]
     """Time ranges with about EXPORTED records."""
 
 
 def query_cases(
-    product: Product, rows: int, begin: str, sealed_until: str, unsealed_from: str
+    product: Product, rows: int, begin: str, packed_until: str, unpacked_from: str
 ) -> list[QueryCase]:
     """Return the table.
 
-    Records of 24 hours end at `begin`; those that arrived until `sealed_until` are sealed, and later ones
-    are dated from `unsealed_from` on.
+    Records of 24 hours end at `begin`; those that arrived until `packed_until` are packed, and later ones
+    are dated from `unpacked_from` on.
     """
-    ids = ids_of(product, rows, begin, sealed_until)
+    ids = ids_of(product, rows, begin, packed_until)
     day: Pairs = {"start": moment(seconds_of(begin) - DAY_S)}
-    sealed: Pairs = day | {"end": unsealed_from}
+    packed: Pairs = day | {"end": unpacked_from}
     hour = moment(seconds_of(begin) - 3600)
     page = walk(ids)
     return [
@@ -76,25 +76,25 @@ def query_cases(
         QueryCase("last 100 ERROR", 6, lambda: (LOGS, {"level": "ERROR"}), "122"),
         QueryCase("phrase, newest 100", 20, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
         QueryCase(
-            *("needle, sealed", 25),
-            lambda: (LOGS, quoted(ids.sealed_words) | sealed | {"minLevel": "INFO"}),
+            *("needle, packed", 25),
+            lambda: (LOGS, quoted(ids.packed_words) | packed | {"minLevel": "INFO"}),
             "9.6",
         ),
         QueryCase(
             # DEBUG has no text index by default: no goal, but never seconds.
             *("needle, DEBUG as well", 1000),
-            lambda: (LOGS, quoted(ids.sealed_words) | sealed),
+            lambda: (LOGS, quoted(ids.packed_words) | packed),
         ),
         QueryCase(
             *("needle, just arrived", 150),
-            lambda: (LOGS, quoted(ids.unsealed_words) | day | {"minLevel": "INFO"}),
+            lambda: (LOGS, quoted(ids.unpacked_words) | day | {"minLevel": "INFO"}),
         ),
         QueryCase(
-            *("metadata equality, sealed", 20),
-            lambda: (LOGS, {"q": next(ids.attributes)} | sealed),
+            *("metadata equality, packed", 20),
+            lambda: (LOGS, {"q": next(ids.attributes)} | packed),
         ),
         QueryCase(
-            *("the same, unsealed as well", 150),
+            *("the same, unpacked as well", 150),
             lambda: (LOGS, {"q": next(ids.attributes)} | day),
         ),
         QueryCase(
@@ -111,7 +111,7 @@ def query_cases(
             *("phrase count", 150),
             lambda: (
                 STATS,
-                quoted(ids.phrases) | {"interval": "none", "minLevel": "INFO"} | sealed,
+                quoted(ids.phrases) | {"interval": "none", "minLevel": "INFO"} | packed,
             ),
             "1,014",
         ),
@@ -151,10 +151,10 @@ def walk(ids: Ids) -> Callable[[], tuple[str, Pairs]]:
     return page
 
 
-def ids_of(product: Product, rows: int, begin: str, sealed_until: str) -> Ids:
+def ids_of(product: Product, rows: int, begin: str, packed_until: str) -> Ids:
     """Sample ids from both parts of the store."""
-    old = sample(product, sealed_until, "<", 500_000 / rows)
-    new = sample(product, sealed_until, ">=", 100)
+    old = sample(product, packed_until, "<", 500_000 / rows)
+    new = sample(product, packed_until, ">=", 100)
     _services[:] = [
         row[0] for row in product.sql("SELECT DISTINCT source_module FROM log_counts_hourly")
     ]
@@ -173,8 +173,8 @@ def ids_of(product: Product, rows: int, begin: str, sealed_until: str) -> Ids:
         ),
         phrases=itertools.cycle(frequent(messages, most=len(messages) // 50)),
         common=itertools.cycle(frequent(messages, most=len(messages))),
-        sealed_words=distinct(words(old)),
-        unsealed_words=distinct(words(new)),
+        packed_words=distinct(words(old)),
+        unpacked_words=distinct(words(new)),
         windows=windows(rows, begin),
     )
 

@@ -104,9 +104,9 @@ class QueryClient:
         if response.status not in {200, 503}:
             sys.exit(f"{address}: {response.status} {body[:300]!r}")
         self.timed_out += response.status == 503
-        timing = response.headers.get("Server-Timing", "db;dur=0")
+        timing = response.headers.get("Server-Timing", "").partition(",")[0]
         self.cursor = next_cursor(body)
-        return Timing(spent_ms, float(timing.partition("dur=")[2]))
+        return Timing(spent_ms, float(timing.partition("db;dur=")[2] or 0))
 
     def export(self, path: str) -> tuple[int, int]:
         """Read an export to its end; return its lines and bytes."""

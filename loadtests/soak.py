@@ -2,7 +2,7 @@
 
     python -m loadtests.soak --minutes 30 --rate 10000
 
-A fresh `opslog up` with its defaults (segments roll over and are sealed meanwhile). Private memory and
+A fresh `opslog up` with its defaults (segments roll over and are packed meanwhile). Private memory and
 open files of each process are sampled every few seconds; a process is flat if the median of the last
 quarter is not far above that of the second quarter. Finally every acknowledged record must be stored once,
 `opslog ledger check` must balance and `opslog verify` succeed. Prints a table; exits with 1 otherwise.
@@ -31,7 +31,7 @@ SENDERS = 4
 SAMPLE_EVERY_S = 5.0
 MIB = 2**20
 BYTES_PER_RECORD = 1_300
-"""On disk, sealed, with all indexes (docs/performance.md), with a margin."""
+"""On disk, packed, with all indexes (docs/performance.md), with a margin."""
 WAL_BYTES = 5 * 2**30
 MOST_GROWTH = 0.10
 LEAST_GROWTH_BYTES = 24 * MIB

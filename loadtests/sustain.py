@@ -1,11 +1,11 @@
-"""`make bench-sustained`: a steady load with concurrent sealing; does the seal backlog grow?
+"""`make bench-sustained`: a steady load with concurrent packing; does the backlog of packing grow?
 
     python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --rate 25000 --minutes 15
 
-A fresh installation with defaults. Twice a minute: rows acknowledged and stored, the seal backlog in rows,
-CPU per record of receiver, PostgreSQL and sealing since the last sample (0 for sealing if its process has
+A fresh installation with defaults. Twice a minute: rows acknowledged and stored, the backlog of packing in rows,
+CPU per record of receiver, PostgreSQL and packing since the last sample (0 for packing if its process has
 just changed). Finally the growth of the backlog per second over the second half (linear fit, as it varies
-by whole segments), and the sealing rate under this load, above which the backlog would grow. Exits with 1
+by whole segments), and the packing rate under this load, above which the backlog would grow. Exits with 1
 if a record is missing or the backlog grew by more than a fiftieth of the rate.
 """
 
@@ -24,10 +24,10 @@ from tests.support.product import Product
 
 SAMPLE_EVERY_S = 30.0
 ALLOWED = 0.02
-"""Allowed growth of the backlog relative to the rate: segments are closed and sealed as a whole."""
+"""Allowed growth of the backlog relative to the rate: segments are closed and packed as a whole."""
 _SEGMENTS = """
     SELECT coalesce(sum(rows) FILTER (WHERE state = 'closed'), 0)::bigint AS waiting,
-           coalesce(sum(rows) FILTER (WHERE state = 'sealed'), 0)::bigint AS sealed,
+           coalesce(sum(rows) FILTER (WHERE state = 'packed'), 0)::bigint AS packed,
            (SELECT coalesce(sum(stored), 0)::bigint FROM ingest_batches) AS stored
       FROM segments
 """
@@ -40,7 +40,7 @@ class Sample:
     at_s: float
     rows: int
     waiting: int
-    sealed: int
+    packed: int
     cpu: dict[str, float]
 
 
@@ -108,8 +108,8 @@ def growth(samples: list[Sample]) -> float:
 
 def sample(product: Product, began: float) -> Sample:
     """Take one sample."""
-    waiting, sealed, rows = product.sql(_SEGMENTS)[0]
-    return Sample(time.monotonic() - began, rows, waiting, sealed, cpu_seconds(product))
+    waiting, packed, rows = product.sql(_SEGMENTS)[0]
+    return Sample(time.monotonic() - began, rows, waiting, packed, cpu_seconds(product))
 
 
 def line(before: Sample, now: Sample) -> str:
@@ -118,20 +118,20 @@ def line(before: Sample, now: Sample) -> str:
     cpu = spent_us(before.cpu, now.cpu, rows)
     return (
         f"{now.at_s:6.0f} s  {now.rows:11,} stored  {rows / (now.at_s - before.at_s):8,.0f}/s"
-        f"  {now.waiting:10,} unsealed  receiver {cpu['receiver']:5.1f} us"
-        f"  postgres {cpu['postgres']:5.1f} us  sealing {max(cpu['sealing'], 0):5.1f} us"
+        f"  {now.waiting:10,} unpacked  receiver {cpu['receiver']:5.1f} us"
+        f"  postgres {cpu['postgres']:5.1f} us  packing {max(cpu['packing'], 0):5.1f} us"
     )
 
 
 def summary(samples: list[Sample], result: dict[str, Any], rows: int) -> str:
     """Format the summary."""
     first, last = samples[len(samples) // 2], samples[-1]
-    pace = (last.sealed - first.sealed) / max(1.0, last.at_s - first.at_s)
+    pace = (last.packed - first.packed) / max(1.0, last.at_s - first.at_s)
     return (
         f"{result['records_per_s']:,} records/s acknowledged, p50 {result['p50_ms']} ms,"
         f" p99 {result['p99_ms']} ms, errors {result['errors']}; {rows:,} stored of {result['acked']:,}\n"
-        f"second half: {first.waiting:,} unsealed rows at its start,"
-        f" {last.waiting:,} at its end, {growth(samples):+,.0f} rows/s; sealed {pace:,.0f} rows/s,"
+        f"second half: {first.waiting:,} unpacked rows at its start,"
+        f" {last.waiting:,} at its end, {growth(samples):+,.0f} rows/s; packed {pace:,.0f} rows/s,"
         f" others' cores"
         f" {result.get('others_cores')}"
     )

@@ -15,7 +15,7 @@ import typer
 from config.errors import OpslogError
 from opslog import __version__
 from opslog.cli import processes
-from opslog.cli.evidence import dead_letters, hold, ledger, retention, segments, verify
+from opslog.cli.evidence import dead_letters, hold, ledger, packs, retention, segments, verify
 from opslog.cli.options import ConfigOption
 from opslog.cli.reading import export, search, stats, tail, trace
 from opslog.cli.setup import demo, doctor, keys, migrate, redact, settings, token
@@ -43,7 +43,7 @@ def up(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Start opslog: PostgreSQL, Valkey, receivers, query server, worker, scheduler."""
+    """Start opslog: PostgreSQL, Valkey, receivers, query server, worker, packers, scheduler."""
     from opslog.cli.up import up as run
     from opslog.system.launch import die_with_parent
 
@@ -76,9 +76,11 @@ app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_STORE)
 app.add_typer(retention.app, name="retention", rich_help_panel=_STORE)
 app.add_typer(hold.app, name="hold", rich_help_panel=_STORE)
 app.command(rich_help_panel=_STORE)(segments.segments)
+app.add_typer(packs.app, name="packs", rich_help_panel=_STORE)
 app.command(rich_help_panel=_PROCESSES)(processes.receiver)
 app.command(rich_help_panel=_PROCESSES)(processes.query)
 app.command(rich_help_panel=_PROCESSES)(processes.worker)
+app.command(rich_help_panel=_PROCESSES)(processes.packer)
 app.command(rich_help_panel=_PROCESSES)(processes.scheduler)
 
 

@@ -2,7 +2,7 @@
 
     python -P -m opslog.fork_server CONTROL_FD
 
-    supervisor (fork_client)    fork server                  receiver, query, worker, scheduler
+    supervisor (fork_client)    fork server                  receiver, query, worker, packer, …
     request, descriptors ──►    fork                   ──►   set up session, output, environment
     {"pid": …}           ◄──                                 then `opslog ARGUMENTS`
     {"ended": …, "code"} ◄──    waitpid                ◄──   exit
@@ -49,11 +49,7 @@ _OUTPUT, _READY = 0, 1
 def main(control: socket.socket) -> None:
     """Serve until the supervisor exits; in a forked process, run that process."""
     disable_memory_dumps()
-    for name in PRELOADED:
-        importlib.import_module(name)
-    loop_factory()
-    gc.collect()
-    gc.freeze()  # a collection in a forked process must not write to shared pages
+    preload()
     arguments = serve(control)
     if arguments is None:
         return
@@ -61,6 +57,16 @@ def main(control: socket.socket) -> None:
 
     sys.argv = [str(Path(__file__).with_name("__main__.py")), *arguments]
     opslog()
+
+
+def preload() -> None:
+    """Load all modules, without starting a thread."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of numpy, which would start some
+    for name in PRELOADED:
+        importlib.import_module(name)
+    loop_factory()
+    gc.collect()
+    gc.freeze()  # a collection in a forked process must not write to shared pages
 
 
 def serve(control: socket.socket) -> list[str] | None:

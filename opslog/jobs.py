@@ -15,6 +15,7 @@ from config.loading.load import load
 from opslog.installation.installation import Installation
 from retention.expiry.run import expire
 from retention.jobs.maintain import maintain
+from retention.packing.run import pack_all
 from retention.segments.merge import merge_all
 from storage.ledger.accounting import checks
 from storage.ledger.accounting.balance import Balance
@@ -44,10 +45,17 @@ def merge() -> str:
     return _run(work)
 
 
+def pack() -> str:
+    """Pack closed segments, every few seconds; from the queue of the packers."""
+    installation = _installation()
+    return _run(pack_all(installation.database_dsn(), installation.settings))
+
+
 def check() -> str:
     """Compare the ingest counters with counted rows, every hour."""
     installation = _installation()
-    work = checks.check(installation.database_dsn(), installation.spool_root)
+    packs = installation.packs_dir
+    work = checks.check(installation.database_dsn(), installation.spool_root, packs)
     return _run(_summary(work))
 
 

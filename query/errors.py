@@ -89,3 +89,10 @@ class AuditNotWritten(Unavailable):
 
     code = "audit_not_written"
     title = "The access cannot be recorded, so the request was refused"
+
+
+class SegmentsUnreadable(Unavailable):
+    """An export lacks segments whose pack is missing or damaged; it has everything else."""
+
+    code = "segments_unreadable"
+    title = "Some segments could not be read"

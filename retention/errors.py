@@ -26,6 +26,14 @@ class PurgeTokenInvalid(BadInput):
     status = 409
 
 
+class PackUnreadable(OpslogError):
+    """Records that a purge may concern are in a pack that is missing or damaged."""
+
+    code = "pack_unreadable"
+    title = "A pack cannot be read"
+    status = 503
+
+
 class RetentionBusy(OpslogError):
     """Another retention job is running; try again when it has finished."""
 

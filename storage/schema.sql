@@ -23,7 +23,7 @@ CREATE TABLE system_logs (
     trace_id        uuid,
     span_id         bytea,
     parent_span_id  bytea,
-    nonce           bytea NOT NULL,
+    nonce           bytea,
     ip_address      inet,
     source_module   varchar(50) NOT NULL,
     action          varchar(100) NOT NULL,
@@ -44,11 +44,11 @@ CREATE TABLE segments (
     state           text NOT NULL
         CHECK (state IN ('ready',     -- leaf created and attached in advance, no rows yet
                          'open',      -- the one to which writers of its class add rows
-                         'closed',    -- rolled over; never changes again; waits to be sealed
-                         'sealed',    -- bulk indexes, frozen, zone map and digest final
-                         'cold',      -- moved to a cold tier (planned)
-                         'retiring',  -- no longer read; its leaf is about to be dropped
-                         'dropped')), -- leaf dropped; the row stays as the record of it
+                         'closed',    -- rolled over; never changes again; waits to be packed
+                         'sealed',    -- closed, by a release before packs; packed like those
+                         'packed',    -- its rows are in a pack; its leaf is gone, or goes soon
+                         'retiring',  -- no longer read; its leaf or pack is about to be removed
+                         'dropped')), -- leaf or pack removed; the row stays as the record of it
     rows            bigint,           -- exact from 'closed' on; of an open one: sum over ingest_parts
     bytes           bigint,           -- COPY bytes
     min_created_at  timestamptz,      -- zone map over plausible times; NULL: no such row
@@ -59,16 +59,22 @@ CREATE TABLE segments (
     made_at         timestamptz NOT NULL DEFAULT now(),
     opened_at       timestamptz,
     closed_at       timestamptz,
-    sealed_at       timestamptz,
     dropped_at      timestamptz,
     digest          bytea,
     traces          bytea,            -- reserved for a filter of trace ids (billions of rows)
     is_hold         boolean NOT NULL DEFAULT false,  -- rows that only legal holds keep
     replaced_by     integer,          -- the segment that has its rows now, after a rewrite
-    finished_at     timestamptz,      -- sealed, and also frozen and constrained
-    seal_ms         integer,          -- duration of sealing, to estimate the backlog
-    disk_bytes      bigint,           -- of the sealed leaf with its indexes
-    damage          text              -- problem found by the read-back before sealing
+    damage          text,             -- what packing found; packed by hand only, from then on
+    packed_at       timestamptz,
+    data_bytes      bigint,           -- of the pack's data file
+    index_bytes     bigint,           -- of its index
+    data_hash       bytea,            -- SHA-256 of the data file
+    index_hash      bytea,            -- SHA-256 of the index
+    pack_ms         integer,          -- duration of packing, to estimate the backlog
+    leaf_dropped    boolean NOT NULL DEFAULT false,  -- the leaf of a packed segment is gone
+    parts_dropped   boolean NOT NULL DEFAULT false,  -- ingest_parts has none of it any more
+    files_dropped   boolean NOT NULL DEFAULT false,  -- the files of a dropped pack are gone
+    claimed_until   timestamptz       -- a packer works on it until then
 );
 -- At most one open and one ready segment per class.
 CREATE UNIQUE INDEX segments_open ON segments (class) WHERE state = 'open';
@@ -113,6 +119,59 @@ CREATE TABLE ingest_batches (
     rejected         jsonb NOT NULL          -- reason -> count
 );
 CREATE INDEX ingest_batches_received ON ingest_batches USING brin (received_at);
+
+-- The secret of a batch, inserted in the transaction of its rows; no API role may read it. Deleted
+-- when one of the rows is purged, or when none is left.
+CREATE TABLE batch_secrets (
+    batch_id    bigint PRIMARY KEY,
+    secret      bytea NOT NULL
+);
+
+-- Of a batch whose secret was deleted: the keys of those classes of which no row was purged.
+CREATE TABLE batch_keys (
+    batch_id    bigint NOT NULL,
+    class       text NOT NULL,
+    key         bytea NOT NULL,       -- HMAC-SHA-256(secret, class)
+    PRIMARY KEY (batch_id, class)
+);
+
+-- HMAC-SHA-256 with a key of at most 64 bytes, in SQL as in storage/record/nonces.py.
+-- Uses: opslog_row_nonces, storage/sql/ledger.sql.
+CREATE FUNCTION opslog_hmac(key bytea, message bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT SET search_path = public, pg_temp AS $$
+    SELECT sha256(string_agg(set_byte('\x00', 0, byte # 92), '' ORDER BY place)
+                  || sha256(string_agg(set_byte('\x00', 0, byte # 54), '' ORDER BY place)
+                            || message))
+      FROM (SELECT place, CASE WHEN place < length(key) THEN get_byte(key, place) ELSE 0 END AS byte
+              FROM generate_series(0, 63) AS g (place)) AS padded;
+$$;
+
+-- The nonces of rows of one batch and class, for proofs; NULL when they cannot be derived.
+-- Uses: storage/ledger/proof.py as the reader, who may not see the secret.
+CREATE FUNCTION opslog_row_nonces(batch bigint, class_name text, positions integer[])
+RETURNS bytea[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    key bytea := coalesce(
+        (SELECT k.key FROM batch_keys AS k WHERE k.batch_id = batch AND k.class = class_name),
+        (SELECT opslog_hmac(s.secret, convert_to(class_name, 'UTF8'))
+           FROM batch_secrets AS s WHERE s.batch_id = batch));
+    inner_block bytea;
+    outer_block bytea;
+BEGIN
+    IF key IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT string_agg(set_byte('\x00', 0, byte # 54), '' ORDER BY place),
+           string_agg(set_byte('\x00', 0, byte # 92), '' ORDER BY place)
+      INTO inner_block, outer_block
+      FROM (SELECT place, CASE WHEN place < length(key) THEN get_byte(key, place) ELSE 0 END AS byte
+              FROM generate_series(0, 63) AS g (place)) AS padded;
+    RETURN (SELECT array_agg(substr(
+                       sha256(outer_block || sha256(inner_block || int4send(position >> 1))),
+                       1 + 16 * (position & 1), 16) ORDER BY place)
+              FROM unnest(positions) WITH ORDINALITY AS p (position, place));
+END $$;
 
 -- The rows of one batch in one segment, with their hash, computed before they were stored.
 CREATE TABLE ingest_parts (
@@ -690,7 +749,8 @@ ALTER TABLE ledger_checks ENABLE ALWAYS TRIGGER refuse_change;
 REVOKE ALL ON FUNCTION opslog_refuse_change(), opslog_tell_catalogue(), opslog_make_leaf(integer),
     opslog_prepare_segment(text), opslog_open_segment(text), opslog_enter_segments(text[]),
     opslog_roll_segment(text, integer), opslog_settle_segments(), opslog_before_hold(),
-    opslog_tell_retention(), opslog_make_bare_leaf(integer) FROM PUBLIC;
+    opslog_tell_retention(), opslog_make_bare_leaf(integer), opslog_hmac(bytea, bytea),
+    opslog_row_nonces(bigint, text, integer[]) FROM PUBLIC;
 
 -- Logouts of browser sessions, shared by all query servers and kept across restarts.
 -- Uses: storage/access/session_ends.py, which deletes a row when its token has expired.
@@ -698,4 +758,12 @@ CREATE TABLE session_ends (
     token     text PRIMARY KEY,     -- first 16 hex digits of the token's SHA-256
     ended_at  timestamptz NOT NULL, -- sessions started before have ended
     forget_at timestamptz NOT NULL  -- expiry of the token
+);
+
+-- Which installation this database belongs to; the folder of its packs carries the same id.
+CREATE TABLE installation (
+    only_one        boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    installation_id uuid NOT NULL DEFAULT gen_random_uuid(),
+    made_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    packs_made_at   timestamptz     -- when their folder got its marker: made only once
 );

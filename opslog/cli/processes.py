@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is fast
-"""`opslog receiver|query|worker|scheduler`: a single process, alone or under `up`."""
+"""`opslog receiver|query|worker|packer|scheduler`: a single process, alone or under `up`."""
 
 from typing import Annotated
 
@@ -48,6 +48,19 @@ def worker(config: ConfigOption = None, health_port: HealthPortOption = None) ->
 
     children_die_with_us()
     run_worker(loaded(config).settings, health_port=health_port)
+
+
+def packer(
+    config: ConfigOption = None,
+    name: Annotated[str, typer.Option(help="Name of the process.")] = "packer-0",
+    health_port: HealthPortOption = None,
+) -> None:
+    """Pack closed segments."""
+    from opslog.system.launch import children_die_with_us
+    from opslog.wiring.app import run_packer
+
+    children_die_with_us()
+    run_packer(loaded(config).settings, name=name, health_port=health_port)
 
 
 def scheduler(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:

@@ -80,10 +80,15 @@ FIXES = {
     "no_api": "Start opslog, or set its address with the options that the message names.",
     "no_proof": "Run `opslog verify`, and keep its output.",
     "no_such_hold": "List the holds; it may have been released.",
+    "not_packed": "Choose a segment of `opslog packs list`.",
     "not_signed_yet": "Retry in a second.",
+    "not_unpackable": "Choose a segment of `opslog packs list`; the message names the reason.",
     "not_found": "Check the URL, and that the role may read the record's class.",
     "poison_payload": "A bug: report the log line. The body is not stored.",
     "port_taken": "Free the port, or set another one; `ss -ltnp` shows its owner.",
+    "pack_unreadable": (
+        "Restore the file that is named from a backup; `opslog packs verify` lists all of them."
+    ),
     "purge_token_invalid": "Run the preview again and confirm it within ten minutes.",
     "query_timeout": "Narrow the time range, or filter by level, service or an id.",
     "rate_limited": "None: SDKs wait and retry. If it persists, raise the key's rate limit.",
@@ -100,6 +105,7 @@ FIXES = {
     "schema_edited": "Install the original release of the named migration.",
     "schema_newer": "Install the newer opslog again.",
     "segment_gone": "Run the query again.",
+    "segments_unreadable": "Run `opslog packs verify`; restore the named packs from a backup.",
     "setup": "Correct what the message names.",
     "spool_busy": "Two processes use the same `--name`; stop one.",
     "spool_failed": "Check the disk of `spool.directory` (`dmesg`); senders retry.",

@@ -87,16 +87,10 @@ def _of_server(facts: asyncpg.Record) -> Iterator[Finding]:
             "a query over all segments needs about ten locks per segment",
             f"set it to {_LEAST_LOCKS} and restart PostgreSQL",
         )
-    if not facts["has_trigrams"]:
-        yield Finding(
-            "pg_trgm is neither installed in the database nor available",
-            "text search scans segments instead of using an index",
-            "as a superuser: CREATE EXTENSION pg_trgm (package postgresql-contrib)",
-        )
     if facts["oldest_s"] is not None and facts["oldest_s"] > _OLD_TRANSACTION_S:
         yield Finding(
             f"a transaction has been open for {facts['oldest_s'] / 3600:.0f} h",
-            "until it ends, expired segments cannot be dropped, nor sealed ones frozen",
+            "until it ends, leaves of expired and of packed segments cannot be dropped",
             "find it in pg_stat_activity and end it",
         )
     if facts["age"] > _WRAPAROUND:
@@ -128,9 +122,9 @@ def _of_retention(status: Status, settings: Settings) -> Iterator[Finding]:
     backlog = status.backlog
     if backlog.seconds > _LONG_BACKLOG_S:
         yield Finding(
-            f"{backlog.rows:,} rows waiting to be sealed, {backlog.seconds / 3600:.1f} h of work",
-            "text search in them is slow",
-            "check that a worker runs; add cores, or storage.no_trigrams for more classes",
+            f"{backlog.rows:,} rows waiting to be packed, {backlog.seconds / 3600:.1f} h of work",
+            "until then they need ten times the disk space",
+            "check that a packer runs; raise storage.pack_workers, or add cores",
         )
     rows = sum(each.rows for each in status.classes)
     yield Finding(f"{rows:,} records in {sum(each.segments for each in status.classes)} segments")

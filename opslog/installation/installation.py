@@ -3,6 +3,7 @@
     <data_dir>/                  0700 (0711 if the servers run as another account)
       postgres/  valkey/         the bundled servers (or elsewhere, see embedded/homes.py)
       spool/<process>/           one spool per receiver, one for the query server
+      packs/                     packs, with the embedded PostgreSQL (else storage.packs_dir)
       heads/                     signed heads of the ledger, outside the database
       secrets/  run/  log/
       opslog.toml                optional
@@ -97,6 +98,11 @@ class Installation:
         """The spool of a process, for instance `receiver-0` or `query`."""
         return self.spool_root / process
 
+    @property
+    def packs_dir(self) -> Path | None:
+        """The folder of the packs; None: storage.packs_dir must be set first."""
+        return self.settings.packs_dir
+
     @cached_property
     def secrets(self) -> SecretFiles:
         """The keys of this installation."""
@@ -173,6 +179,13 @@ class Installation:
         """`receiver-0` and so on: half of the cores by default; PostgreSQL gets the other half."""
         count = self.settings.otlp.receivers or max(1, cores() // 2)
         return [f"receiver-{number}" for number in range(count)]
+
+    @property
+    def packer_names(self) -> list[str]:
+        """`packer-0` and so on; none where nothing can be packed."""
+        if self.packs_dir is None:
+            return []
+        return [f"packer-{number}" for number in range(self.settings.storage.pack_workers)]
 
     def health_socket(self, process: str) -> Path:
         """The health socket of a process (opslog/wiring/health.py)."""

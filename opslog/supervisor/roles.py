@@ -88,6 +88,10 @@ def process_groups(
         own_role(name, ("receiver", "--name", name), environment, fd=otlp_fd)
         for name in installation.receiver_names
     ]
+    packers = [
+        own_role(name, ("packer", "--name", name), environment)
+        for name in installation.packer_names
+    ]
     return [
         servers,
         [own_role("migrate", ("migrate", "up"), environment)],
@@ -95,6 +99,7 @@ def process_groups(
         [
             own_role("query", ("query",), environment, fd=api_fd),
             own_role("worker", ("worker",), environment),
+            *packers,
             own_role("scheduler", ("scheduler",), environment),
         ],
     ]

@@ -4,6 +4,7 @@
 receiver   keys, codec and pipeline behind the OTLP port; spool and writer    receiver.py
 query      reader pool, catalogue and tokens behind the API; access audit     query.py
 worker     RQ worker for retention's jobs                                     worker.py
+packer     RQ worker that packs closed segments                               worker.py
 scheduler  rq-scheduler with retention's schedule                             worker.py
 """
 
@@ -36,6 +37,15 @@ def run_worker(settings: Settings, *, health_port: int | None = None) -> None:
     from opslog.wiring import worker
 
     worker.run_worker(settings, health_port, notify_ready)
+
+
+def run_packer(
+    settings: Settings, *, name: str = "packer-0", health_port: int | None = None
+) -> None:
+    """Run a packer until stopped."""
+    from opslog.wiring import worker
+
+    worker.run_packer(settings, name, health_port, notify_ready)
 
 
 def run_scheduler(settings: Settings, *, health_port: int | None = None) -> None:

@@ -16,6 +16,7 @@ from opslog import __version__
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
 from opslog.wiring.health import check_of
+from opslog.wiring.packs import check_of_packs
 from opslog.wiring.redaction import redactor_of
 from opslog.wiring.running import background, notify_ready
 from opslog.wiring.storing import Storing
@@ -25,6 +26,7 @@ from query.auth.access_audit import AccessEvent, Keep
 from query.auth.access_records import batch_of
 from storage.access.session_ends import SessionEnds
 from storage.database.pool import DatabaseRole, open_pool
+from storage.packs.store import store_at
 from storage.record.classes import AUDIT, classify
 from storage.redaction.redactor import Redactor
 from storage.segments.catalogue import Catalogue
@@ -92,7 +94,12 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 changes=changes,
                 spools=installation.spool_root,
                 preview_redaction=redactor.test,
-                checks={**_process_checks(installation, storing), "redaction": canaries.check},
+                checks={
+                    **_process_checks(installation, storing),
+                    "redaction": canaries.check,
+                    "packs": check_of_packs(installation.database_dsn(), settings),
+                },
+                packs=store_at(installation.packs_dir),
                 version=__version__,
             ),
         )
@@ -138,6 +145,7 @@ def _process_checks(installation: Installation, storing: Storing) -> dict[str, C
     """Checks of our own spool, and of the other processes of this installation."""
     checks = {f"audit {name}": check for name, check in storing.checks().items()}
     if os.environ.get("OPSLOG_PROCESS"):
-        for name in (*installation.receiver_names, "worker", "scheduler"):
+        own = (*installation.receiver_names, "worker", *installation.packer_names, "scheduler")
+        for name in own:
             checks[name] = check_of(name, installation.health_socket(name))
     return checks

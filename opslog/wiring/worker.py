@@ -1,4 +1,4 @@
-"""The worker and scheduler processes: rq in the main thread, a monitor in a second one.
+"""The worker, packer and scheduler processes: rq in the main thread, a monitor in a second one.
 
 rq needs the main thread for its signals and forks a process per job, so health, metrics and the
 listener for confirmed purges run in a thread with its own event loop. That thread also runs
@@ -24,8 +24,9 @@ from config.settings import Settings
 from opslog.installation.installation import Installation
 from opslog.installation.redis_address import check_redis
 from opslog.wiring.health import serving
+from opslog.wiring.packs import check_of_packs
 from retention.jobs.maintain import maintain
-from retention.jobs.queue import TASKS, put
+from retention.jobs.queue import PACK_QUEUE, TASKS, put
 from retention.reporting import metrics
 from retention.reporting.status import status_of
 from storage import failpoints
@@ -69,6 +70,7 @@ class Monitor:
             "queue": self._check_queue,
             "retention": self._check_retention,
             "accounting": self._check_balance,
+            "packs": check_of_packs(self._dsn, self._settings),
         }
 
     async def run(self) -> None:
@@ -119,8 +121,8 @@ class Monitor:
 
     async def _maintain_without_redis(self) -> None:
         try:
-            await maintain(self._dsn, self._settings)
-            await check_when_due(self._dsn, self._spools)
+            await maintain(self._dsn, self._settings, packs=True)
+            await check_when_due(self._dsn, self._spools, self._settings.packs_dir)
         except (
             OSError,
             asyncpg.PostgresError,
@@ -167,6 +169,24 @@ def run_worker(
     with _background(installation, "worker", health_port, monitor):
         _await_redis(url, notify_ready)
         work(url, notify_ready)
+
+
+def run_packer(
+    settings: Settings, name: str, health_port: int | None, notify_ready: Callable[[], None]
+) -> None:
+    """Run a packer until stopped: an RQ worker with a queue of its own."""
+    from retention.jobs.worker import work  # noqa: PLC0415 - as above
+
+    installation = _begin(settings)
+    url = installation.redis_url()
+    checks = {"packs": check_of_packs(installation.database_dsn(), settings)}
+
+    def monitor() -> tuple[Mapping[str, Check], Awaitable[None]]:
+        return checks, asyncio.sleep(float("inf"))
+
+    with _background(installation, name, health_port, monitor):
+        _await_redis(url, notify_ready)
+        work(url, notify_ready, queue=PACK_QUEUE)
 
 
 def run_scheduler(

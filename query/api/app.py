@@ -43,9 +43,11 @@ from query.auth.verification_keys import keys_from
 from query.language.terms import StoredAs
 from query.live.tail import LiveTail, Notifications
 from query.planning.cursor import Cursors
+from query.planning.packed.reading import PackReader, Store
 from query.planning.pages import Catalogue, Pages
 from storage.database.pool import Pool
 from storage.database.read import Reader, Streams
+from storage.packs.store import store_at
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -83,6 +85,8 @@ class Dependencies:
     """Connections of the same role that cache plans, for index lookups."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """Further checks of /readyz; those of the database are built in."""
+    packs: Store | None = None
+    """The packs; None: their directory is not known."""
     version: str
     now_ns: Callable[[], int] = now_ns
 
@@ -96,7 +100,8 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
     reader = Reader(deps.pool, limit_s=settings.api.statement_timeout_s, lookups=deps.lookups)
     audit = AccessAudit(deps.keep_access, deps.redact, deps.stored_as)
     sessions = Sessions(deps.cursor_key, deps.session_ends)
-    groups, live = _groups(settings, deps, reader, audit, sessions)
+    packs = PackReader(deps.packs)
+    groups, live = _groups(settings, deps, reader, audit, sessions, packs)
     table = routes(groups)
     access_control = AccessControl(
         Verifier(settings.auth, keys_from(settings.auth, deps.token_keys)),
@@ -110,23 +115,25 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
     app[ROUTES] = table
     app.on_response_prepare.append(put_headers)
     app.cleanup_ctx.append(partial(_run_live, live))
+    app.cleanup_ctx.append(partial(_run_packs, packs))
     for route in table:
         app.router.add_route(route.method, route.path, access_control.guard(route))
     return app
 
 
-def _groups(
+def _groups(  # noqa: PLR0917 - all that the routes depend on
     settings: Settings,
     deps: Dependencies,
     reader: Reader,
     audit: AccessAudit,
     sessions: Sessions,
+    packs: PackReader,
 ) -> tuple[Groups, LiveTail]:
     streams = Streams()
     querying = Querying(
         Sources(
             reader=reader,
-            pages=Pages(deps.catalogue),
+            pages=Pages(deps.catalogue, packs),
             streams=streams,
             cursors=Cursors(deps.cursor_key),
             audit=audit,
@@ -139,7 +146,7 @@ def _groups(
         "migrations": partial(check_migrations, deps.pool),
         **deps.checks,
     }
-    live = LiveTail(reader, deps.catalogue, streams, deps.notifications)
+    live = LiveTail(reader, deps.catalogue, streams, deps.notifications, packs)
     records = RecordRoutes(querying)
     reader_pool, changes = deps.pool, deps.changes
     groups = Groups(
@@ -160,7 +167,7 @@ def _groups(
         holds=HoldRoutes(querying, reader_pool, changes),
         purge=PurgeRoutes(settings, querying, changes),
         ingest=IngestRoutes(reader_pool, deps.spools),
-        evidence=EvidenceRoutes(records, reader_pool),
+        evidence=EvidenceRoutes(records, reader_pool, store_at(settings.packs_dir)),
         dead_letters=DeadLetterRoutes(reader_pool, changes, audit),
         documentation=DocumentationRoutes(deps.version),
     )
@@ -173,3 +180,9 @@ async def _run_live(live: LiveTail, _: web.Application) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _run_packs(packs: PackReader, _: web.Application) -> AsyncIterator[None]:
+    """Stop the threads that read packs with the application."""
+    yield
+    packs.close()

@@ -19,12 +19,26 @@ from config.errors import OpslogError
 from query.errors import TooManyQueries
 from query.live.events import Event, EventId
 from query.planning.compile import RECORD
+from query.planning.packed.batches import BatchScan
+from query.planning.packed.reading import PackReader
 from query.planning.pages import Catalogue
 from query.render.records import record_json
-from storage.database.read import NO_STREAM, Reader, Row, Session, Statement, Streams
+from storage.database.read import (
+    NO_STREAM,
+    LeafGone,
+    QueryTimeout,
+    Reader,
+    Row,
+    Session,
+    Statement,
+    Streams,
+)
 from storage.filtering.conditions import Arguments, condition_of, leaf_table
 from storage.filtering.filters import NOTHING, Filter, Or
 from storage.filtering.resolve import resolve
+from storage.packs.errors import PackDamaged
+from storage.segments.catalogue import Segment
+from storage.segments.zone_maps import leaf_of
 from storage.writing.batches import BatchRange
 
 _log = logging.getLogger(__name__)
@@ -113,8 +127,14 @@ class LiveTail:
     """Reads for all subscribers; `run` is a task of the query server."""
 
     def __init__(
-        self, reader: Reader, catalogue: Catalogue, streams: Streams, notifications: Notifications
+        self,
+        reader: Reader,
+        catalogue: Catalogue,
+        streams: Streams,
+        notifications: Notifications,
+        packs: PackReader | None = None,
     ) -> None:
+        self._packs = packs or PackReader(None)
         self._reader = reader
         self._catalogue = catalogue
         self._streams = streams
@@ -159,7 +179,7 @@ class LiveTail:
             if not fresh:
                 return
             subscribers = list(self._subscribers)
-            await self._deliver(session, fresh, subscribers)
+            await self._deliver(session, _leaves(fresh), subscribers)
         for part in fresh:
             self._seen[part["batch_id"]] = None
         while len(self._seen) > _REMEMBERED:
@@ -172,10 +192,16 @@ class LiveTail:
             async with self._reader.session() as session:
                 first = last.batch_id - (_REPLAY_SLACK_MS << _MS_SHIFT)
                 await self._refresh_catalogue(session)
-                parts = await session.rows(
-                    Statement(_PARTS_SINCE, (self._segments(first), first, last.batch_id))
-                )
-                await self._deliver(session, parts, [subscriber], after=last)
+                tables = self._segments(first, is_packed=False)
+                parts = await session.rows(Statement(_PARTS_SINCE, (tables, first, last.batch_id)))
+                leaves = _leaves(parts)
+                # The parts of packed segments are in their packs.
+                packed = self._segments(first, is_packed=True)
+                if packed:
+                    batches = await session.rows(Statement(_BATCHES_SINCE, (first, last.batch_id)))
+                    ids = tuple(row["batch_id"] for row in batches)
+                    leaves += [_Leaf(segment, ids, None) for segment in packed]
+                await self._deliver(session, leaves, [subscriber], after=last)
         finally:
             subscriber.end_replay()
 
@@ -191,35 +217,65 @@ class LiveTail:
         if (row["newest"] or 0) > newest:
             await self._catalogue.refresh()
 
-    def _segments(self, first: int) -> list[int]:
-        """Segments that may contain batches from this one on, also ones sealed since."""
+    def _segments(self, first: int, *, is_packed: bool | None = None) -> list[int]:
+        """Segments that may contain batches from this one on, also ones packed since."""
         since = datetime.fromtimestamp((max(first, 0) >> _MS_SHIFT) / 1000, UTC) - _CLOCK_SKEW
         return [
             item.number
             for item in self._catalogue.segments()
-            if item.rows is None or (item.max_received_at and item.max_received_at >= since)
+            if (item.rows is None or (item.max_received_at and item.max_received_at >= since))
+            and is_packed in {None, item.is_packed}
         ]
 
     async def _deliver(
         self,
         session: Session,
-        parts: Sequence[Row],
+        leaves: Sequence["_Leaf"],
         subscribers: Sequence[Subscriber],
         after: EventId | None = None,
     ) -> None:
         wheres = [await resolve(session, subscriber.where) for subscriber in subscribers]
-        rows: list[Row] = []
-        cut: list[_Leaf] = []
-        for leaf in _leaves(parts):
-            found = await session.rows(_statement(leaf, wheres))
-            rows += found[:MAX_ROWS]
-            if len(found) > MAX_ROWS:
-                cut.append(leaf)
+        try:
+            found = [await self._read_leaf(session, leaf, wheres) for leaf in leaves]
+        except LeafGone:
+            # Packed meanwhile: then it is read from its pack.
+            await self._catalogue.refresh()
+            found = [await self._read_leaf(session, leaf, wheres) for leaf in leaves]
+        rows = [row for one in found for row in one.rows]
         given = await self._offer(session, rows, subscribers, after)
-        for leaf in cut:
-            counts = (await session.rows(_count_statement(leaf, wheres)))[0]
-            for number, subscriber in enumerate(subscribers):
-                subscriber.miss(max(counts[f"m{number}"] - given[leaf.segment, number], 0))
+        for one in found:
+            for number, count in enumerate(one.counts):
+                subscribers[number].miss(max(count - given[one.segment, number], 0))
+
+    async def _read_leaf(
+        self, session: Session, leaf: "_Leaf", wheres: Sequence[Filter]
+    ) -> "_Found":
+        """The rows of some batches in one segment. Raises LeafGone."""
+        segments = {item.number: item for item in self._catalogue.segments()}
+        segment = segments.get(leaf.segment)
+        if segment is not None and segment.is_packed:
+            return await self._read_pack(session, segment, leaf, wheres)
+        rows = await session.rows(_statement(leaf, wheres))
+        if len(rows) <= MAX_ROWS:
+            return _Found(leaf.segment, rows, [])
+        counts = (await session.rows(_count_statement(leaf, wheres)))[0]
+        marks = [counts[f"m{number}"] for number in range(len(wheres))]
+        return _Found(leaf.segment, rows[:MAX_ROWS], marks)
+
+    async def _read_pack(
+        self, session: Session, segment: Segment, leaf: "_Leaf", wheres: Sequence[Filter]
+    ) -> "_Found":
+        try:
+            pack = await asyncio.to_thread(self._packs.open, leaf_of(segment))
+            scan = BatchScan(pack, leaf.batch_ids, wheres, MAX_ROWS + 1)
+            if not await self._packs.finish(scan, session.deadline_s):
+                raise QueryTimeout
+        except PackDamaged as error:
+            # Its records are lost to the live tail; queries name the segment.
+            self._packs.report(segment.number, error)
+            return _Found(segment.number, [], [])
+        is_cut = len(scan.rows) > MAX_ROWS
+        return _Found(segment.number, [*scan.rows[:MAX_ROWS]], scan.counts if is_cut else [])
 
     async def _offer(
         self,
@@ -261,6 +317,24 @@ SELECT {_PARTS_COLUMNS}
                          FROM ingest_batches AS l WHERE l.batch_id = $3)
  ORDER BY p.batch_id
 """  # noqa: S608 - a constant
+
+
+_BATCHES_SINCE = """
+SELECT b.batch_id FROM ingest_batches AS b
+ WHERE b.batch_id >= $1
+   AND b.stored_at >= (SELECT l.stored_at - interval '1 second'
+                         FROM ingest_batches AS l WHERE l.batch_id = $2)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was read of a segment."""
+
+    segment: int
+    rows: list[Row]
+    counts: list[int]
+    """How many rows each filter selects, if not all of them were read."""
 
 
 @dataclass(frozen=True, slots=True)

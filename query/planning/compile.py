@@ -50,7 +50,7 @@ RECORD_COLUMNS = (
     *("resource_type", "resource_id", "actor_id", "correlation_id", "message", "metadata"),
 )
 
-_EMPTY_METADATA = (
+EMPTY_METADATA = (
     '{"attributes": {}, "body": null, "span": null, "exception": null, "otel": {}, "redaction": []}'
 )
 """Defaults for the parts of the metadata that a record lacks."""
@@ -59,7 +59,7 @@ _OUTPUT = {
     "ip_address": "host(q.ip_address)",
     "level": "q.level::text",
     "kind": "q.kind::text",
-    "metadata": f"('{_EMPTY_METADATA}'::jsonb || q.metadata)::text",
+    "metadata": f"('{EMPTY_METADATA}'::jsonb || q.metadata)::text",
 }
 
 

@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query.planning.compile import LeafFilter, Order
-from query.planning.pages import LOOKUP_LEAVES, WAVE_LEAVES, Pages, plan
-from query.planning.scan_budget import Missing, missing_of, within_budget
-from storage.database.read import QueryTimeout, Row, Session, Statement
+from query.planning.index_use import scans_unsealed
+from query.planning.packed.counts import CountScan
+from query.planning.pages import LOOKUP_LEAVES, TRIES, WAVE_LEAVES, Pages, plan
+from query.planning.scan_budget import (
+    TOO_MANY,
+    Missing,
+    both,
+    missing_of,
+    unreadable_of,
+    within_budget,
+)
+from storage.database.read import LeafGone, QueryTimeout, Row, Session, Statement
 from storage.filtering.conditions import Arguments, condition_of, leaf_table
 from storage.filtering.filters import (
     And,
@@ -40,6 +49,7 @@ COUNTED = frozenset({LEVEL, KIND, SOURCE_MODULE})
 
 MAX_SCANNED_ROWS = 8_000_000
 """Records scanned to count them without an index: as many as the statement timeout allows."""
+_TIMED_OUT = "the rest timed out"
 _MINUTE_NS = 60 * 10**9
 _HOUR_S = 3600
 _HOUR_NS = _HOUR_S * 10**9
@@ -106,6 +116,15 @@ def _origin_s(step_s: int) -> int:
 
 async def count_records(session: Session, pages: Pages, request: CountRequest) -> Counts:
     """Count. Raises the errors of storage/database/read.py unless a part could be counted."""
+    for _ in range(TRIES - 1):
+        try:
+            return await _count(session, pages, request)
+        except LeafGone:
+            await pages.refresh()
+    return await _count(session, pages, request)
+
+
+async def _count(session: Session, pages: Pages, request: CountRequest) -> Counts:
     found = Counts()
     row_spans = [(request.start_ns, request.end_ns)]
     if is_counted(request.where, request.by, request.step_s):
@@ -173,25 +192,55 @@ async def _count_rows(
     session: Session, pages: Pages, request: CountRequest, spans: Sequence[TimeRange], found: Counts
 ) -> None:
     leaves = await pages.leaves(session)
-    parts_to_count, found.missing = within_budget(
-        [
-            part
-            for span in spans
-            for part in plan(leaves, all_of(span, request.where), Order.NEWEST)
-        ],
-        most_rows=MAX_SCANNED_ROWS,
-    )
+    parts = [
+        part for span in spans for part in plan(leaves, all_of(span, request.where), Order.NEWEST)
+    ]
+    await _count_tables(session, request, [p for p in parts if not p.leaf.is_packed], found)
+    packed = [part for part in parts if part.leaf.is_packed]
+    if packed:
+        await _count_packs(session, pages, request, packed, found)
+
+
+async def _count_tables(
+    session: Session, request: CountRequest, parts: Sequence[LeafFilter], found: Counts
+) -> None:
+    chosen, found.missing = within_budget(parts, most_rows=MAX_SCANNED_ROWS)
     most = LOOKUP_LEAVES if session.keeps_plans else WAVE_LEAVES
-    for begin in range(0, len(parts_to_count), most):
-        wave = parts_to_count[begin : begin + most]
+    for begin in range(0, len(chosen), most):
+        wave = chosen[begin : begin + most]
         try:
             rows = await session.rows(_row_statement(request, wave))
         except QueryTimeout:
             if not found.counts:
                 raise
-            found.missing = missing_of(parts_to_count[begin:], "the rest timed out")
+            found.missing = missing_of(chosen[begin:], _TIMED_OUT)
             return
         _add(found, request, rows)
+
+
+async def _count_packs(
+    session: Session,
+    pages: Pages,
+    request: CountRequest,
+    parts: Sequence[LeafFilter],
+    found: Counts,
+) -> None:
+    origin_s = 0 if request.step_s is None else _origin_s(request.step_s)
+    most = MAX_SCANNED_ROWS if scans_unsealed(request.where) else None
+    scan = CountScan(pages.packs, parts, request.by, request.step_s, origin_s, most_scanned=most)
+    if not await pages.packs.finish(scan, session.deadline_s):
+        if not found.counts and not scan.counts:
+            raise QueryTimeout
+        found.missing = both(found.missing, missing_of(scan.left, _TIMED_OUT))
+    elif scan.left:
+        found.missing = both(found.missing, missing_of(scan.left, TOO_MANY))
+    if scan.unreadable:
+        await pages.refresh()
+        if not pages.are_packed(scan.unreadable):
+            raise LeafGone("segments changed while they were counted")
+        found.missing = both(found.missing, unreadable_of(scan.unreadable.values()))
+    for (at, text), count in scan.counts.items():
+        found.counts[at, _shown(request, text)] += count
 
 
 def _row_statement(request: CountRequest, wave: Sequence[LeafFilter]) -> Statement:
@@ -209,9 +258,14 @@ def _row_statement(request: CountRequest, wave: Sequence[LeafFilter]) -> Stateme
 
 def _add(found: Counts, request: CountRequest, rows: Sequence[Row]) -> None:
     for row in rows:
-        value = KIND_OF_LETTER[row["value"].encode()].word if request.by is KIND else row["value"]
         at: datetime | None = row["bucket"]
+        value = _shown(request, row["value"])
         found.counts[0 if at is None else int(at.timestamp()), value] += row["n"]
+
+
+def _shown(request: CountRequest, text: str) -> str:
+    """A value of the counted column, as the API names it."""
+    return KIND_OF_LETTER[text.encode()].word if request.by is KIND else text
 
 
 FIRST_COUNTED = Statement("SELECT min(hour) AS hour FROM log_counts_hourly")

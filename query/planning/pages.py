@@ -1,6 +1,7 @@
-"""One page of records from many segments: in waves, newest first, stopping early.
+"""One page of records from many segments: newest first, stopping early.
 
     leaves of the catalogue -> narrow (prune.py) -> waves of at most WAVE_LEAVES -> rows in order
+                                                 -> packs (packed/pages.py) -> rows in order
 
 Paging returns every row that was committed before the first page exactly once: rows do not
 change, their key is unique, and a page has all rows between two keys. A row could only be missed in
@@ -9,7 +10,8 @@ number of the newest segment, in the same snapshot.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,8 +25,23 @@ from query.planning.compile import (
     compile_wave,
 )
 from query.planning.counter_hints import segments_with
-from query.planning.index_use import is_text_search, is_unordered_lookup, scans_leaf
-from query.planning.scan_budget import Missing, missing_of, within_budget
+from query.planning.index_use import (
+    is_text_search,
+    is_unordered_lookup,
+    scans_leaf,
+    scans_unsealed,
+)
+from query.planning.packed.pages import PageScan, Wanted, key_tuple
+from query.planning.packed.reading import PackReader
+from query.planning.scan_budget import (
+    MAX_SCANNED_ROWS,
+    TOO_MANY,
+    Missing,
+    both,
+    missing_of,
+    unreadable_of,
+    within_budget,
+)
 from query.planning.scan_ranges import scan_ranges
 from storage.database.read import LeafGone, QueryTimeout, Row, Session, Statement
 from storage.errors import DatabaseUnavailable
@@ -41,7 +58,9 @@ WAVE_LEAVES = 10
 LOOKUP_LEAVES = 30
 """With cached plans, a leaf costs hundredths of a millisecond."""
 _TIMED_OUT = "the rest timed out"
-TRIES = 3
+GRACE_S = 1.0
+"""For the rows of a page that was cut when its time was over."""
+TRIES = 5
 """Attempts to read a page while segments are added or removed."""
 
 
@@ -75,6 +94,8 @@ class Page:
     rows: list[Row]
     has_more: bool
     missing: Missing | None = None
+    unreadable: frozenset[int] = frozenset()
+    """Segments whose pack could not be read."""
 
 
 def key_of(row: Row) -> Key:
@@ -110,8 +131,9 @@ REFRESH_WAIT_S = 2.0
 class Pages:
     """Reads pages with a cached catalogue."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, packs: PackReader | None = None) -> None:
         self._catalogue = catalogue
+        self.packs = packs or PackReader(None)
         self._seen: tuple[Segment, ...] = ()
         self._leaves: list[Leaf] = []
 
@@ -119,32 +141,37 @@ class Pages:
         """All current leaves."""
         leaves = self._known()
         if _is_behind(leaves, (await session.rows(NEWEST_SEGMENT))[0]):
-            await self._refresh()
+            await self.refresh()
         return self._known()
 
     async def read(self, session: Session, query: Query) -> Page:
         """The next page. Raises the errors of storage/database/read.py."""
-        for _ in range(TRIES - 1):
+        for _ in range(TRIES):
             try:
                 page = await self._try(session, query)
             except LeafGone:
                 page = None
-            if page is not None:
+            if page is not None and not page.unreadable:
                 return page
-            await self._refresh()
-        page = await self._try(session, query)
-        if page is None:
-            raise LeafGone("segments changed faster than they could be read")
-        return page
+            await self.refresh()
+            if page is not None and self.are_packed(page.unreadable):
+                return page
+        raise LeafGone("segments changed faster than they could be read")
+
+    def are_packed(self, segments: Iterable[int]) -> bool:
+        """Whether all these segments are packed ones of the cached catalogue."""
+        return set(segments) <= {leaf.segment for leaf in self._known() if leaf.is_packed}
 
     def _known(self) -> list[Leaf]:
         """The leaves of the cached catalogue; computed once per reload."""
         segments = self._catalogue.segments()
         if segments is not self._seen:
             self._seen, self._leaves = segments, [leaf_of(item) for item in segments]
+            self.packs.keep_only(item.number for item in segments if item.is_packed)
         return self._leaves
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Reload the catalogue now."""
         try:
             async with asyncio.timeout(REFRESH_WAIT_S):
                 await self._catalogue.refresh()
@@ -158,6 +185,21 @@ class Pages:
         held = await segments_with(session, where)
         leaves = known if held is None else [leaf for leaf in known if leaf.segment in held]
         parts = plan(leaves, where, order)
+        packed = [part for part in parts if part.leaf.is_packed]
+        tables = [part for part in parts if not part.leaf.is_packed]
+        page = await self._from_tables(session, known, tables, query)
+        return (
+            page if page is None or not packed else await self._merged(session, page, packed, query)
+        )
+
+    @staticmethod
+    async def _from_tables(
+        session: Session, known: Sequence[Leaf], parts: Sequence[LeafFilter], query: Query
+    ) -> Page | None:
+        """The page of the rows in tables, or None if the cached catalogue lacks segments."""
+        where, order = query.where, query.order
+        if not parts:
+            return await _read(session, known, [], query, is_first=True)
         if session.keeps_plans and is_unordered_lookup(where):
             parts = [replace(part, is_lookup=True) for part in parts]
         found: list[Row] = []
@@ -182,6 +224,44 @@ class Pages:
                 return Page(found, page.has_more, missing)
             span = ranges.following(len(page.rows), query.limit + 1 - len(found))
             is_first = False
+
+    async def _merged(
+        self, session: Session, page: Page, packed: Sequence[LeafFilter], query: Query
+    ) -> Page:
+        """The page of these rows of tables and of the rows in packs."""
+        scan = PageScan(
+            self.packs,
+            packed,
+            Wanted(
+                query.order,
+                # Beyond the last row of a page that has more, rows of tables are not known.
+                max(len(page.rows), 1) if page.has_more else query.limit + 1,
+                None if query.after is None else key_tuple(query.after),
+                query.columns,
+            ),
+            [key_tuple(key_of(row)) for row in page.rows],
+            most_scanned=MAX_SCANNED_ROWS if scans_unsealed(query.where) else None,
+        )
+        why = TOO_MANY
+        if not await self.packs.finish(scan, session.deadline_s):
+            why = _TIMED_OUT
+            scan.cut()
+            is_lost = bool(scan.left) and not scan.has_more
+            if is_lost or not await self.packs.finish(scan, time.monotonic() + GRACE_S):
+                raise QueryTimeout
+        missing = both(page.missing, unreadable_of(scan.unreadable.values()))
+        if scan.left:
+            missing = both(missing, missing_of(scan.left, why))
+        keyed = [(key_tuple(key_of(row)), row) for row in page.rows[: scan.others_kept]]
+        keyed += scan.rows
+        keyed.sort(key=lambda item: item[0], reverse=query.order is Order.NEWEST)
+        rows = [row for _, row in keyed]
+        return Page(
+            rows[: query.limit],
+            has_more=bool(rows) and (page.has_more or scan.has_more or len(rows) > query.limit),
+            missing=missing,
+            unreadable=frozenset(scan.unreadable),
+        )
 
 
 async def _read(

@@ -1,6 +1,6 @@
 """How many records one query may scan without an index, and what is left out beyond that. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from query.planning.compile import LeafFilter
@@ -8,6 +8,9 @@ from query.planning.index_use import scans_leaf
 
 MAX_SCANNED_ROWS = 2_000_000
 """Records that one query scans without an index: a second or two."""
+
+
+TOO_MANY = "too many records to scan without an index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,26 @@ def within_budget(
         taken.append(part)
     if not left:
         return taken, None
-    return taken, missing_of(left, "too many records to scan without an index")
+    return taken, missing_of(left, TOO_MANY)
+
+
+def unreadable_of(parts: Iterable[LeafFilter]) -> Missing | None:
+    """Segments whose pack could not be read, by name; None: there are none."""
+    leaves = sorted([part.leaf for part in parts], key=lambda leaf: leaf.segment)
+    if not leaves:
+        return None
+    names = ", ".join(f"{leaf.segment} ({leaf.class_name})" for leaf in leaves)
+    what = "Segment" if len(leaves) == 1 else "Segments"
+    detail = f"{what} {names} could not be read: pack missing or damaged. See opslog packs verify"
+    return Missing(detail, len(leaves), sum(leaf.rows for leaf in leaves))
+
+
+def both(one: Missing | None, other: Missing | None) -> Missing | None:
+    """All that is missing."""
+    if one is None or other is None:
+        return one or other
+    details = one.detail if one.detail == other.detail else f"{one.detail}. {other.detail}"
+    return Missing(details, one.segments + other.segments, one.rows + other.rows)
 
 
 def missing_of(parts: Sequence[LeafFilter], why: str) -> Missing:

@@ -26,6 +26,7 @@ from storage.database.connection import Connection
 from storage.database.locks import RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
+from storage.packs.store import PackStore, store_at
 from storage.record.classes import CLASS_BY_LEVEL
 from storage.segments.dropping import TablesBusy
 
@@ -55,12 +56,15 @@ async def _drop_excess(connection: Connection, settings: Settings, excess: int) 
     now = (await observe(connection)).at
     segments = await stored_segments(connection)
     found = await policies_in_force(connection, settings.retention, segments)
-    sizes = {row["segment"]: row["size"] for row in await connection.fetch(statement("leaf_sizes"))}
+    sizes = {
+        row["segment"]: row["size"] for row in await connection.fetch(statement("segment_sizes"))
+    }
+    store = store_at(settings.packs_dir)
     order = candidates(segments, found, settings.retention, now)
     steps: list[Step] = []
 
     async def choose(holds: Holds) -> list[int]:
-        steps[:] = await _steps(connection, order, holds, sizes, excess)
+        steps[:] = await _steps(connection, store, order, holds, sizes=sizes, excess=excess)
         return [step.stored.segment for step in steps if step.action is Action.DROP]
 
     run: Run | None = None
@@ -73,10 +77,8 @@ async def _drop_excess(connection: Connection, settings: Settings, excess: int) 
             return None
         run = await Run.begin(connection, "limit", RULE, found)
         deadline_s = time.monotonic() + PATIENCE_S
-        for step in steps:
-            if step.action is Action.CARRY:
-                await carry_over(connection, settings, run, step, deadline_s=deadline_s)
-        await drop_retiring(connection, run, found, deadline_s=deadline_s, rule=RULE)
+        await carry_over(connection, settings, run, steps, deadline_s=deadline_s)
+        await drop_retiring(connection, store, run, found, deadline_s=deadline_s, rule=RULE)
     except TablesBusy as error:
         if run is None:
             return None
@@ -91,8 +93,10 @@ async def _drop_excess(connection: Connection, settings: Settings, excess: int) 
 
 async def _steps(
     connection: Connection,
+    store: PackStore | None,
     order: Sequence[Stored],
     holds: Holds,
+    *,
     sizes: Mapping[int, int],
     excess: int,
 ) -> list[Step]:
@@ -101,7 +105,7 @@ async def _steps(
     left, missing = list(order), excess
     while left and missing > 0:
         batch = left[: len(enough([each.segment for each in left], sizes, missing))]
-        on_hold = await holds.count(connection, batch)
+        on_hold = await holds.count(connection, store, batch)
         for stored in batch:
             held_rows = on_hold.get(stored.segment, 0)
             if not held_rows or held_rows < stored.rows:
@@ -184,5 +188,5 @@ async def excess_problem(
 
 
 async def _size(connection: Connection) -> int:
-    rows = await connection.fetch(statement("leaf_sizes"))
+    rows = await connection.fetch(statement("segment_sizes"))
     return sum(row["size"] for row in rows)

@@ -1,7 +1,7 @@
 """Executes a plan: drops expired segments without blocking readers or writers.
 
     mark      one transaction: queries no longer use the segments
-    retire    leaves are detached from system_logs and dropped (segments/retire.py)
+    retire    packs are unlinked, leaves detached from system_logs and dropped (segments/retire.py)
 
 An interrupted run is resumed by the next one: marked segments are dropped, the rest is planned
 again.
@@ -27,6 +27,7 @@ from storage.database.connection import Connection
 from storage.database.locks import HOLD_SPACE, RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
+from storage.packs.store import PackStore, store_at
 from storage.segments.dropping import TablesBusy
 
 _log = logging.getLogger(__name__)
@@ -79,16 +80,15 @@ async def _expire(
     found = await policies_in_force(connection, settings.retention, segments)
     await record_policies(connection, found, trigger=trigger)
     run = await Run.begin(connection, "expire", trigger, found)
+    store = store_at(settings.packs_dir)
     notes = [now.doubt] if now.doubt else []
     outcome = "done"
     try:
         deadline_s = time.monotonic() + patience_s
-        await drop_retiring(connection, run, found, deadline_s=deadline_s, second=second)
-        plan = await decide(connection, found, now.at)
-        for step in plan.steps:
-            if step.action is Action.CARRY:
-                await carry_over(connection, settings, run, step, deadline_s=deadline_s)
-        await drop_retiring(connection, run, found, deadline_s=deadline_s, second=second)
+        await drop_retiring(connection, store, run, found, deadline_s=deadline_s, second=second)
+        plan = await decide(connection, store, found, now.at)
+        await carry_over(connection, settings, run, plan.steps, deadline_s=deadline_s)
+        await drop_retiring(connection, store, run, found, deadline_s=deadline_s, second=second)
         await _delete_old_batches(connection, found, now.at)
         if plan.without_policy:
             notes.append(f"no rule covers {', '.join(plan.without_policy)}: kept for ever")
@@ -100,13 +100,18 @@ async def _expire(
     return Report(outcome, run.run_id, run.segments, run.rows, run.size, "; ".join(notes))
 
 
-async def decide(connection: Connection, found: Mapping[str, Policy], now: datetime) -> Plan:
+async def decide(
+    connection: Connection,
+    store: PackStore | None,
+    found: Mapping[str, Policy],
+    now: datetime,
+) -> Plan:
     """Make the plan, and mark the segments to drop."""
     plan: Plan | None = None
 
     async def choose(holds: Holds) -> list[int]:
         nonlocal plan
-        plan = await plan_with(connection, found, holds, now)
+        plan = await plan_with(connection, store, found, holds, now)
         return [step.stored.segment for step in plan.steps if step.action is Action.DROP]
 
     await mark(connection, now, choose)
@@ -136,12 +141,16 @@ async def mark(
 
 
 async def plan_with(
-    connection: Connection, found: Mapping[str, Policy], holds: Holds, now: datetime
+    connection: Connection,
+    store: PackStore | None,
+    found: Mapping[str, Policy],
+    holds: Holds,
+    now: datetime,
 ) -> Plan:
     """The plan at `now`, with held records counted in every segment that is due."""
     segments = await stored_segments(connection)
     due = due_segments(found, segments, now)
-    return make_plan(found, segments, await holds.count(connection, due), now)
+    return make_plan(found, segments, await holds.count(connection, store, due), now)
 
 
 async def _delete_old_batches(

@@ -12,13 +12,14 @@ import asyncpg
 
 from config.errors import BadInput
 from retention.errors import NoSuchHold, NothingSelected
-from retention.holding.matching import Catalogued, count_in, resolved
+from retention.holding.matching import Catalogued, count_or_all, resolved
 from retention.policy.plan import Stored
 from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.filtering.filter_json import dump, load
 from storage.filtering.filters import EVERYTHING, NOTHING, Filter, Or
 from storage.ledger.entries import enter
+from storage.packs.store import PackStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +131,20 @@ class Holds:
             frozenset(hold.hold_id for hold in active), Or(tuple(hold.filter for hold in active))
         )
 
-    async def count(self, connection: Connection, segments: Iterable[Stored]) -> dict[int, int]:
-        """Held rows by segment; segments without held rows are omitted."""
+    async def count(
+        self, connection: Connection, store: PackStore | None, segments: Iterable[Stored]
+    ) -> dict[int, int]:
+        """Held rows by segment; segments without held rows are omitted.
+
+        All rows of a pack that cannot be read count as held.
+        """
         if not self.ids:
             return {}
         condition = await resolved(connection, self.condition)
         catalogued = await Catalogued.read(connection)
         found = {}
         for stored in segments:
-            if rows := await count_in(connection, catalogued, condition, stored.segment):
+            rows = await count_or_all(connection, store, catalogued, condition, stored.segment)
+            if rows:
                 found[stored.segment] = rows
         return found

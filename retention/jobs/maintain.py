@@ -1,4 +1,6 @@
-"""Maintenance, every 30 s: confirmed purges, missed or stopped expiry, size limit, sealing.
+"""Maintenance, every 30 s: confirmed purges, missed or stopped expiry, size limit.
+
+Packing has jobs of its own; without a packer, `packs` does it here as well.
 
 Each part takes its own lock and returns quickly when there is nothing to do.
 """
@@ -10,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from config.settings import Settings
 from retention.expiry.limit import enforce_size_limit
 from retention.expiry.run import expire
+from retention.packing.run import PackRun, pack_all
 from retention.purging.execution import run_confirmed_purges
 from retention.safety.clock import observe
 from retention.segments.runs import CATCH_UP, RETRY, Report
-from retention.segments.seal import Sealed, seal_all
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
 
@@ -29,12 +31,12 @@ UNFINISHED_AFTER = timedelta(minutes=10)
 class MaintenanceResult:
     """What one maintenance run did."""
 
-    sealed: Sealed = field(default_factory=Sealed)
+    packed: PackRun = field(default_factory=PackRun)
     runs: list[Report] = field(default_factory=list)
 
 
-async def maintain(dsn: str, settings: Settings) -> MaintenanceResult:
-    """Run maintenance once."""
+async def maintain(dsn: str, settings: Settings, *, packs: bool = False) -> MaintenanceResult:
+    """Run maintenance once; with `packs`, also pack closed segments."""
     done = MaintenanceResult()
     for purge in await run_confirmed_purges(dsn, settings):
         done.runs.append(purge)
@@ -44,7 +46,8 @@ async def maintain(dsn: str, settings: Settings) -> MaintenanceResult:
     limited = await enforce_size_limit(dsn, settings)
     if limited is not None:
         done.runs.append(limited)
-    done.sealed = await seal_all(dsn, settings.storage)
+    if packs:
+        done.packed = await pack_all(dsn, settings)
     return done
 
 

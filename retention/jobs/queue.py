@@ -15,6 +15,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 QUEUE = "opslog"
+PACK_QUEUE = "opslog-pack"
+"""Of the packers, so that packing and other tasks do not wait for each other."""
 DAY_S = 86400
 
 
@@ -28,6 +30,7 @@ class Task:
     every_s: int | None
     """Interval; None: once a day at retention.at."""
     timeout_s: int
+    queue: str = QUEUE
 
 
 TASKS: dict[str, Task] = {
@@ -37,6 +40,7 @@ TASKS: dict[str, Task] = {
         Task("tend", "opslog.jobs.tend", 30, 7200),
         Task("merge", "opslog.jobs.merge", 6 * 3600, 7200),
         Task("check", "opslog.jobs.check", 3600, 7200),
+        Task("pack", "opslog.jobs.pack", 10, 7200, PACK_QUEUE),
     )
 }
 _FUNCTIONS = frozenset(task.function for task in TASKS.values())
@@ -76,9 +80,9 @@ class TaskJob(Job):
         return function
 
 
-def queue_of(connection: "redis.Redis") -> Queue:
-    """The queue, for scheduler and worker alike."""
-    return Queue(QUEUE, connection=connection, job_class=TaskJob, serializer=JSONSerializer)
+def queue_of(connection: "redis.Redis", name: str = QUEUE) -> Queue:
+    """A queue, for scheduler, worker and packers alike."""
+    return Queue(name, connection=connection, job_class=TaskJob, serializer=JSONSerializer)
 
 
 def put(connection: "redis.Redis", task: Task, mark: str) -> bool:
@@ -87,7 +91,7 @@ def put(connection: "redis.Redis", task: Task, mark: str) -> bool:
     A task is not queued while the same task is already waiting.
     """
     job_id = f"{task.name}-{mark}"
-    queue = queue_of(connection)
+    queue = queue_of(connection, task.queue)
     if any(waiting.startswith(f"{task.name}-") for waiting in queue.job_ids):
         return False
     if not connection.set(f"opslog:claimed:{job_id}", 1, nx=True, ex=2 * DAY_S):

@@ -8,7 +8,7 @@ import redis
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from retention.jobs.queue import TaskJob, queue_of
+from retention.jobs.queue import QUEUE, TaskJob, queue_of
 
 
 class TaskWorker(Worker):
@@ -24,11 +24,11 @@ class TaskWorker(Worker):
         """Keep the process title set by opslog/fork_server.py, so that tools find the process."""
 
 
-def work(redis_url: str, notify_ready: Callable[[], None]) -> None:
-    """Run jobs until SIGTERM."""
+def work(redis_url: str, notify_ready: Callable[[], None], *, queue: str = QUEUE) -> None:
+    """Run jobs of a queue until SIGTERM."""
     connection = redis.Redis.from_url(redis_url)
     worker = TaskWorker(
-        [queue_of(connection)],
+        [queue_of(connection, queue)],
         connection=connection,
         job_class=TaskJob,
         serializer=JSONSerializer,

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from retention.policy.rules import Policy
 
-FINAL_STATES = ("closed", "sealed", "cold")
+FINAL_STATES = ("closed", "sealed", "packed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Stored:
     size: int
     """COPY bytes."""
     disk_bytes: int | None
-    """Including indexes; known for sealed segments only."""
+    """Of its pack with the index; None: it is not packed."""
     oldest: datetime | None
     """First arrival."""
     newest: datetime | None

@@ -13,11 +13,13 @@ import asyncpg
 
 from config.settings import Settings
 from retention.expiry.run import PATIENCE_S
+from retention.packing.files import unlink_dropped, unlink_orphans
+from retention.packing.places import store_to_write
+from retention.packing.rewriting import ContentMismatch, Rewritten, build, packed_source, switch
 from retention.policy.catalogue import policies_in_force
 from retention.policy.plan import Stored
 from retention.purging.scope import Scope
 from retention.safety.locks import held
-from retention.segments.rewrite import drop_replaced, prepare_copy
 from retention.segments.runs import Done, Report, Run
 from retention.segments.spare import newest_hold, refuse_newer
 from storage.database.connection import Connection
@@ -26,9 +28,11 @@ from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
 from storage.filtering.filter_json import load
 from storage.filtering.filters import Filter
+from storage.ledger.encodings import forget_secrets
 from storage.ledger.entries import enter
+from storage.packs.errors import PackDamaged
+from storage.packs.store import PacksUnavailable, store_at
 from storage.segments.dropping import TablesBusy
-from storage.segments.rewriting import ContentMismatch, Copy, switch
 from storage.segments.rollover import open_segment
 
 _log = logging.getLogger(__name__)
@@ -81,6 +85,9 @@ class _PurgeRun:
     async def run(self) -> Report:
         """Purge all segments; those that are busy are left for the next run."""
         connection, order = self._connection, self._order
+        store = store_at(self._settings.packs_dir)
+        if store is not None and store.directory.is_dir():
+            await unlink_orphans(connection, store)
         await self._close_open()
         known = await newest_hold(connection)
         scope = await self._scope()
@@ -92,7 +99,7 @@ class _PurgeRun:
         for stored in scope.segments:
             try:
                 await self._purge(run, scope, stored, deadline_s, known)
-            except (ContentMismatch, TablesBusy) as error:
+            except (ContentMismatch, PackDamaged, PacksUnavailable, TablesBusy, OSError) as error:
                 notes.append(f"segment {stored.segment}: {error}")
                 _log.error("purge %d: %s", order.purge_id, notes[-1])
         if not notes:
@@ -111,7 +118,7 @@ class _PurgeRun:
         """Roll over open segments with matching records: only closed ones can be rewritten."""
         connection, scope = self._connection, await self._scope()
         for stored in scope.segments:
-            if stored.state == "open" and (await scope.count(connection, stored))["purgeable"]:
+            if stored.state == "open" and (await scope.count(connection, stored)).purgeable:
                 number = await open_segment(connection, stored.class_name)
                 if number == stored.segment:
                     await connection.execute(statement("roll_segment"), stored.class_name, number)
@@ -121,32 +128,34 @@ class _PurgeRun:
         self, run: Run, scope: Scope, stored: Stored, deadline_s: float, known: int
     ) -> None:
         connection = self._connection
-        if not (await scope.count(connection, stored))["purgeable"]:
+        if not (await scope.count(connection, stored)).purgeable:
             return
-        made, is_finished = await prepare_copy(
-            connection, self._settings, [stored], scope.keeping(stored)
+        store = await store_to_write(connection, self._settings)
+        source = await packed_source(connection, store, stored.segment, deadline_s=deadline_s)
+        made = await build(
+            connection,
+            store,
+            [source],
+            lambda pack, block: scope.rows_to_purge(pack, block, stored),
+            stores_nonces=True,
         )
+        if not made.removed:
+            store.unlink(made.class_name, made.segment)
+            return
 
         async def record_change() -> None:
             await refuse_newer(connection, known)
+            await forget_secrets(connection, sorted(made.stored), made.class_name)
             await self._record(run, stored, made)
 
-        await switch(
-            connection,
-            made,
-            record_change,
-            is_hold=stored.is_hold,
-            is_finished=is_finished,
-            deadline_s=deadline_s,
-        )
-        await drop_replaced(connection, stored.segment, deadline_s=deadline_s)
+        await switch(connection, made, record_change, is_hold=stored.is_hold)
+        await unlink_dropped(connection, store)
 
-    async def _record(self, run: Run, stored: Stored, made: Copy) -> None:
+    async def _record(self, run: Run, stored: Stored, made: Rewritten) -> None:
         """Enter the result in the ledger and the run, in the transaction of the switch."""
         connection, order = self._connection, self._order
-        gone = sum(part.rows for part in made.before.values()) - made.rows
-        size = sum(part.size for part in made.before.values()) - made.size
-        to = made.segment if made.rows else None
+        gone, size = len(made.removed), made.removed_size
+        to = made.segment if made.facts else None
         body: dict[str, object] = {
             "from": [stored.segment],
             "to": to,
@@ -160,7 +169,7 @@ class _PurgeRun:
             "run": run.run_id,
         }
         if gone <= _LONGEST_REMOVED:
-            body["removed"] = [[batch, at, leaf.hex()] for batch, at, leaf in made.removed()]
+            body["removed"] = [[batch, at, leaf.hex()] for batch, at, leaf in made.removed]
         else:
             body["kept"] = made.kept()
         await enter(connection, "purge", body)

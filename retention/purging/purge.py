@@ -16,12 +16,14 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from config.settings import Settings
-from retention.errors import NothingSelected, PurgeTokenInvalid
+from retention.errors import NothingSelected, PackUnreadable, PurgeTokenInvalid
 from retention.purging.scope import Scope
 from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.filtering.filter_json import dump
 from storage.filtering.filters import EVERYTHING, NOTHING, Filter
+from storage.packs.errors import PackDamaged
+from storage.packs.store import PacksUnavailable
 
 TOKEN_LIFE = timedelta(minutes=10)
 
@@ -67,6 +69,7 @@ async def estimate(
 
     Raises:
         NothingSelected: the filter is empty.
+        PackUnreadable: records that may match are in a pack that cannot be read.
     """
     if condition in {EVERYTHING, NOTHING}:
         raise NothingSelected(
@@ -75,12 +78,15 @@ async def estimate(
     scope = await Scope.read(connection, settings, condition, requested_at)
     rows = size = segments = on_hold = protected = 0
     for stored in scope.segments:
-        counts = await scope.count(connection, stored)
-        rows += counts["purgeable"]
-        size += round(stored.size / stored.rows * counts["purgeable"]) if stored.rows else 0
-        segments += counts["purgeable"] > 0
-        on_hold += counts["held"]
-        protected += counts["matching"] - counts["held"] - counts["purgeable"]
+        try:
+            counts = await scope.count(connection, stored)
+        except (PackDamaged, PacksUnavailable) as error:
+            raise PackUnreadable(f"segment {stored.segment}: {error}") from error
+        rows += counts.purgeable
+        size += round(stored.size / stored.rows * counts.purgeable) if stored.rows else 0
+        segments += counts.purgeable > 0
+        on_hold += counts.held
+        protected += counts.matching - counts.held - counts.purgeable
     return Estimate(rows, size, segments, on_hold, protected)
 
 

@@ -10,6 +10,7 @@ from retention.policy.catalogue import policies_in_force, recorded_policies, sto
 from retention.policy.plan import Plan
 from retention.policy.rules import Policy
 from storage.database.connection import Connection
+from storage.packs.store import store_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +41,7 @@ async def forecast(connection: Connection, settings: Settings, now: datetime) ->
         if name in recorded
         and (policy.keep, policy.floor) != (recorded[name].keep, recorded[name].floor)
     ]
-    plan = await plan_with(connection, found, await Holds.active(connection, now), now)
+    store = store_at(settings.packs_dir)
+    holds = await Holds.active(connection, now)
+    plan = await plan_with(connection, store, found, holds, now)
     return Forecast(plan, tuple(changes))

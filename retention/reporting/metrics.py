@@ -5,14 +5,22 @@ from prometheus_client import Gauge
 from retention.reporting.status import Status
 
 _BACKLOG_SEGMENTS = Gauge(
-    "opslog_seal_backlog_segments", "Closed segments waiting to be sealed.",
+    "opslog_pack_backlog_segments", "Closed segments waiting to be packed.",
     multiprocess_mode="livemax",
 )  # fmt: skip
 _BACKLOG_ROWS = Gauge(
-    "opslog_seal_backlog_rows", "Rows waiting to be sealed.", multiprocess_mode="livemax"
+    "opslog_pack_backlog_rows", "Rows waiting to be packed.", multiprocess_mode="livemax"
 )
 _BACKLOG_SECONDS = Gauge(
-    "opslog_seal_backlog_seconds", "Estimated time to seal them at the recent rate.",
+    "opslog_pack_backlog_seconds", "Estimated time to pack them at the recent rate.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+_LAG = Gauge(
+    "opslog_pack_lag_seconds", "Time since the oldest of them was closed.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+_LEAVES = Gauge(
+    "opslog_packed_leaves", "Packed segments whose rows are still in PostgreSQL as well.",
     multiprocess_mode="livemax",
 )  # fmt: skip
 _OVERDUE = Gauge(
@@ -37,6 +45,8 @@ def update(status: Status) -> None:
     _BACKLOG_SEGMENTS.set(status.backlog.segments)
     _BACKLOG_ROWS.set(status.backlog.rows)
     _BACKLOG_SECONDS.set(status.backlog.seconds)
+    _LAG.set(status.backlog.lag_s)
+    _LEAVES.set(status.backlog.leaves)
     _DAMAGED.set(status.backlog.damaged)
     if status.last_run is not None:
         _LAST_RUN.set(status.last_run.timestamp())

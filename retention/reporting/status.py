@@ -1,4 +1,4 @@
-"""Status: the oldest record of each class against its policy, and the sealing backlog."""
+"""Status: the oldest record of each class against its policy, and the packing backlog."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from config.settings import Settings
 from retention.expiry.limit import excess_problem
+from retention.packing.places import problem_with_packs
 from retention.policy.catalogue import policies_in_force, retiring_segments, stored_segments
 from retention.policy.plan import Stored
 from retention.policy.rules import Policy
@@ -14,8 +15,8 @@ from storage.database.statements import statement
 
 ONE_RUN = timedelta(days=1, hours=1)
 """Longest time from the start of one run to the end of the next."""
-_MS_PER_ROW = 0.04
-"""Before the first sealing: 40 us a row, as measured on two shared cores."""
+_MS_PER_ROW = 0.02
+"""Before the first packing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class ClassStatus:
     size: int
     """COPY bytes."""
     disk_bytes: int | None
-    """Disk space of its sealed segments."""
+    """Disk space of its packs."""
     held_segments: int
     """Segments with only expired records that are under a hold."""
     oldest: datetime | None
@@ -43,14 +44,16 @@ class ClassStatus:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The sealing backlog."""
+    """The packing backlog."""
 
     segments: int
     rows: int
     seconds: float
     """Estimated time to clear it, at the recent rate."""
-    unfinished: int
-    """Sealed, but not frozen or constrained yet."""
+    lag_s: float
+    """Time since the oldest of them was closed."""
+    leaves: int
+    """Packed segments whose leaf is not dropped yet."""
     damaged: int
     """Segments whose rows differ from what was received."""
 
@@ -66,6 +69,8 @@ class Status:
     """Start of the last successful expiry."""
     size_problem: str = ""
     """The store stays above its size limit; empty: it does not."""
+    packs_problem: str = ""
+    """Why this process can neither write nor read packs; empty: it can."""
 
     @property
     def problems(self) -> list[str]:
@@ -82,6 +87,8 @@ class Status:
         ]
         if self.size_problem:
             found.append(self.size_problem)
+        if self.packs_problem:
+            found.append(self.packs_problem)
         if self.backlog.damaged:
             found.append(f"{self.backlog.damaged} segments differ from what was received")
         return found
@@ -99,6 +106,7 @@ async def status_of(connection: Connection, settings: Settings, now: datetime) -
         await backlog_of(connection),
         last["began_at"] if last else None,
         await excess_problem(connection, settings, segments, found, now),
+        await problem_with_packs(connection, settings),
     )
 
 
@@ -123,14 +131,14 @@ def _one(
     overdue = timedelta(0)
     if policy and oldest:
         overdue = max(now - (oldest + policy.keep + late), timedelta(0))
-    sealed = [stored.disk_bytes for stored in segments if stored.disk_bytes is not None]
+    packed = [stored.disk_bytes for stored in segments if stored.disk_bytes is not None]
     return ClassStatus(
         name,
         policy,
         len(segments),
         sum(stored.rows for stored in segments),
         sum(stored.size for stored in segments),
-        sum(sealed) if sealed else None,
+        sum(packed) if packed else None,
         len(segments) - len(own),
         oldest,
         min(map(policy.due_at, ends)) if policy and ends else None,
@@ -139,11 +147,13 @@ def _one(
 
 
 async def backlog_of(connection: Connection) -> Backlog:
-    """The sealing backlog."""
-    row = await connection.fetchrow(statement("seal_backlog"))
+    """The packing backlog."""
+    row = await connection.fetchrow(statement("pack_backlog"))
     assert row is not None
     seconds = row["rows"] * (row["ms_per_row"] or _MS_PER_ROW) / 1000
-    return Backlog(row["segments"], row["rows"], seconds, row["unfinished"], row["damaged"])
+    return Backlog(
+        row["segments"], row["rows"], seconds, row["lag_s"], row["leaves"], row["damaged"]
+    )
 
 
 def _hours(period: timedelta) -> str:

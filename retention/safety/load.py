@@ -1,4 +1,4 @@
-"""Ingest load, and yielding to it."""
+"""Ingest load, and the priority of work in PostgreSQL."""
 
 import asyncio
 import os
@@ -10,8 +10,6 @@ from storage.database.statements import statement
 
 SAMPLE_S = 1.0
 """PostgreSQL's counters lag by up to a second."""
-LONGEST_WAIT_S = 900.0
-"""Continuous load must not block sealing for ever."""
 _NICENESS = 10
 
 
@@ -43,21 +41,6 @@ class Load:
         await self._connection.execute("SELECT pg_stat_clear_snapshot()")
         count: int = await self._connection.fetchval(statement("inserted_rows"))
         return count
-
-
-class Yielding:
-    """Pauses a long job between steps while ingest exceeds `rows_per_s`."""
-
-    def __init__(self, load: Load, rows_per_s: int) -> None:
-        self._load = load
-        self._limit = rows_per_s
-        self._waited_s = 0.0
-
-    async def __call__(self) -> None:
-        """Return when the load is low enough, or this job has waited its maximum in total."""
-        while await self._load.rate() > self._limit and self._waited_s < LONGEST_WAIT_S:
-            await asyncio.sleep(SAMPLE_S)
-            self._waited_s += SAMPLE_S
 
 
 async def lower_priority(connection: Connection) -> bool:

@@ -1,5 +1,5 @@
-"""Work on whole segments: seal, merge, carry over, retire, and the record of each run.
+"""Work on whole segments: merge, carry over, retire, and the record of each run.
 
-In: segments of the catalogue. Out: rewritten, sealed or dropped segments.
-Imports `holding` and below.
+In: segments of the catalogue. Out: rewritten or dropped segments.
+Imports `packing` and below.
 """

@@ -1,7 +1,7 @@
-"""Merging: combines the small daily segments of a quiet class.
+"""Merging: combines the small packs of a quiet class.
 
-Reading hundreds of nearly empty leaves costs more than reading their rows. A merged segment spans
-at most a tenth of its class's retention period, so records expire little later.
+Reading hundreds of nearly empty packs costs more than reading their rows. A merged pack spans at
+most a tenth of its class's retention period, so records expire little later.
 """
 
 import logging
@@ -10,25 +10,30 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from config.settings import Settings
+from retention.packing.files import unlink_orphans
+from retention.packing.places import store_to_write
+from retention.packing.rewriting import ContentMismatch
 from retention.policy.catalogue import policies_in_force, stored_segments
 from retention.policy.plan import Stored
 from retention.policy.rules import Policy
-from retention.safety.load import Load, Yielding
 from retention.safety.locks import held
 from retention.segments.retire import drop_retiring
 from retention.segments.rewrite import merge
 from retention.segments.runs import Report, Run
 from storage.database.locks import RETENTION_SPACE
 from storage.database.pool import DatabaseRole, connect
+from storage.packs.errors import PackDamaged
+from storage.packs.store import PacksUnavailable
 from storage.segments.dropping import TablesBusy
-from storage.segments.rewriting import ContentMismatch, drop_orphans
 
 _log = logging.getLogger(__name__)
 
 LEAST = 4
 """Fewer are not worth rewriting."""
-MOST = 40
-"""Most leaves to detach from system_logs at once."""
+MOST = 400
+"""Most packs that become one."""
+MOST_ROWS = 1_000_000
+"""Of a merged pack."""
 SPAN = 10
 """A merged segment spans at most one part in this many of its class's retention period."""
 
@@ -43,25 +48,28 @@ async def merge_all(
         async with held(connection, RETENTION_SPACE) as is_ours:
             if not is_ours:
                 return Report("skipped", note="another retention job is running")
-            await drop_orphans(connection)
+            try:
+                store = await store_to_write(connection, settings)
+            except PacksUnavailable as error:
+                return Report("done", note=str(error))
+            await unlink_orphans(connection, store)
             segments = await stored_segments(connection)
             found = await policies_in_force(connection, settings.retention, segments)
-            planned = groups(segments, found, settings.storage.segment_rows)
+            planned = groups(segments, found, MOST_ROWS)
             if not planned:
                 return Report("done", note="nothing to merge")
             run = await Run.begin(connection, "merge", trigger, found)
-            notes, load = [], Load(connection)
+            notes: list[str] = []
             for group in planned:
                 if time.monotonic() > until_s:
                     break
-                await Yielding(load, settings.storage.seal_yield_rows_per_s)()
                 try:
                     rule = found[group[0].class_name].rule
-                    await merge(connection, settings, run, group, rule)
-                except (ContentMismatch, TablesBusy) as error:
+                    await merge(connection, store, run, group, rule, deadline_s=until_s)
+                except (ContentMismatch, PackDamaged, TablesBusy) as error:
                     notes.append(f"class {group[0].class_name}: {error}")
                     _log.warning("merging: %s", notes[-1])
-            await drop_retiring(connection, run, found, deadline_s=until_s)
+            await drop_retiring(connection, store, run, found, deadline_s=until_s)
             await run.end("done", "; ".join(notes))
             return Report("done", run.run_id, run.segments, run.rows, run.size, "; ".join(notes))
     except TablesBusy as error:
@@ -71,38 +79,38 @@ async def merge_all(
 
 
 def groups(
-    segments: Iterable[Stored], policies: Mapping[str, Policy], segment_rows: int
+    segments: Iterable[Stored], policies: Mapping[str, Policy], most_rows: int
 ) -> list[list[Stored]]:
     """Groups of adjacent segments to merge, by class. Pure."""
     by_class: dict[tuple[str, bool], list[Stored]] = {}
     for stored in segments:
-        if stored.state == "sealed" and stored.oldest and stored.class_name in policies:
+        if stored.state == "packed" and stored.oldest and stored.class_name in policies:
             by_class.setdefault((stored.class_name, stored.is_hold), []).append(stored)
     found = []
     for (name, _), members in sorted(by_class.items()):
         members.sort(key=lambda stored: (stored.oldest, stored.segment))
         longest = policies[name].keep / SPAN
-        found += [each for each in _runs(members, longest, segment_rows) if _is_worth_it(each)]
+        found += [each for each in _runs(members, longest, most_rows) if _is_worth_it(each)]
     return found
 
 
-def _runs(members: list[Stored], longest: timedelta, segment_rows: int) -> Iterable[list[Stored]]:
+def _runs(members: list[Stored], longest: timedelta, most_rows: int) -> Iterable[list[Stored]]:
     group: list[Stored] = []
     for stored in members:
-        if group and not _fits(group, stored, longest, segment_rows):
+        if group and not _fits(group, stored, longest, most_rows):
             yield group
             group = []
         group.append(stored)
     yield group
 
 
-def _fits(group: list[Stored], stored: Stored, longest: timedelta, segment_rows: int) -> bool:
+def _fits(group: list[Stored], stored: Stored, longest: timedelta, most_rows: int) -> bool:
     together = [*group, stored]
     newest = max(each.newest for each in together if each.newest)
     oldest = min(each.oldest for each in together if each.oldest)
     return (
         len(group) < MOST
-        and sum(each.rows for each in together) <= segment_rows
+        and sum(each.rows for each in together) <= most_rows
         and newest - oldest <= longest
     )
 

@@ -1,7 +1,8 @@
-"""Drops marked segments, several leaves at a time.
+"""Drops marked segments, many packs or several leaves at a time.
 
-    detach   from system_logs, concurrently with readers and writers
+    detach   leaves from system_logs, concurrently with readers and writers
     drop     one transaction: DROP, ledger entries, counts, parts, the run's steps
+    unlink   the files of packs, after the transaction
 
 An interrupted run is resumed by the next one: marked segments are dropped, unless a new hold
 matches them.
@@ -15,27 +16,31 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from retention.packing.files import unlink_dropped
+from retention.packing.pack import root_of
 from retention.policy.plan import Stored
 from retention.policy.rules import Policy
-from retention.segments.rewrite import drop_replaced
 from retention.segments.runs import Done, Run
 from retention.segments.spare import HoldCreated, refuse_newer, spare_held
 from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.ledger.entries import enter_all
+from storage.packs.store import PackStore
 from storage.segments.dropping import TOGETHER, attached, detach, detach_together, drop, finish_all
-from storage.segments.read_back import read_back, root_of
 
 _log = logging.getLogger(__name__)
 
 _LARGE_BYTES = 64 * 2**20
 """Average segment size from which a second connection pays off."""
+_PACKS_TOGETHER = 256
+"""Packs dropped in one transaction: nobody waits for it."""
 _STORED = tuple(Stored.__slots__)
 
 
 async def drop_retiring(
     connection: Connection,
+    store: PackStore | None,
     run: Run,
     found: Mapping[str, Policy],
     *,
@@ -56,13 +61,23 @@ async def drop_retiring(
 
     await finish_all(connection, deadline_s=deadline_s)
     while True:
-        known = await spare_held(connection, deadline_s=deadline_s)
-        rows = await connection.fetch(statement("retiring_segments"))
+        known = await spare_held(connection, store, deadline_s=deadline_s)
+        found_rows = await connection.fetch(statement("retiring_segments"))
+        rows = [row for row in found_rows if row["has_leaf"]]
+        packs = [row for row in found_rows if not row["has_leaf"]]
         is_large = sum(row["size"] for row in rows) > _LARGE_BYTES * len(rows)
         workers = [connection, second] if second is not None and is_large else [connection]
         chunks = deque(_chunks(rows))
         work = _Work(run, rule_of, chunks, deadline_s=deadline_s, known=known)
+        try:
+            await work.remove_packs(connection, packs)
+        except HoldCreated:
+            continue
+        if store is not None:
+            await unlink_dropped(connection, store)
         done = await asyncio.gather(*map(work.process, workers), return_exceptions=True)
+        if store is not None:  # of segments that had a pack and still a leaf
+            await unlink_dropped(connection, store)
         errors = [each for each in done if each is not None]
         if not errors:
             return
@@ -105,15 +120,48 @@ class _Work:
                 await detach(connection, segment, deadline_s=self.deadline_s)
         failpoints.reach("retire.after_detach")
         gone = [row for row in rows if row["replaced_by"] is None]
-        stored = [Stored(**{name: row[name] for name in _STORED}) for row in gone]
-        if stored:
-            await self._retire(connection, stored)
-        for row in rows:
+        if gone:
+            await self._retire(connection, _stored(gone))
+        for row in rows:  # of a release before packs, which copied leaves
             if row["replaced_by"] is not None and row["may_go"]:
-                await drop_replaced(connection, row["segment"], deadline_s=self.deadline_s)
+                await self._drop_replaced(connection, row["segment"])
+
+    async def _drop_replaced(self, connection: Connection, segment: int) -> None:
+        """A leaf whose rows are elsewhere; the ledger's entry was made when they went there."""
+
+        async def record_change() -> None:
+            await connection.execute(statement("mark_dropped"), [segment])
+
+        await drop(connection, [segment], record_change, deadline_s=self.deadline_s)
+
+    async def remove_packs(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        """Drop packs that have no leaf: expired ones, and merged ones after their hour.
+
+        Raises HoldCreated.
+        """
+        gone = [row for row in rows if row["replaced_by"] is None]
+        merged = [
+            row["segment"] for row in rows if row["replaced_by"] is not None and row["may_go"]
+        ]
+        for begin in range(0, len(gone), _PACKS_TOGETHER):
+            stored = _stored(gone[begin : begin + _PACKS_TOGETHER])
+            done = await self._done(connection, stored)
+            async with connection.transaction():
+                await self._record(connection, done)
+        if merged:
+            await connection.execute(statement("mark_dropped"), merged)
 
     async def _retire(self, connection: Connection, gone: Sequence[Stored]) -> None:
-        done = [
+        done = await self._done(connection, gone)
+
+        async def record_change() -> None:
+            await self._record(connection, done)
+
+        segments = [each.segment for each in done]
+        await drop(connection, segments, record_change, deadline_s=self.deadline_s)
+
+    async def _done(self, connection: Connection, gone: Sequence[Stored]) -> list[Done]:
+        return [
             Done(
                 stored.segment,
                 stored.class_name,
@@ -126,17 +174,19 @@ class _Work:
             )
             for stored in gone
         ]
-        segments = [each.segment for each in done]
+
+    async def _record(self, connection: Connection, done: Sequence[Done]) -> None:
+        """In the transaction that drops them."""
         run_id = self.run.run_id
+        await refuse_newer(connection, self.known)
+        await enter_all(connection, "retire", [_entry(each, run_id) for each in done])
+        await self.run.add(*done, through=connection)
+        await connection.execute(statement("mark_dropped"), [each.segment for each in done])
+        failpoints.reach("retire.before_commit")
 
-        async def record_change() -> None:
-            await refuse_newer(connection, self.known)
-            await enter_all(connection, "retire", [_entry(each, run_id) for each in done])
-            await self.run.add(*done, through=connection)
-            await connection.execute(statement("mark_dropped"), segments)
-            failpoints.reach("retire.before_commit")
 
-        await drop(connection, segments, record_change, deadline_s=self.deadline_s)
+def _stored(rows: Sequence[asyncpg.Record]) -> list[Stored]:
+    return [Stored(**{name: row[name] for name in _STORED}) for row in rows]
 
 
 def _entry(done: Done, run_id: int) -> dict[str, object]:
@@ -151,11 +201,8 @@ def _entry(done: Done, run_id: int) -> dict[str, object]:
 
 
 async def _root(connection: Connection, stored: Stored) -> bytes | None:
-    """Merkle root over the removed rows; computed now if the segment was never sealed."""
+    """The root over the removed rows: its pack's, or that of a segment that was never packed."""
     if stored.digest is not None or not stored.rows:
         return stored.digest
-    try:
-        return root_of((await read_back(connection, stored.segment)).values())
-    except asyncpg.PostgresError as error:  # a damaged page must not keep it for ever
-        _log.error("segment %d cannot be read before it is dropped: %s", stored.segment, error)
-        return None
+    parts = await connection.fetch(statement("received_parts"), stored.segment)
+    return root_of([(row["batch_id"], row["rows"], row["digest"]) for row in parts])

@@ -6,14 +6,17 @@ or days, if an open transaction blocks it) a new hold may match its records.
 
 import logging
 
+import asyncpg
+
 from retention.holding.holds import Holds
-from retention.holding.matching import resolved, selection
+from retention.holding.matching import count_on_leaf, count_on_pack, resolved
 from storage.database.connection import Connection
 from storage.database.locks import HOLD_SPACE
 from storage.database.statements import statement
 from storage.filtering.filters import Filter
+from storage.packs.errors import PackDamaged
+from storage.packs.store import PackStore, PacksUnavailable
 from storage.segments.dropping import TablesBusy, detach, put_back
-from storage.segments.leaves import LONG_S, leaf_statement
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ async def refuse_newer(connection: Connection, known: int) -> None:
         raise HoldCreated
 
 
-async def spare_held(connection: Connection, *, deadline_s: float) -> int:
+async def spare_held(connection: Connection, store: PackStore | None, *, deadline_s: float) -> int:
     """Restore marked segments with held records; returns the newest hold that was checked.
 
     Raises TablesBusy.
@@ -46,24 +49,38 @@ async def spare_held(connection: Connection, *, deadline_s: float) -> int:
     known = await newest_hold(connection)
     holds = await Holds.active(connection)
     marked = [
-        row["segment"]
+        row
         for row in await connection.fetch(statement("retiring_segments"))
         if row["replaced_by"] is None
     ]
     if not holds.ids or not marked:
         return known
     condition = await resolved(connection, holds.condition)
-    for segment in marked:
-        if not await _has(connection, segment, condition):
-            continue
-        if await connection.fetchval(statement("detaching"), f"system_logs_s{segment}"):
-            await detach(connection, segment, deadline_s=deadline_s)
-        await put_back(connection, segment, deadline_s=deadline_s)
+    for row in marked:
+        segment = row["segment"]
+        if row["is_packed"]:
+            if not await _has_in_pack(store, row, condition):
+                continue
+            await connection.execute(statement("unmark_retiring"), segment)
+        else:
+            if not await count_on_leaf(connection, segment, condition):
+                continue
+            if await connection.fetchval(statement("detaching"), f"system_logs_s{segment}"):
+                await detach(connection, segment, deadline_s=deadline_s)
+            await put_back(connection, segment, deadline_s=deadline_s)
         _log.warning("segment %d is kept: a new hold matches its records", segment)
     return known
 
 
-async def _has(connection: Connection, segment: int, condition: Filter) -> bool:
-    chosen = selection(condition)
-    text = leaf_statement("count_matching", segment, CONDITION=chosen.condition)
-    return bool(await connection.fetchval(text, *chosen.arguments, timeout=LONG_S))
+async def _has_in_pack(store: PackStore | None, row: "asyncpg.Record", condition: Filter) -> bool:
+    """Also True where the pack cannot be read: nothing that may be held is removed."""
+    try:
+        return (
+            await count_on_pack(
+                store, row["class_name"], row["segment"], row["data_hash"], condition
+            )
+            > 0
+        )
+    except (PackDamaged, PacksUnavailable) as error:
+        _log.error("segment %d counts as held: %s", row["segment"], error)
+        return True

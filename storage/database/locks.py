@@ -18,7 +18,7 @@ REPLAY_SPACE = 1_869_638_665
 """With 0: assigning batch ids to dead letters."""
 RETENTION_SPACE = 1_869_638_664
 """With 0: removing records, merging, rewriting; one job at a time."""
-SEAL_SPACE = 1_869_638_662
-"""With the segment's number: sealing it."""
+PACK_SPACE = 1_869_638_662
+"""With the segment's number: packing it, or removing its leaf."""
 HOLD_SPACE = 1_869_638_663
 """With 0: planning removals, against new legal holds (migrations/0004_retention.sql)."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
     from storage.database.pool import Pool
 
-Row: TypeAlias = "asyncpg.Record"
+Row: TypeAlias = "asyncpg.Record | dict[str, Any]"
+"""Of a statement, or of a pack (query/planning/packed/values.py)."""
 
 
 @dataclass(slots=True)
 class Spent:
-    """Time spent in the database."""
+    """Time spent in the database, and on packs."""
 
     seconds: float = 0.0
+    packs_s: float = 0.0
 
 
 DATABASE_TIME: ContextVar[Spent | None] = ContextVar("opslog_database_time", default=None)
@@ -96,6 +98,11 @@ class Session:
         self._limit_s = limit_s
         self._deadline_s = time.monotonic() + limit_s
 
+    @property
+    def deadline_s(self) -> float:
+        """When the query's time is over, on the monotonic clock."""
+        return self._deadline_s
+
     async def rows(self, statement: Statement, *, limit_s: float | None = None) -> list[Row]:
         """All rows of the statement, within the remaining time and at most `limit_s`."""
         left_s = self._deadline_s - time.monotonic()
@@ -106,9 +113,11 @@ class Session:
         begin_s = time.perf_counter()
         try:
             with _translated(self._limit_s):
-                return await self._connection.fetch(
-                    statement.text, *statement.arguments, timeout=left_s
-                )
+                return [
+                    *await self._connection.fetch(
+                        statement.text, *statement.arguments, timeout=left_s
+                    )
+                ]
         finally:
             spent = DATABASE_TIME.get()
             if spent is not None:
@@ -204,8 +213,15 @@ class Stream:
 NO_STREAM = Stream("{}", '{"name": "", "version": ""}')
 """For a record whose stream is missing."""
 
+
+def _stream(row: Row) -> Stream:
+    urls = row["resource_schema_url"], row["scope_schema_url"]
+    return Stream(row["resource"], row["scope"], *urls)
+
+
 _STREAMS = """
-SELECT stream_id, resource::text, scope::text, resource_schema_url, scope_schema_url
+SELECT stream_id, resource::text AS resource, scope::text AS scope,
+       resource_schema_url, scope_schema_url
   FROM log_streams
  WHERE stream_id = ANY($1)
 """
@@ -225,7 +241,7 @@ class Streams:
         fresh: dict[int, Stream] = {}
         if missing:
             rows = await session.rows(Statement(_STREAMS, (missing,)))
-            fresh = {row[0]: Stream(row[1], row[2], row[3], row[4]) for row in rows}
+            fresh = {row["stream_id"]: _stream(row) for row in rows}
         found = {}
         for stream_id in wanted:
             if stream_id in fresh:

@@ -44,6 +44,11 @@ class Leaf:
     """Approximate number of rows."""
     has_trigrams: bool = True
     """Whether a sealed segment also has the trigram index."""
+    is_packed: bool = False
+    """Whether its rows are in a pack; else they are in a leaf."""
+    class_name: str = ""
+    data_hash: bytes | None = None
+    """Of the pack's data file."""
 
     @property
     def latest_us(self) -> int:

@@ -23,10 +23,16 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "genesis": ("origin", "key"),
     # One stored request: counts, streams, its rows in each segment (data.py).
     DATA: ("batch", "received_us", "key", "received", "stored", "parts"),
-    # A segment is sealed: `root` is the RFC 9162 root over the leaves of all its rows in order of
-    # batch id and position; `parts` their number.
+    # A segment is sealed (by releases before packs): `root` is the RFC 9162 root over the leaves
+    # of all its rows in order of batch id and position; `parts` their number.
     "seal": ("segment", "class", "rows", "parts", "root"),
-    # A segment is dropped, in the transaction of the DROP; members as of its seal (or its last
+    # A segment is packed: `root` is the RFC 9162 root over the digests of its parts in order of
+    # batch id (copy_binary.part_digest), `parts` their number; SHA-256 of its data file and its
+    # index, and the bytes of both. The index has the parts and their marks from then on.
+    "pack": ("segment", "class", "rows", "parts", "root", "data", "index", "bytes"),
+    # A pack is brought back into the database; it may be packed again.
+    "unpack": ("segment", "class", "rows", "by"),
+    # A segment is dropped, in the transaction of the DROP; members as of its pack (or its last
     # rewrite), and the reason. Of held rows, `to` is the segment that has them now, and `kept` its
     # contents: [[batch id, rows, digest], …], digests as in copy_binary.part_digest.
     "retire": ("segment", "class", "rows", "root", "policy"),

@@ -35,6 +35,7 @@ class Part(NamedTuple):
     digest: str
     leaves: int
     absent: dict[int, bytes]
+    version: int
 
 
 def hash_of(*pieces: bytes) -> bytes:
@@ -64,11 +65,10 @@ class Tree:
         return root
 
 
-def part_digest(class_name: str, batch: int, leaves: Sequence[bytes]) -> str:
-    """The hash of a part: its leaves in order of position, framed."""
-    name = class_name.encode()
-    head = struct.pack(">BHH", 2, 1, len(name)) + name + struct.pack(">qi", batch, len(leaves))
-    return hash_of(head, *leaves).hex()
+def part_digest(name: bytes, batch: int, leaves: Sequence[bytes], version: int) -> str:
+    """The hash of a part: its leaves in order of position, framed; `version` of the encoding."""
+    head = struct.pack(">BHH", 2, version, len(name)) + name
+    return hash_of(head, struct.pack(">qi", batch, len(leaves)), *leaves).hex()
 
 
 def entry_hash(seq: int, before: bytes, created_us: int, kind: str, body: str) -> bytes:
@@ -125,6 +125,7 @@ class Verifier:
         self.heads: dict[int, set[str]] = defaultdict(set)
         self.parts: dict[int, dict[int, Part]] = defaultdict(dict)
         self.roots, self.dropped = dict[int, str](), dict[int, str]()
+        self.packs, self.damaged = dict[int, dict[str, Any]](), set[int]()
         self.facts: dict[tuple[object, ...], Any] = {}
         self.rows: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
         self.counts, self.live = Counter[tuple[int, str, str, str]](), set[int]()
@@ -178,6 +179,10 @@ class Verifier:
             self.key = new or self.key
         elif kind == "seal":
             self.roots[body["segment"]] = body["root"]
+        elif kind == "pack":
+            self.packs[body["segment"]] = body
+        elif kind == "unpack":
+            self.packs.pop(body["segment"], None)
         elif kind in {"merge", "purge", "retire"}:
             self.read_removal(kind, body, name)
         elif kind in {"restore", "corrupt"}:
@@ -200,7 +205,8 @@ class Verifier:
             absent[class_name][position] = bytes.fromhex(leaf)
             self.facts["dead letter", batch, position] = leaf
         for class_name, segment, _, _, digest, leaves in body["parts"]:
-            self.parts[segment][batch] = Part(class_name, digest, leaves, absent[class_name])
+            part = Part(class_name, digest, leaves, absent[class_name], body.get("encoding", 1))
+            self.parts[segment][batch] = part
 
     def read_removal(self, kind: str, body: dict[str, Any], name: str) -> None:
         """Segments were dropped: with all rows, or with all or some copied into another one."""
@@ -209,10 +215,13 @@ class Verifier:
         for segment in source:
             parts |= self.parts.pop(segment, {})
             self.dropped[segment] = f"{kind} in {name}"
+            self.packs.pop(segment, None)
         for batch, position, leaf in body.get("removed", ()):
             parts[batch].absent[position] = bytes.fromhex(leaf)
         if "kept" in body:
-            parts = {batch: Part(body["class"], digest, n, {}) for batch, n, digest in body["kept"]}
+            old, parts = parts, {}
+            for batch, n, digest in body["kept"]:
+                parts[batch] = Part(body["class"], digest, n, {}, old[batch].version)
         if body.get("to") is not None:
             self.parts[body["to"]] |= parts
             self.roots.pop(body["to"], None)
@@ -220,7 +229,10 @@ class Verifier:
             self.gaps.append(f"{name}: {kind} of {body['rows']} rows of segments {source}")
 
     def take_segment(self, number: int, class_name: str, state: str, there: int) -> None:
-        """`there`: 1 rows follow, 2 not in this export, 3 unreadable, 0 no table, -1 detached."""
+        """`there`: 1 rows follow, 2 not in this export, 3 unreadable, 0 no table, -1 detached.
+
+        4: its pack is missing or damaged; `damage` follows.
+        """
         self.rows.clear()
         self.counts.clear()
         parts, dropped = self.parts.get(number, {}), self.dropped.get(number)
@@ -232,9 +244,36 @@ class Verifier:
         if any(part.class_name != class_name for part in parts.values()):
             self.fault(INTEGRITY, f"its class was changed to {class_name!r}", number)
         if there == 3:
-            self.fault(INTEGRITY, "the database cannot read its rows", number)
+            self.fault(INTEGRITY, "its rows cannot be read", number)
+        if there == 4:
+            self.fault(COMPLETENESS, f"{len(parts)} batches cannot be read", number)
         if there > 1 and self.parts.pop(number, {}) and there == 2:
             self.gaps.append(f"the rows of segment {number} are not in this export")
+
+    def take_pack(self, number: int, data: str, index: str, is_whole: int) -> None:
+        """SHA-256 of a segment's files; `is_whole`: they stand for its rows: none follow."""
+        before, body, parts = len(self.findings), self.packs.get(number), self.parts.get(number, {})
+        if body is None:
+            return self.fault(INTEGRITY, "the ledger has no entry of its pack", number)
+        for name, found in (("data", data), ("index", index)):
+            if body[name] != found:
+                self.fault(INTEGRITY, f"its {name} file is not the one in the ledger", number)
+        digests = Tree()
+        for _, part in sorted(parts.items()):
+            digests.add(bytes.fromhex(part.digest))
+        # Where rows are missing by an entry, the digests are those of before.
+        if body["root"] != digests.root().hex() and not any(p.absent for p in parts.values()):
+            self.fault(INTEGRITY, "its pack has other parts than the ledger", number)
+        if is_whole:
+            self.live |= self.parts.pop(number, {}).keys()
+            self.seen.update(packs=before == len(self.findings))
+        return None
+
+    def take_damage(self, number: int, block: int | None, row: int | None, what: str) -> None:
+        """What of a pack cannot be read: a block, its first row in the file, or all of it."""
+        self.damaged.add(number)
+        where = f"block {block}, rows from {row}: " if block is not None else ""
+        self.fault(INTEGRITY, f"{where}{what}", number)
 
     def take_rows(self, rows: str | bytes) -> None:
         """Rows of the segment of the next `take_end`: complete COPY tuples in any order."""
@@ -274,7 +313,7 @@ class Verifier:
         stored |= {(tuple(key), n) for *key, n in counts if n}
         counted = {("rows", tree.size), *((b, len(r)) for b, r in self.rows.items() if r)}
         wrong = sorted(stored ^ counted ^ set(self.counts.items()), key=str)
-        if wrong and before == len(self.findings):
+        if wrong and before == len(self.findings) and number not in self.damaged:
             self.fault(INTEGRITY, f"counters were changed: {wrong[0]}", number)
         self.seen.update(segments=1, rows=tree.size)
 
@@ -287,12 +326,16 @@ class Verifier:
             return self.fault(INTEGRITY, f"{len(rows)} rows were {moved}", *place, rows[0][0])
         rows = sorted([*rows, *part.absent.items()])
         leaves = [leaf for _, leaf in rows]
-        if part_digest(part.class_name, place[1], leaves) == part.digest:
+        name = part.class_name.encode()
+        if part_digest(name, place[1], leaves, part.version) == part.digest:
             return None
         if len(rows) == len(part.absent):
             return self.fault(COMPLETENESS, f"all {part.leaves} rows are missing", *place)
         # The marks prove nothing, but identify the rows that differ.
         wanted = [marks[at : at + 4] for at in range(0, len(marks), 4)]
+        if len(wanted) + len(part.absent) == part.leaves:  # a pack has none of absent rows
+            rows = [row for row in rows if row[0] not in part.absent]
+            leaves = [leaf for _, leaf in rows]
         shown = [leaf[:4] for _, leaf in rows]
         swapped = sorted(wanted) == sorted(shown)
         steps = SequenceMatcher(None, wanted, shown, autojunk=False).get_opcodes()
@@ -323,7 +366,7 @@ class Verifier:
 
     def take_finish(self, form: str) -> None:
         """The last line: report what is missing."""
-        self.is_whole = form == "opslog-evidence/1"
+        self.is_whole = form in {"opslog-evidence/1", "opslog-evidence/2"}
         if not self.signed:
             raise ValueError("there is no ledger, or it has no head")
         if not self.is_trusted:
@@ -351,7 +394,8 @@ class Verifier:
         leaves = [blob[at : at + 32] for at in range(0, len(blob), 32)]
         if hash_of(LEAF, base64.b64decode(proof["row"])) not in leaves:
             self.fault(INTEGRITY, "the record is not one of its batch")
-        if part_digest(proof["class"], body["batch"], leaves) not in [p[4] for p in body["parts"]]:
+        name, version = proof["class"].encode(), body.get("encoding", 1)
+        if part_digest(name, body["batch"], leaves, version) not in [p[4] for p in body["parts"]]:
             self.fault(INTEGRITY, "the batch is not the one in the ledger")
         node = entry_hash(seq, bytes.fromhex(proof["before"]), created_us, kind, text)
         for side, step in proof["path"]:  # the entry's hash covers its number, so sides are enough

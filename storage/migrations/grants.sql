@@ -9,6 +9,7 @@ BEGIN
     IF to_regrole('opslog_writer') IS NOT NULL THEN
         GRANT SELECT, INSERT ON system_logs, log_streams, spools, ingest_batches, ingest_parts,
             dead_letters TO opslog_writer;
+        GRANT INSERT ON batch_secrets TO opslog_writer;  -- batch_keys: the owner only
         GRANT UPDATE (state, note) ON dead_letters TO opslog_writer;             -- replay
         GRANT SELECT, INSERT, UPDATE ON log_counts, log_counts_hourly, ingest_minutes
             TO opslog_writer;
@@ -17,7 +18,7 @@ BEGIN
         GRANT EXECUTE ON FUNCTION opslog_sequence(bigint, bigint[], bytea[], smallint[], bigint[],
             bytea[], text) TO opslog_writer;
         GRANT SELECT, INSERT, UPDATE, DELETE ON ingest_requests TO opslog_writer;  -- a memory
-        GRANT SELECT ON segments, ingest_keys, schema_migrations TO opslog_writer;
+        GRANT SELECT ON segments, ingest_keys, schema_migrations, installation TO opslog_writer;
         -- What people ask of retention through the API; done by the owner's worker.
         GRANT SELECT, INSERT ON holds, hold_releases, purges, purge_confirmations TO opslog_writer;
         GRANT SELECT ON purge_results TO opslog_writer;
@@ -38,7 +39,8 @@ BEGIN
         GRANT SELECT ON system_logs, segments, log_streams, spools, ingest_batches, ingest_parts,
             ingest_requests, log_counts, log_counts_hourly, dead_letters, schema_migrations,
             retention_runs, retention_steps, retention_classes, retention_clock, holds,
-            hold_releases, purge_confirmations, purge_results TO opslog_reader;
+            hold_releases, purge_confirmations, purge_results, installation TO opslog_reader;
+        GRANT EXECUTE ON FUNCTION opslog_row_nonces(bigint, text, integer[]) TO opslog_reader;
         GRANT SELECT (purge_id, filter, shown, why, asked_by, asked_at, expires_at, plan)
             ON purges TO opslog_reader;  -- the token is nobody's business
         GRANT SELECT (ingest_key_id, name, hint, made_at, made_by, expires_at, revoked_at,

@@ -7,8 +7,11 @@ readable.
 
 from dataclasses import dataclass
 
-ENCODING_VERSION = 1
-"""Version of the COPY rows in frames, which leaf hashes cover. Stored with every batch."""
+ENCODING_VERSION = 2
+"""Version of the COPY rows in frames. Stored with every batch. Version 1 has a random nonce in each
+row; from version 2 on it is NULL and derived (nonces.py)."""
+SELF_CONTAINED = 1
+"""Version of a row that has its nonce, whatever its batch has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("trace_id", "uuid", True, "W3C trace id"),
     Column("span_id", "bytea", True, "8 bytes"),
     Column("parent_span_id", "bytea", True, "8 bytes; NULL for a root span and for logs"),
-    Column("nonce", "bytea", False, "16 random bytes: an erased row cannot be guessed"),
+    Column("nonce", "bytea", True, "16 bytes: an erased row cannot be guessed; NULL: derived"),
     Column("ip_address", "inet", True, "the client, never the sender of the request"),
     Column("source_module", "character varying(50)", False, "service or module"),
     Column("action", "character varying(100)", False, "event name, span name, route"),

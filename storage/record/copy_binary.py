@@ -15,6 +15,7 @@ from mypy_extensions import i16, i32, i64
 
 from config.levels import LEVEL_NAMES
 from storage.record.columns import COLUMNS, ENCODING_VERSION
+from storage.record.nonces import NONCE_BYTES, Nonces, class_key
 from storage.record.record import Part, Record, RedactedBatch
 
 Classify = Callable[[Record], str]
@@ -28,6 +29,9 @@ PG_EPOCH_US = 946_684_800_000_000
 
 _NULL = -1
 """The length of a field that is SQL NULL."""
+_NULL_FIELD = b"\xff\xff\xff\xff"
+_LEAF = 0
+"""The first byte of what a leaf hash covers; the tuple follows."""
 _FIELDS = len(COLUMNS)
 
 _pack_length = struct.Struct(">i").pack
@@ -58,6 +62,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _PartBuilder:
+    nonces: Nonces
     # One buffer each: thousands of small objects, freed among others that stay, fragment memory.
     copy_bytes: BytesWriter = field(default_factory=BytesWriter)
     leaves: BytesWriter = field(default_factory=BytesWriter)
@@ -73,35 +78,46 @@ class _PartBuilder:
 class Encoder:
     """Encodes the rows of one request as one Part per retention class."""
 
-    __slots__ = ("_batch_id", "_builders", "_classify", "_rows", "rows")
+    __slots__ = ("_batch_id", "_builders", "_classify", "_rows", "_secret", "rows")
 
     def __init__(
-        self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int, classify: Classify
+        self,
+        *,
+        batch_id: int,
+        received_unix_ns: int,
+        ingest_key_id: int,
+        classify: Classify,
+        secret: bytes,
     ) -> None:
         self._batch_id = batch_id
+        self._secret = secret
         self._classify = classify
         self._builders: dict[str, _PartBuilder] = {}
         self._rows = _Rows(batch_id, received_unix_ns, ingest_key_id)
         self.rows = 0
         """Rows so far: the `position` of the next one."""
 
-    def add(self, batch: RedactedBatch, nonces: bytes) -> None:
-        """Add the records of a batch; `nonces` holds 16 random bytes for each."""
+    def add(self, batch: RedactedBatch) -> None:
+        """Add the records of a batch."""
         classify, builders, rows = self._classify, self._builders, self._rows
         position = self.rows
         for place, record in enumerate(batch.records):
-            row = rows.row(record, position + place, nonces[place * 16 : place * 16 + 16])
             class_name = classify(record)
             part = builders.get(class_name)
             if part is None:
-                part = builders[class_name] = _PartBuilder()
+                part = _PartBuilder(Nonces(class_key(self._secret, class_name)))
+                builders[class_name] = part
+            hashed = rows.row(record, position + place, part.nonces.of(position + place))
+            at = rows.nonce_at
             part.rows += 1
-            part.copy_bytes.write(row)
-            part.leaves.write(leaf_of(row))
+            part.copy_bytes.write(hashed[1:at])
+            part.copy_bytes.write(_NULL_FIELD)
+            part.copy_bytes.write(hashed[at + 4 + NONCE_BYTES :])
+            part.leaves.write(_sha256(hashed).digest())
             created_us: i64 = record.created_unix_ns // 1000
             count = _count_of(part, created_us // 60_000_000, record)
             count.rows += 1
-            count.bytes += len(row)
+            count.bytes += len(hashed) - 1 - NONCE_BYTES
             if record.odd_time:
                 part.odd += 1
             else:
@@ -123,7 +139,7 @@ def encode(
     received_unix_ns: int,
     ingest_key_id: int,
     classify: Classify,
-    nonces: bytes,
+    secret: bytes,
 ) -> list[Part]:
     """Encode a whole batch at once."""
     encoder = Encoder(
@@ -131,26 +147,30 @@ def encode(
         received_unix_ns=received_unix_ns,
         ingest_key_id=ingest_key_id,
         classify=classify,
+        secret=secret,
     )
-    encoder.add(batch, nonces)
+    encoder.add(batch)
     return encoder.parts()
 
 
 class _Rows:
     """Encodes the rows of one request, one by one, in one buffer."""
 
-    __slots__ = ("_arrival", "_sender", "_writer")
+    __slots__ = ("_arrival", "_sender", "_writer", "nonce_at")
 
     def __init__(self, batch_id: int, received_unix_ns: int, ingest_key_id: int) -> None:
         self._writer = BytesWriter()
         self._arrival = _int8(received_unix_ns // 1000 - PG_EPOCH_US) + _int8(batch_id)
         tenant = 0
         self._sender = _pack_int4(4, ingest_key_id) + _pack_int4(4, tenant)
+        self.nonce_at: int = 0
+        """Where the length of the nonce is in the last row."""
 
     def row(self, record: Record, position: i64, nonce: bytes) -> bytes:
-        """One tuple, in the order of COLUMNS."""
+        """What a leaf hash covers: a zero byte, then one tuple in the order of COLUMNS."""
         writer = self._writer
         writer.truncate(0)
+        writer.append(_LEAF)
         write_i16_be(writer, _FIELDS)
         created_us: i64 = record.created_unix_ns // 1000 - PG_EPOCH_US
         write_i32_be(writer, 8)
@@ -178,6 +198,7 @@ class _Rows:
         _write(writer, record.trace_id)
         _write(writer, record.span_id)
         _write(writer, record.parent_span_id)
+        self.nonce_at = len(writer)
         _write(writer, nonce)
         address = record.ip_address
         if address is None:
@@ -243,7 +264,7 @@ def _finish(class_name: str, part: _PartBuilder, batch_id: int) -> Part:
         rows=part.rows,
         copy_bytes=part.copy_bytes.getvalue(),
         leaves=leaves,
-        digest=part_digest(class_name, batch_id, leaves),
+        digest=part_digest(class_name, batch_id, leaves, ENCODING_VERSION),
         min_created_us=part.min_us if part.max_us else 0,
         max_created_us=part.max_us,
         odd_times=part.odd,
@@ -254,17 +275,18 @@ def _finish(class_name: str, part: _PartBuilder, batch_id: int) -> Part:
     )  # fmt: skip
 
 
-def part_digest(
-    class_name: str, batch_id: int, leaves: bytes, version: int = ENCODING_VERSION
-) -> bytes:
-    """SHA-256(0x02, version, class, batch id, number of leaves, leaves), unambiguously framed."""
+def part_digest(class_name: str, batch_id: int, leaves: bytes, version: int) -> bytes:
+    """SHA-256(0x02, version, class, batch id, number of leaves, leaves), unambiguously framed.
+
+    `version`: the encoding version of the batch.
+    """
     name = class_name.encode()
     head = struct.pack(">BHH", 2, version, len(name)) + name
     return _sha256(head + struct.pack(">qi", batch_id, len(leaves) // 32) + leaves).digest()
 
 
 def leaf_of(row: bytes) -> bytes:
-    """The leaf hash of one COPY tuple: SHA-256(0x00, tuple)."""
+    """The leaf hash of one COPY tuple that has its nonce: SHA-256(0x00, tuple)."""
     return _sha256(b"\x00" + row).digest()
 
 

@@ -1,5 +1,5 @@
-"""Segments: the catalogue, rollover, leaves, reading back, rewriting, dropping.
+"""Segments: the catalogue, rollover, leaves, dropping.
 
-In: classes and filters. Out: the open segment of a class; whole segments rewritten or dropped.
+In: classes and filters. Out: the open segment of a class; whole segments dropped.
 Imports `ledger`, `filtering`, `record`, `database`; never `writing`.
 """

@@ -26,12 +26,12 @@ REFRESH_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One row of the catalogue that is not dropped; its leaf is system_logs_s<number>."""
+    """One row of the catalogue that is not dropped: a leaf, system_logs_s<number>, or a pack."""
 
     number: int
     class_name: str
     state: str
-    """ready, open, closed, sealed or cold (migrations/0001_records.sql)."""
+    """ready, open, closed, sealed or packed (storage/schema.sql)."""
     rows: int | None
     """Exact; None while rows are added and shortly after closing. The zone map (the min and max
     columns below) is set exactly when this is."""
@@ -48,9 +48,20 @@ class Segment:
     max_received_at: datetime | None
     opened_at: datetime | None
     closed_at: datetime | None
-    sealed_at: datetime | None
-    has_trigrams: bool = True
-    """Whether a sealed segment has the trigram index of its messages."""
+    packed_at: datetime | None = None
+    leaf_dropped: bool = False
+    """Whether the leaf of a packed segment is gone; until then it has the same rows."""
+    data_bytes: int | None = None
+    """Of the pack's data file; None: it is not packed."""
+    index_bytes: int | None = None
+    data_hash: bytes | None = None
+    """SHA-256 of the pack's data file."""
+    index_hash: bytes | None = None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its rows are read from its pack, not from its leaf."""
+        return self.state == "packed"
 
 
 class Catalogue:

@@ -14,7 +14,7 @@ from storage.segments.catalogue import Segment
 _PLAUSIBLE_BEFORE_US = timedelta(days=400) // timedelta(microseconds=1)
 _PLAUSIBLE_AFTER_US = timedelta(days=1) // timedelta(microseconds=1)
 
-_FINAL_STATES = frozenset({"closed", "sealed"})
+_FINAL_STATES = frozenset({"closed", "sealed", "packed"})
 _LEVEL_CLASSES = {
     name: frozenset({level}) for name, level in zip(CLASS_BY_LEVEL, Level, strict=True)
 }
@@ -32,7 +32,9 @@ def leaf_of(segment: Segment) -> Leaf:
         kinds=_TELEMETRY if name in _LEVEL_CLASSES else kinds,
         spans_us=_spans(segment),
         rows=segment.rows_estimate if segment.rows is None else segment.rows,
-        has_trigrams=segment.has_trigrams,
+        is_packed=segment.is_packed,
+        class_name=name,
+        data_hash=segment.data_hash,
     )
 
 

@@ -3,8 +3,9 @@
     magic 4 | frame version 2 | encoding version 2 | header length 4 | payload length 8
     | CRC-32 of these and the header 4 | header (JSON) | payload | CRC-32 of the payload 4
 
-The header has everything but rows: ids, times, counts, streams, and for each part its class,
-lengths, hashes. The payload is, for each part, its leaves (32 bytes a row), then its COPY tuples.
+The header has everything but rows: ids, times, counts, streams, the secret of the nonces (from
+version 2 on), and for each part its class, lengths, hashes. The payload is, for each part, its
+leaves (32 bytes a row), then its COPY tuples.
 All integers big-endian. A reader accepts FRAME_VERSION and the one before; a change of the layout
 increments it and keeps the old reader.
 """
@@ -20,7 +21,7 @@ from storage.record.columns import COPY_COLUMNS, ENCODING_VERSION
 from storage.record.record import Part, StreamDef
 
 MAGIC = b"\xf5OPL"
-FRAME_VERSION = 1
+FRAME_VERSION = 2
 _PREFIX = struct.Struct(">4sHHIQI")
 PREFIX_BYTES = _PREFIX.size
 _CRC = struct.Struct(">I")
@@ -69,6 +70,8 @@ class Frame:
     encoding_version: int = ENCODING_VERSION
     rejected_modules: tuple[tuple[str, str, int], ...] = ()
     """Reason, source module, count of those rejected records whose module is known."""
+    secret: bytes = b""
+    """Of the nonces (storage/record/nonces.py); empty: the rows have their nonces."""
 
     @property
     def rows(self) -> int:
@@ -114,6 +117,7 @@ def encode_frame(frame: Frame) -> list[bytes]:
             "derived": frame.derived,
             "rejected": frame.rejected,
             "rejected_modules": frame.rejected_modules,
+            "secret": frame.secret.hex(),
             "columns": COPY_COLUMNS,
             "streams": [_stream_out(stream) for stream in frame.streams],
             "parts": [_part_out(part) for part in frame.parts],
@@ -261,6 +265,7 @@ def _frame_in(head: FrameHead, payload: bytes) -> Frame:
         parts=tuple(parts),
         encoding_version=head.encoding_version,
         rejected_modules=tuple((str(r), str(m), int(n)) for r, m, n in by_module),
+        secret=bytes.fromhex(str(header.get("secret", ""))),  # absent in version 1
     )
 
 

@@ -4,6 +4,7 @@ import os
 
 from storage.errors import SpoolNotReady
 from storage.record.copy_binary import Classify, Encoder
+from storage.record.nonces import SECRET_BYTES
 from storage.record.record import RedactedBatch
 from storage.spool.batch_ids import BatchIds
 from storage.spool.frame import NO_HASH, Frame
@@ -35,13 +36,15 @@ class Framing:
         self, *, batch_id: int, received_unix_ns: int, ingest_key_id: int = 0
     ) -> "FrameBuilder":
         """A builder for a frame whose records arrive in pieces."""
+        secret = os.urandom(SECRET_BYTES)
         encoder = Encoder(
             batch_id=batch_id,
             received_unix_ns=received_unix_ns,
             ingest_key_id=ingest_key_id,
             classify=self._classify,
+            secret=secret,
         )
-        return FrameBuilder(encoder, batch_id, received_unix_ns, ingest_key_id)
+        return FrameBuilder(encoder, batch_id, received_unix_ns, ingest_key_id, secret)
 
     def frame(
         self,
@@ -64,9 +67,15 @@ class FrameBuilder:
     """Encodes records as soon as they are mapped, while they are in the cache."""
 
     def __init__(
-        self, encoder: Encoder, batch_id: int, received_unix_ns: int, ingest_key_id: int
+        self,
+        encoder: Encoder,
+        batch_id: int,
+        received_unix_ns: int,
+        ingest_key_id: int,
+        secret: bytes,
     ) -> None:
         self._encoder = encoder
+        self._secret = secret
         self._batch_id = batch_id
         self._received_unix_ns = received_unix_ns
         self._ingest_key_id = ingest_key_id
@@ -78,7 +87,7 @@ class FrameBuilder:
 
     def take(self, batch: RedactedBatch) -> None:
         """Encode the batch's records, and remove them from it."""
-        self._encoder.add(batch, os.urandom(16 * len(batch.records)))
+        self._encoder.add(batch)
         batch.records.clear()
 
     def frame(self, batch: RedactedBatch, *, signal: str, request_hash: bytes = NO_HASH) -> Frame:
@@ -95,4 +104,5 @@ class FrameBuilder:
             streams=tuple(batch.streams.values()),
             parts=tuple(self._encoder.parts()),
             rejected_modules=tuple((*key, n) for key, n in batch.rejected_modules.items()),
+            secret=self._secret,
         )

@@ -93,8 +93,9 @@ SELECT extract(epoch FROM clock_timestamp() - made_at)::bigint AS age_s, kind, b
 
 -- name: all_segments
 -- Segments of the catalogue, and tables named like one. `there`: 1 its rows must be checked, 0 no
--- table, -1 a table that is not part of system_logs.
--- Rows: segment, class, state, rows, there. Uses: storage/ledger/export.py.
+-- table, -1 a table that is not part of system_logs. Of a packed segment the files are read, even if its
+-- leaf still exists.
+-- Rows: segment, class, state, rows, there, is_packed, data_hash. Uses: storage/ledger/export.py.
 WITH leaves AS (
     SELECT substr(c.relname, 14)::integer AS segment,
            EXISTS (SELECT FROM pg_inherits AS i
@@ -107,9 +108,16 @@ WITH leaves AS (
 SELECT segment, coalesce(s.class, '') AS class, coalesce(s.state, 'unknown') AS state, s.rows,
        CASE WHEN l.attached IS NULL THEN 0
             WHEN l.attached OR s.state = 'retiring' AND s.replaced_by IS NULL THEN 1
-            ELSE -1 END AS there
+            ELSE -1 END AS there,
+       coalesce(s.state = 'packed' OR s.state = 'retiring' AND s.packed_at IS NOT NULL
+                                     AND s.replaced_by IS NULL, false) AS is_packed,
+       s.data_hash
   FROM segments AS s FULL JOIN leaves AS l USING (segment)
  ORDER BY segment;
+
+-- name: state_of_segment
+-- $1 segment. Rows: its state now. Uses: storage/ledger/export.py, storage/ledger/accounting/balance.py.
+SELECT state FROM segments WHERE segment = $1;
 
 -- name: parts_of_segment
 -- $1 segment. Rows: batch_id, rows, marks (base64). Uses: storage/ledger/export.py.
@@ -172,10 +180,13 @@ SELECT b.batch_id, b.received + b.derived AS arrived,
  ORDER BY 1 LIMIT 100;
 
 -- name: segment_totals
--- Recorded row counts of each segment that is part of system_logs.
--- Rows: segment, rows by parts, by minutes, by hours, by the catalogue (null: not yet summed).
+-- Recorded row counts of each segment that is packed or part of system_logs.
+-- Rows: segment, class, state, data_hash (null: not packed), rows by parts (null: only in the index of
+-- its pack), by minutes, by hours, by the catalogue (null: not yet summed).
 -- Uses: storage/ledger/accounting/balance.py, which counts the rows themselves.
-SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS settled
+SELECT s.segment, s.class, s.state, CASE WHEN s.state = 'packed' THEN s.data_hash END AS data_hash,
+       CASE WHEN s.state <> 'packed' THEN p.rows END AS parts,
+       c.rows AS counts, h.rows AS hours, s.rows AS settled
   FROM segments AS s
  CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
                        FROM ingest_parts AS i WHERE i.segment = s.segment) AS p
@@ -183,7 +194,8 @@ SELECT s.segment, p.rows AS parts, c.rows AS counts, h.rows AS hours, s.rows AS 
                        FROM log_counts AS i WHERE i.segment = s.segment) AS c
  CROSS JOIN LATERAL (SELECT coalesce(sum(rows), 0)::bigint AS rows
                        FROM log_counts_hourly AS i WHERE i.segment = s.segment) AS h
- WHERE EXISTS (SELECT FROM pg_inherits AS i
+ WHERE s.state = 'packed'
+    OR EXISTS (SELECT FROM pg_inherits AS i
                 WHERE i.inhparent = 'system_logs'::regclass
                   AND i.inhrelid = to_regclass(format('system_logs_s%s', s.segment)))
  ORDER BY s.segment;
@@ -217,12 +229,20 @@ SELECT minute, sum(received)::bigint AS received, sum(derived)::bigint AS derive
 
 -- name: place_of_record
 -- Where a record is stored. $1 id uuid, $2 first and $3 end (not included) of its millisecond.
--- Rows: segment, class, batch_id, position, received_at; of duplicates the first that arrived.
--- Uses: storage/ledger/proof.py.
+-- Rows: segment, class, batch_id, position, received_at; of duplicates the first that arrived. Packed
+-- segments are read from their files, even if their leaf still exists. Uses: storage/ledger/proof.py.
 SELECT l.segment, s.class, l.batch_id, l.position, l.received_at
   FROM system_logs AS l JOIN segments AS s USING (segment)
- WHERE l.id = $1 AND l.created_at >= $2 AND l.created_at < $3
+ WHERE l.id = $1 AND l.created_at >= $2 AND l.created_at < $3 AND s.state <> 'packed'
  ORDER BY l.batch_id, l.position LIMIT 1;
+
+-- name: packs_of_time
+-- Packs that may have a record of a time. $1 start, $2 end (not included).
+-- Rows: segment, class, data_hash. Uses: storage/ledger/proof.py.
+SELECT segment, class, data_hash FROM segments
+ WHERE state = 'packed'
+   AND (odd_times > 0 OR (min_created_at < $2 AND max_created_at >= $1))
+ ORDER BY segment;
 
 -- name: entry_of_batch
 -- $1 batch_id. Rows: seq, created_us, kind, body of its data entry, and the hash of the entry before.
@@ -231,6 +251,57 @@ SELECT l.seq, (extract(epoch FROM l.made_at) * 1000000)::bigint AS created_us, l
        b.hash AS before
   FROM ledger AS l JOIN ledger AS b ON b.seq = l.seq - 1
  WHERE l.batch_id = $1 AND l.kind = 'data';
+
+-- name: encodings_of_segments
+-- What is needed to hash the rows of some segments: encoding version, secret and, of a batch whose
+-- secret was deleted, the key of the class. Of a pack, whose parts may be only in its index, of all
+-- requests of its time.
+-- $1 segments integer[]. Rows: batch_id, class, version, secret, key.
+-- Uses: storage/ledger/encodings.py, as the owner.
+SELECT p.batch_id, p.class, coalesce(b.encoding_version, 1) AS version, s.secret, k.key
+  FROM (SELECT batch_id, class FROM ingest_parts WHERE segment = ANY ($1)
+         UNION
+        SELECT b.batch_id, g.class
+          FROM segments AS g
+          JOIN ingest_batches AS b ON b.received_at BETWEEN g.min_received_at AND g.max_received_at
+         WHERE g.segment = ANY ($1) AND g.packed_at IS NOT NULL) AS p
+  LEFT JOIN ingest_batches AS b USING (batch_id)
+  LEFT JOIN batch_secrets AS s USING (batch_id)
+  LEFT JOIN batch_keys AS k ON k.batch_id = p.batch_id AND k.class = p.class;
+
+-- name: encodings_of_batches
+-- The same for some batches of one class. $1 batch ids bigint[], $2 class text.
+-- Rows: batch_id, class, version, secret, key. Uses: storage/ledger/encodings.py, as the owner.
+SELECT p.batch_id, $2::text AS class, coalesce(b.encoding_version, 1) AS version, s.secret, k.key
+  FROM unnest($1::bigint[]) AS p (batch_id)
+  LEFT JOIN ingest_batches AS b USING (batch_id)
+  LEFT JOIN batch_secrets AS s USING (batch_id)
+  LEFT JOIN batch_keys AS k ON k.batch_id = p.batch_id AND k.class = $2;
+
+-- name: forget_secrets
+-- Delete the secrets of batches of which rows of one class are purged; the keys of their other
+-- classes, which the ledger names, are kept in their place.
+-- $1 batch ids bigint[], $2 class text. Uses: storage/ledger/encodings.py, as the owner.
+WITH other AS (
+    SELECT DISTINCT d.batch_id, part ->> 0 AS class
+      FROM (SELECT batch_id, body FROM ledger WHERE batch_id = ANY ($1) AND kind = 'data'
+             UNION ALL
+            SELECT batch_id, body FROM ledger_in WHERE batch_id = ANY ($1) AND kind = 'data') AS d
+     CROSS JOIN LATERAL jsonb_array_elements(d.body::jsonb -> 'parts') AS part
+     WHERE part ->> 0 <> $2
+), kept AS (
+    INSERT INTO batch_keys (batch_id, class, key)
+    SELECT s.batch_id, o.class, opslog_hmac(s.secret, convert_to(o.class, 'UTF8'))
+      FROM batch_secrets AS s JOIN other AS o USING (batch_id)
+), purged AS (
+    DELETE FROM batch_keys WHERE batch_id = ANY ($1) AND class = $2
+)
+DELETE FROM batch_secrets WHERE batch_id = ANY ($1);
+
+-- name: row_nonces
+-- The nonces of rows of a batch. $1 batch_id, $2 class, $3 positions integer[]. Rows: an array; NULL
+-- when they cannot be derived. Uses: storage/ledger/proof.py, as the reader.
+SELECT opslog_row_nonces($1, $2, $3);
 
 -- name: purges_of
 -- Entries about purged rows. Rows: body.

@@ -1,34 +1,5 @@
 -- Statements of retention. Those that name a leaf are in leaves.sql.
 
--- name: trigram_opclass
--- The trigram operator class, qualified with the schema of pg_trgm.
--- Rows: its quoted name; none without pg_trgm. Uses: storage/segments/leaves.py.
-SELECT format('%I.gin_trgm_ops', n.nspname)
-  FROM pg_opclass AS c JOIN pg_namespace AS n ON n.oid = c.opcnamespace
- WHERE c.opcname = 'gin_trgm_ops';
-
--- name: install_trigrams
--- pg_trgm is a trusted extension: a role with CREATE on the database may install it if the server
--- has its files. Uses: storage/segments/leaves.py.
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
-
--- name: leaf_is_frozen
--- Whether VACUUM FREEZE has frozen every row of a table. Pages in the visibility map do not tell:
--- pages that were added under load and never used are not in it.
--- $1 table     text
--- $2 after     text      transaction id (xid) later than those of all rows
--- Uses: storage/segments/leaves.py.
-SELECT age(relfrozenxid) <= age($2::text::xid) FROM pg_class WHERE oid = to_regclass($1);
-
--- name: current_xid
--- A transaction id later than all committed ones. Uses: storage/segments/leaves.py.
-SELECT pg_current_xact_id()::xid::text;
-
--- name: leaf_constraint
--- $1 table     text
--- Rows: whether its CHECK on time and level is validated; none if it has no CHECK. Uses: storage/segments/leaves.py.
-SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $1 || '_range';
-
 -- name: inserted_rows
 -- Rows ever inserted into this database; the difference between two readings is the load.
 -- Uses: retention/safety/load.py.
@@ -46,60 +17,6 @@ SELECT pg_try_advisory_lock($1, $2);
 -- $2 key       integer
 -- Uses: retention/safety/locks.py.
 SELECT pg_advisory_unlock($1, $2);
-
--- name: segments_to_seal
--- Closed segments with totals, oldest first, and sealed ones that could not be frozen or constrained
--- yet.
--- Rows: segment, class, state, rows. Uses: retention/segments/seal.py.
-SELECT segment, class, state, rows
-  FROM segments
- WHERE (state = 'closed' AND rows IS NOT NULL)
-    OR (state = 'sealed' AND finished_at IS NULL)
- ORDER BY state, closed_at, segment;
-
--- name: segment_to_seal
--- The same for one segment, reloaded after taking its lock.
--- $1 segment   integer
--- Rows: class, state, rows, after: the transaction that wrote its totals, later than its rows.
--- Uses: retention/segments/seal.py.
-SELECT class, state, rows, xmin::text AS after FROM segments WHERE segment = $1;
-
--- name: received_parts
--- The expected contents of a segment, by the hashes taken before its rows were stored.
--- $1 segment   integer
--- Rows: batch_id, rows, digest. Uses: retention/segments/seal.py, storage/segments/rewriting.py.
-SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1 ORDER BY batch_id;
-
--- name: mark_sealed
--- $1 segment   integer
--- $2 digest    bytea     Merkle root over its rows; NULL when it was not read back
--- $3 took      integer   milliseconds
--- $4 damage    text      result of the read-back; NULL: none
--- $5 table     text      its leaf
--- Uses: retention/segments/seal.py, in the transaction of the ledger's entry.
-UPDATE segments
-   SET state = 'sealed', sealed_at = clock_timestamp(), digest = $2, seal_ms = $3, damage = $4,
-       disk_bytes = pg_total_relation_size(to_regclass($5))
- WHERE segment = $1 AND state = 'closed';
-
--- name: mark_finished
--- $1 segment   integer
--- Uses: retention/segments/seal.py, when it is also frozen and constrained.
-UPDATE segments SET finished_at = clock_timestamp() WHERE segment = $1;
-
--- name: seal_backlog
--- Closed segments that wait to be sealed, and the recent speed of sealing.
--- Rows: segments, rows, ms_per_row (NULL: nothing was sealed yet), unfinished, damaged.
--- Uses: retention/reporting/status.py.
-SELECT count(*) FILTER (WHERE s.state = 'closed') AS segments,
-       coalesce(sum(s.rows) FILTER (WHERE s.state = 'closed'), 0)::bigint AS rows,
-       (SELECT sum(l.seal_ms)::float8 / nullif(sum(l.rows), 0)
-          FROM (SELECT seal_ms, rows FROM segments WHERE seal_ms IS NOT NULL AND rows > 1000
-                 ORDER BY sealed_at DESC LIMIT 10) AS l) AS ms_per_row,
-       count(*) FILTER (WHERE s.state = 'sealed' AND s.finished_at IS NULL) AS unfinished,
-       count(*) FILTER (WHERE s.damage IS NOT NULL) AS damaged
-  FROM segments AS s
- WHERE s.state IN ('closed', 'sealed');
 
 -- name: detaching
 -- $1 table     text
@@ -163,7 +80,7 @@ SELECT s.segment,
        s.state,
        coalesce(s.rows, c.rows, 0)::bigint AS rows,
        coalesce(s.bytes, c.bytes, 0)::bigint AS size,
-       s.disk_bytes,
+       s.data_bytes + s.index_bytes AS disk_bytes,
        coalesce(s.min_received_at, p.oldest) AS oldest,
        s.max_received_at AS newest,
        s.closed_at,
@@ -176,7 +93,7 @@ SELECT s.segment,
  CROSS JOIN LATERAL (SELECT min(i.received_at) AS oldest
                        FROM ingest_parts AS i
                       WHERE i.segment = s.segment AND s.state = 'open') AS p
- WHERE s.state IN ('open', 'closed', 'sealed', 'cold')
+ WHERE s.state IN ('open', 'closed', 'sealed', 'packed')
    AND (s.state = 'open' OR s.rows IS NOT NULL)
  ORDER BY s.segment;
 
@@ -225,13 +142,13 @@ UPDATE retention_runs
 -- $1 segments  integer[]
 -- Uses: retention/expiry/run.py.
 UPDATE segments SET state = 'retiring'
- WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'cold');
+ WHERE segment = ANY ($1) AND state IN ('closed', 'sealed', 'packed');
 
 -- name: unmark_retiring
 -- Return a segment to queries.
 -- $1 segment   integer
--- Uses: storage/segments/dropping.py.
-UPDATE segments SET state = CASE WHEN sealed_at IS NULL THEN 'closed' ELSE 'sealed' END
+-- Uses: storage/segments/dropping.py, retention/segments/spare.py.
+UPDATE segments SET state = CASE WHEN packed_at IS NULL THEN 'closed' ELSE 'packed' END
  WHERE segment = $1 AND state = 'retiring' AND replaced_by IS NULL;
 
 -- name: newest_hold
@@ -241,13 +158,16 @@ SELECT coalesce(max(hold_id), 0) FROM holds;
 
 -- name: retiring_segments
 -- Segments that a run has begun to remove, oldest first.
--- Rows: the columns of retention.policy.plan.Stored, replaced_by, may_go: a leaf whose rows were
--- copied stays for an hour, for running readers.
+-- Rows: the columns of retention.policy.plan.Stored, replaced_by, may_go: a pack that was merged
+-- stays for an hour, for running readers; has_leaf: whether there is a leaf to
+-- drop; is_packed, data_hash.
 -- Uses: retention/expiry/run.py, retention/segments/spare.py, retention/reporting/status.py.
 SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
-       coalesce(s.bytes, 0) AS size, s.disk_bytes, s.min_received_at AS oldest,
+       coalesce(s.bytes, 0) AS size, s.data_bytes + s.index_bytes AS disk_bytes,
+       s.min_received_at AS oldest,
        s.max_received_at AS newest, s.closed_at, s.digest, s.is_hold, s.replaced_by,
-       coalesce(r.sealed_at < clock_timestamp() - interval '1 hour', true) AS may_go
+       coalesce(r.packed_at < clock_timestamp() - interval '1 hour', true) AS may_go,
+       NOT s.leaf_dropped AS has_leaf, s.packed_at IS NOT NULL AS is_packed, s.data_hash
   FROM segments AS s
   LEFT JOIN segments AS r ON r.segment = s.replaced_by AND r.segment <> s.segment
  WHERE s.state = 'retiring'
@@ -256,11 +176,12 @@ SELECT s.segment, s.class AS class_name, s.state, coalesce(s.rows, 0) AS rows,
 -- name: mark_dropped
 -- Mark segments as dropped and delete their counts and parts.
 -- $1 segments  integer[]
--- Uses: retention/segments/retire.py, retention/segments/rewrite.py, in the transaction of the DROP.
+-- Uses: retention/segments/retire.py, in the transaction of the DROP.
 WITH counts AS (DELETE FROM log_counts WHERE segment = ANY ($1)),
      hours AS (DELETE FROM log_counts_hourly WHERE segment = ANY ($1)),
      parts AS (DELETE FROM ingest_parts WHERE segment = ANY ($1))
-UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp() WHERE segment = ANY ($1);
+UPDATE segments SET state = 'dropped', dropped_at = clock_timestamp(), leaf_dropped = true
+ WHERE segment = ANY ($1);
 
 -- name: add_step
 -- $1 run_id, $2 segment, $3 class, $4 action, $5 rule, $6 rows, $7 bytes, $8 root, $9 to_segment,
@@ -271,12 +192,19 @@ INSERT INTO retention_steps (run_id, segment, class, action, rule, rows, bytes, 
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: forget_batches
--- Delete batches without remaining rows, in pieces; their counters stay in ingest_minutes.
+-- Delete batches without remaining rows, with their secrets, in pieces; their counters stay in
+-- ingest_minutes.
 -- $1 before    timestamptz   received; before the first arrival of every remaining segment
 -- $2 most      integer
 -- Uses: retention/expiry/run.py.
-DELETE FROM ingest_batches WHERE batch_id IN (
-    SELECT batch_id FROM ingest_batches WHERE received_at < $1 LIMIT $2);
+WITH gone AS MATERIALIZED (
+    SELECT batch_id FROM ingest_batches WHERE received_at < $1 LIMIT $2
+), secrets AS (
+    DELETE FROM batch_secrets WHERE batch_id IN (SELECT batch_id FROM gone)
+), keys AS (
+    DELETE FROM batch_keys WHERE batch_id IN (SELECT batch_id FROM gone)
+)
+DELETE FROM ingest_batches WHERE batch_id IN (SELECT batch_id FROM gone);
 
 -- name: forget_dead_letters
 -- Dead letters expire with their class.
@@ -342,12 +270,14 @@ SELECT h.hold_id, h.name, h.shown, h.why, h.made_by, h.made_at, h.ends_at, r.rel
 SELECT began_at, outcome FROM retention_runs
  WHERE kind = 'expire' AND outcome <> 'running' ORDER BY run_id DESC LIMIT 1;
 
--- name: leaf_sizes
--- Size of every leaf with its indexes. Rows: segment, size. Uses: retention/expiry/limit.py.
-SELECT replace(c.relname, 'system_logs_s', '')::integer AS segment,
-       pg_total_relation_size(c.oid) AS size
-  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
- WHERE i.inhparent = 'system_logs'::regclass;
+-- name: segment_sizes
+-- Size of every leaf with its indexes, and of every pack. Rows: segment, size.
+-- Uses: retention/expiry/limit.py. A segment whose leaf is about to go counts as its pack alone.
+SELECT s.segment,
+       coalesce(s.data_bytes + s.index_bytes,
+                pg_total_relation_size(to_regclass('system_logs_s' || s.segment)), 0) AS size
+  FROM segments AS s
+ WHERE s.state <> 'dropped';
 
 -- name: request_purge
 -- $1 token's hash bytea, $2 filter text (JSON), $3 shown text, $4 why text, $5 requested by text,
@@ -407,17 +337,12 @@ SELECT p.purge_id, p.shown, p.why, p.asked_by AS requested_by,
  WHERE p.purge_id = $1;
 
 -- name: doctor_facts
--- Facts for checking the server. Rows: version, size, locks, has_trigrams (or sealing will install
--- them), oldest_s, age, unsafe (disabled settings that durability needs), letters (whether the
+-- Facts for checking the server. Rows: version, size, locks, oldest_s, age, unsafe (disabled settings that durability needs), letters (whether the
 -- collation version differs from that of the database), day_rows, disk_per_row.
 -- Uses: opslog/doctor/database.py.
 SELECT current_setting('server_version') AS version,
        pg_database_size(current_database()) AS size,
        current_setting('max_locks_per_transaction')::integer AS locks,
-       EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')
-           OR EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')
-              AND has_database_privilege(coalesce(to_regrole('opslog_owner'), session_user::regrole),
-                                         current_database(), 'CREATE') AS has_trigrams,
        (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
           FROM pg_stat_activity WHERE pid <> pg_backend_pid()) AS oldest_s,
        (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS age,
@@ -427,5 +352,5 @@ SELECT current_setting('server_version') AS version,
           FROM pg_database WHERE datname = current_database()) AS letters,
        (SELECT sum(rows)::bigint FROM log_counts_hourly
          WHERE hour > clock_timestamp() - interval '1 day') AS day_rows,
-       (SELECT sum(disk_bytes)::float8 / nullif(sum(rows), 0) FROM segments
-         WHERE disk_bytes IS NOT NULL) AS disk_per_row;
+       (SELECT sum(data_bytes + index_bytes)::float8 / nullif(sum(rows), 0) FROM segments
+         WHERE state = 'packed') AS disk_per_row;

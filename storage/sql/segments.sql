@@ -57,7 +57,7 @@ SELECT s.class,
                       WHERE h.segment = s.segment) AS c
  CROSS JOIN LATERAL (SELECT sum(f.rows) AS rows
                        FROM segments AS f
-                      WHERE f.class = s.class AND f.state IN ('closed', 'sealed')) AS k
+                      WHERE f.class = s.class AND f.state IN ('closed', 'sealed', 'packed')) AS k
  CROSS JOIN LATERAL (SELECT min(i.received_at) AS first_received_at
                        FROM ingest_parts AS i
                       WHERE i.segment = s.segment
@@ -89,10 +89,12 @@ SELECT s.segment AS number,
        s.max_received_at,
        s.opened_at,
        s.closed_at,
-       s.sealed_at,
-       s.state <> 'sealed' OR EXISTS (
-           SELECT FROM pg_class AS t
-            WHERE t.relname = 'system_logs_s' || s.segment || '_trigrams') AS has_trigrams
+       s.packed_at,
+       s.leaf_dropped,
+       s.data_bytes,
+       s.index_bytes,
+       s.data_hash,
+       s.index_hash
   FROM segments AS s
  CROSS JOIN LATERAL (SELECT sum(h.rows) AS rows, sum(h.bytes) AS bytes
                        FROM log_counts_hourly AS h

@@ -65,9 +65,14 @@ ON CONFLICT (stream_id) DO NOTHING;
 -- The batches of this transaction, stored or detected as duplicates.
 -- $1 spool_id integer, then parallel arrays: $2 batch ids, $3 received (microseconds), $4 keys,
 -- $5 encoding versions, $6 signals, $7 request hashes, $8 duplicate of (or NULL), $9 received,
--- $10 derived, $11 stored, $12 duplicate, $13 dead, $14 rejected (JSON)
+-- $10 derived, $11 stored, $12 duplicate, $13 dead, $14 rejected (JSON), $15 secrets (or NULL)
 -- Always: received + derived = stored + duplicate + dead + sum of rejected.
 -- Uses: storage/writing/accounts.py.
+WITH secrets AS (
+    INSERT INTO batch_secrets (batch_id, secret)
+    SELECT batch_id, secret FROM unnest($2::bigint[], $15::bytea[]) AS s (batch_id, secret)
+     WHERE secret IS NOT NULL
+)
 INSERT INTO ingest_batches (spool_id, batch_id, received_at, ingest_key_id, encoding_version,
        signal, request_hash, duplicate_of, received, derived, stored, duplicate, dead, rejected)
 SELECT $1, batch_id, 'epoch'::timestamptz + received_us * interval '1 microsecond', key_id, version,

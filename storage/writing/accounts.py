@@ -12,8 +12,8 @@ from storage.ledger.accounting.minutes import minutes_of
 from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.ledger.data import data_body, marks_of
 from storage.ledger.entries import enter_data
+from storage.record.copy_binary import part_digest
 from storage.record.record import Part
-from storage.spool.frame import Frame
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ async def account(
     for entry in frames:
         batches.add(*_batch_row(entry))
         for part in entry.parts:
-            parts.add(*_part_row(entry.frame, part, segments[part.class_name]))
+            parts.add(*_part_row(entry, part, segments[part.class_name]))
     await connection.execute(statement("account_batches"), spool_id, *batches.values)
     minutes = _Columns()
     for row in minutes_of(frames):
@@ -78,23 +78,36 @@ def _batch_row(entry: StoredFrame) -> tuple[object, ...]:
         entry.duplicate,
         entry.dead,
         orjson.dumps(frame.rejected).decode(),
+        frame.secret if frame.secret and entry.parts else None,
     )
 
 
-def _part_row(frame: Frame, part: Part, segment: int) -> tuple[object, ...]:
+def _part_row(entry: StoredFrame, part: Part, segment: int) -> tuple[object, ...]:
+    frame = entry.frame
     return (
         frame.batch_id,
         segment,
         part.class_name,
         part.rows,
         len(part.copy_bytes),
-        part.digest,
+        _stored_digest(entry, part),
         part.min_created_us,
         part.max_created_us,
         part.odd_times,
         frame.received_unix_ns // 1000,
         marks_of(part),
     )
+
+
+def _stored_digest(entry: StoredFrame, part: Part) -> bytes:
+    """The digest over the rows that were stored; the one in the ledger covers dead letters too."""
+    dead = {row.leaf for row in entry.dead_rows if row.class_name == part.class_name}
+    if not dead:
+        return part.digest
+    leaves = [part.leaves[at : at + 32] for at in range(0, len(part.leaves), 32)]
+    stored = b"".join(leaf for leaf in leaves if leaf not in dead)
+    frame = entry.frame
+    return part_digest(part.class_name, frame.batch_id, stored, frame.encoding_version)
 
 
 def _count_rows(

@@ -10,7 +10,9 @@ from config.levels import LEVEL_NAMES
 from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.ledger.accounting.stored_frame import DeadRow
+from storage.record.columns import SELF_CONTAINED
 from storage.record.copy_binary import PG_EPOCH_US, fields_of, leaf_of, rows_of
+from storage.record.nonces import Nonces, class_key, fill
 from storage.record.record import Part
 from storage.spool.frame import Frame
 from storage.writing.copying import copy_rows
@@ -41,14 +43,14 @@ async def store_valid_rows(
 ) -> tuple[Part, list[DeadRow]]:
     """COPY the rows of a part that PostgreSQL accepts, put the rest into dead_letters.
 
-    Returns the part as stored (its digest still covers all rows) and the dead rows.
+    Returns the part as stored (its leaves and digest still cover all rows) and the dead rows.
     Runs inside the caller's transaction, with savepoints; cost: log2(rows) COPYs for each bad row.
     """
     bad: list[tuple[bytes, asyncpg.PostgresError]] = []
     await _copy_or_split(connection, segment, list(rows_of(part.copy_bytes)), bad)
-    dead = [await _add_dead_letter(connection, frame, part, row, error) for row, error in bad]
     if not bad:
-        return part, dead
+        return part, []
+    dead = await _add_dead_letters(connection, frame, part, bad)
     rejected = {row for row, _ in bad}
     return _reduced(part, [row for row in rows_of(part.copy_bytes) if row not in rejected]), dead
 
@@ -73,6 +75,22 @@ async def _copy_or_split(
         await _copy_or_split(connection, segment, rows[middle:], bad)
 
 
+async def _add_dead_letters(
+    connection: Connection,
+    frame: Frame,
+    part: Part,
+    bad: Sequence[tuple[bytes, asyncpg.PostgresError]],
+) -> list[DeadRow]:
+    """They are stored with their nonces: a dead letter outlives the secret of its batch."""
+    nonces = Nonces(class_key(frame.secret, part.class_name)) if frame.secret else None
+    return [
+        await _add_dead_letter(
+            connection, frame, part, row if nonces is None else fill(row, nonces), error
+        )
+        for row, error in bad
+    ]
+
+
 async def _add_dead_letter(
     connection: Connection, frame: Frame, part: Part, row: bytes, error: asyncpg.PostgresError
 ) -> DeadRow:
@@ -89,7 +107,7 @@ async def _add_dead_letter(
         frame.batch_id,
         position,
         part.class_name,
-        frame.encoding_version,
+        SELF_CONTAINED,
         row,
         leaf,
         error.sqlstate,

@@ -1,7 +1,8 @@
 """Manual handling of dead letters: list, show, replay after a fix, or discard.
 
 A replayed row becomes its own batch, of a spool reserved for replays: the same bytes except for
-batch id and position. It is subtracted from `dead` and added to `stored`.
+batch id and position. It has its nonce, so the batch is one of version 1, without a secret. It is
+subtracted from `dead` and added to `stored`.
 """
 
 import struct
@@ -21,7 +22,7 @@ from storage.database.statements import statement
 from storage.errors import NoDeadLetter
 from storage.ledger.accounting.stored_frame import StoredFrame
 from storage.ledger.entries import enter
-from storage.record.columns import ENCODING_VERSION
+from storage.record.columns import SELF_CONTAINED
 from storage.record.copy_binary import PG_EPOCH_US, fields_of, leaf_of, part_digest
 from storage.record.record import Part
 from storage.segments.rollover import enter_segments, open_segment
@@ -101,10 +102,10 @@ async def replay(connection: Connection, number: int, *, by: str) -> Outcome:
         BadInput: no dead letter with this number is waiting, or its encoding is another one.
     """
     letter = await _letter(connection, number)
-    if letter["encoding_version"] != ENCODING_VERSION:
+    if letter["encoding_version"] != SELF_CONTAINED:
         raise BadInput(
-            f"the row has encoding {letter['encoding_version']}; this opslog uses"
-            f" {ENCODING_VERSION}",
+            f"the row has encoding {letter['encoding_version']}; this opslog replays"
+            f" {SELF_CONTAINED}",
             where="encoding",
         )
     await open_segment(connection, letter["class"])
@@ -139,6 +140,7 @@ async def _store(connection: Connection, letter: asyncpg.Record) -> None:
         rejected={},
         streams=(),
         parts=(part,),
+        encoding_version=SELF_CONTAINED,
     )
     await account(connection, spool_id, [StoredFrame(frame, (part,), replayed=1)], segments)
 
@@ -162,7 +164,7 @@ def part_of(letter: asyncpg.Record, batch_id: int) -> Part:
         rows=1,
         copy_bytes=raw,
         leaves=leaf,
-        digest=part_digest(letter["class"], batch_id, leaf),
+        digest=part_digest(letter["class"], batch_id, leaf, SELF_CONTAINED),
         min_created_us=0 if odd else created_us,
         max_created_us=0 if odd else created_us,
         odd_times=int(odd),

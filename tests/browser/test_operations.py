@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import Locator, expect
 
-from storage.record.copy_binary import ENCODING_VERSION, leaf_of, rows_of
+from storage.record.columns import SELF_CONTAINED
+from storage.record.copy_binary import leaf_of, rows_of
+from storage.record.nonces import with_nonce
 from tests.browser.shop import LINES, SECRET, fresh_lines
 from tests.browser.viewer import Viewer
 from tests.support.product import Product
@@ -147,11 +149,12 @@ def test_held_records_are_not_purged_until_they_are_released(
 @pytest.fixture
 def letter(product: Product) -> str:
     """The reason of a dead letter: PostgreSQL rejects the length of the module."""
-    row = next(rows_of(make_frame([make_record(source_module="x" * 51)]).parts[0].copy_bytes))
+    bare = next(rows_of(make_frame([make_record(source_module="x" * 51)]).parts[0].copy_bytes))
+    row = with_nonce(bare, bytes(16))  # as the writer stores it
     reason = f"too long, {time.time_ns()}"
     insert = (
         "INSERT INTO dead_letters (batch_id, position, class, encoding_version, row_bytes, leaf,"
-        f" sqlstate, reason, received_at) VALUES (1, 0, 'info', {ENCODING_VERSION},"
+        f" sqlstate, reason, received_at) VALUES (1, 0, 'info', {SELF_CONTAINED},"
         f" '\\x{row.hex()}', '\\x{leaf_of(row).hex()}', '22001', '{reason}', now())"
     )
     # Playwright's event loop runs in this thread.

@@ -25,8 +25,11 @@ MODULES = [
 ]
 PATH = re.compile(r"(?<![\w./<-])((?:[\w*.-]+/)+[\w*.-]*\w|[\w]+\.(?:py|sql))(?![\w/<])")
 FILE = re.compile(r"\.(?:py|sql|md|toml|tsx?|txt)$")
-FOREIGN = {"opslog.toml", "__init__.py", "otlp_load.py", "verify.py", "docs/specification.md"}
-"""Files of users and of other repositories, and names that are in every package."""
+FOREIGN = {
+    *("opslog.toml", "__init__.py", "otlp_load.py", "verify.py", "docs/specification.md"),
+    "opslog.sql",
+}
+"""Files of users and of other repositories, names that are in every package, a pack's key-value."""
 NAMES = {
     path.name
     for folder in ROOTS

@@ -42,7 +42,7 @@ STAGES = [name for name in PLACES if name.split(".")[0] in {"spool", "writer", "
 RARE = {"spool.before_unlink"}
 """Places that are reached once a spool file."""
 SETTINGS = {"OPSLOG_SPOOL__FILE_BYTES": "1048576", "OPSLOG_STORAGE__SEGMENT_ROWS": "20000"}
-"""Small files and segments, so that files change and segments roll over and are sealed meanwhile."""
+"""Small files and segments, so that files change and segments roll over and are packed meanwhile."""
 
 
 @dataclass

@@ -27,6 +27,7 @@ from storage.record.canonical import canonical
 from storage.record.classes import classify
 from storage.record.columns import COLUMNS
 from storage.record.copy_binary import encode, fields_of, leaf_of, rows_of
+from storage.record.nonces import Nonces, class_key, fill
 from storage.record.record import RECORD_FIELDS, Record, RedactedBatch
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
@@ -65,12 +66,13 @@ def check_batch(batch: RedactedBatch) -> None:
         received_unix_ns=NOW_NS,
         ingest_key_id=0,
         classify=classify,
-        nonces=bytes(16 * len(batch.records)),
+        secret=bytes(16),
     )
     assert sum(part.rows for part in parts) == len(batch.records)
     for part in parts:
         rows = list(rows_of(part.copy_bytes))
-        assert b"".join(map(leaf_of, rows)) == part.leaves
+        nonces = Nonces(class_key(bytes(16), part.class_name))
+        assert b"".join(leaf_of(fill(row, nonces)) for row in rows) == part.leaves
         for row in rows:
             check_row(fields_of(row))
     for stream in batch.streams.values():

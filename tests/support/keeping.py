@@ -27,7 +27,7 @@ async def keep(conn, *records, at: datetime | None = None, rules=_DEFAULT):
     """Store the records as one request that arrived then; class name to segment."""
     at = at or datetime.now(UTC)
     batch = make_batch(list(records))
-    batch_id = _IDS.next(ns_of(at))
+    batch_id, secret = _IDS.next(ns_of(at)), os.urandom(16)
     parts = tuple(
         encode(
             batch,
@@ -35,7 +35,7 @@ async def keep(conn, *records, at: datetime | None = None, rules=_DEFAULT):
             received_unix_ns=ns_of(at),
             ingest_key_id=0,
             classify=classifier(rules),
-            nonces=os.urandom(16 * len(records)),
+            secret=secret,
         )
     )
     frame = Frame(
@@ -49,6 +49,7 @@ async def keep(conn, *records, at: datetime | None = None, rules=_DEFAULT):
         rejected={},
         streams=(STREAM,),
         parts=parts,
+        secret=secret,
     )
     classes = [part.class_name for part in parts]
     for name in classes:

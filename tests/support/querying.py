@@ -18,8 +18,11 @@ from config.settings import RedactionSettings, Settings, SpoolSettings, WriterSe
 from query.api.app import Dependencies, build_app
 from query.api.http.server import MAX_LINE_BYTES
 from query.auth.access_audit import AccessEvent
+from retention.packing.leaves import drop_leaf
+from retention.packing.pack import pack_segment
 from storage.access.session_ends import SessionEnds
 from storage.database.pool import DatabaseRole, open_pool
+from storage.packs.store import PackStore
 from storage.redaction.redactor import Redactor
 from storage.redaction.tokens import HmacKeys
 from storage.segments.catalogue import Catalogue
@@ -72,6 +75,53 @@ def redactor() -> Redactor:
     return Redactor(RedactionSettings(), HmacKeys({"test": b"k" * 32}, current="test"))
 
 
+class Packing:
+    """Packs everything that is stored before a query reads it, if it is switched on."""
+
+    def __init__(self, folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.store = PackStore(folder)
+        self._requests = 0
+
+    async def run(self, dsn) -> bool:
+        """Close and pack all segments with rows; whether there was one.
+
+        Before the first request and each third one: the others read a mix.
+        """
+        self._requests += 1
+        if self._requests % 3 != 1:
+            return False
+        async with (
+            await open_pool(dsn, DatabaseRole.OWNER, size=1) as pool,
+            pool.acquire() as owner,
+        ):
+            return await self.pack(owner)
+
+    async def pack(self, owner, *, keeps_leaves=False, keeps_open=False) -> bool:
+        opened = (
+            []
+            if keeps_open
+            else await owner.fetch("SELECT segment, class FROM segments WHERE state = 'open'")
+        )
+        for segment, class_name in opened:
+            if await owner.fetchval(f"SELECT EXISTS (SELECT FROM system_logs_s{segment})"):
+                await owner.execute("SELECT opslog_roll_segment($1, $2)", class_name, segment)
+        await owner.execute("SELECT opslog_settle_segments()")
+        closed = await owner.fetch(
+            "SELECT segment FROM segments WHERE state = 'closed' AND rows > 0 ORDER BY segment"
+        )
+        for (segment,) in closed:
+            packed = await pack_segment(owner, self.store, segment)
+            assert not packed.damage
+            if not keeps_leaves:
+                await drop_leaf(owner, segment, deadline_s=10)
+        return bool(closed)
+
+
+packing: Packing | None = None
+"""Set by the fixture that runs a test over packs (tests/integration/query/conftest.py)."""
+
+
 class Storehouse:
     """Spool and writer on a test's database; records are stored when `put` returns."""
 
@@ -120,10 +170,13 @@ class QueryServer:
     catalogue: Catalogue
     accesses: list[AccessEvent]
     switches: "Switches"
+    dsn: str = ""
     token: str = field(default_factory=make_token)
 
     async def get(self, path, *, token="", **parameters):
         """The response; `token` None sends none."""
+        if packing is not None and await packing.run(self.dsn):
+            await self.catalogue.refresh()
         headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         pairs = [
             (name.replace("__", "."), str(value))
@@ -158,7 +211,14 @@ class Switches:
 
 @contextlib.asynccontextmanager
 async def query_server(
-    dsn, reader_pool, *, settings=None, now_ns=time.time_ns, checks=None, spools=None
+    dsn,
+    reader_pool,
+    *,
+    settings=None,
+    now_ns=time.time_ns,
+    checks=None,
+    spools=None,
+    packs=None,
 ):
     """The query server on a database."""
     catalogue, batches = Catalogue(dsn), Batches(dsn)
@@ -191,6 +251,7 @@ async def query_server(
             spools=spools or Path("/nonexistent"),
             preview_redaction=redactor().test,
             checks=checks or {},
+            packs=packs or (packing and packing.store),
             version="1.2.3",
             now_ns=now_ns,
         ),
@@ -199,7 +260,7 @@ async def query_server(
     settled = TestServer(app)
     await settled.start_server(max_line_size=MAX_LINE_BYTES)
     async with TestClient(settled) as client:
-        yield QueryServer(client, catalogue, accesses, switches)
+        yield QueryServer(client, catalogue, accesses, switches, dsn)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await changes.close()

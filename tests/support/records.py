@@ -3,11 +3,13 @@
 import os
 import random
 import time
+from dataclasses import replace
 from hashlib import sha256
 
 from storage.record.classes import classify
-from storage.record.copy_binary import encode
-from storage.record.record import Batch, Record, RedactedBatch, StreamDef
+from storage.record.copy_binary import encode, part_digest, rows_of
+from storage.record.nonces import Nonces, class_key, fill
+from storage.record.record import Batch, Part, Record, RedactedBatch, StreamDef
 from storage.spool.batch_ids import BatchIds
 from storage.spool.frame import NO_HASH, Frame
 
@@ -94,14 +96,14 @@ def make_frame(
     """A frame of these records, as the pipeline makes it."""
     batch = make_batch(records, **fields)
     batch_id = (ids or _IDS).next()
-    now = time.time_ns()
+    now, secret = time.time_ns(), os.urandom(16)
     parts = encode(
         batch,
         batch_id=batch_id,
         received_unix_ns=now,
         ingest_key_id=key_id,
         classify=classify,
-        nonces=os.urandom(16 * len(records)),
+        secret=secret,
     )
     return Frame(
         batch_id=batch_id,
@@ -114,4 +116,23 @@ def make_frame(
         rejected=batch.rejected,
         streams=(fields.get("stream", STREAM),),
         parts=tuple(parts),
+        secret=secret,
     )
+
+
+def rows_with_nonces(frame: Frame, part: Part) -> list[bytes]:
+    """The tuples of a part as their leaf hashes cover them."""
+    if not frame.secret:
+        return list(rows_of(part.copy_bytes))
+    nonces = Nonces(class_key(frame.secret, part.class_name))
+    return [fill(row, nonces) for row in rows_of(part.copy_bytes)]
+
+
+def as_version_1(frame: Frame) -> Frame:
+    """The same frame as the release before wrote it: with a nonce in each row, without a secret."""
+    parts = []
+    for part in frame.parts:
+        digest = part_digest(part.class_name, frame.batch_id, part.leaves, 1)
+        rows = b"".join(rows_with_nonces(frame, part))
+        parts.append(replace(part, copy_bytes=rows, digest=digest))
+    return replace(frame, parts=tuple(parts), encoding_version=1, secret=b"")

@@ -73,9 +73,13 @@ def check(
 ) -> None:
     """Compare the ingest counters with the stored rows. Exit code 1 if they differ."""
     from storage.ledger.accounting.balance import balance
+    from storage.packs.store import store_at
 
     installation = open_installation(config)
-    found = run_in_database(installation, lambda conn: balance(conn, installation.spool_root))
+    found = run_in_database(
+        installation,
+        lambda conn: balance(conn, installation.spool_root, store_at(installation.packs_dir)),
+    )
     print(json.dumps(_as_json(found)) if as_json else "\n".join(map(printable, _as_text(found))))
     if found.differences:
         raise typer.Exit(1)
@@ -97,8 +101,10 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Export ledger, heads and rows for the stand-alone verifier."""
+    from storage.database.roles import DatabaseRole
     from storage.ledger.export import encoded
     from storage.ledger.export import export as write
+    from storage.packs.store import store_at
 
     installation = open_installation(config)
     try:
@@ -115,10 +121,11 @@ def export(
                 installation.heads_dir,
                 lambda line: print(json.dumps(encoded(line)), file=file),
                 segments=segment,
+                store=store_at(installation.packs_dir),
             )
             return await trusted_key(conn, installation)
 
-        shown = run_in_database(installation, work)
+        shown = run_in_database(installation, work, DatabaseRole.OWNER)
     echo_err(f"verify it anywhere: {command_name()} ledger verifier > verify.py")
     echo_err(f"                    python verify.py {out} --key {shown}")
 
@@ -131,12 +138,15 @@ def proof(
     from uuid import UUID
 
     from storage.ledger.proof import proof_of
+    from storage.packs.store import store_at
 
     try:
         wanted = UUID(record)
     except ValueError:
         raise typer.BadParameter(f"{record!r} is not a record id", param_hint="RECORD") from None
-    found = run_in_database(open_installation(config), lambda conn: proof_of(conn, wanted))
+    installation = open_installation(config)
+    store = store_at(installation.packs_dir)
+    found = run_in_database(installation, lambda conn: proof_of(conn, wanted, store))
     if found is None:
         echo_err("no record has this id")
         raise typer.Exit(1)

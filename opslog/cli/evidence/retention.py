@@ -95,7 +95,7 @@ def history(
 
 @app.command()
 def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show each class with its rule, and the sealing backlog. Exit code 1 on a problem."""
+    """Show each class with its rule, and the packing backlog. Exit code 1 on a problem."""
     from retention.reporting.status import status_of
 
     async def read(conn: "Connection", found: "Installation") -> "Status":
@@ -232,7 +232,7 @@ def _status_text(found: "Status") -> str:
     lines = [
         table(head, rows),
         (
-            f"sealing backlog: {backlog.rows:,} rows in {backlog.segments:,} segments, about "
+            f"packing backlog: {backlog.rows:,} rows in {backlog.segments:,} segments, about "
             f"{backlog.seconds:.0f} s"
         ),
         f"last run: {when(found.last_run)}",

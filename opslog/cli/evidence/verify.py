@@ -27,6 +27,10 @@ def verify(
     heads: Annotated[
         Path | None, typer.Option(help="Folder with your copies of published heads.")
     ] = None,
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare the files of packs with their hashes only.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Verify rows, counters and the signed ledger; lists changed, missing and added rows.
@@ -34,7 +38,9 @@ def verify(
     Exit code 0: integrity and completeness hold. 1: one of them does not. 2: both hold, with known
     gaps such as rows removed by retention. 3: cannot be verified.
     """
+    from storage.database.roles import DatabaseRole
     from storage.ledger.export import verify as check
+    from storage.packs.store import store_at
 
     installation = open_installation(config)
     if key and not _is_key(key):
@@ -43,10 +49,17 @@ def verify(
 
     async def work(conn: "Connection") -> "Verifier":
         trusted = key or await trusted_key(conn, installation)
-        return await check(conn, heads or installation.heads_dir, trusted, segments=segment)
+        return await check(
+            conn,
+            heads or installation.heads_dir,
+            trusted,
+            segments=segment,
+            store=store_at(installation.packs_dir),
+            quick=quick,
+        )
 
     try:
-        verifier = run_in_database(installation, work)
+        verifier = run_in_database(installation, work, DatabaseRole.OWNER)
         print("\n".join(verifier.report()))
     except (ValueError, LookupError) as error:
         echo_err(f"cannot be verified: {error}")

@@ -33,8 +33,13 @@ async def request_middleware(request: web.Request, handler: Next) -> web.StreamR
     with in_request(request):
         response = await _handled(request, handler)
     if not response.prepared:
-        if spent.seconds:
-            response.headers["Server-Timing"] = f"db;dur={spent.seconds * 1000:.2f}"
+        timing = [
+            f"{name};dur={taken_s * 1000:.2f}"
+            for name, taken_s in (("db", spent.seconds), ("packs", spent.packs_s))
+            if taken_s
+        ]
+        if timing:
+            response.headers["Server-Timing"] = ", ".join(timing)
         compress(request, response)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"

@@ -15,14 +15,16 @@ from query.language.filter_parameters import record_id
 from storage.database.pool import Pool
 from storage.database.statements import statement
 from storage.ledger.proof import proof_of
+from storage.packs.store import PackStore
 
 
 class EvidenceRoutes:
     """The routes that return evidence."""
 
-    def __init__(self, records: RecordRoutes, reader: Pool) -> None:
+    def __init__(self, records: RecordRoutes, reader: Pool, store: PackStore | None) -> None:
         self._records = records
         self._reader = reader
+        self._store = store
 
     def routes(self) -> Iterable[Route]:
         """The proof of a record, the latest checkpoint."""
@@ -53,7 +55,7 @@ class EvidenceRoutes:
         await self._records.one(call)  # raises NotFound if it does not exist or is not visible
         wanted = record_id("id", call.request.match_info["id"])
         async with self._reader.acquire() as connection:
-            found = await proof_of(connection, wanted)
+            found = await proof_of(connection, wanted, self._store)
         if found is None:
             raise NotFound("No record has this id")
         call.rows = 1

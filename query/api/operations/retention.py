@@ -115,7 +115,7 @@ class ClassState(Model):
     rows: int
     bytes: int
     disk_bytes: int | None
-    """Size of its sealed segments, with indexes."""
+    """Size of its packs, with their indexes."""
     oldest: datetime | None
     """Arrival of its oldest record that is not held."""
     due_at: datetime | None
@@ -125,7 +125,7 @@ class ClassState(Model):
 
 
 class Backlog(Model):
-    """Segments waiting to be sealed."""
+    """Segments waiting to be packed."""
 
     segments: int
     rows: int
@@ -147,7 +147,7 @@ class SegmentRow(Model):
 
     number: int
     class_name: ClassName
-    state: Literal["open", "closed", "sealed", "cold"]
+    state: Literal["open", "closed", "sealed", "packed"]
     rows: int
     bytes: int
     disk_bytes: int | None

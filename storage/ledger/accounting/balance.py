@@ -4,6 +4,7 @@ Checked in one snapshot: the counters of each batch, those of each minute, and t
 each segment against its parts and its counts. The contents of spools are reported separately.
 """
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ from storage.database.connection import Connection
 from storage.database.statements import statement
 from storage.ledger.accounting.minutes import COUNTERS
 from storage.ledger.accounting.waiting import Waiting, waiting_in
+from storage.ledger.packed_rows import PackedSegment, rows_of_parts
+from storage.packs.errors import PackDamaged
+from storage.packs.store import PackStore
 
 _LONG_S = 4 * 3600.0
 _TRIES = 3
@@ -34,17 +38,24 @@ class Balance:
     spools: list[Waiting] = field(default_factory=list)
 
 
-async def balance(connection: Connection, spools: Path | None = None) -> Balance:
+class _Moved(Exception):
+    """A pack was removed, merged or unpacked since the snapshot was taken."""
+
+
+async def balance(
+    connection: Connection, spools: Path | None = None, store: PackStore | None = None
+) -> Balance:
     """Count and compare; `spools` is the folder with the spools of this machine."""
     for _ in range(_TRIES):
         # Retention may drop a segment between reading the catalogue and counting: the snapshot
-        # preserves its rows, but not its table.
-        with suppress(asyncpg.UndefinedTableError):
-            return await _balance(connection, spools)
-    return await _balance(connection, spools)
+        # preserves its rows, but not its table or files.
+        with suppress(asyncpg.UndefinedTableError, _Moved):
+            return await _balance(connection, spools, store)
+    return await _balance(connection, spools, store)
 
 
-async def _balance(connection: Connection, spools: Path | None) -> Balance:
+async def _balance(connection: Connection, spools: Path | None, store: PackStore | None) -> Balance:
+    lost: list[tuple[asyncpg.Record, PackDamaged]] = []
     waiting = await waiting_in(connection, spools) if spools else []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         sums = await connection.fetchrow(statement("all_minutes"))
@@ -60,7 +71,17 @@ async def _balance(connection: Connection, spools: Path | None) -> Balance:
                 f"batch {row['batch_id']}: {row['arrived']} arrived, {row['settled']} settled"
             )
         for row in await connection.fetch(statement("segment_totals")):
-            await _count(connection, row, found)
+            if row["data_hash"] is None:
+                await _count(connection, row, found)
+                continue
+            try:
+                await _count_packed(row, found, store)
+            except PackDamaged as error:
+                lost.append((row, error))
+    for row, damage in lost:
+        if await connection.fetchval(statement("state_of_segment"), row["segment"]) != "packed":
+            raise _Moved
+        found.differences.append(f"segment {row['segment']}: its pack cannot be read: {damage}")
     return found
 
 
@@ -82,13 +103,26 @@ async def _count(connection: Connection, row: asyncpg.Record, found: Balance) ->
             raise
         found.differences.append(f"segment {segment}: its rows cannot be counted: {error}")
         return
+    _compare(row, rows, row["parts"], found)
+
+
+async def _count_packed(row: asyncpg.Record, found: Balance, store: PackStore | None) -> None:
+    """Raises PackDamaged."""
+    of = PackedSegment(row["segment"], row["class"], row["data_hash"])
+    pack = await asyncio.to_thread(of.open, store)
+    parts = await asyncio.to_thread(rows_of_parts, pack)
+    _compare(row, pack.rows_total, parts, found)
+
+
+def _compare(row: asyncpg.Record, rows: int, parts: int | None, found: Balance) -> None:
     found.rows += rows
     found.segments += 1
     for name in ("parts", "counts", "hours", "settled"):
-        if row[name] is not None and row[name] != rows:
+        recorded = parts if name == "parts" else row[name]
+        if recorded is not None and recorded != rows:
             found.differences.append(
-                f"segment {segment}: {rows} rows, but {row[name]} according to its {_SOURCES[name]}"
-                f" ({rows - row[name]:+d})"
+                f"segment {row['segment']}: {rows} rows, but {recorded} according to its"
+                f" {_SOURCES[name]} ({rows - recorded:+d})"
             )
 
 

@@ -9,6 +9,7 @@ from storage.database.connection import Connection
 from storage.database.pool import DatabaseRole, connect
 from storage.database.statements import statement
 from storage.ledger.accounting.balance import Balance, balance
+from storage.packs.store import store_at
 
 EVERY = timedelta(hours=1)
 LATE_AFTER = timedelta(hours=3)
@@ -42,12 +43,12 @@ class LedgerCheck:
         return ""
 
 
-async def check(dsn: str, spools: Path) -> Balance:
+async def check(dsn: str, spools: Path, packs: Path | None = None) -> Balance:
     """Count all rows, compare, store and log the differences."""
     began_at = datetime.now(UTC)
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-ledger-check")
     try:
-        found = await balance(connection, spools)
+        found = await balance(connection, spools, store_at(packs))
         differences = found.differences[:_MAX_STORED]
         await connection.execute(
             statement("note_ledger_check"), began_at, found.rows, found.segments, differences
@@ -67,7 +68,7 @@ async def newest_check(connection: Connection) -> LedgerCheck | None:
     return LedgerCheck(**{**row, "differences": tuple(row["differences"])})
 
 
-async def check_when_due(dsn: str, spools: Path) -> None:
+async def check_when_due(dsn: str, spools: Path, packs: Path | None = None) -> None:
     """Run a check if the last one is an hour old; the fallback without the job queue."""
     connection = await connect(dsn, DatabaseRole.READER, name="opslog-ledger-check")
     try:
@@ -75,4 +76,4 @@ async def check_when_due(dsn: str, spools: Path) -> None:
     finally:
         await connection.close()
     if last is None or datetime.now(UTC) - last.began_at > EVERY:
-        await check(dsn, spools)
+        await check(dsn, spools, packs)

@@ -2,7 +2,15 @@
 
 import pytest
 
+from storage.packs.store import store_at
 from tests.support.evidence import open_store
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Settings() has its packs in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    store_at.cache_clear()
 
 
 @pytest.fixture

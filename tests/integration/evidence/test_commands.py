@@ -151,6 +151,7 @@ async def test_verify_key_export_and_the_file_alone(store, opslog, tmp_path, dat
     await store.send(frames()[0])
 
     assert "integrity: holds" in await opslog("verify")
+    assert "integrity: holds" in await opslog("verify", "--quick")
     key = (await opslog("ledger", "key")).strip()
     assert key == await store.public()
     segment = await store.value(
@@ -313,7 +314,7 @@ async def test_dead_letters_that_cannot_be_changed(store):
         with pytest.raises(BadInput, match="is no longer waiting"):
             await replaying.replay(connection, 1, by="x")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(replaying, "ENCODING_VERSION", 2)
+            patch.setattr(replaying, "SELF_CONTAINED", 7)
             with pytest.raises(BadInput, match="encoding 1"):
                 await replaying.replay(connection, 1, by="x")
 

@@ -3,25 +3,27 @@
 Done by the jobs themselves on one store; the entries: tests/unit/storage/ledger/test_verify.py.
 """
 
+import asyncio
+
 import asyncpg
 import pytest
 
-from config.settings import Settings, StorageSettings
+from config.settings import Settings
 from retention.expiry.run import expire
 from retention.holding.holds import HoldRequest, add
 from retention.purging.execution import run_confirmed_purges
 from retention.purging.purge import PurgeRequest, confirm, request_purge
 from retention.segments.merge import merge_all
-from retention.segments.seal import seal_all
 from storage.filtering.filters import AttrEquals, FieldEquals
 from storage.record.fields import ACTOR_ID
 from tests.integration.evidence.test_verify import COMPLETENESS, INTEGRITY, Store
 from tests.integration.retention.test_expiry import ago
 from tests.support.evidence import open_store
-from tests.support.keeping import close, keep, no_pause
+from tests.support.keeping import close, keep
+from tests.support.packing import pack, packs
 from tests.support.records import make_record
 
-SMALL = Settings(storage=StorageSettings(segment_rows=1000))
+SMALL = Settings()
 LEAK = AttrEquals("leak", "yes")
 
 
@@ -59,7 +61,7 @@ async def store(tmp_path, database, writer_pool, reader_pool):
     async with open_store(tmp_path, database, writer_pool) as running:
         await running.sequenced()
         due = await fill(writer_pool)
-        await seal_all(database.dsn, StorageSettings(), pause=no_pause)
+        await pack(database)
         async with writer_pool.acquire() as conn:
             held = FieldEquals(ACTOR_ID, "u-held")
             await add(
@@ -89,7 +91,7 @@ async def kinds(store):
 
 
 async def test_lawful_removals_are_known_gaps_and_nothing_else(store):
-    assert await kinds(store) >= {"seal", "retire", "merge", "purge", "hold"}
+    assert await kinds(store) >= {"pack", "retire", "merge", "purge", "hold"}
     assert await store.both() == []
     gaps = (await store.online()).gaps
     for segment in store.due:
@@ -100,21 +102,51 @@ async def test_lawful_removals_are_known_gaps_and_nothing_else(store):
 async def test_the_remaining_rows_are_protected_as_before(store):
     rows = (
         await store.execute(
-            "SELECT tableoid::regclass::text AS leaf, batch_id, position, actor_id FROM system_logs"
-            " WHERE actor_id IN ('u-held', 'u-3') ORDER BY received_at"
+            "SELECT segment, class, is_hold FROM segments WHERE state = 'packed' ORDER BY segment"
         )
     )[0]
-    held = next(row for row in rows if row["actor_id"] == "u-held")
-    merged = next(row for row in rows if row["actor_id"] == "u-3")
-    for row in (held, merged):
-        await store.execute(f"ALTER TABLE {row['leaf']} DISABLE TRIGGER ALL")
-    await store.execute(
-        f"UPDATE {held['leaf']} SET message = 'x' WHERE batch_id = {held['batch_id']}"
-        f" AND position = {held['position']}",
-        f"DELETE FROM {merged['leaf']} WHERE batch_id = {merged['batch_id']}"
-        f" AND position = {merged['position']}",
-    )
+    held = next(row for row in rows if row["is_hold"])
+    merged = next(row for row in rows if row["class"] == "critical")
+    data, _ = packs().paths(held["class"], held["segment"])
+    changed = bytearray(data.read_bytes())
+    for at in range(8, len(changed) // 2, 16):
+        changed[at] ^= 1
+    data.chmod(0o640)
+    data.write_bytes(changed)
+    packs().paths(merged["class"], merged["segment"])[0].unlink()
+    for row in rows:
+        packs().forget(row["segment"])
 
-    found = {(verdict, tuple(place)[1:2]) for verdict, _, *place in await store.both()}
+    found = {(verdict, place[0]) for verdict, _, *place in await store.both()}
 
-    assert found >= {(INTEGRITY, (held["batch_id"],)), (COMPLETENESS, (merged["batch_id"],))}
+    assert found == {
+        (INTEGRITY, held["segment"]),
+        (COMPLETENESS, held["segment"]),
+        (INTEGRITY, merged["segment"]),
+        (COMPLETENESS, merged["segment"]),
+    }
+
+
+async def test_what_is_packed_during_a_verification_is_verified(
+    store, database, writer_pool, monkeypatch
+):
+    """The snapshot still has the leaf; the rows are in a pack meanwhile."""
+    from storage.ledger import export as module
+
+    async with writer_pool.acquire() as conn:
+        await keep(conn, *records(3), at=ago(days=1))
+        segment = await close(conn, "error")
+    read = module._segment
+
+    async def packed_meanwhile(*arguments):
+        if arguments[1] == segment:
+            await asyncio.to_thread(asyncio.run, pack(database))
+        await read(*arguments)
+
+    before = await store.online()
+    monkeypatch.setattr(module, "_segment", packed_meanwhile)
+    verifier = await store.online()
+
+    assert packs().paths("error", segment)[0].exists()
+    assert verifier.seen["rows"] == before.seen["rows"]
+    assert verifier.findings == before.findings

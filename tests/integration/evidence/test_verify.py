@@ -19,8 +19,10 @@ from storage.ledger.export import encoded, export, verify
 from storage.ledger.tree.chain import NO_ENTRY, entry_hash
 from storage.ledger.tree.merkle import tree_root
 from storage.ledger.tree.notes import Head, read, sign
+from storage.packs.store import PackStore
 from tests.support.evidence import open_store, write_key
-from tests.support.records import make_frame, make_record
+from tests.support.packing import packs
+from tests.support.records import as_version_1, make_frame, make_record
 
 INTEGRITY, COMPLETENESS = "integrity", "completeness"
 
@@ -34,6 +36,7 @@ class Store:
     key: str
     frames: list
     segments: dict[str, int]
+    packs: PackStore | None = None
 
     @property
     def heads(self) -> Path:
@@ -56,10 +59,10 @@ class Store:
     def leaf(self, class_name="info") -> str:
         return f"system_logs_s{self.segments[class_name]}"
 
-    async def online(self):
+    async def online(self, **options):
         conn = await asyncpg.connect(self.dsn)
         try:
-            return await verify(conn, self.heads, self.key)
+            return await verify(conn, self.heads, self.key, store=self.packs or packs(), **options)
         finally:
             await conn.close()
 
@@ -72,6 +75,7 @@ class Store:
                     conn,
                     self.heads,
                     lambda line: file.write(json.dumps(encoded(line)) + "\n"),
+                    store=self.packs or packs(),
                     **options,
                 )
         finally:
@@ -105,7 +109,10 @@ class Store:
 
 @pytest.fixture
 async def store(tmp_path, database, writer_pool):
-    """Three requests of forty records over two classes, and one with a refused row."""
+    """Three requests of forty records over two classes, and one with a refused row.
+
+    One of the three is from the spool of the release before: its rows have their nonces.
+    """
     frames = [
         make_frame(
             [
@@ -121,6 +128,7 @@ async def store(tmp_path, database, writer_pool):
         )
         for m in range(3)
     ]
+    frames[1] = as_version_1(frames[1])
     frames.append(make_frame([make_record(), make_record(source_module="x" * 51), make_record()]))
     async with open_store(tmp_path, database, writer_pool) as running:
         for frame in frames:
@@ -507,7 +515,7 @@ async def test_the_marks_changed_with_the_row(store):
     await store.change(
         f"UPDATE {store.leaf()} SET message = 'other' WHERE batch_id = {batch} AND position = 6"
     )
-    from storage.segments.read_back import read_back
+    from tests.support.read_back import read_back
 
     conn = await asyncpg.connect(store.dsn)
     marks = (await read_back(conn, segment))[batch].marks()

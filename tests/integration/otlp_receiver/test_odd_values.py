@@ -93,7 +93,7 @@ async def copied(conn: asyncpg.Connection, batch) -> int:
         received_unix_ns=NOW_NS,
         ingest_key_id=0,
         classify=classify,
-        nonces=os.urandom(16 * len(batch.records)),
+        secret=os.urandom(16),
     )
     for part in parts:
         await open_segment(conn, part.class_name)

@@ -3,12 +3,14 @@
 import asyncio
 
 import asyncpg
+import pytest
 
 from config.settings import ApiSettings, Settings
 from query.planning.export import Export
 from tests.support.querying import make_token, query_server
 
 
+@pytest.mark.leaves_only  # locks the table
 async def test_too_many_concurrent_queries_of_one_token(database, reader_pool, owner_pool):
     settings = Settings(api=ApiSettings(user_concurrency=2))
     async with (
@@ -87,6 +89,7 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.leaves_only  # locks the table
 async def test_a_query_is_cancelled_in_the_database_when_its_client_disconnects(
     database, server, owner_pool, reader_pool
 ):

@@ -78,14 +78,14 @@ async def test_an_export_that_breaks_off_does_not_look_whole(store, server, monk
     from query.planning.export import Export
     from storage.errors import DatabaseUnavailable
 
-    whole = Export._leaf
+    whole = Export._segment
 
-    async def breaks(self, part, order):
-        async for piece in whole(self, part, order):
+    async def breaks(self, *given):
+        async for piece in whole(self, *given):
             yield piece
             raise DatabaseUnavailable("gone")
 
-    monkeypatch.setattr(Export, "_leaf", breaks)
+    monkeypatch.setattr(Export, "_segment", breaks)
     response = await server.get("/api/v1/logs/export")
 
     assert response.status == 200

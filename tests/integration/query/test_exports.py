@@ -7,6 +7,7 @@ import json
 import pytest
 
 from query.render.records import MEMBERS
+from storage.record.canonical import canonical
 from tests.integration.query.test_search import FULL, record
 
 EXPORT = "/api/v1/logs/export"
@@ -46,19 +47,19 @@ async def test_an_export_is_compressed_when_the_client_takes_that(store, server)
 
 
 async def test_otlp_lines_hold_what_was_sent(store, server):
-    span = record(1, **{**FULL, "metadata": json.dumps({
+    span = record(1, **{**FULL, "metadata": canonical({
         "attributes": {"n": 2**53 + 1, "f": 1.5, "t": True, "l": [1, "x"], "m": {"a": None}},
         "span": {
             "name": "pay", "kind": "SERVER", "status": {"code": "ERROR", "message": "no"},
             "events": [{"name": "exception", "time_ns": 5, "attributes": {"a": 1}}],
             "links": [{"trace_id": "aa" * 16, "span_id": "bb" * 8}],
         },
-    }).encode()})  # fmt: skip
+    })})  # fmt: skip
     log = record(
         2,
         message="said",
         trace_id=b"t" * 16,
-        metadata=b'{"otel": {"severity_number": 9, "severity_text": "Info", "observed_ns": 7}}',
+        metadata=b'{"otel": {"observed_ns": 7, "severity_text": "Info", "severity_number": 9}}',
     )
     derived = record(3, metadata=b'{"otel": {}, "level_source": "exception"}')
     await store.put(span, log, derived)

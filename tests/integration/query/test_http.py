@@ -228,6 +228,7 @@ def _bad_statement():
     return Statement("SELECT secret FROM segments")
 
 
+@pytest.mark.leaves_only  # locks the table
 async def test_a_slow_query_is_cancelled_with_query_timeout(database, reader_pool, owner_pool):
     settings = Settings(api=ApiSettings(statement_timeout_s=0.3))
     async with (
@@ -245,6 +246,7 @@ async def test_a_slow_query_is_cancelled_with_query_timeout(database, reader_poo
         await until(lambda: waits(database, 0))
 
 
+@pytest.mark.leaves_only  # locks the table
 async def test_queries_beyond_the_pool_are_rejected_with_retry_after(
     database, reader_pool, owner_pool, monkeypatch
 ):

@@ -77,6 +77,7 @@ async def test_every_record_of_the_first_page_is_found_once_while_others_arrive(
         assert there <= set(found), there - set(found)
 
 
+@pytest.mark.leaves_only  # test_packed.py has one beside a packer
 async def test_a_walk_beside_a_busy_writer_ends_and_misses_nothing(store, server):
     arrivals = Arrivals(store, 1)
     for _ in range(20):

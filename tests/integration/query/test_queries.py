@@ -1,12 +1,12 @@
 """Queries find matching records, in open and in sealed segments alike."""
 
-import json
 import time
 
 import pytest
 import re2
 
 from query.language.regex import Unsupported, translated
+from storage.record.canonical import canonical
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import make_token
 
@@ -15,7 +15,7 @@ START = "2026-09-21T00:00:00Z"
 
 def attributes(**values):
     named = {name.replace("__", "."): value for name, value in values.items()}
-    return json.dumps({"attributes": named}).encode()
+    return canonical({"attributes": named})
 
 
 RECORDS = [
@@ -95,7 +95,7 @@ async def seal_all(pool):
         leaf = f"system_logs_s{number['segment']}"
         await pool.execute(f"CREATE INDEX ON {leaf} USING gin (metadata jsonb_path_ops)")
         await pool.execute(
-            "UPDATE segments SET state = 'sealed', sealed_at = now() WHERE segment = $1",
+            "UPDATE segments SET state = 'sealed' WHERE segment = $1",
             number["segment"],
         )
 

@@ -12,7 +12,7 @@ from tests.support.product import _die_with_us
 
 @contextmanager
 def process(name: str, database, valkey, folder: Path, **environment: str):
-    """`opslog worker` or `opslog scheduler`, ready; ended on leaving. Its log is in `folder`."""
+    """`opslog worker`, `packer` or `scheduler`, ready; ended on leaving. Its log is in `folder`."""
     folder.mkdir(exist_ok=True)
     reader, writer = os.pipe()
     log = folder / f"{name}-{writer}.log"
@@ -25,6 +25,7 @@ def process(name: str, database, valkey, folder: Path, **environment: str):
                 "OPSLOG_DATABASE_URL": database.dsn,
                 "OPSLOG_REDIS_URL": valkey.url,
                 "OPSLOG_LOG__FORMAT": "text",
+                "OPSLOG_STORAGE__PACKS_DIR": str(Path.cwd() / "packs"),
                 "OPSLOG_READY_FD": str(writer),
                 **environment,
             },

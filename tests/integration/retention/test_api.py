@@ -14,6 +14,7 @@ from storage.database.read import LeafGone, Reader, Streams
 from storage.filtering.filters import EVERYTHING
 from tests.integration.retention.test_expiry import ago, closed, run
 from tests.support.keeping import close, keep
+from tests.support.packing import count as stored_count
 from tests.support.querying import make_token, query_server
 from tests.support.records import make_record
 
@@ -95,7 +96,7 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
 
     status, hold = await call(server, "POST", "/api/v1/holds", json=body)
     await run(database)
-    kept = await owner_pool.fetchval("SELECT count(*) FROM system_logs")
+    kept = await stored_count(owner_pool)
     _, holds = await call(server, "GET", "/api/v1/holds")
     released, after = await call(server, "DELETE", f"/api/v1/holds/{hold['id']}", reason="settled")
     await run(database)
@@ -105,7 +106,7 @@ async def test_a_hold_is_made_seen_and_released(server, database, owner_pool, wr
     assert (hold["q"], hold["createdBy"]) == ("actorId:u-1 start=2020-01-01T00:00:00Z", "tester")
     assert after["releaseReason"] == "settled"
     assert not after["isActive"]
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
+    assert await stored_count(owner_pool) == 0
     actions = [event.action for event in server.accesses]
     assert [name for name in actions if name.startswith("holds.")] == [
         "holds.add",
@@ -168,7 +169,7 @@ async def test_a_purge_needs_two_steps_and_is_done_before_the_response(
 
     status, plan = await call(server, "DELETE", "/api/v1/logs/purge", **query)
     assert (status, plan["rows"], plan["heldRows"], plan["isDone"]) == (200, 5, 0, False)
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 10
+    assert await stored_count(owner_pool) == 10
 
     async def work() -> None:
         while not await run_confirmed_purges(database.dsn, Settings()):
@@ -180,7 +181,7 @@ async def test_a_purge_needs_two_steps_and_is_done_before_the_response(
 
     assert (status, done["rows"], done["isDone"]) == (200, 5, True)
     assert (done["segments"], done["heldRows"], done["bytes"] > 0) == (1, 0, True)
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
+    assert await stored_count(owner_pool) == 5
     status, _ = await call(server, "DELETE", "/api/v1/logs/purge", **query, token=plan["token"])
     assert status == 409
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from config.settings import StorageSettings
 from opslog.embedded.programs import postgres_programs
 from opslog.system.processes import account_for
-from retention.segments.seal import compare, seal_all
+from retention.packing.pack import differences
 from storage.database.pool import DatabaseRole, connect
-from storage.segments.read_back import read_back
 from tests.support.databases import migrated
-from tests.support.keeping import close, keep_many, no_pause
+from tests.support.keeping import close, keep_many
+from tests.support.packing import count, digests, pack
+from tests.support.read_back import read_back
 from tests.support.servers import postgres_server
 from tests.support.waiting import until
 
@@ -62,9 +62,18 @@ async def is_whole(dsn: str) -> bool:
     """Check that every segment equals what was received."""
     conn = await connect(dsn, DatabaseRole.OWNER)
     try:
-        for row in await conn.fetch("SELECT segment, class FROM segments WHERE state <> 'ready'"):
-            found = await read_back(conn, row["segment"])
-            if await compare(conn, row["segment"], row["class"], found):
+        for row in await conn.fetch(
+            "SELECT segment, class, state FROM segments WHERE state NOT IN ('ready', 'dropped')"
+        ):
+            parts = await conn.fetch(
+                "SELECT batch_id, digest FROM ingest_parts WHERE segment = $1", row["segment"]
+            )
+            if row["state"] == "packed":
+                found = await digests(conn, row["segment"])
+            else:
+                read = await read_back(conn, row["segment"])
+                found = {batch: part.digest(row["class"]) for batch, part in read.items()}
+            if differences(dict(map(tuple, parts)), found):
                 return False
         return True
     finally:
@@ -161,14 +170,23 @@ async def test_a_dump_restores_every_record_to_the_byte(
         await keep_many(conn, 120)
         await close(conn, "info")
         await keep_many(conn, 30, level=3)
-    await seal_all(database.dsn, StorageSettings(), pause=no_pause)
+    await pack(database)
     host, copy = socket_of(database.dsn), empty_database
     tool("pg_dump", "-h", host, "-U", "opslog", "-Fc", "-f", shelf / "dump", database.name)
 
     tool("pg_restore", "-h", host, "-U", "opslog", "-d", copy.name, shelf / "dump")
 
-    assert await fetch_value(copy.dsn, "SELECT count(*) FROM system_logs") == 150
+    assert await rows_of(copy.dsn) == 150
     assert await is_whole(copy.dsn)
     await migrated(copy.dsn)
     await put(copy.dsn, 10)
-    assert await fetch_value(copy.dsn, "SELECT count(*) FROM system_logs") == 160
+    assert await rows_of(copy.dsn) == 160
+
+
+async def rows_of(dsn: str) -> int:
+    """How many records are stored; the folder of the packs was copied as well."""
+    conn = await connect(dsn, DatabaseRole.OWNER)
+    try:
+        return await count(conn)
+    finally:
+        await conn.close()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.retention.test_expiry import ago, closed, states
 from tests.support.keeping import close, keep
+from tests.support.packing import count as stored_count
 from tests.support.records import make_record
 
 
@@ -24,6 +25,7 @@ def opslog(database, tmp_path):
                 "OPSLOG_DATA_DIR": str(tmp_path / "data"),
                 "OPSLOG_DATABASE_URL": database.dsn,
                 "OPSLOG_REDIS_URL": "unix:///nowhere",
+                "OPSLOG_STORAGE__PACKS_DIR": str(tmp_path / "packs"),
                 **environment,
             },
             cwd=tmp_path,
@@ -91,13 +93,13 @@ async def test_a_hold_from_the_command_line(opslog, owner_pool, writer_pool):
     number = said.split()[0]
     assert "case 7" in opslog("hold", "list")[1]
     opslog("retention", "run")
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 5
+    assert await stored_count(owner_pool) == 5
 
     assert opslog("hold", "release", number, "--reason", "settled")[0] == 0
     assert opslog("hold", "list")[1].strip() == "no legal holds"
     assert "settled" in opslog("hold", "list", "--all", "--json")[1]
     opslog("retention", "run")
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
+    assert await stored_count(owner_pool) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ import asyncpg
 import pytest
 
 from config.retention import RetentionRule
-from config.settings import RetentionSettings, Settings, StorageSettings
+from config.settings import RetentionSettings, Settings
 from retention.expiry.run import expire
+from retention.packing.pack import root_of
 from retention.reporting.history import runs
 from retention.reporting.status import status_of
 from retention.safety.clock import Now
-from retention.segments.seal import seal_all
-from storage.segments.read_back import read_back, root_of
-from tests.support.keeping import close, keep, keep_many, no_pause
+from tests.support.keeping import close, keep, keep_many
+from tests.support.packing import count as stored_count
+from tests.support.packing import pack
 from tests.support.records import make_record
 
 DAY = timedelta(days=1)
@@ -111,14 +112,14 @@ async def test_everything_about_the_segment_is_removed_with_it(database, owner_p
     for table in ("log_counts", "log_counts_hourly", "ingest_parts"):
         rows = await owner_pool.fetch(f"SELECT DISTINCT segment FROM {table}")
         assert [row["segment"] for row in rows] == [stays], table
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 30
+    assert await stored_count(owner_pool) == 30
     assert await owner_pool.fetchval("SELECT sum(rows) FROM log_counts") == 30
     assert gone not in await leaves(owner_pool)
 
 
 async def test_a_run_leaves_a_record_of_what_was_removed(database, owner_pool, writer_pool):
     segment = await closed(writer_pool, level=0, at=ago(days=8), rows=120)
-    await seal_all(database.dsn, StorageSettings(), pause=no_pause)
+    await pack(database)
     root = await owner_pool.fetchval("SELECT digest FROM segments WHERE segment = $1", segment)
 
     report = await run(database)
@@ -137,12 +138,15 @@ async def test_a_run_leaves_a_record_of_what_was_removed(database, owner_pool, w
     assert entry == root.hex()
 
 
-async def test_a_segment_that_was_never_sealed_expires_with_its_digest(
+async def test_a_segment_that_was_never_packed_expires_with_its_digest(
     database, owner_pool, writer_pool
 ):
     segment = await closed(writer_pool, level=0, at=ago(days=8))
     async with owner_pool.acquire() as conn:
-        expected = root_of((await read_back(conn, segment)).values())
+        parts = await conn.fetch(
+            "SELECT batch_id, rows, digest FROM ingest_parts WHERE segment = $1", segment
+        )
+        expected = root_of([tuple(part) for part in parts])
 
     await run(database)
 
@@ -283,6 +287,8 @@ async def test_batches_and_dead_letters_expire_in_their_time(database, owner_poo
 
     assert (await states(owner_pool))[old] == "dropped"
     assert await owner_pool.fetchval("SELECT count(*) FROM ingest_batches") == 1
+    assert await owner_pool.fetchval("SELECT count(*) FROM batch_secrets") == 1
+    assert await owner_pool.fetchval("SELECT count(*) FROM batch_keys") == 0
     assert await owner_pool.fetchval("SELECT count(*) FROM dead_letters") == 1
 
 

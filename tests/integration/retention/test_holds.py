@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from config.settings import StorageSettings
 from retention.errors import NoSuchHold, NothingSelected
 from retention.holding.holds import HoldRequest, add, all_holds, get, release
 from retention.reporting.history import runs
-from retention.segments.seal import seal_all
 from storage.database.locks import HOLD_SPACE
 from storage.filtering.filters import (
     EVERYTHING,
@@ -20,8 +18,9 @@ from storage.filtering.filters import (
     ResourceEquals,
     TimeRange,
 )
+from storage.record.columns import ENCODING_VERSION
+from storage.record.copy_binary import part_digest
 from storage.record.fields import ACTOR_ID, SOURCE_MODULE
-from storage.segments.read_back import read_back
 from tests.integration.retention.test_expiry import (
     ago,
     closed,
@@ -30,7 +29,9 @@ from tests.integration.retention.test_expiry import (
     run,
     states,
 )
-from tests.support.keeping import close, keep, no_pause, ns_of
+from tests.support.keeping import close, keep, ns_of
+from tests.support.packing import digests, pack, stored
+from tests.support.read_back import read_back
 from tests.support.records import make_record
 from tests.support.waiting import until
 
@@ -64,8 +65,7 @@ async def due(writer_pool) -> int:
 
 async def held_rows(pool) -> list[str]:
     """Messages of all that is stored."""
-    rows = await pool.fetch("SELECT message FROM system_logs ORDER BY batch_id, position")
-    return [row["message"] for row in rows]
+    return [message for (message,) in await stored(pool, "message")]
 
 
 async def test_held_records_outlive_their_segment_and_nothing_else_does(
@@ -77,7 +77,7 @@ async def test_held_records_outlive_their_segment_and_nothing_else_does(
     report = await run(database)
 
     now = await states(owner_pool)
-    (kept,) = [n for n, state in now.items() if state == "sealed"]
+    (kept,) = [n for n, state in now.items() if state == "packed"]
     row = await owner_pool.fetchrow("SELECT * FROM segments WHERE segment = $1", kept)
     assert (report.outcome, report.segments, report.rows) == ("done", 1, 27)
     assert now[due] == "dropped"
@@ -99,7 +99,6 @@ async def test_what_is_kept_is_proved_against_what_was_received(
     async with owner_pool.acquire() as conn:
         (past,) = await runs(conn)
         step = past.steps[0]
-        after = await read_back(conn, step.to_segment)
     parts = await owner_pool.fetch(
         "SELECT batch_id, rows, digest, marks FROM ingest_parts WHERE segment = $1", step.to_segment
     )
@@ -107,11 +106,16 @@ async def test_what_is_kept_is_proved_against_what_was_received(
         "SELECT (body::jsonb ->> 'to')::int AS to, jsonb_array_length(body::jsonb -> 'kept') AS kept"
         " FROM ledger_in WHERE kind = 'retire'"
     )
-    for batch_id, part in after.items():
-        leaves_before = dict(zip(before[batch_id].positions, before[batch_id].leaves, strict=True))
-        assert [leaves_before[position] for position in part.positions] == part.leaves
-    assert {row["batch_id"]: row["digest"] for row in parts} == {
-        batch_id: part.digest("debug") for batch_id, part in after.items()
+    places = await stored(owner_pool, "batch_id", "position")
+    assert len(places) == 3
+    for batch_id, position in places:
+        part = before[batch_id]
+        leaf = part.leaves[part.positions.index(position)]
+        (row,) = [row for row in parts if row["batch_id"] == batch_id]
+        assert row["digest"] == part_digest("debug", batch_id, leaf, ENCODING_VERSION)
+        assert row["marks"] == leaf[:4]
+    assert await digests(owner_pool, step.to_segment) == {
+        row["batch_id"]: row["digest"] for row in parts
     }
     assert tuple(entry) == (step.to_segment, 3)
     assert (step.kept_rows, step.rows) == (3, 27)
@@ -307,8 +311,8 @@ async def test_holds_are_listed_and_wrong_ones_refused(database, writer_pool):
             await get(conn, 99)
 
 
-async def test_a_sealed_segment_is_carried_over_as_well(database, owner_pool, writer_pool, due):
-    await seal_all(database.dsn, StorageSettings(), pause=no_pause)
+async def test_a_packed_segment_is_carried_over_as_well(database, owner_pool, writer_pool, due):
+    await pack(database)
     async with writer_pool.acquire() as conn:
         await add(conn, hold_request())
 

@@ -16,6 +16,7 @@ from storage.filtering.filters import FieldEquals
 from storage.record.fields import ACTOR_ID
 from tests.integration.retention.test_expiry import ago, closed, states
 from tests.support.keeping import close, keep
+from tests.support.packing import stored as stored_columns
 from tests.support.records import make_record
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -29,10 +30,10 @@ def limited(most: int, *rules: RetentionRule) -> Settings:
 
 
 def stored(segment: int, class_name: str, days: float, **more) -> Stored:
-    """A sealed segment of that age."""
+    """A packed segment of that age."""
     at = NOON - timedelta(days=days)
     values = {
-        "segment": segment, "class_name": class_name, "state": "sealed", "rows": 10, "size": 100,
+        "segment": segment, "class_name": class_name, "state": "packed", "rows": 10, "size": 100,
         "disk_bytes": 200, "oldest": at, "newest": at, "closed_at": at,
     }  # fmt: skip
     return Stored(**(values | more))
@@ -131,7 +132,7 @@ async def test_held_records_are_carried_over_and_the_rest_is_dropped(
     report = await enforce_size_limit(database.dsn, limited(1))
 
     assert (report.outcome, report.segments, report.rows) == ("done", 2, 38)
-    assert await owner_pool.fetchval("SELECT array_agg(actor_id) FROM system_logs") == ["u-1"] * 2
+    assert await stored_columns(owner_pool, "actor_id") == [("u-1",)] * 2
 
 
 async def test_a_store_that_stays_above_its_limit_says_so(database, owner_pool, writer_pool):

@@ -5,17 +5,26 @@ from datetime import UTC, datetime
 
 import pytest
 
+from config.levels import Level
 from config.retention import RetentionRule
 from retention.errors import NothingSelected, PurgeTokenInvalid
 from retention.holding.holds import HoldRequest, add
 from retention.purging.execution import run_confirmed_purges
 from retention.purging.purge import PurgeRequest, confirm, estimate, request_purge, state_of
-from retention.segments.seal import compare
-from storage.filtering.filters import EVERYTHING, AttrEquals, FieldEquals, FieldIn, Filter
-from storage.record.fields import ACTOR_ID, KIND, Kind
-from storage.segments.read_back import read_back
+from storage.filtering.filters import (
+    EVERYTHING,
+    AttrEquals,
+    FieldEquals,
+    FieldIn,
+    Filter,
+    all_of,
+)
+from storage.record.fields import ACTOR_ID, KIND, LEVEL, Kind
 from tests.integration.retention.test_expiry import ago, leaves, settings, states
 from tests.support.keeping import close, keep
+from tests.support.packing import count as stored_count
+from tests.support.packing import digests, stored
+from tests.support.read_back import read_back
 from tests.support.records import make_record
 
 LEAK = AttrEquals("leak", "yes")
@@ -70,7 +79,7 @@ async def leaked(writer_pool) -> dict[str, int]:
 
 async def messages(pool) -> int:
     """Leaked records that are stored."""
-    return await pool.fetchval("SELECT count(*) FROM system_logs WHERE message LIKE '%hunter2%'")
+    return sum("hunter2" in message for (message,) in await stored(pool, "message"))
 
 
 async def test_the_first_step_counts_and_touches_nothing(pools, owner_pool, leaked):
@@ -89,15 +98,16 @@ async def test_the_second_step_removes_exactly_these(database, pools, owner_pool
 
     assert (report.outcome, report.segments, report.rows) == ("done", 2, 4)
     assert await messages(owner_pool) == 0
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 36
+    assert await stored_count(owner_pool) == 36
     assert await owner_pool.fetchval("SELECT sum(rows) FROM log_counts") == 36
     now = await states(owner_pool)
     assert not {leaked["info"], leaked["error"]} & await leaves(owner_pool)
-    assert [state for state in now.values() if state == "sealed"] == ["sealed"] * 2
-    for segment in (n for n, state in now.items() if state == "sealed"):
-        async with owner_pool.acquire() as conn:
-            name = await conn.fetchval("SELECT class FROM segments WHERE segment = $1", segment)
-            assert await compare(conn, segment, name, await read_back(conn, segment)) is None
+    assert [state for state in now.values() if state == "packed"] == ["packed"] * 2
+    for segment in (n for n, state in now.items() if state == "packed"):
+        parts = await owner_pool.fetch(
+            "SELECT batch_id, digest FROM ingest_parts WHERE segment = $1", segment
+        )
+        assert await digests(owner_pool, segment) == dict(map(tuple, parts))
 
 
 async def test_the_ledger_names_what_was_removed(database, pools, owner_pool, leaked):
@@ -117,6 +127,48 @@ async def test_the_ledger_names_what_was_removed(database, pools, owner_pool, le
     for batch_id, position, leaf in removed:
         part = before[batch_id]
         assert part.leaves[part.positions.index(position)].hex() == leaf
+
+
+async def test_nobody_can_guess_a_purged_row_and_the_others_are_proved(
+    database, pools, owner_pool, leaked
+):
+    """The secrets are deleted; rows of these requests that stay have their nonces, or their key."""
+    secret = "SELECT count(*) FROM batch_secrets"
+    assert await owner_pool.fetchval(secret) == 2
+
+    condition = all_of(LEAK, FieldEquals(LEVEL, Level.INFO))
+    await purge(database, pools, condition)
+
+    assert await owner_pool.fetchval(secret) == 0
+    keys = await owner_pool.fetch("SELECT class FROM batch_keys")
+    assert [row["class"] for row in keys] == ["error", "error"]
+    assert await bare(owner_pool) == {"error": [20, 20], "info": [0, 18]}
+    await _is_as_received(owner_pool)
+
+    await purge(database, pools)
+
+    assert await owner_pool.fetchval("SELECT count(*) FROM batch_keys") == 0
+    assert await bare(owner_pool) == {"error": [0, 18], "info": [0, 18]}
+    await _is_as_received(owner_pool)
+
+
+async def bare(pool) -> dict[str, list[int]]:
+    """Class to rows without a nonce, and all rows."""
+    found: dict[str, list[int]] = {}
+    for level, nonce in await stored(pool, "level", "nonce"):
+        of = found.setdefault(level.lower(), [0, 0])
+        of[0] += nonce is None
+        of[1] += 1
+    return found
+
+
+async def _is_as_received(pool) -> None:
+    for row in await pool.fetch("SELECT segment, class, state FROM segments WHERE rows > 0"):
+        if row["state"] == "packed":
+            parts = await pool.fetch(
+                "SELECT batch_id, digest FROM ingest_parts WHERE segment = $1", row["segment"]
+            )
+            assert await digests(pool, row["segment"]) == dict(map(tuple, parts))
 
 
 async def test_held_audit_and_too_young_records_are_kept(database, pools, owner_pool, writer_pool):
@@ -140,10 +192,12 @@ async def test_held_audit_and_too_young_records_are_kept(database, pools, owner_
 
     preview, report = await purge(database, pools, chosen=rules)
 
-    rows = await owner_pool.fetch("SELECT message FROM system_logs ORDER BY 1")
+    rows = sorted(await stored(owner_pool, "message"))
     assert (preview.estimate.rows, report.rows) == (1, 1)
     assert (preview.estimate.held_rows, preview.estimate.protected_rows) == (1, 1)
-    assert [row["message"] for row in rows] == ["hunter2 audit", "hunter2 held", "hunter2 payments"]
+    assert [message for (message,) in rows] == [
+        *("hunter2 audit", "hunter2 held", "hunter2 payments"),
+    ]
 
 
 async def test_a_purge_of_audit_records_selects_none(pools, owner_pool, writer_pool):
@@ -205,7 +259,7 @@ async def test_a_segment_that_loses_all_of_its_rows_is_dropped(
 
     assert report.rows == 5
     assert (await states(owner_pool))[segments["info"]] == "dropped"
-    assert await owner_pool.fetchval("SELECT count(*) FROM system_logs") == 0
+    assert await stored_count(owner_pool) == 0
     assert await owner_pool.fetchval("SELECT count(*) FROM log_counts") == 0
 
 

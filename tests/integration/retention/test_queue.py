@@ -210,20 +210,22 @@ def test_callbacks_are_not_called(line, tmp_path) -> None:
 async def test_a_stored_segment_passes_scheduler_queue_and_worker(
     database, owner_pool, writer_pool, valkey, tmp_path
 ) -> None:
-    """The whole way with real processes: it is sealed, and what is due goes."""
+    """The whole way with real processes: it is packed, and what is due goes."""
     gone = await closed(writer_pool, level=0, at=ago(days=8))
     stays = await closed(writer_pool, level=3, at=ago(days=8))
 
     with (
         process("worker", database, valkey, tmp_path / "a"),
         process("worker", database, valkey, tmp_path / "b"),
+        process("packer", database, valkey, tmp_path / "e"),
+        process("packer", database, valkey, tmp_path / "f"),
         process("scheduler", database, valkey, tmp_path / "c"),
         process("scheduler", database, valkey, tmp_path / "d"),
     ):
 
         async def is_done() -> bool:
             now = await states(owner_pool)
-            return now[gone] == "dropped" and now[stays] == "sealed"
+            return now[gone] == "dropped" and now[stays] == "packed"
 
         await until(is_done, within_s=60)
     runs = await owner_pool.fetch("SELECT asked_by, outcome FROM retention_runs")
@@ -235,28 +237,29 @@ async def test_a_stopping_worker_does_not_wait_for_its_job(  # noqa: PLR0917
 ) -> None:
     """The job is cancelled, and what it held is free at once."""
     segment = await closed(writer_pool, level=3, at=ago(days=8))
-    slow = {"OPSLOG_FAILPOINTS": "seal.after_index=sleep:0.5"}
-    with process("worker", database, valkey, tmp_path / "a", **slow) as worker:
-        put(line, TASKS["tend"], "now")
+    slow = {"OPSLOG_FAILPOINTS": "pack.before_write=sleep:0.5"}
+    with process("packer", database, valkey, tmp_path / "a", **slow) as packer:
+        put(line, TASKS["pack"], "now")
 
-        async def is_indexing() -> bool:
+        async def is_packing() -> bool:
             return await owner_pool.fetchval(
-                "SELECT count(*) > 0 FROM pg_indexes WHERE indexname = $1",
-                f"system_logs_s{segment}_id",
+                "SELECT claimed_until IS NOT NULL FROM segments WHERE segment = $1", segment
             )
 
-        await until(is_indexing, within_s=60)
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(10)
-    assert (await states(owner_pool))[segment] == "closed"
+        await until(is_packing, within_s=60)
+        packer.send_signal(signal.SIGTERM)
+        packer.wait(10)
+    now = (await states(owner_pool))[segment]
+    assert now in {"closed", "packed"}
 
-    with process("worker", database, valkey, tmp_path / "b"):
-        put(line, TASKS["tend"], "again")
+    await owner_pool.execute("UPDATE segments SET claimed_until = NULL")
+    with process("packer", database, valkey, tmp_path / "b"):
+        put(line, TASKS["pack"], "again")
 
-        async def is_sealed() -> bool:
-            return (await states(owner_pool))[segment] == "sealed"
+        async def is_packed() -> bool:
+            return (await states(owner_pool))[segment] == "packed"
 
-        await until(is_sealed, within_s=60)
+        await until(is_packed, within_s=60)
 
 
 def test_jobs_of_the_plain_class_are_read_as_ours(line) -> None:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from config.settings import StorageSettings
-from retention.segments.seal import seal_all
+from config.settings import Settings, StorageSettings
+from retention.packing.run import pack_all
 from storage.database.locks import HOLD_SPACE
 from storage.database.migrate import bundled
 from storage.segments.catalogue import Catalogue
 from storage.segments.rollover import LARGEST_SCALE, SegmentKeeper, scale_of
 from tests.integration.retention.test_expiry import ago, closed, run
-from tests.support.keeping import keep, no_pause
+from tests.support.keeping import keep
 from tests.support.records import make_record
 from tests.support.stored_rows import store
 from tests.support.waiting import running, until
@@ -32,7 +32,7 @@ def test_a_class_with_many_segments_gets_larger_ones(kept: int, scale: int) -> N
 async def test_the_keeper_lets_them_grow(database, owner_pool, writer_pool):
     """A class that keeps a million rows rolls over at four thousand instead of one."""
     await owner_pool.execute(
-        "INSERT INTO segments (segment, class, state, rows) VALUES (9999, 'info', 'sealed', 1000000)"
+        "INSERT INTO segments (segment, class, state, rows) VALUES (9999, 'info', 'packed', 1000000)"
     )
     keeper = SegmentKeeper(database.dsn, SMALL, pass_every_s=0.02)
     async with writer_pool.acquire() as conn, running(keeper.run()):
@@ -117,12 +117,33 @@ async def test_two_hundred_segments_go_in_seconds_while_records_come_in(
     assert statistics.median(waits["read"]) < 0.1
 
 
+async def test_two_hundred_packs_go_at_once(database, owner_pool, writer_pool):
+    source = await closed(writer_pool, level=0, at=ago(days=8))
+    await pack_all(database.dsn, Settings(), yields=False)
+    await owner_pool.execute(
+        "INSERT INTO segments (segment, class, state, rows, bytes, min_created_at, max_created_at,"
+        " odd_times, min_received_at, max_received_at, opened_at, closed_at, packed_at, data_bytes,"
+        " index_bytes, data_hash, index_hash, digest, leaf_dropped)"
+        " SELECT n, class, state, rows, bytes, min_created_at, max_created_at, odd_times,"
+        " min_received_at, max_received_at, opened_at, closed_at, packed_at, data_bytes,"
+        " index_bytes, data_hash, index_hash, digest, true"
+        " FROM segments, generate_series(1001, 1200) AS n WHERE segment = $1",
+        source,
+    )
+    began = time.monotonic()
+    report = await run(database)
+    took = time.monotonic() - began
+
+    assert (report.outcome, report.segments) == ("done", 201)
+    assert took < 5
+
+
 async def test_a_catalogue_of_a_thousand_segments_is_read_at_once(database, owner_pool):
     """Memory and time of the copy that every query uses."""
     at = datetime.now(UTC)
     await owner_pool.executemany(
         "INSERT INTO segments (segment, class, state, rows, bytes, min_created_at, max_created_at,"
-        " odd_times) VALUES ($1, 'info', 'sealed', 250000, 1, $2, $3, 0)",
+        " odd_times) VALUES ($1, 'info', 'packed', 250000, 1, $2, $3, 0)",
         [(n, at - timedelta(hours=n + 1), at - timedelta(hours=n)) for n in range(1000, 2000)],
     )
     catalogue = Catalogue(database.dsn)
@@ -133,16 +154,16 @@ async def test_a_catalogue_of_a_thousand_segments_is_read_at_once(database, owne
         assert len(catalogue.segments()) == 1000
 
 
-async def test_sealing_leaves_ingest_alone(database, owner_pool, writer_pool):
-    """Records come in while every index of another segment is built."""
+async def test_packing_leaves_ingest_alone(database, owner_pool, writer_pool):
+    """Records come in while another segment is packed."""
     await closed(writer_pool, at=ago(days=1), rows=400)
     longest = 0.0
-    sealing = asyncio.create_task(seal_all(database.dsn, StorageSettings(), pause=no_pause))
-    while not sealing.done():
+    packing = asyncio.create_task(pack_all(database.dsn, Settings(), yields=False))
+    while not packing.done():
         began = time.monotonic()
         async with writer_pool.acquire() as conn:
             await keep(conn, make_record())
         longest = max(longest, time.monotonic() - began)
 
-    assert (await sealing).segments == 1
+    assert (await packing).segments == 1
     assert longest < 1.0

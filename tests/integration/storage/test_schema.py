@@ -15,7 +15,7 @@ CATALOGUES = {
                pg_get_partkeydef(oid) AS partition_key
           FROM pg_class WHERE relnamespace = 'public'::regnamespace""",
     "columns": """
-        SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod) AS type,
+        SELECT c.relname, rank() OVER (PARTITION BY a.attrelid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod) AS type,
                a.attnotnull, a.attidentity::text, pg_get_expr(d.adbin, d.adrelid) AS value
           FROM pg_attribute AS a
           JOIN pg_class AS c ON c.oid = a.attrelid

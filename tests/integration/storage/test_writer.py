@@ -15,14 +15,22 @@ from config.settings import SpoolSettings, WriterSettings
 from storage import failpoints
 from storage.record.canonical import canonical
 from storage.record.columns import COPY_COLUMNS
-from storage.record.copy_binary import HEADER, rows_of
+from storage.record.copy_binary import HEADER, leaf_of
 from storage.spool.batch_ids import BatchIds
 from storage.spool.files import file_path, quarantined_in
 from storage.spool.index import Index, index_path
 from storage.spool.spool import Spool
 from storage.writing import writer as writer_module
 from storage.writing.writer import Writer
-from tests.support.records import STREAM, full_record, make_frame, make_record
+from tests.support.read_back import read_back
+from tests.support.records import (
+    STREAM,
+    as_version_1,
+    full_record,
+    make_frame,
+    make_record,
+    rows_with_nonces,
+)
 
 SPOOL = SpoolSettings(min_free_bytes=0)
 
@@ -96,7 +104,8 @@ async def test_rows_are_read_back_as_the_bytes_that_were_sent(store):
                 format="binary",
             )
         assert out.getvalue()[len(HEADER) : -2] == part.copy_bytes
-        leaves = b"".join(hashlib.sha256(b"\0" + row).digest() for row in rows_of(part.copy_bytes))
+        rows = rows_with_nonces(frame, part)
+        leaves = b"".join(hashlib.sha256(b"\0" + row).digest() for row in rows)
         assert leaves == part.leaves
 
 
@@ -288,7 +297,7 @@ async def test_rejected_rows_become_dead_letters_and_the_rest_is_stored(store):
     assert await store.value("SELECT count(*) FROM system_logs") == 31
     dead = await store.pool.fetch("SELECT * FROM dead_letters ORDER BY position")
     assert [(row["position"], row["sqlstate"]) for row in dead] == [(7, "22P05"), (20, "22001")]
-    assert dead[0]["row_bytes"] == list(rows_of(frame.parts[0].copy_bytes))[7]
+    assert dead[0]["row_bytes"] == rows_with_nonces(frame, frame.parts[0])[7]
     assert "no" not in dead[0]["reason"].split()
     assert await store.value("SELECT sum(rows) FROM log_counts") == 31
     assert (
@@ -296,6 +305,23 @@ async def test_rejected_rows_become_dead_letters_and_the_rest_is_stored(store):
         == 2
     )
     assert store.writer.state.dead == 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_the_digest_of_a_part_covers_the_rows_that_were_stored(store, owner_pool, version):
+    frame = make_frame([make_record(), make_record(source_module="x" * 51), make_record()])
+    await store.send(frame if version == 2 else as_version_1(frame))
+    await store.drained()
+
+    row = await owner_pool.fetchrow("SELECT * FROM ingest_parts")
+    async with owner_pool.acquire() as connection:
+        part = (await read_back(connection, row["segment"]))[frame.batch_id]
+
+    assert (row["rows"], part.rows, part.version) == (2, 2, version)
+    assert row["digest"] == part.digest("info")
+    leaf = await store.value("SELECT leaf FROM dead_letters")
+    assert leaf == frame.parts[0].leaves[32:64]
+    assert leaf == leaf_of(await store.value("SELECT row_bytes FROM dead_letters"))
 
 
 async def test_a_frame_with_only_rejected_rows_is_accounted_for(store):

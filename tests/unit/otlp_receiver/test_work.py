@@ -56,7 +56,7 @@ def test_the_calls_for_a_record_stay_as_few_as_they_are(seen_before, most):
             received_unix_ns=NOW_NS,
             ingest_key_id=0,
             classify=classify,
-            nonces=bytes(16 * RECORDS),
+            secret=bytes(16),
         )
 
     whole(bodies[0])

@@ -16,9 +16,9 @@ POLICIES = policies(RetentionSettings())
 
 
 def stored(segment: int, class_name: str = "debug", *, age: timedelta = 8 * DAY, **more) -> Stored:
-    """A sealed segment whose newest record is that old."""
+    """A packed segment whose newest record is that old."""
     values = {
-        "segment": segment, "class_name": class_name, "state": "sealed", "rows": 10, "size": 1000,
+        "segment": segment, "class_name": class_name, "state": "packed", "rows": 10, "size": 1000,
         "disk_bytes": 2000, "oldest": NOON - age - DAY, "newest": NOON - age,
         "closed_at": NOON - age,
     }  # fmt: skip

@@ -44,7 +44,6 @@ CLOSED = Segment(
     max_received_at=NOON + timedelta(hours=1),
     opened_at=NOON,
     closed_at=NOON + timedelta(hours=1),
-    sealed_at=None,
 )
 OPEN = replace(
     CLOSED,

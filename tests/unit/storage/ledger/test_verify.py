@@ -12,7 +12,13 @@ from storage.ledger.tree.merkle import tree_root
 from storage.ledger.tree.notes import Head, public_bytes, sign, verifier_key
 from storage.ledger.verify import Verifier, main
 from storage.record.copy_binary import part_digest
-from tests.support.records import STREAM, make_frame, make_record
+from tests.support.records import (
+    STREAM,
+    as_version_1,
+    make_frame,
+    make_record,
+    rows_with_nonces,
+)
 
 ORIGIN = "opslog/test"
 
@@ -26,6 +32,7 @@ class Book:
         self.frames = [
             make_frame([make_record(message=f"{m} {n}") for n in range(4)]) for m in (1, 2)
         ]
+        self.frames[1] = as_version_1(self.frames[1])
         self.entries, self.heads = [], []
         self.add("genesis", {"origin": ORIGIN, "key": self.public})
         for segment, frame in enumerate(self.frames, 1):
@@ -48,9 +55,7 @@ class Book:
         return self.frames[place].parts[0]
 
     def rows(self, place):
-        from storage.record.copy_binary import rows_of
-
-        return list(rows_of(self.part(place).copy_bytes))
+        return rows_with_nonces(self.frames[place], self.part(place))
 
     def verified(self, segments, catalogue=(), trusted=""):
         """Check with these rows: segment -> [(place of frame, rows)], and further segments."""
@@ -135,7 +140,7 @@ def test_a_retired_segment_is_a_known_gap(book):
 def test_held_rows_of_a_retired_segment_are_checked(book):
     batch = book.frames[0].batch_id
     kept = leaves_of(book, 0)[1:3]
-    digest = part_digest("info", batch, b"".join(kept)).hex()
+    digest = part_digest("info", batch, b"".join(kept), book.frames[0].encoding_version).hex()
     book.add(
         "retire",
         {"segment": 1, "class": "info", "rows": 2, "root": None, "policy": "30d", "to": 3,

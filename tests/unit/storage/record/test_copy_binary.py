@@ -1,13 +1,15 @@
 """Encoding: one tuple per record, separated by class, hashes and counts that match the bytes."""
 
 import hashlib
-import os
 
 from storage.record.classes import CLASS_BY_LEVEL, classify
 from storage.record.columns import COPY_COLUMNS
 from storage.record.copy_binary import encode, fields_of, part_digest, rows_of
+from storage.record.nonces import Nonces, class_key, fill
 from storage.spool.batch_ids import BatchIds
 from tests.support.records import full_record, make_batch, make_record
+
+SECRET = bytes(range(16))
 
 
 def encoded(records):
@@ -17,7 +19,7 @@ def encoded(records):
         received_unix_ns=1_700_000_000_000_000_000,
         ingest_key_id=3,
         classify=classify,
-        nonces=os.urandom(16 * len(records)),
+        secret=SECRET,
     )
 
 
@@ -43,18 +45,20 @@ def test_leaves_and_part_hash_cover_the_rows():
 
     rows = list(rows_of(part.copy_bytes))
 
-    leaves = b"".join(hashlib.sha256(b"\x00" + row).digest() for row in rows)
+    nonces = Nonces(class_key(SECRET, "info"))
+    leaves = b"".join(hashlib.sha256(b"\x00" + fill(row, nonces)).digest() for row in rows)
     assert part.leaves == leaves
-    assert part.digest == part_digest("info", 7, leaves)
-    assert part.digest != part_digest("info", 8, leaves)
-    assert part.digest != part_digest("warn", 7, leaves)
+    assert part.digest == part_digest("info", 7, leaves, 2)
+    assert part.digest != part_digest("info", 7, leaves, 1)
+    assert part.digest != part_digest("info", 8, leaves, 2)
+    assert part.digest != part_digest("warn", 7, leaves, 2)
 
 
 def test_every_field_is_there_by_name():
     fields = fields_of(next(rows_of(encoded([full_record(3)])[0].copy_bytes)))
 
     assert tuple(fields) == COPY_COLUMNS
-    assert None not in fields.values()
+    assert [name for name, value in fields.items() if value is None] == ["nonce"]
 
 
 def test_a_severity_beyond_16_bits_is_clamped():

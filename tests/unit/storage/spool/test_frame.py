@@ -2,9 +2,11 @@
 
 import dataclasses
 import random
+from pathlib import Path
 
 import pytest
 
+from storage.record.copy_binary import leaf_of, part_digest, rows_of
 from storage.spool import frame as frames
 from storage.spool.frame import (
     FrameDamaged,
@@ -69,13 +71,35 @@ def test_a_damaged_payload_reports_the_next_frame():
 
 
 def test_a_newer_frame_is_not_treated_as_damage(monkeypatch):
-    monkeypatch.setattr(frames, "FRAME_VERSION", 2)
+    monkeypatch.setattr(frames, "FRAME_VERSION", 3)
     data = whole(make_frame([make_record()]))
     monkeypatch.undo()
 
-    with pytest.raises(FrameUnknown, match="frame version 2"):
+    with pytest.raises(FrameUnknown, match="frame version 3"):
         decode_frame(data)
     assert find_frame(b"xx" + data, 0) == 2
+
+
+def test_a_frame_of_the_release_before_is_read():
+    data = (Path(__file__).parent / "frames" / "version_1.frame").read_bytes()
+
+    frame, size = decode_frame(data)
+
+    part = frame.parts[0]
+    (row,) = rows_of(part.copy_bytes)
+    assert size == len(data)
+    assert (frame.encoding_version, frame.secret, frame.rows) == (1, b"", 1)
+    assert leaf_of(row) == part.leaves
+    assert part_digest(part.class_name, frame.batch_id, part.leaves, 1) == part.digest
+
+
+def test_the_release_before_refuses_a_frame_of_now(monkeypatch):
+    data = whole(make_frame([make_record()]))
+    monkeypatch.setattr(frames, "FRAME_VERSION", 1)
+    monkeypatch.setattr(frames, "ENCODING_VERSION", 1)
+
+    with pytest.raises(FrameUnknown, match="start the newer release to drain this spool"):
+        decode_frame(data)
 
 
 def test_implausible_lengths_are_damage():

@@ -95,7 +95,7 @@ function Status() {
             tone: late.length ? 'danger' : 'good',
           },
           {
-            name: 'Waiting for sealing',
+            name: 'Waiting for packing',
             value: plural(Number(backlog.segments ?? 0), 'segment'),
             note: `${plural(Number(backlog.rows ?? 0), 'record')}, for ${formatCount(Math.round(Number(backlog.seconds ?? 0)))} s`,
           },

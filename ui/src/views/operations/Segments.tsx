@@ -14,13 +14,13 @@ const COLUMNS = [
   ['isHold', 'Held records only'],
 ] as const
 
-/** Segments: units of storage with records of one class; they are closed, sealed and removed as a whole. */
+/** Segments: units of storage with records of one class; they are closed, packed and removed as a whole. */
 export function Segments() {
   return (
     <>
       <p className="mb-3 max-w-prose text-ink-2">
-        Open segments receive records. Closed segments wait for sealing; text search in them is
-        slower until then. Sealed segments are immutable and are removed as a whole when they
+        Open segments receive records. Closed segments wait for packing; they need ten times the
+        disk space until then. Packs are immutable files and are removed as a whole when they
         expire.
       </p>
       <Rows

@@ -1,0 +1,109 @@
+"""Packs for queries: opened by the store, scanned in a few threads, a slice at a time.
+
+Between two slices the event loop decides: a cancelled query ends there, a query that is out of time
+too, and queries share the threads.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import re2
+
+from config.errors import BadInput
+from storage.database.read import DATABASE_TIME
+from storage.filtering.prune import Leaf
+from storage.packs.errors import PackDamaged
+from storage.packs.pack import Pack
+
+_log = logging.getLogger(__name__)
+
+SLICE_S = 0.02
+"""How long a scan runs before others get the thread."""
+WORKERS = 4
+"""Threads; Python runs one at a time, but decompression and NumPy do not wait for it."""
+
+
+class Store(Protocol):
+    """The open packs (storage/packs/store.py)."""
+
+    def open(self, class_name: str, segment: int, data_hash: bytes | None = None) -> Pack:
+        """The pack of a segment, whose data file has this hash. Raises PackDamaged."""
+        ...
+
+    def forget(self, segment: int) -> None:
+        """Open the pack again the next time."""
+        ...
+
+    def keep_only(self, segments: Iterable[int]) -> None:
+        """Close the packs of all other segments."""
+        ...
+
+
+class Scan(Protocol):
+    """Work on packs that can be interrupted."""
+
+    def step(self) -> bool:
+        """Do a small part, of a block or a pack; whether all is done."""
+        ...
+
+
+class PackReader:
+    """Opens packs and runs scans; without a store, every pack is missing."""
+
+    def __init__(self, store: Store | None, *, workers: int = WORKERS) -> None:
+        self._store = store
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="packs")
+        self._reported: set[int] = set()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def open(self, leaf: Leaf) -> Pack:
+        """The pack of a packed segment. Raises PackDamaged."""
+        if self._store is None:
+            path = Path(leaf.class_name, f"{leaf.segment}.parquet")
+            raise PackDamaged(path, "storage.packs_dir is not set")
+        return self._store.open(leaf.class_name, leaf.segment, leaf.data_hash)
+
+    def keep_only(self, segments: Iterable[int]) -> None:
+        """Close the packs of all other segments: open ones occupy the disk, removed or not."""
+        if self._store is not None:
+            self._store.keep_only(segments)
+
+    def report(self, segment: int, error: PackDamaged) -> None:
+        """Log a pack that could not be read, once; it may be restored, so it is opened again."""
+        if self._store is not None:
+            self._store.forget(segment)
+        if segment not in self._reported:
+            self._reported.add(segment)
+            _log.error("the pack of segment %d cannot be read: %s", segment, error)
+
+    async def finish(self, scan: Scan, deadline_s: float) -> bool:
+        """Run a scan to its end; whether it ended in time. Raises BadInput."""
+        loop = asyncio.get_running_loop()
+        spent, begin_s = DATABASE_TIME.get(), time.perf_counter()
+        try:
+            while time.monotonic() < deadline_s:
+                if await loop.run_in_executor(self._threads, _slice, scan):
+                    return True
+            return False
+        finally:
+            if spent is not None:
+                spent.packs_s += time.perf_counter() - begin_s
+
+
+def _slice(scan: Scan) -> bool:
+    until_s = time.monotonic() + SLICE_S
+    try:
+        while not scan.step():
+            if time.monotonic() >= until_s:
+                return False
+    except re2.error as error:
+        raise BadInput("the regular expression is not valid", where="q") from error
+    return True

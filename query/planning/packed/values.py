@@ -1,0 +1,149 @@
+"""Rows of a block with the values that the SQL of query/planning/compile.py gives."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+from asyncpg.pgproto.pgproto import UUID
+
+from query.planning.compile import EMPTY_METADATA, Columns
+from storage.packs.blocks import Block
+from storage.packs.errors import PackDamaged
+from storage.packs.pack import Pack
+from storage.packs.parquet.decode import Column
+from storage.packs.parquet.encode import Array
+from storage.packs.rows import block as rows_block
+from storage.packs.schema import Plan
+from storage.packs.search.attributes import attribute_values, json_text, printed
+from storage.record.times import datetime_of
+
+_DEFAULTS = {key: printed(value).decode() for key, value in json.loads(EMPTY_METADATA).items()}
+_ORDERED = sorted(_DEFAULTS.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
+"""In jsonb's order."""
+_WHOLE = "{" + ", ".join([f'"{key}": %s' for key, _ in _ORDERED]) + "}"
+_EMPTY = _WHOLE % tuple([text for _, text in _ORDERED])
+
+
+class Selected:
+    """Some rows of a block, as if they were the block."""
+
+    def __init__(self, block: Block, numbers: Array) -> None:
+        self.rows = len(numbers)
+        self._block = block
+        self._numbers = numbers
+        self._columns: dict[str, Column] = {}
+
+    def get(self, name: str) -> Column:
+        """A column, of the selected rows only."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = _taken(self._block.get(name), self._numbers)
+        return column
+
+    def ids(self) -> list[bytes]:
+        """The column `id`."""
+        numbers = [self.get(name).array() for name in ("created_at", "created_ns", "position")]
+        return rows_block.ids(self.get, *numbers)
+
+
+def _taken(column: Column, rows: Array) -> Column:
+    taken = Column(len(rows))
+    places = rows
+    if column.valid is not None:
+        there = column.valid[rows]
+        places = (np.cumsum(column.valid) - 1)[rows[there]]
+        taken.valid = None if there.all() else there
+    if column.codes is not None:
+        taken.codes, taken.dictionary = column.codes[places], column.dictionary
+    elif column.numbers is not None:
+        taken.numbers = column.numbers[places]
+    else:
+        assert column.ends is not None
+        starts, ends = column.ends[places].tolist(), column.ends[places + 1].tolist()
+        texts = [column.buffer[a:b] for a, b in zip(starts, ends, strict=True)]
+        taken.buffer = b"".join(texts)
+        taken.ends = np.cumsum([0, *map(len, texts)])
+    return taken
+
+
+def rows_of(
+    pack: Pack, block: Block, numbers: Sequence[int] | Array, columns: Columns
+) -> list[dict[str, Any]]:
+    """The rows with these numbers, in this order. Raises PackDamaged."""
+    selected = Selected(block, np.asarray(numbers, np.int64))
+    try:
+        values = [_column(selected, pack.plan, name) for name in columns.names]
+        names = [*columns.names]
+        for place, attribute in enumerate(columns.attributes):
+            names.append(f"a{place}")
+            values.append(_attribute(selected, pack.plan, attribute))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise PackDamaged(pack.path, str(error), block=block.number) from error
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _column(selected: Selected, plan: Plan, name: str) -> list[Any]:
+    if name == "id":
+        return [UUID(raw) for raw in selected.ids()]
+    if name == "metadata":
+        return [
+            with_defaults(raw) for raw in rows_block.metadata(selected.get, selected.rows, plan)
+        ]
+    column, convert = selected.get(name), _CONVERTERS.get(name)
+    if convert is None:
+        return column.values()
+    known: dict[Any, Any] = {None: None}
+    if column.codes is not None:
+        distinct = np.unique(column.codes).tolist()
+        known |= {column.dictionary[code]: convert(column.dictionary[code]) for code in distinct}
+        return [known[value] for value in column.values()]
+    return [None if value is None else convert(value) for value in column.values()]
+
+
+def _attribute(selected: Selected, plan: Plan, name: str) -> list[str | None]:
+    values = attribute_values(cast("Block", selected), plan, name)
+    return [None if raw is None else json_text(raw) for raw in values]
+
+
+def with_defaults(raw: bytes) -> str:
+    """Stored metadata with the members that every record has, as jsonb prints it."""
+    if raw == b"{}":
+        return _EMPTY
+    own = _members(raw.decode())
+    if own.keys() <= _DEFAULTS.keys():
+        return _WHOLE % tuple([own.get(key) or text for key, text in _ORDERED])
+    every = own.keys() | _DEFAULTS.keys()
+    keys = sorted(every, key=lambda key: (len(key.encode()), key.encode()))
+    texts = [f"{_quoted(key)}: {own.get(key) or _DEFAULTS[key]}" for key in keys]
+    return "{" + ", ".join(texts) + "}"
+
+
+def _members(text: str) -> dict[str, str]:
+    """The members of an object as jsonb prints it, values as they stand."""
+    found: dict[str, str] = {}
+    at, last = 1, len(text) - 1
+    while at < last:
+        key, end = _scan(text, at)
+        start = end + 2
+        _, end = _scan(text, start)
+        found[key] = text[start:end]
+        at = end + 2
+    return found
+
+
+_quoted = json.encoder.encode_basestring
+_scan = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode
+"""(the value at a place, where it ends); numbers are not converted."""
+_TEXTS = (
+    *("level", "kind", "source_module", "action", "resource_type", "resource_id", "actor_id"),
+    *("correlation_id", "message"),
+)
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TEXTS, bytes.decode),
+    **dict.fromkeys(("created_at", "received_at"), datetime_of),
+    "trace_id": UUID,
+    # host() leaves out the length of the network.
+    "ip_address": lambda text: text.decode().partition("/")[0],
+}
+"""All others are as the file has them."""

@@ -1,0 +1,160 @@
+"""Brings a pack back into PostgreSQL: a closed segment that is packed again only by hand.
+
+    fill     a leaf that nobody reads yet, indexed like an open one
+    switch   one transaction: leaf attached, state closed, parts as they were
+    unlink   the files
+
+Interrupted before the switch, the pack is still read, and the next attempt starts again.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from config.errors import OpslogError
+from retention.safety.locks import held
+from storage.database.connection import Connection
+from storage.database.locks import PACK_SPACE
+from storage.database.statements import statement
+from storage.filtering.conditions import leaf_table
+from storage.ledger.entries import enter
+from storage.packs.blocks import Block
+from storage.packs.pack import Pack
+from storage.packs.store import PackStore
+from storage.record.columns import COPY_COLUMNS
+from storage.record.copy_binary import HEADER
+from storage.segments.leaves import IN_A_MOMENT, LONG_S, build_live_indexes, leaf_statement
+
+_TRAILER = b"\xff\xff"
+_PATIENCE_S = 60.0
+_RETRY_S = 0.2
+_DAY_US = 86_400_000_000
+
+
+class NotUnpackable(OpslogError):
+    """The segment is not packed, or has rows that only a pack can hold."""
+
+    code = "not_unpackable"
+    title = "The segment cannot be unpacked"
+
+
+@dataclass(slots=True)
+class _Part:
+    """What ingest_parts has of a batch, but for its hashes."""
+
+    size: int = 0
+    received_us: int = 0
+    times: list[int] = field(default_factory=list)
+    odd: int = 0
+
+
+async def unpack(connection: Connection, store: PackStore, segment: int, *, by: str) -> int:
+    """Unpack one segment; its rows. Raises NotUnpackable, PackDamaged."""
+    async with held(connection, PACK_SPACE, segment) as is_ours:
+        if not is_ours:
+            raise NotUnpackable(f"segment {segment} is in use by another process")
+        row = await connection.fetchrow(statement("pack_of_segment"), segment)
+        if row is None or row["state"] != "packed":
+            raise NotUnpackable(f"segment {segment} is {row['state'] if row else 'missing'}")
+        if not row["leaf_dropped"]:
+            raise NotUnpackable(f"the leaf of segment {segment} is being dropped; try again")
+        pack = await asyncio.to_thread(store.read, row["class"], segment, row["data_hash"])
+        parts: dict[int, _Part] = defaultdict(_Part)
+        await _fill(connection, pack, parts)
+        await build_live_indexes(connection, segment)
+        await _switch(connection, pack, parts, by)
+        store.unlink(pack.class_name, segment)
+        return pack.rows_total
+
+
+async def _fill(connection: Connection, pack: Pack, parts: dict[int, _Part]) -> None:
+    await connection.execute(leaf_statement("drop_unread_leaf", pack.segment))
+    await connection.execute(statement("make_bare_leaf"), pack.segment)
+
+    async def rows() -> AsyncIterator[bytes]:
+        yield HEADER
+        for number in range(len(pack.blocks)):
+            yield await asyncio.to_thread(_tuples, pack.block(number), parts)
+        yield _TRAILER
+
+    await connection.copy_to_table(
+        leaf_table(pack.segment),
+        source=rows(),
+        columns=COPY_COLUMNS,
+        format="binary",
+        timeout=LONG_S,
+    )
+
+
+def _tuples(block: Block, parts: dict[int, _Part]) -> bytes:
+    tuples, nonces = block.tuples()
+    if any(nonce is not None for nonce in nonces):
+        raise NotUnpackable(
+            "it has rows whose nonces are stored since other rows of their request were purged"
+        )
+    names = ("batch_id", "created_at", "received_at")
+    for data, batch, created, received in zip(
+        tuples, *(block.get(name).array().tolist() for name in names), strict=True
+    ):
+        part = parts[batch]
+        part.size += len(data)
+        part.received_us = received
+        if received - 400 * _DAY_US <= created <= received + _DAY_US:
+            part.times.append(created)
+        else:
+            part.odd += 1
+    return b"".join(tuples)
+
+
+async def _switch(connection: Connection, pack: Pack, parts: dict[int, _Part], by: str) -> None:
+    hashes = pack.parts
+    marks = pack.index.bytes_of("marks")
+    columns = [
+        (
+            int(part["batch_id"]),
+            int(part["rows"]),
+            bytes(part["digest"]),
+            marks[4 * int(part["first"]) : 4 * int(part["first"] + part["rows"])],
+            parts[int(part["batch_id"])],
+        )
+        for part in hashes
+    ]
+    until_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    statement("restore_parts"),
+                    pack.segment,
+                    pack.class_name,
+                    [batch for batch, *_ in columns],
+                    [rows for _, rows, *_ in columns],
+                    [part.size for *_, part in columns],
+                    [digest for _, _, digest, *_ in columns],
+                    [min(part.times, default=0) for *_, part in columns],
+                    [max(part.times, default=0) for *_, part in columns],
+                    [part.odd for *_, part in columns],
+                    [part.received_us for *_, part in columns],
+                    [mark for _, _, _, mark, _ in columns],
+                )
+                await connection.execute(statement("mark_unpacked"), pack.segment)
+                body = {
+                    "segment": pack.segment,
+                    "class": pack.class_name,
+                    "rows": pack.rows_total,
+                    "by": by,
+                }
+                await enter(connection, "unpack", body)
+                await connection.execute(IN_A_MOMENT)
+                text = leaf_statement("plug_leaf", pack.segment, SEGMENT=str(pack.segment))
+                await connection.execute(text)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            if time.monotonic() > until_s:
+                raise
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return

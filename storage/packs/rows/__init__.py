@@ -1,0 +1,1 @@
+"""Converts COPY tuples to columns and back without loss."""

@@ -1,0 +1,1 @@
+"""Filter trees over packs: which blocks may match, and which rows do."""

@@ -1,0 +1,85 @@
+"""The values of an attribute as JSON, from its column or from the rest."""
+
+import json
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import orjson
+
+from storage.packs.blocks import Block
+from storage.packs.rows.block import promoted_json
+from storage.packs.rows.promote import members
+from storage.packs.schema import Plan
+
+Json: TypeAlias = bytes
+"""JSON as jsonb prints it."""
+TOP = "attributes"
+
+
+def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
+    """The attribute of each row; None where there is none (JSON's null is b"null")."""
+    flags = block.get("exceptions").array()
+    rest = block.get("metadata_rest")
+    key = orjson.dumps(name)
+    if rest.codes is not None:
+        each = [_in_rest(text, name, key) for text in rest.dictionary]
+        values: list[Json | None] = [each[code] for code in rest.codes.tolist()]
+    else:
+        values = [_in_rest(text, name, key) for text in rest.present()]
+    for slot, item in enumerate(plan.promoted):
+        if item.top == TOP and item.key == name:
+            own = promoted_json(block.get, item, slot, flags)
+            return [a if a is not None else b for a, b in zip(values, own, strict=True)]
+    return values
+
+
+def _in_rest(text: bytes, name: str, key: bytes) -> Json | None:
+    if key not in text and b"\\" not in text:
+        return None
+    tops = dict(members(text))
+    if not tops or b"\\" in text:
+        return _parsed(text, name)
+    raw = tops.get(TOP, b"{}")
+    inner = dict(members(raw))
+    return inner.get(name) if inner or raw[:1] != b"{" or raw == b"{}" else _parsed(text, name)
+
+
+def _parsed(text: bytes, name: str) -> Json | None:
+    """Look up the attribute in JSON that is not canonical, or has escapes."""
+    try:
+        document = json.loads(text, parse_float=Decimal)
+    except ValueError:
+        return None
+    attributes = document.get(TOP) if isinstance(document, dict) else None
+    if not isinstance(attributes, dict) or name not in attributes:
+        return None
+    return printed(attributes[name])
+
+
+def printed(value: Any) -> Json:
+    """A parsed value as jsonb prints it."""
+    if isinstance(value, dict):
+        ordered = sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
+        return b"{" + b", ".join([orjson.dumps(k) + b": " + printed(v) for k, v in ordered]) + b"}"
+    if isinstance(value, list):
+        return b"[" + b", ".join([printed(item) for item in value]) + b"]"
+    if isinstance(value, Decimal):
+        return format(value, "f").encode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return b"%d" % value
+    return orjson.dumps(value)
+
+
+def json_text(raw: Json) -> str | None:
+    """The result of `->>`: a string decoded, null as None, anything else as printed."""
+    if raw[:1] == b'"':
+        text: str = orjson.loads(raw)
+        return text
+    return None if raw == b"null" else raw.decode()
+
+
+def elements(raw: Json) -> list[Json]:
+    """The elements of a list, or the value itself, as lax jsonpath unwraps."""
+    if raw[:1] != b"[":
+        return [raw]
+    return [printed(item) for item in json.loads(raw, parse_float=Decimal)]

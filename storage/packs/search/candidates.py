@@ -1,0 +1,258 @@
+"""Selects blocks that may have matching rows, by zone maps and signatures; misses none."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from storage.filtering.filters import (
+    And,
+    AttrEquals,
+    AttrPrefix,
+    Comparison,
+    FieldCompare,
+    FieldEquals,
+    FieldIn,
+    FieldPrefix,
+    Filter,
+    IpIn,
+    Or,
+    Regex,
+    Text,
+    TimeRange,
+)
+from storage.packs.index.folding import delimited_words, folded
+from storage.packs.index.grams import gram_places, scaled, token_places
+from storage.packs.index.layout import IndexFile
+from storage.packs.index.signature import WORDS, column_path, key_path
+from storage.packs.index.tokens import hashes, number_text, seed_of
+from storage.packs.parquet.encode import Array
+from storage.packs.scalars import DECIMAL, DELAY, DOUBLE, LINK
+from storage.packs.schema import Plan
+from storage.packs.search.attributes import TOP
+from storage.packs.search.matching import stored
+from storage.packs.search.texts import NUMBER, time_bounds
+from storage.record.fields import MESSAGE, Field, FieldValue
+
+_PLAIN = re.compile(r"[A-Za-z0-9 _:/=,;@\"'<>%&~`!#-]+")
+_SPECIAL = frozenset("|()[]{}\\")
+_MOST_PLACES = 64
+"""Maximum bits that are looked up for one text."""
+_LARGE = 18
+"""Maximum digits of an integer that all JSON parsers read alike."""
+
+
+class SearchedPack(Protocol):
+    """The parts of a pack that are used here."""
+
+    index: IndexFile
+    blocks: Array
+    plan: Plan
+
+
+class Candidates:
+    """Evaluates filters over the blocks of one pack."""
+
+    def __init__(self, pack: SearchedPack) -> None:
+        self._pack = pack
+        self._count = len(pack.blocks)
+        facts = pack.index.header["signature"]
+        self._facts = facts
+        self._matrix = pack.index.array("signature", np.uint8).reshape(-1, facts["stride"])
+
+    def of(self, condition: Filter) -> Array:
+        """Which blocks may match."""
+        method = _METHODS.get(type(condition))
+        return self._every() if method is None else method(self, condition)
+
+    def _every(self) -> Array:
+        return np.ones(self._count, np.bool_)
+
+    def _none(self) -> Array:
+        return np.zeros(self._count, np.bool_)
+
+    def _with(self, places: Array) -> Array:
+        """Blocks that have all of these places."""
+        if not len(places):
+            return self._every()
+        numbers = np.unique(scaled(places[:_MOST_PLACES], self._facts["bits"])).tolist()
+        found = self._matrix[numbers[0]].copy()
+        for number in numbers[1:]:
+            found &= self._matrix[number]
+        return np.unpackbits(found, count=self._count, bitorder="little").view(np.bool_)
+
+    def _token(self, path: bytes, values: Iterable[bytes], bits: int) -> Array:
+        """Blocks that have one of the values."""
+        found = self._none()
+        seed = seed_of(path)
+        for value in values:
+            found |= self._with(token_places(hashes(seed, [value]), bits))
+        return found
+
+    def _all(self, condition: And) -> Array:
+        found = self._every()
+        for item in condition.of:
+            found &= self.of(item)
+        return found
+
+    def _any(self, condition: Or) -> Array:
+        found = self._none()
+        for item in condition.of:
+            found |= self.of(item)
+        return found
+
+    def _equals(self, condition: FieldEquals) -> Array:
+        return self._field(condition.field, condition.value)
+
+    def _in(self, condition: FieldIn) -> Array:
+        found = self._none()
+        for value in condition.values:
+            found |= self._field(condition.field, value)
+        return found
+
+    def _field(self, field: Field, value: FieldValue) -> Array:
+        raw, name = stored(value), field.column
+        if name == "id":
+            return self._id(raw)
+        if name == "duration_ns":
+            zones = self._pack.blocks
+            within: Array = (zones["min_duration"] <= raw) & (zones["max_duration"] >= raw)
+            return within
+        if name == "message":
+            return self._phrase(raw.decode())
+        bits = self._facts["column_bits"].get(name)
+        if bits is None:
+            return self._every()
+        value_bytes = raw if isinstance(raw, bytes) else b"%d" % raw
+        return self._token(column_path(name), [value_bytes], bits)
+
+    def _id(self, raw: bytes) -> Array:
+        """By the time in the id; ids of another layout by token."""
+        start = (int.from_bytes(raw[:6], "big")) * 1000
+        zones = self._pack.blocks
+        found: Array = (zones["min_created"] <= start + 999) & (zones["max_created"] >= start)
+        bits = self._facts["column_bits"]["id_exact"]
+        return found | self._token(column_path("id_exact"), [raw], bits)
+
+    def _compare(self, condition: FieldCompare) -> Array:
+        if condition.field.column != "duration_ns":
+            return self._every()
+        zones, value = self._pack.blocks, condition.value
+        has = zones["min_duration"] <= zones["max_duration"]
+        if condition.comparison in {Comparison.LESS, Comparison.LESS_OR_EQUAL}:
+            found: Array = has & (zones["min_duration"] <= value)
+        else:
+            found = has & (zones["max_duration"] >= value)
+        return found
+
+    def _prefix(self, condition: FieldPrefix) -> Array:
+        if condition.field.column != "message":
+            return self._every()
+        return self._phrase(condition.prefix)
+
+    def _text(self, condition: Text) -> Array:
+        return self._phrase(condition.text)
+
+    def _phrase(self, text: str) -> Array:
+        found = self._every()
+        for line in folded(text).split(b"\n"):
+            found &= self._line(line)
+        return found
+
+    def _line(self, line: bytes) -> Array:
+        if len(line) < 3:
+            return self._every()
+        three, five = gram_places(b"\n" + line + b"\n")
+        found = self._with(five if len(five) else three)
+        words = delimited_words(line)
+        if words:
+            bits = self._facts["word_bits"]
+            seed = seed_of(WORDS)
+            found &= self._with(token_places(hashes(seed, sorted(words)), bits))
+        return found
+
+    def _regex(self, condition: Regex) -> Array:
+        if condition.field is not MESSAGE and condition.field.column != "message":
+            return self._every()
+        found = self._every()
+        for literal in literals(condition.pattern):
+            found &= self._phrase(literal)
+        return found
+
+    def _ip(self, condition: IpIn) -> Array:
+        network = condition.network
+        if network.num_addresses > 1:
+            return self._every()
+        bits = self._facts["column_bits"]["ip_address"]
+        if network.version == 6:
+            return self._every()
+        text = str(network.network_address).encode()
+        return self._token(column_path("ip_address"), [text], bits)
+
+    def _time(self, condition: TimeRange) -> Array:
+        start, end = time_bounds(condition)
+        zones = self._pack.blocks
+        found: Array = (zones["max_created"] >= start) & (zones["min_created"] <= end)
+        return found
+
+    def _attribute(self, condition: AttrEquals) -> Array:
+        value = condition.value
+        values = {value.encode()}
+        item = next(
+            (i for i in self._pack.plan.promoted if (i.top, i.key) == (TOP, condition.name)), None
+        )
+        if NUMBER.fullmatch(value):
+            number = number_text(value)
+            if number is None or len(number) > _LARGE:
+                return self._every()
+            if item is not None and item.kind in {DECIMAL, DOUBLE, DELAY}:
+                return self._every()
+            values.add(number.encode())
+        bits = self._facts["path_bits"]
+        found = self._token(key_path(TOP, condition.name), values, bits)
+        if item is not None and item.kind == LINK:
+            of_column = self._facts["column_bits"].get(item.link)
+            if of_column is None:
+                return self._every()
+            found |= self._token(column_path(item.link), values, of_column)
+        return found
+
+    def _attribute_prefix(self, condition: AttrPrefix) -> Array:
+        prefix = condition.prefix
+        is_linked = any(
+            (i.top, i.key, i.kind) == (TOP, condition.name, LINK) for i in self._pack.plan.promoted
+        )
+        is_of_text = prefix[:1].isalpha() and not any(
+            word.startswith(prefix) for word in ("true", "false", "null")
+        )
+        return self._phrase(prefix) if is_of_text and not is_linked else self._every()
+
+
+def literals(pattern: str) -> list[str]:
+    """Texts that every match of a pattern contains."""
+    if any(letter in _SPECIAL for letter in pattern) or pattern.startswith("*"):
+        return []
+    found = []
+    for piece in re.split(r"[.^$]", pattern):
+        # A quantifier applies to the letter before it.
+        for part in re.split(r".[*?]|.\+", piece, flags=re.DOTALL):
+            found += _PLAIN.findall(part)
+    return [text for text in found if len(text) >= 3]
+
+
+_METHODS: dict[type[Any], Callable[[Candidates, Any], Array]] = {
+    And: Candidates._all,  # noqa: SLF001 - this table is the class's own
+    Or: Candidates._any,  # noqa: SLF001
+    FieldEquals: Candidates._equals,  # noqa: SLF001
+    FieldIn: Candidates._in,  # noqa: SLF001
+    FieldCompare: Candidates._compare,  # noqa: SLF001
+    FieldPrefix: Candidates._prefix,  # noqa: SLF001
+    Text: Candidates._text,  # noqa: SLF001
+    Regex: Candidates._regex,  # noqa: SLF001
+    IpIn: Candidates._ip,  # noqa: SLF001
+    TimeRange: Candidates._time,  # noqa: SLF001
+    AttrEquals: Candidates._attribute,  # noqa: SLF001
+    AttrPrefix: Candidates._attribute_prefix,  # noqa: SLF001
+}
+"""Other filters may match any block."""

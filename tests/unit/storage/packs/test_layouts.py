@@ -1,0 +1,131 @@
+"""Pages in other layouts are read by pyarrow; damaged pages and sections are reported."""
+
+from zlib import crc32
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from storage.filtering.filters import Text
+from storage.packs.blocks import DataFile
+from storage.packs.errors import PackDamaged
+from storage.packs.pack import Pack
+from storage.packs.parquet.places import PAGE, ZSTD_FLAG
+from storage.packs.schema import Kind
+from storage.packs.verify import rebuild_index, sha256_of
+from tests.unit.storage.packs.packing import leaf_of_both, make_tuple, pack_of, shop_rows
+
+UNKNOWN = 15
+"""An encoding that decode.py does not know."""
+
+
+@pytest.fixture
+def pack(tmp_path):
+    metadata = '{{"attributes": {{"b": {}, "f": 0.1234567{}1, "s": "{}", "ratio": {}.25}}}}'
+    rows = shop_rows(150)
+    rows += [
+        make_tuple(n, metadata=metadata.format(str(n % 2 == 0).lower(), n, n % 5, n))
+        for n in range(150, 300)
+    ]
+    return pack_of(tmp_path, rows, leaf=leaf_of_both, block_rows=256)[0]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"use_dictionary": False, "compression": "snappy"},
+        {"use_dictionary": True, "data_page_version": "2.0", "compression": "gzip"},
+        {"use_dictionary": False, "compression": "none", "data_page_size": 100},
+    ],
+)
+def test_pages_of_other_layouts_are_read(tmp_path, pack, layout):
+    path = tmp_path / "other.parquet"
+    pq.write_table(pq.read_table(pack.path), path, row_group_size=256, **layout)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    data = path.read_bytes()
+    pages = np.zeros(len(pack.plan.columns), PAGE)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        start = column.dictionary_page_offset or column.data_page_offset
+        size = column.total_compressed_size
+        pages[number] = (start, 0, size, crc32(data[start : start + size]), 0, UNKNOWN, 0)
+    other, own = DataFile(path, pack.plan), pack.block(0)
+
+    kinds = set()
+    for spec in pack.plan.columns:
+        found = other.column(spec.name, 0, 0, own.rows, pages)
+        assert found.values() == own.get(spec.name).values(), spec.name
+        assert found.distinct() == own.get(spec.name).distinct()
+        kinds.add(spec.kind)
+
+    assert kinds == set(Kind)
+
+
+def changed_page(pack, name, coding):
+    """The pages of the first block with another encoding of one column."""
+    number = [spec.name for spec in pack.plan.columns].index(name)
+    pages = pack._pages[0].copy()
+    pages[number]["coding"] = coding
+    return pages
+
+
+def test_damage_within_compression_is_reported(pack):
+    data = DataFile(pack.path, pack.plan)
+    pages = changed_page(pack, "batch_id", 5 | ZSTD_FLAG)
+
+    with pytest.raises(PackDamaged, match="block 0: column batch_id"):
+        data.column("batch_id", 0, int(pack.blocks["at"][0]), 256, pages)
+
+
+def test_an_unreadable_page_is_reported(tmp_path, pack):
+    raw = pack.path.read_bytes()
+    broken = tmp_path / "broken.parquet"
+    footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    broken.write_bytes(raw[:footer] + bytes(len(raw) - 8 - footer) + raw[-8:])
+    data = DataFile(broken, pack.plan)
+
+    with pytest.raises(PackDamaged, match="not a readable Parquet file"):
+        data.column(
+            "batch_id", 0, int(pack.blocks["at"][0]), 256, changed_page(pack, "batch_id", UNKNOWN)
+        )
+
+
+def test_a_file_of_another_writer_has_no_index(tmp_path, pack):
+    plain = tmp_path / "1.parquet"
+    pq.write_table(pq.read_table(pack.path).replace_schema_metadata({}), plain)
+    with pytest.raises(PackDamaged, match="not a pack"):
+        rebuild_index(plain, tmp_path / "1.idx")
+    pq.write_table(pq.read_table(pack.path), plain)
+    with pytest.raises(PackDamaged, match="page header"):
+        rebuild_index(plain, tmp_path / "1.idx")
+    with pytest.raises(PackDamaged, match="cannot be read"):
+        sha256_of(tmp_path / "2.parquet")
+
+
+USES = {
+    "signature": lambda pack: pack.candidate_blocks(Text("placed")),
+    "templates": lambda pack: pack.count(Text("placed")),
+    "template_counts": lambda pack: pack.count(Text("placed")),
+    "variable_grams": lambda pack: pack.count(Text("placed")),
+    "parts": lambda pack: pack.parts,
+    "marks": lambda pack: pack.marks,
+    "blocks": lambda pack: pack,
+    "pages": lambda pack: pack,
+}
+
+
+@pytest.mark.parametrize("section", sorted(USES))
+def test_a_section_is_verified_on_first_access(tmp_path, section):
+    rows = [make_tuple(n, message=f"order {n} placed") for n in range(300)]
+    pack, _ = pack_of(tmp_path, rows, block_rows=128)
+    USES[section](pack)
+    assert set(pack.index.header["sections"]) == set(USES)
+    at, size, _ = pack.index.header["sections"][section]
+    path = pack.index.path
+    path.chmod(0o600)
+    data = bytearray(path.read_bytes())
+    data[at + size // 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(PackDamaged, match=f"section {section} "):
+        USES[section](Pack(tmp_path, 7))
