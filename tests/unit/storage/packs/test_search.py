@@ -109,7 +109,8 @@ def selects(condition, record) -> bool:
                 mine, value = mine.encode(), value.encode()
             return compared(comparison, mine, value)
         case FieldPrefix(field, prefix):
-            return (record[field.column] or "\0").startswith(prefix)
+            value = record[field.column]
+            return value is not None and value.startswith(prefix)
         case FieldPresent(field):
             return record[field.column] is not None
         case Text(text, ignores_case):
