@@ -43,7 +43,7 @@ def scans_leaf(where: Filter, leaf: Leaf) -> bool:
         return scans_unsealed(where)
     if any(map(_finds, conjuncts(where))):
         return False
-    return _has(where, _NEVER_INDEXED) or (not leaf.has_trigrams and _has(where, Text | Regex))
+    return _has(where, _NEVER_INDEXED)
 
 
 def is_id_lookup(where: Filter) -> bool:

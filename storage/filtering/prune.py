@@ -42,8 +42,6 @@ class Leaf:
     """Closed intervals of `created_at` that contain all of its rows."""
     rows: int = 0
     """Approximate number of rows."""
-    has_trigrams: bool = True
-    """Whether a sealed segment also has the trigram index."""
     is_packed: bool = False
     """Whether its rows are in a pack; else they are in a leaf."""
     class_name: str = ""
