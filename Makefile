@@ -131,7 +131,7 @@ bench: $(LOADING) codec ## Ingest on a fresh opslog: one table (LOAD_TOOL=path/t
 profile: $(LOADING) codec ## CPU microseconds per record by stage (LOAD_TOOL=path/to/otlp_load.py)
 	@$(BIN)/python -m loadtests.profile --load-tool $(LOAD_TOOL)
 
-bench-sustained: $(LOADING) codec ## 25,000 records/s for MINUTES=15 with concurrent packing
+bench-sustained: $(LOADING) codec ## 70 % of the burst rate for MINUTES=15 with concurrent packing
 	@$(BIN)/python -m loadtests.sustain --load-tool $(LOAD_TOOL) --minutes $(or $(MINUTES),15)
 
 bench-storage: $(LOADING) codec ## Bytes per row by table, column and index part; CPU of packing

@@ -28,6 +28,7 @@ from typing import Any
 
 from loadtests.copy_limit import copy_rate
 from loadtests.monitoring import Visible, watch_memory
+from loadtests.stored import Stored
 from opslog import __version__
 from opslog.compiled import in_use
 from tests.support.product import Product, command_of
@@ -100,10 +101,11 @@ def run(
         with watch_memory(product) as memory, visible(product, wanted=bool(rate)) as seen:
             result = load(chosen, product, (concurrency, compress, rate))
         waited = time.monotonic()
-        product.wait(lambda: stored(product) >= result["acked"], 600)
+        stored = Stored(product)
+        product.wait(lambda: stored.rows() >= result["acked"], 600)
         drained_s = time.monotonic() - waited
         after = cpu_seconds(product)
-        rows = stored(product)
+        rows = stored.rows()
         size = product.sql(_LEAVES)[0][0]
     records = max(1, result["acked"])
     spent = spent_us(before, after, records)
@@ -153,14 +155,6 @@ def load(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def stored(product: Product) -> int:
-    """Return the rows of the load in the database."""
-    count: int = product.sql(
-        "SELECT count(*) FROM system_logs WHERE kind <> 'a' AND source_module <> 'probe'"
-    )[0][0]
-    return count
 
 
 def cpu_seconds(product: Product) -> dict[str, float]:

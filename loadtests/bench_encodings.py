@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.bench import cpu_seconds, spent_us, stored
+from loadtests.bench import cpu_seconds, spent_us
 from loadtests.bench_codec import as_json
 from loadtests.bench_latency import acknowledge_s
 from loadtests.load_tool import BATCH, distinct_bodies
+from loadtests.stored import Stored
 from tests.support.product import Product
 
 CONNECTIONS = 4
@@ -58,7 +59,8 @@ def main() -> int:
 
 def send(product: Product, content_type: str, bodies: list[bytes]) -> None:
     """Send each body once; return when their rows are stored."""
-    there = stored(product) + BATCH * len(bodies)
+    stored = Stored(product)
+    there = stored.rows() + BATCH * len(bodies)
 
     def deliver(share: list[bytes]) -> None:
         place = urlsplit(product.otlp_url)
@@ -69,7 +71,7 @@ def send(product: Product, content_type: str, bodies: list[bytes]) -> None:
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         shares = [bodies[n::CONNECTIONS] for n in range(CONNECTIONS)]
         list(threads.map(deliver, shares))
-    product.wait(lambda: stored(product) >= there, 60)
+    product.wait(lambda: stored.rows() >= there, 60)
 
 
 if __name__ == "__main__":

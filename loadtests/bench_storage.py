@@ -22,8 +22,8 @@ from retention.packing.leaves import drop_leaves, forget_parts
 from retention.packing.pack import pack_segment
 from retention.packing.places import store_to_write
 from storage.database.pool import DatabaseRole, connect
-from storage.packs.parquet.places import PAGE
 from storage.packs.pack import Pack
+from storage.packs.parquet.places import PAGE
 from tests.support.product import Product
 
 LIMIT = 72.0

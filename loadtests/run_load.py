@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from loadtests.stored import Stored
 from tests.support.product import Product
 
 RECORDS = 100
@@ -35,7 +36,7 @@ def main() -> int:
         )
         output = _locust(product, chosen.rate, chosen.seconds, Path(folder))
         acknowledged = int(output.rpartition("acknowledged_records=")[2].split()[0])
-        product.wait(lambda: _stored(product)[0] >= acknowledged, 120)
+        product.wait(lambda: Stored(product).rows() >= acknowledged, 120)
         rows, distinct = _stored(product)
         report(Path(folder), chosen.seconds, acknowledged, rows, distinct)
         return 0 if rows == distinct >= acknowledged else 1
@@ -63,10 +64,12 @@ def _locust(product: Product, rate: int, seconds: int, folder: Path) -> str:
 
 
 def _stored(product: Product) -> tuple[int, int]:
-    query = """SELECT count(*), count(DISTINCT metadata->'attributes'->'load.n')
-                 FROM system_logs WHERE source_module = 'load'"""
-    rows, distinct = product.sql(query)[0]
-    return rows, distinct
+    """(rows, distinct ones)."""
+    rows, seen = 0, set()
+    for (number,) in Stored(product).numbers("load", ["load.n"]):
+        rows += 1
+        seen.add(number)
+    return rows, len(seen)
 
 
 def report(folder: Path, seconds: int, acknowledged: int, rows: int, distinct: int) -> None:

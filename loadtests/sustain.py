@@ -1,8 +1,9 @@
 """`make bench-sustained`: a steady load with concurrent packing; does the backlog of packing grow?
 
-    python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --rate 25000 --minutes 15
+    python -m loadtests.sustain --load-tool ../shared/tools/otlp_load.py --minutes 15
 
-A fresh installation with defaults. Twice a minute: rows acknowledged and stored, the backlog of packing in rows,
+A fresh installation with defaults. The rate is 70 % of what it takes for ten seconds as fast as it can, at most
+40,000 records/s. Twice a minute: rows acknowledged and stored, the backlog of packing in rows,
 CPU per record of receiver, PostgreSQL and packing since the last sample (0 for packing if its process has
 just changed). Finally the growth of the backlog per second over the second half (linear fit, as it varies
 by whole segments), and the packing rate under this load, above which the backlog would grow. Exits with 1
@@ -19,10 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.bench import cpu_seconds, spent_us, stored
+from loadtests.bench import cpu_seconds, spent_us
+from loadtests.stored import Stored
 from tests.support.product import Product
 
 SAMPLE_EVERY_S = 30.0
+BURST_S = 10
+SHARE_OF_BURST = 0.7
+MOST_RATE = 40_000
 ALLOWED = 0.02
 """Allowed growth of the backlog relative to the rate: segments are closed and packed as a whole."""
 _SEGMENTS = """
@@ -50,7 +55,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--load-tool", type=Path, required=True, help="otlp_load.py")
-    parser.add_argument("--rate", type=int, default=25_000, help="records/s")
+    parser.add_argument("--rate", type=int, default=0, help="records/s; 0: by the burst rate")
     parser.add_argument("--minutes", type=float, default=15)
     chosen = parser.parse_args()
     if chosen.minutes * 60 < 4 * SAMPLE_EVERY_S:
@@ -58,11 +63,29 @@ def main() -> int:
             f"--minutes: at least {4 * SAMPLE_EVERY_S / 60:g}, of which the second half is evaluated"
         )
     with Product.running() as product:
+        chosen.rate = chosen.rate or sustained_rate(chosen.load_tool, product)
+        stored = Stored(product)
+        before = stored.rows()
         samples, result = steady_load(chosen, product)
-        product.wait(lambda: stored(product) >= result["acked"], 600)
-        rows = stored(product)
+        product.wait(lambda: stored.rows() >= before + result["acked"], 600)
+        rows = stored.rows() - before
     print(summary(samples, result, rows))
     return int(rows < result["acked"] or growth(samples) > chosen.rate * ALLOWED)
+
+
+def sustained_rate(tool: Path, product: Product) -> int:
+    """Measure the burst rate; return the rate to sustain."""
+    stored = Stored(product)
+    done = subprocess.run(
+        [sys.executable, str(tool), "--url", product.otlp_url, "--seconds", str(BURST_S)],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    product.wait(lambda: stored.rows() >= result["acked"], 600)
+    burst = int(result["records_per_s"])
+    rate = min(MOST_RATE, int(burst * SHARE_OF_BURST))
+    print(f"{burst:,} records/s in a burst of {BURST_S} s; sustaining {rate:,}", flush=True)
+    return rate
 
 
 def steady_load(
