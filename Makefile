@@ -141,7 +141,8 @@ bench-retention: $(LOADING) codec ## Dropping 20M rows and 1,000 segments under 
 	@$(BIN)/python -m loadtests.bench_retention --load-tool $(LOAD_TOOL)
 
 bench-query: $(LOADING) codec ## Queries over HTTP on records of 24 h: one table (ROWS=5000000)
-	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000)
+	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000) \
+		$(if $(NOISE),--noise)
 
 bench-latency: $(LOADING) codec ## Latency of a single record: to the 200, and to the API
 	@$(BIN)/python -m loadtests.bench_latency

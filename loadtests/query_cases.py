@@ -1,4 +1,4 @@
-"""The queries of `make bench-query`: the table of issue 7, and a few other common ones.
+"""The queries of `make bench-query`: the table of issue 18, and a few other common ones.
 
 Ids are sampled from the store beforehand and used once each.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests.query_client import Pairs
+from loadtests.stored import Stored
 from tests.support.product import Product
 
 LOGS = "/api/v1/logs"
@@ -44,88 +45,78 @@ class Ids:
     traces: Iterator[str]
     actors: Iterator[str]
     records: Iterator[str]
+    correlations: Iterator[str]
     attributes: Iterator[str]
     phrases: Iterator[str]
     """Contained in at most one record in fifty."""
     common: Iterator[str]
     """The most frequent ones."""
-    packed_words: Iterator[str]
-    unpacked_words: Iterator[str]
+    needles: Iterator[str]
+    """Rare words of packed records."""
+    fresh_needles: Iterator[str]
+    """Rare words of open segments."""
+    services: Iterator[str]
     windows: Iterator[Pairs]
-    """Time ranges with about EXPORTED records."""
+    """Time ranges with about EXPORTED records each."""
 
 
-def query_cases(
-    product: Product, rows: int, begin: str, packed_until: str, unpacked_from: str
-) -> list[QueryCase]:
-    """Return the table.
-
-    Records of 24 hours end at `begin`; those that arrived until `packed_until` are packed, and later ones
-    are dated from `unpacked_from` on.
-    """
-    ids = ids_of(product, rows, begin, packed_until)
+def query_cases(product: Product, rows: int, begin: str) -> list[QueryCase]:
+    """Return the table of issue 18. The load tool's records end at `begin` and cover 24 hours."""
+    ids = ids_of(product, rows, begin)
     day: Pairs = {"start": moment(seconds_of(begin) - DAY_S)}
-    packed: Pairs = day | {"end": unpacked_from}
-    hour = moment(seconds_of(begin) - 3600)
-    page = walk(ids)
+    hour: Pairs = {"start": moment(seconds_of(begin) - 3600)}
+    count: Pairs = {"interval": "none", "by": "level"} | day
     return [
         QueryCase(
             "trace by id, no range", 6, lambda: (f"{LOGS}/trace/{next(ids.traces)}", {}), "21"
         ),
-        QueryCase("actor, newest 100", 10, lambda: (f"{LOGS}/actor/{next(ids.actors)}", day), "58"),
-        QueryCase("last 100 ERROR", 6, lambda: (LOGS, {"level": "ERROR"}), "122"),
-        QueryCase("phrase, newest 100", 20, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
+        QueryCase("record by id", 4, lambda: (f"{LOGS}/{next(ids.records)}", {})),
+        QueryCase("actor, newest 100", 15, lambda: (f"{LOGS}/actor/{next(ids.actors)}", day), "58"),
+        QueryCase("last 100 ERROR", 5, lambda: (LOGS, {"level": "ERROR"}), "122"),
+        QueryCase("phrase, newest 100", 8, lambda: (LOGS, quoted(ids.phrases) | day), "204"),
+        QueryCase("needle, all classes", 8, lambda: (LOGS, quoted(ids.needles) | day), "9.6"),
+        QueryCase("needle, just arrived", 60, lambda: (LOGS, quoted(ids.fresh_needles) | day)),
+        QueryCase("attribute equality", 8, lambda: (LOGS, {"q": next(ids.attributes)} | day)),
         QueryCase(
-            *("needle, packed", 25),
-            lambda: (LOGS, quoted(ids.packed_words) | packed | {"minLevel": "INFO"}),
-            "9.6",
+            "correlation", 6, lambda: (LOGS, {"correlationId": next(ids.correlations)} | day)
         ),
+        QueryCase("newest 100 of a service", 10, lambda: (LOGS, of_service(ids) | day)),
         QueryCase(
-            # DEBUG has no text index by default: no goal, but never seconds.
-            *("needle, DEBUG as well", 1000),
-            lambda: (LOGS, quoted(ids.packed_words) | packed),
+            "page of 500", 15, lambda: (LOGS, {"limit": 500, "end": next(ids.windows)["end"]})
         ),
-        QueryCase(
-            *("needle, just arrived", 150),
-            lambda: (LOGS, quoted(ids.unpacked_words) | day | {"minLevel": "INFO"}),
-        ),
-        QueryCase(
-            *("metadata equality, packed", 20),
-            lambda: (LOGS, {"q": next(ids.attributes)} | packed),
-        ),
-        QueryCase(
-            *("the same, unpacked as well", 150),
-            lambda: (LOGS, {"q": next(ids.attributes)} | day),
-        ),
+        QueryCase("export of 1,000", 25, lambda: (f"{LOGS}/export", next(ids.windows)), "303"),
+        QueryCase("its context", GOAL_MS, lambda: (f"{LOGS}/{next(ids.records)}/context", {})),
         QueryCase(
             *("count by service", 4),
             lambda: (STATS, {"by": "sourceModule", "interval": "none"} | day),
             "3.7",
         ),
         QueryCase(
-            *("histogram by level", 50),
+            *("histogram by level", 40),
             lambda: (STATS, {"by": "level", "interval": "1m"} | day),
             "590",
         ),
+        QueryCase("count of a phrase", 15, lambda: (STATS, quoted(ids.phrases) | count), "1,014"),
+        QueryCase("count of a common phrase", 60, lambda: (STATS, quoted(ids.common) | count)),
+        QueryCase("count of a regex", 400, lambda: (STATS, {"q": next(_REGEXES)} | count)),
+        QueryCase("facets of an hour", 40, lambda: (f"{LOGS}/facets", hour)),
         QueryCase(
-            *("phrase count", 150),
-            lambda: (
-                STATS,
-                quoted(ids.phrases) | {"interval": "none", "minLevel": "INFO"} | packed,
-            ),
-            "1,014",
+            "facets under a phrase", 150, lambda: (f"{LOGS}/facets", quoted(ids.phrases) | day)
         ),
-        QueryCase(
-            *("count of a common phrase", 1000),
-            lambda: (STATS, quoted(ids.common) | {"interval": "none"} | day),
-        ),
-        QueryCase("export of 1,000", 30, lambda: (f"{LOGS}/export", next(ids.windows)), "303"),
-        QueryCase("page of 500 by cursor", 20, page),
-        QueryCase("record by id", GOAL_MS, lambda: (f"{LOGS}/{next(ids.records)}", {})),
-        QueryCase("its context", GOAL_MS, lambda: (f"{LOGS}/{next(ids.records)}/context", {})),
-        QueryCase("newest 100 of a service", GOAL_MS, lambda: (LOGS, of_service() | day)),
-        QueryCase("facets of the last hour", GOAL_MS, lambda: (f"{LOGS}/facets", {"start": hour})),
+        QueryCase("trace list of an hour", 60, lambda: ("/api/v1/traces", hour)),
     ]
+
+
+COLD = ("trace by id, no range", "needle, all classes", "actor, newest 100")
+"""Also measured with nothing in the page cache."""
+COLD_LIMIT_MS = 60
+_REGEXES = itertools.cycle(
+    [
+        "message:/status (50[0-9]|404) in [0-9]+ ms/",
+        "message:/order [A-Z0-9-]+ .*EUR/",
+        "message:/took [0-9]{3,} ms/",
+    ]
+)
 
 
 def quoted(texts: Iterator[str]) -> Pairs:
@@ -133,38 +124,23 @@ def quoted(texts: Iterator[str]) -> Pairs:
     return {"q": f'"{next(texts)}"'}
 
 
-_services: list[str] = []
-
-
-def of_service() -> Pairs:
+def of_service(ids: Ids) -> Pairs:
     """Search for one service's records."""
-    return {"sourceModule": random.choice(_services)}
+    return {"sourceModule": next(ids.services)}
 
 
-def walk(ids: Ids) -> Callable[[], tuple[str, Pairs]]:
-    """Return pages of 500, each from another time of the day."""
-
-    def page() -> tuple[str, Pairs]:
-        window = next(ids.windows)
-        return LOGS, {"limit": 500, "end": window["end"]}
-
-    return page
-
-
-def ids_of(product: Product, rows: int, begin: str, packed_until: str) -> Ids:
-    """Sample ids from both parts of the store."""
-    old = sample(product, packed_until, "<", 500_000 / rows)
-    new = sample(product, packed_until, ">=", 100)
-    _services[:] = [
-        row[0] for row in product.sql("SELECT DISTINCT source_module FROM log_counts_hourly")
-    ]
-    everything = [*old, *new]
+def ids_of(product: Product, rows: int, begin: str) -> Ids:
+    """Sample ids from packs and open segments, by their share of the rows."""
+    packed, fresh = sample_packs(product), sample_leaves(product)
+    everything = [*packed, *fresh[: max(1, len(packed) // 20)]]
     random.Random(1).shuffle(everything)
     messages = [row["message"] for row in everything]
+    services = product.sql("SELECT DISTINCT source_module FROM log_counts_hourly WHERE kind <> 'a'")
     return Ids(
-        traces=distinct(row["trace"] for row in everything),
-        actors=distinct(row["actor"] for row in everything if row["actor"]),
+        traces=distinct(row["trace_id"] for row in everything),
+        actors=distinct(row["actor_id"] for row in everything if row["actor_id"]),
         records=distinct(row["id"] for row in everything),
+        correlations=distinct(row["correlation_id"] for row in everything if row["correlation_id"]),
         attributes=distinct(
             f'{name}:"{value}"'
             for row in everything
@@ -173,25 +149,53 @@ def ids_of(product: Product, rows: int, begin: str, packed_until: str) -> Ids:
         ),
         phrases=itertools.cycle(frequent(messages, most=len(messages) // 50)),
         common=itertools.cycle(frequent(messages, most=len(messages))),
-        packed_words=distinct(words(old)),
-        unpacked_words=distinct(words(new)),
+        needles=distinct(words(packed)),
+        fresh_needles=distinct(words(fresh)),
+        services=itertools.cycle(sorted(row[0] for row in services)),
         windows=windows(rows, begin),
     )
 
 
-def sample(product: Product, moment: str, side: str, percent: float) -> list[dict[str, Any]]:
-    """Sample records before or after a time from the whole store."""
-    share = min(percent, 100)
-    found = product.sql(
-        "SELECT replace(trace_id::text, '-', ''), actor_id, id::text, message,"  # noqa: S608
-        f" metadata -> 'attributes' FROM system_logs TABLESAMPLE system ({share})"
-        f" WHERE trace_id IS NOT NULL AND received_at {side} '{moment}' ORDER BY random() LIMIT 2000"
+SAMPLED = 4000
+"""Records whose ids are used."""
+_NAMES = ("trace_id", "actor_id", "id", "message", "correlation_id")
+
+
+def sample_packs(product: Product) -> list[dict[str, Any]]:
+    """Sample packed records, from random blocks of all packs."""
+    chance, found = random.Random(3), []
+    packs = Stored(product).packs()
+    total = sum(pack.rows_total for pack in packs)
+    for pack in packs:
+        for _ in range(max(1, SAMPLED // 20 * pack.rows_total // total)):
+            number = chance.randrange(len(pack.blocks))
+            columns = pack.columns(number, [*_NAMES, "metadata", "kind"])
+            size = len(columns["id"])
+            found += [
+                _sampled({name: of[at] for name, of in columns.items()})
+                for at in chance.sample(range(size), min(20, size))
+                if columns["kind"][at] == b"l" and columns["trace_id"][at] is not None
+            ]
+    return found
+
+
+def sample_leaves(product: Product) -> list[dict[str, Any]]:
+    """Sample records of segments that are not packed."""
+    rows = product.sql(
+        f"SELECT {', '.join(f'l.{name}' for name in _NAMES)}, l.metadata::text"  # noqa: S608 - constants
+        " FROM system_logs AS l JOIN segments AS s USING (segment)"
+        " WHERE s.state IN ('open', 'closed') AND l.trace_id IS NOT NULL AND l.kind = 'l'"
+        f" ORDER BY random() LIMIT {SAMPLED}"
     )
-    names = ("trace", "actor", "id", "message")
-    return [
-        dict(zip(names, row[:4], strict=True)) | {"attributes": json.loads(row[4] or "{}")}
-        for row in found
-    ]
+    return [_sampled(dict(zip((*_NAMES, "metadata"), row, strict=True))) for row in rows]
+
+
+def _sampled(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {
+        "trace_id": row["trace_id"].hex,
+        "id": str(row["id"]),
+        "attributes": json.loads(row["metadata"] or "{}").get("attributes", {}),
+    }
 
 
 def words(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

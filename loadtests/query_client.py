@@ -63,10 +63,10 @@ class CpuTime:
 
     def __init__(self, product: Product) -> None:
         self._product = product
-        self._query = [product.find("query") or 0]
+        self._query = product.pids("opslog query")
 
     def ms(self) -> tuple[float, float]:
-        """Return that of the query server and of PostgreSQL since their start."""
+        """Return that of the query servers and of PostgreSQL since their start."""
         return _cpu_ms(self._query), _cpu_ms(self._product.pids("postgres"))
 
 

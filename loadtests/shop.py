@@ -3,7 +3,9 @@
 import random
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 _LEVELS = ((9, "INFO", 60), (5, "DEBUG", 25), (13, "WARN", 10), (17, "ERROR", 4), (21, "FATAL", 1))
 _MESSAGES = (
@@ -60,4 +62,38 @@ def shop_request(run: str, first: int, count: int, now_ns: int) -> bytes:
                 _text("order.id", str(order)),
             ],
         )
+    return request.SerializeToString()
+
+
+SPANS_OF_A_TRACE = 8
+
+
+def shop_spans(first: int, traces: int, start_ns: int, span_ns: int) -> bytes:
+    """Build an ExportTraceServiceRequest of whole traces, spread over a time: a root and its calls."""
+    chance = random.Random(first)
+    request = ExportTraceServiceRequest()
+    services = ("gateway", "cart", "orders", "payments")
+    scopes = {}
+    for service in services:
+        group = request.resource_spans.add()
+        group.resource.attributes.append(_text("service.name", service))
+        scopes[service] = group.scope_spans.add()
+    for _ in range(traces):
+        trace, begin_ns = chance.randbytes(16), start_ns + chance.randrange(span_ns)
+        parents: list[bytes] = []
+        for n in range(SPANS_OF_A_TRACE):
+            own = chance.randbytes(8)
+            at_ns = begin_ns + n * 1_000_000
+            scopes[services[min(n, 3)]].spans.add(
+                trace_id=trace,
+                span_id=own,
+                parent_span_id=chance.choice(parents) if parents else b"",
+                name=chance.choice(_ROUTES),
+                kind=Span.SPAN_KIND_SERVER,
+                start_time_unix_nano=at_ns,
+                end_time_unix_nano=at_ns + chance.randrange(10**6, 10**9),
+                status=Status(code=Status.STATUS_CODE_ERROR if chance.random() < 0.02 else 0),
+                attributes=[_text("http.request.method", "GET")],
+            )
+            parents.append(own)
     return request.SerializeToString()

@@ -44,6 +44,11 @@ class Stored:
                 self._counts[name] = self._pack(name).count(_OF_THE_LOAD)
         return int(rows) + sum(self._counts[name] for name in names or ())
 
+    def packs(self) -> list[Pack]:
+        """All packs."""
+        names = self.product.sql(_COUNT)[0][1]
+        return [self._pack(name) for name in names or ()]
+
     def numbers(self, module: str, attributes: Sequence[str]) -> Iterator[tuple[int, ...]]:
         """Whole-number attributes of all records of a module, in no order."""
         values = ", ".join(f"(l.metadata->'attributes'->>'{name}')::bigint" for name in attributes)
