@@ -28,7 +28,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install codec compiled run demo doctor test format-check lint types layers spelling docstrings \
-	test-faults test-faults-long test-upgrade soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query \
+	test-faults test-faults-long test-upgrade soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query bench-many-packs \
 	bench-latency bench-flush bench-viewer fuzz lock audit clean
 
 help: ## List the targets
@@ -143,6 +143,9 @@ bench-retention: $(LOADING) codec ## Dropping 20M rows and 1,000 segments under 
 bench-query: $(LOADING) codec ## Queries over HTTP on records of 24 h: one table (ROWS=5000000)
 	@$(BIN)/python -m loadtests.bench_query --load-tool $(LOAD_TOOL) --rows $(or $(ROWS),500000) \
 		$(if $(NOISE),--noise)
+
+bench-many-packs: $(LOADING) codec ## Queries, memory and start with a billion rows, simulated (12 GB)
+	@$(BIN)/python -m loadtests.bench_many_packs --load-tool $(LOAD_TOOL)
 
 bench-latency: $(LOADING) codec ## Latency of a single record: to the 200, and to the API
 	@$(BIN)/python -m loadtests.bench_latency

@@ -67,9 +67,10 @@ def main() -> int:
         source, rows = _first_segment(product, chosen)
         print(f"cloning {chosen.rows // rows} segments of {rows:,} rows …", flush=True)
         # Four days apart, so that they are not merged.
-        ages = range(AGE_DAYS + 10, AGE_DAYS + 10 + 4 * chosen.segments, 4)
+        first = (AGE_DAYS + 10) * 24
+        ages = range(first, first + 4 * 24 * chosen.segments, 4 * 24)
         many_small = clones(product, _small_segment(product), ages)
-        many_large = clones(product, source, [AGE_DAYS] * (chosen.rows // rows))
+        many_large = clones(product, source, [AGE_DAYS * 24] * (chosen.rows // rows))
         planning(product, many_small, measurements)
         memory_of_a_connection(product, measurements)
         asyncio.run(_under_load(product, chosen, measurements, many_large[0], many_small[0]))

@@ -161,10 +161,10 @@ SAMPLED = 4000
 _NAMES = ("trace_id", "actor_id", "id", "message", "correlation_id")
 
 
-def sample_packs(product: Product) -> list[dict[str, Any]]:
-    """Sample packed records, from random blocks of all packs."""
+def sample_packs(product: Product, *, most_packs: int | None = None) -> list[dict[str, Any]]:
+    """Sample packed records, from random blocks of all packs, or of the first ones."""
     chance, found = random.Random(3), []
-    packs = Stored(product).packs()
+    packs = Stored(product).packs()[:most_packs]
     total = sum(pack.rows_total for pack in packs)
     for pack in packs:
         for _ in range(max(1, SAMPLED // 20 * pack.rows_total // total)):

@@ -20,12 +20,14 @@ _COUNT = f"""
 SELECT (SELECT count(*) FROM system_logs AS l JOIN segments AS s USING (segment)
          WHERE s.state NOT IN ('packed', 'retiring')
            AND l.kind <> 'a' AND l.source_module <> '{PROBE}') AS rows,
-       (SELECT array_agg(class || '/' || segment) FROM segments WHERE state = 'packed') AS packs
+       (SELECT array_agg(class || '/' || segment ORDER BY segment) FROM segments
+         WHERE state = 'packed') AS packs
 """  # noqa: S608 - a constant
 _NUMBERS = """
 SELECT (SELECT array_agg(array[{values}]) FROM system_logs AS l JOIN segments AS s USING (segment)
          WHERE s.state NOT IN ('packed', 'retiring') AND l.source_module = '{module}') AS numbers,
-       (SELECT array_agg(class || '/' || segment) FROM segments WHERE state = 'packed') AS packs
+       (SELECT array_agg(class || '/' || segment ORDER BY segment) FROM segments
+         WHERE state = 'packed') AS packs
 """
 
 
