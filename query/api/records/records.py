@@ -31,7 +31,7 @@ _MS_NS = 1_000_000
 _CONTEXT_REACHES_NS = (60 * 10**9, 1800 * 10**9, 24 * 3600 * 10**9)
 """How far from a record its context is searched; the next one while there are too few records.
 
-Segments that are not sealed have no index by service and are scanned.
+Open segments have no index by service and are scanned.
 """
 MAX_CONTEXT = 200
 _DEFAULT_CONTEXT = 20
