@@ -81,11 +81,14 @@ FIXES = {
     "no_proof": "Run `opslog verify`, and keep its output.",
     "no_such_hold": "List the holds; it may have been released.",
     "not_packed": "Choose a segment of `opslog packs list`.",
+    "segment_in_use": "Try again when the packer has finished with it.",
     "not_signed_yet": "Retry in a second.",
     "not_unpackable": "Choose a segment of `opslog packs list`; the message names the reason.",
     "not_found": "Check the URL, and that the role may read the record's class.",
     "poison_payload": "A bug: report the log line. The body is not stored.",
     "port_taken": "Free the port, or set another one; `ss -ltnp` shows its owner.",
+    "pack_damaged": "Restore the file that is named from a backup.",
+    "packs_unavailable": "Mount the disk of `storage.packs_dir`, or correct the setting.",
     "pack_unreadable": (
         "Restore the file that is named from a backup; `opslog packs verify` lists all of them."
     ),

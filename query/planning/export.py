@@ -1,9 +1,10 @@
 """All records that a filter selects, by segment: leaves in short statements, packs by block.
 
 No statement holds a snapshot or a connection longer than one piece takes to read, so slow clients
-block neither; memory is limited to one piece. A segment that is packed meanwhile is continued in
-its pack after the same key. Rows are ordered within a segment. Each record that
-was visible when the export began is exported exactly once.
+block neither; memory is limited to one piece. A segment that is packed, unpacked or rewritten
+meanwhile is continued after the same key where its records are now. Rows are ordered within a
+segment. Each record that was visible when the export began is exported exactly once, unless it is
+purged or expires meanwhile.
 """
 
 import asyncio
@@ -21,7 +22,6 @@ from storage.database.read import (
     QueryTimeout,
     Reader,
     Row,
-    Session,
     Statement,
     Stream,
     Streams,
@@ -69,25 +69,34 @@ class Export:
     async def _segment(
         self, part: LeafFilter, order: Order, unreadable: list[LeafFilter]
     ) -> AsyncGenerator[Piece, None]:
-        """One segment, from its leaf until that is packed, then from its pack."""
+        """One segment, wherever its records are: where they have moved, it goes on there."""
         after: Key | None = None
-        if not part.leaf.is_packed:
+        while True:
+            pieces = (
+                self._pack(part, order, after, unreadable)
+                if part.leaf.is_packed
+                else self._leaf(part, order, after)
+            )
             try:
-                async for piece in self._leaf(part, order):
+                async for piece in pieces:
                     yield piece
                     after = key_of(piece.rows[-1])
-            except LeafGone:
+            except (LeafGone, PackDamaged) as error:
                 now = await self._now(part.leaf)
                 if now is None:
                     return  # expired during the export
-                part = replace(part, leaf=now)
-            else:
-                return
-        async for piece in self._pack(part, order, after, unreadable):
-            yield piece
+                if _place(now) != _place(part.leaf):
+                    part = replace(part, leaf=now)
+                    continue
+                if isinstance(error, LeafGone):
+                    raise
+                self._packs.report(part.leaf.segment, error)
+                unreadable.append(part)
+            return
 
-    async def _leaf(self, part: LeafFilter, order: Order) -> AsyncGenerator[Piece, None]:
-        after = None
+    async def _leaf(
+        self, part: LeafFilter, order: Order, after: Key | None
+    ) -> AsyncGenerator[Piece, None]:
         while True:
             statement = compile_wave([part], order=order, limit=PIECE_ROWS, after=after)
             async with self._reader.session() as session:
@@ -105,13 +114,7 @@ class Export:
     async def _pack(
         self, part: LeafFilter, order: Order, after: Key | None, unreadable: list[LeafFilter]
     ) -> AsyncGenerator[Piece, None]:
-        try:
-            pack = await asyncio.to_thread(self._packs.open, part.leaf)
-        except PackDamaged as error:
-            if await self._now(part.leaf) is not None:
-                self._packs.report(part.leaf.segment, error)
-                unreadable.append(part)
-            return
+        pack = await asyncio.to_thread(self._packs.open, part.leaf)
         key = None if after is None else key_tuple(after)
         scan = PieceScan(self._packs, part, pack, Wanted(order, PIECE_ROWS, key, RECORD))
         while True:
@@ -126,31 +129,43 @@ class Export:
             unreadable.append(part)
 
     async def _now(self, leaf: Leaf) -> Leaf | None:
-        """A segment with its pack as it is now; None if it has expired.
+        """Where the records of a segment are now; None if they have expired.
 
-        Raises LeafGone if its records were moved to another segment and its files are gone: they
-        would be missing.
+        Raises LeafGone if they are in a pack with those of other segments and their own files are
+        gone: some would come twice.
         """
         async with self._reader.session() as session:
             await self._pages.refresh()
-            for now in await self._pages.leaves(session):
-                if now.segment == leaf.segment and now.is_packed:
-                    return now
-            if not await _was_rewritten(session, leaf.segment):
-                return None
-        # The files of merged packs stay for a while.
-        old = replace(leaf, is_packed=True, data_hash=None)
+            known = {each.segment: each for each in await self._pages.leaves(session)}
+            segment = leaf.segment
+            while segment not in known:
+                rows = await session.rows(Statement(_REPLACEMENT, (segment,)))
+                if not rows:
+                    return None
+                # The files of merged packs stay for a while.
+                old = replace(leaf, segment=segment, is_packed=True, data_hash=None)
+                if rows[0]["sources"] > 1:
+                    return await self._opened(old)
+                segment = rows[0]["replaced_by"]
+        return known[segment]
+
+    async def _opened(self, leaf: Leaf) -> Leaf:
         try:
-            await asyncio.to_thread(self._packs.open, old)
+            await asyncio.to_thread(self._packs.open, leaf)
         except PackDamaged as error:
             raise LeafGone("a segment was rewritten during the export") from error
-        return old
+        return leaf
 
 
-async def _was_rewritten(session: Session, segment: int) -> bool:
-    """Whether a segment's records were copied into another one (held ones, a purge, a merge)."""
-    rows = await session.rows(Statement(_REPLACEMENT, (segment,)))
-    return bool(rows)
+def _place(leaf: Leaf) -> tuple[int, bool, bytes | None]:
+    return leaf.segment, leaf.is_packed, leaf.data_hash
 
 
-_REPLACEMENT = "SELECT 1 FROM segments WHERE segment = $1 AND replaced_by <> segment"
+_REPLACEMENT = """
+SELECT s.replaced_by, (SELECT count(*) FROM segments AS o
+                        WHERE o.replaced_by = s.replaced_by AND o.segment <> o.replaced_by)
+       AS sources
+  FROM segments AS s WHERE s.segment = $1 AND s.replaced_by <> s.segment
+"""
+"""The segment that has what is left of the records of another one (held ones, a purge, a merge),
+and of how many it has some."""

@@ -10,10 +10,13 @@ import asyncpg
 
 from config.errors import OpslogError
 from retention.packing.nonces import leaf_on_demand, nonces_of
+from retention.safety.locks import held
 from storage.database.connection import Connection
+from storage.database.locks import PACK_SPACE
 from storage.database.statements import statement
 from storage.ledger.entries import enter
 from storage.packs.errors import PackDamaged
+from storage.packs.spool import sync_folder
 from storage.packs.store import PackStore
 from storage.packs.verify import check_full, check_quick, rebuild_index
 
@@ -23,6 +26,13 @@ class NotPacked(OpslogError):
 
     code = "not_packed"
     title = "The segment is not packed"
+
+
+class SegmentInUse(OpslogError):
+    """Another process works on the segment."""
+
+    code = "segment_in_use"
+    title = "The segment is in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +115,15 @@ async def _check(connection: Connection, store: PackStore, pack: PackState, *, f
 async def reindex(connection: Connection, store: PackStore, segment: int, *, by: str) -> bool:
     """Rebuild the index of a pack from its data; whether it is another one than before.
 
-    Raises NotPacked, PackDamaged: the data is not what it was, or its rows are not those of the
-    ledger.
+    Raises NotPacked, SegmentInUse, PackDamaged: the data is not what it was.
     """
+    async with held(connection, PACK_SPACE, segment) as is_ours:
+        if not is_ours:
+            raise SegmentInUse(f"segment {segment} is in use by another process")
+        return await _reindex(connection, store, segment, by=by)
+
+
+async def _reindex(connection: Connection, store: PackStore, segment: int, *, by: str) -> bool:
     (pack,) = await packs_of(connection, [segment])
     leaf = leaf_on_demand(connection, pack.class_name)
     data, index = store.paths(pack.class_name, segment)
@@ -118,6 +134,7 @@ async def reindex(connection: Connection, store: PackStore, segment: int, *, by:
         digest = rebuild_index(data, fresh, leaf)
         size = fresh.stat().st_size
         fresh.replace(index)
+        sync_folder(index.parent)
         return digest, size
 
     digest, size = await asyncio.to_thread(rebuild)

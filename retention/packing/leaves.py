@@ -12,6 +12,7 @@ from storage.database.connection import Connection
 from storage.database.locks import PACK_SPACE
 from storage.database.statements import statement
 from storage.segments.dropping import detach, drop, finish_all
+from storage.segments.leaves import leaf_statement
 
 _log = logging.getLogger(__name__)
 PARTS_STAY_S = 3600.0
@@ -49,6 +50,20 @@ async def drop_leaf_held(connection: Connection, segment: int, *, deadline_s: fl
     await drop(connection, [segment], record_change, deadline_s=deadline_s)
     failpoints.reach("pack.after_drop")
     return True
+
+
+async def drop_abandoned(connection: Connection) -> int:
+    """Drop leaves that an interrupted unpacking has left, with copies of rows; how many went."""
+    gone = 0
+    for row in await connection.fetch(statement("abandoned_leaves")):
+        segment = row["segment"]
+        async with held(connection, PACK_SPACE, segment) as is_ours:
+            found = await connection.fetch(statement("abandoned_leaves")) if is_ours else ()
+            if segment in {each["segment"] for each in found}:  # and not unpacked meanwhile
+                _log.warning("the leaf of segment %d is left by an interrupted unpacking", segment)
+                await connection.execute(leaf_statement("drop_unread_leaf", segment))
+                gone += 1
+    return gone
 
 
 async def forget_parts(connection: Connection, after_s: float = PARTS_STAY_S) -> int:

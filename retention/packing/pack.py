@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from retention.packing.nonces import leaf_of_closed
+from retention.packing.nonces import encodings_of_closed
 from retention.packing.streams import streams_of
+from retention.packing.threads import in_thread
 from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.statements import statement
@@ -70,7 +71,9 @@ async def pack_segment(
     try:
         await _commit(connection, segment, class_name, facts, began)
     except NotClosed:
-        store.unlink(class_name, segment)
+        row = await connection.fetchrow(statement("segment_to_pack"), segment)
+        if row is None or row["state"] != "packed":
+            store.unlink(class_name, segment)
         raise
     store.forget(segment)
     failpoints.reach("pack.after_commit")
@@ -89,8 +92,10 @@ async def _write(
 ) -> PackFacts | None:
     """Write the files; None where the leaf has no rows."""
     folder = await asyncio.to_thread(store.make_folder, class_name)
-    leaf = await leaf_of_closed(connection, segment)
-    writer = PackWriter(folder, segment, class_name, streams_of(connection), leaf=leaf)
+    leaf, version_2 = await encodings_of_closed(connection, segment)
+    writer = PackWriter(
+        folder, segment, class_name, streams_of(connection), leaf=leaf, version_2=version_2
+    )
     feeding = _Feeding(writer)
     try:
         await connection.copy_from_query(
@@ -101,7 +106,7 @@ async def _write(
         )
         await feeding.end()
         failpoints.reach("pack.before_write")
-        return await asyncio.to_thread(writer.finish)
+        return await in_thread(writer, writer.finish)
     except NotPackable as error:
         if feeding.has_rows:
             raise PackDamaged(folder / f"{segment}.parquet", str(error)) from error
@@ -130,7 +135,7 @@ class _Feeding:
         data, self._waiting = bytes(self._waiting), bytearray()
         self.has_rows |= len(data) > _EMPTY_COPY
         if data:
-            await asyncio.to_thread(self._writer.feed, data)
+            await in_thread(self._writer, self._writer.feed, data)
 
 
 _EMPTY_COPY = 21

@@ -18,6 +18,7 @@ from retention.packing.leaves import drop_leaf
 from retention.packing.nonces import nonces_of
 from retention.packing.pack import entry_of, pack_segment, root_of
 from retention.packing.streams import streams_of
+from retention.packing.threads import in_thread
 from retention.safety.locks import held
 from storage import failpoints
 from storage.database.connection import Connection
@@ -156,9 +157,9 @@ async def build(
     writer = PackWriter(folder, segment, class_name, work.streams, leaf=nonces.leaf)
     try:
         if dropped is None:
-            await asyncio.to_thread(work.merge, writer)
+            await in_thread(writer, work.merge, writer)
         else:
-            await asyncio.to_thread(work.copy_some, writer, dropped, stores_nonces=stores_nonces)
+            await in_thread(writer, work.copy_some, writer, dropped, stores_nonces=stores_nonces)
     except BaseException:
         store.unlink(class_name, segment)
         raise
@@ -200,6 +201,7 @@ class _Building:
         gone: dict[tuple[int, int], list[int]] = {}
         for number, pack in enumerate(self._packs):
             for block in pack.each_block():
+                writer.go_on()
                 rows = sorted(dropped(pack, block))
                 if rows:
                     gone[number, block.number] = rows

@@ -10,7 +10,7 @@ import asyncpg
 
 from config.settings import Settings
 from retention.packing.files import unlink_dropped
-from retention.packing.leaves import drop_leaf_held, drop_leaves, forget_parts
+from retention.packing.leaves import drop_abandoned, drop_leaf_held, drop_leaves, forget_parts
 from retention.packing.pack import NotClosed, pack_segment
 from retention.packing.places import store_to_write
 from retention.safety.load import SAMPLE_S, Load, lower_priority
@@ -27,8 +27,9 @@ _log = logging.getLogger(__name__)
 
 BUSY_ROWS_PER_S = 2_000
 """Packing yields to ingest above this rate, for storage.pack_max_lag_s at most."""
-_LEASE_S = 600.0
-"""Other packers leave a claimed segment alone for this long; its lock protects it for longer."""
+_LEASE_S = 60.0
+"""Other packers leave a claimed segment alone for this long; its lock protects it for longer, unless
+its packer was killed."""
 _RETRY_S = 60.0
 _PATIENCE_S = 5.0
 """For the leaf of a segment just packed: whoever reads it may finish, a later run removes it."""
@@ -113,11 +114,15 @@ async def pack_named(
 
 
 async def finish(connection: Connection, store: PackStore) -> None:
-    """What packing leaves for later: leaves of packed segments, their parts, files of old packs."""
+    """What packing leaves for later: leaves of packed segments, their parts, files of old packs.
+
+    Also what interrupted unpacking has left.
+    """
     try:
         await drop_leaves(connection, deadline_s=time.monotonic() + _PATIENCE_S)
     except TablesBusy as error:
         _log.info("leaves of packed segments stay for now: %s", error)
+    await drop_abandoned(connection)
     await forget_parts(connection)
     await unlink_dropped(connection, store)
 
@@ -150,7 +155,7 @@ class _Pass:
         """Whether a segment waits, after yielding to ingest."""
         while True:
             waited_s: float | None = await self._connection.fetchval(
-                statement("longest_waiting"), self._storage.pack_after
+                statement("longest_waiting"), self._storage.pack_after, _LEASE_S
             )
             if waited_s is None or self._load is None:
                 return waited_s is not None
@@ -178,6 +183,9 @@ class _Pass:
         except OSError:
             await self._end_claim(segment)
             raise
+        except asyncio.CancelledError:
+            await self._end_claim(segment, wait_s=0)
+            raise
         if packed.damage:
             self.done = replace(done, failed=done.failed + 1)
             return
@@ -189,6 +197,6 @@ class _Pass:
         except TablesBusy as error:
             _log.info("the leaf of segment %d stays for now: %s", segment, error)
 
-    async def _end_claim(self, segment: int) -> None:
+    async def _end_claim(self, segment: int, *, wait_s: float = _RETRY_S) -> None:
         if not self._connection.is_closed():
-            await self._connection.execute(statement("end_claim"), segment, _RETRY_S)
+            await self._connection.execute(statement("end_claim"), segment, wait_s)

@@ -4,7 +4,8 @@
     switch   one transaction: leaf attached, state closed, parts as they were
     unlink   the files
 
-Interrupted before the switch, the pack is still read, and the next attempt starts again.
+Interrupted before the switch, the pack is still read; the next attempt starts again, and any later
+packing drops the leaf. Interrupted after it, the next job that looks for orphans unlinks the files.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import asyncpg
 
 from config.errors import OpslogError
 from retention.safety.locks import held
+from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.locks import PACK_SPACE
 from storage.database.statements import statement
@@ -27,6 +29,7 @@ from storage.packs.pack import Pack
 from storage.packs.store import PackStore
 from storage.record.columns import COPY_COLUMNS
 from storage.record.copy_binary import HEADER
+from storage.record.nonces import with_nonce
 from storage.segments.leaves import IN_A_MOMENT, LONG_S, build_live_indexes, leaf_statement
 
 _TRAILER = b"\xff\xff"
@@ -36,7 +39,7 @@ _DAY_US = 86_400_000_000
 
 
 class NotUnpackable(OpslogError):
-    """The segment is not packed, or has rows that only a pack can hold."""
+    """The segment is not packed, or in use."""
 
     code = "not_unpackable"
     title = "The segment cannot be unpacked"
@@ -66,7 +69,9 @@ async def unpack(connection: Connection, store: PackStore, segment: int, *, by: 
         parts: dict[int, _Part] = defaultdict(_Part)
         await _fill(connection, pack, parts)
         await build_live_indexes(connection, segment)
+        failpoints.reach("unpack.before_switch")
         await _switch(connection, pack, parts, by)
+        failpoints.reach("unpack.after_switch")
         store.unlink(pack.class_name, segment)
         return pack.rows_total
 
@@ -92,10 +97,6 @@ async def _fill(connection: Connection, pack: Pack, parts: dict[int, _Part]) -> 
 
 def _tuples(block: Block, parts: dict[int, _Part]) -> bytes:
     tuples, nonces = block.tuples()
-    if any(nonce is not None for nonce in nonces):
-        raise NotUnpackable(
-            "it has rows whose nonces are stored since other rows of their request were purged"
-        )
     names = ("batch_id", "created_at", "received_at")
     for data, batch, created, received in zip(
         tuples, *(block.get(name).array().tolist() for name in names), strict=True
@@ -107,7 +108,11 @@ def _tuples(block: Block, parts: dict[int, _Part]) -> bytes:
             part.times.append(created)
         else:
             part.odd += 1
-    return b"".join(tuples)
+    # A nonce that is stored since another row of its batch was purged stays with its row.
+    return b"".join(
+        row if nonce is None else with_nonce(row, nonce)
+        for row, nonce in zip(tuples, nonces, strict=True)
+    )
 
 
 async def _switch(connection: Connection, pack: Pack, parts: dict[int, _Part], by: str) -> None:

@@ -23,7 +23,7 @@ from storage.ledger.packed_rows import PackedSegment, batches_in, first_row, par
 from storage.ledger.tree.heads import notes_in
 from storage.ledger.tree.notes import read
 from storage.ledger.verify import Verifier
-from storage.packs.errors import PackDamaged
+from storage.packs.errors import PackDamaged, PackMissing
 from storage.packs.pack import Pack
 from storage.packs.store import PackStore
 from storage.record.columns import COPY_COLUMNS
@@ -202,10 +202,11 @@ async def _pack_rows(connection: Connection, row: asyncpg.Record, take: Take, pa
 async def _lost_pack(
     connection: Connection, row: asyncpg.Record, take: Take, damage: PackDamaged
 ) -> None:
-    """A pack that could not be opened: damaged, unless it was removed since the snapshot."""
+    """A pack that could not be opened: lost, unless it was removed since the snapshot."""
     state = await connection.fetchval(statement("state_of_segment"), row["segment"])
     is_lost = state == row["state"]
-    take({"segment": [row["segment"], row["class"], row["state"], 4 if is_lost else 2]})
+    there = 2 if not is_lost else 5 if isinstance(damage, PackMissing) else 4
+    take({"segment": [row["segment"], row["class"], row["state"], there]})
     if is_lost:
         _log.error("the pack of segment %d cannot be read: %s", row["segment"], damage)
         take({"damage": [row["segment"], None, None, str(damage)]})

@@ -125,7 +125,8 @@ class Verifier:
         self.heads: dict[int, set[str]] = defaultdict(set)
         self.parts: dict[int, dict[int, Part]] = defaultdict(dict)
         self.roots, self.dropped = dict[int, str](), dict[int, str]()
-        self.packs, self.damaged = dict[int, dict[str, Any]](), set[int]()
+        self.packs = dict[int, dict[str, Any]]()
+        self.damaged, self.absent = set[int](), set[int]()
         self.facts: dict[tuple[object, ...], Any] = {}
         self.rows: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
         self.counts, self.live = Counter[tuple[int, str, str, str]](), set[int]()
@@ -231,7 +232,7 @@ class Verifier:
     def take_segment(self, number: int, class_name: str, state: str, there: int) -> None:
         """`there`: 1 rows follow, 2 not in this export, 3 unreadable, 0 no table, -1 detached.
 
-        4: its pack is missing or damaged; `damage` follows.
+        4: its pack is damaged, 5: a file of it is missing; `damage` follows.
         """
         self.rows.clear()
         self.counts.clear()
@@ -245,8 +246,10 @@ class Verifier:
             self.fault(INTEGRITY, f"its class was changed to {class_name!r}", number)
         if there == 3:
             self.fault(INTEGRITY, "its rows cannot be read", number)
-        if there == 4:
+        if there in {4, 5}:
             self.fault(COMPLETENESS, f"{len(parts)} batches cannot be read", number)
+        if there == 5:
+            self.absent.add(number)
         if there > 1 and self.parts.pop(number, {}) and there == 2:
             self.gaps.append(f"the rows of segment {number} are not in this export")
 
@@ -273,7 +276,8 @@ class Verifier:
         """What of a pack cannot be read: a block, its first row in the file, or all of it."""
         self.damaged.add(number)
         where = f"block {block}, rows from {row}: " if block is not None else ""
-        self.fault(INTEGRITY, f"{where}{what}", number)
+        verdict = COMPLETENESS if number in self.absent else INTEGRITY
+        self.fault(verdict, f"{where}{what}", number)
 
     def take_rows(self, rows: str | bytes) -> None:
         """Rows of the segment of the next `take_end`: complete COPY tuples in any order."""

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 import zstandard
 
-from storage.packs.errors import PackDamaged
+from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.parquet.decode import Column, UnknownLayout, decode
 from storage.packs.parquet.encode import Array
 from storage.packs.parquet.fallback import read_column
@@ -42,7 +42,7 @@ class DataFile:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise PackDamaged(path, f"cannot be opened: {error}") from error
+            raise unreadable(path, error) from error
         if len(self._map) < 12 or self._map[:4] != MAGIC or self._map[-4:] != MAGIC:
             raise PackDamaged(path, "not a complete Parquet file")
 
@@ -50,6 +50,11 @@ class DataFile:
     def size(self) -> int:
         """Size in bytes."""
         return len(self._map)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file is as long as when it was mapped."""
+        return self._map.size() >= len(self._map)
 
     def tail(self, size: int) -> bytes:
         """The last `size` bytes of the file."""

@@ -61,6 +61,12 @@ class Pack:
         return int(self.blocks["rows"].sum())
 
     @property
+    def is_whole(self) -> bool:
+        """Whether both files are as long as when they were opened: what was cut off reads as zeros,
+        or ends the process."""
+        return self.index.is_whole and self._data.is_whole
+
+    @property
     def data_sha256(self) -> str:
         """The hash of the data file that the index contains."""
         return str(self.index.header["data_sha256"])

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from librt.strings import BytesWriter
@@ -125,6 +125,16 @@ class TupleSpool:
         if self._mapped is not None:
             self._mapped.close()
         self._file.close()
+
+
+def fresh_file(path: Path) -> BinaryIO:
+    """A new file in the place of whatever is there, to be written.
+
+    Who still writes the old one, because it does not know yet that its session has ended, writes
+    into a file without a name.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def sync_folder(folder: Path) -> None:

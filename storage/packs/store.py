@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from config.errors import OpslogError
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
 from storage.packs.spool import sync_folder
@@ -30,8 +31,11 @@ _OPEN = 256
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 
 
-class PacksUnavailable(Exception):
+class PacksUnavailable(OpslogError):
     """The directory of the packs is not there, or belongs to another installation."""
+
+    code = "packs_unavailable"
+    title = "The directory of the packs cannot be used"
 
 
 @lru_cache(maxsize=4)
@@ -139,7 +143,7 @@ class PackStore:
         with self._lock:
             pack = self._open.get(segment)
             is_it = pack is not None and (data_hash is None or pack.data_sha256 == data_hash.hex())
-            if pack is not None and is_it:
+            if pack is not None and is_it and pack.is_whole:
                 self._open.move_to_end(segment)
                 return pack
         fresh = self.read(class_name, segment, data_hash)
@@ -152,12 +156,7 @@ class PackStore:
     def read(self, class_name: str, segment: int, data_hash: bytes | None = None) -> Pack:
         """The pack of a segment, always freshly opened. Raises PackDamaged."""
         folder = self.folder(class_name)
-        try:
-            pack = Pack(folder, segment)
-        except OSError as error:
-            raise PackDamaged(
-                folder / f"{segment}.parquet", f"cannot be read: {error.strerror}"
-            ) from error
+        pack = Pack(folder, segment)
         if pack.class_name != class_name:
             raise PackDamaged(pack.path, f"is a pack of class {pack.class_name}")
         if data_hash is not None and pack.data_sha256 != data_hash.hex():

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from storage.packs.blocks import Block, DataFile
-from storage.packs.errors import PackDamaged
+from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.index.build import IndexBuilder
 from storage.packs.metadata import plan_of_promoted, read_key_values
 from storage.packs.pack import Pack
@@ -42,7 +42,7 @@ def sha256_of(path: Path) -> str:
             while piece := file.read(_PIECE):
                 digest.update(piece)
     except OSError as error:
-        raise PackDamaged(path, f"cannot be read: {error}") from error
+        raise unreadable(path, error) from error
     return digest.hexdigest()
 
 

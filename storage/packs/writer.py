@@ -8,7 +8,7 @@ of the batches with the recorded ones before it drops the rows.
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,8 +16,9 @@ from zlib import crc32
 
 import numpy as np
 
+from storage import failpoints
 from storage.packs.blocks import Block, BufferedColumn, DataFile
-from storage.packs.errors import NotPackable
+from storage.packs.errors import NotPackable, WritingCancelled
 from storage.packs.index.build import IndexBuilder
 from storage.packs.index.grams import UNIVERSE
 from storage.packs.index.layout import TAIL, tail_hash
@@ -32,7 +33,7 @@ from storage.packs.rows.promote import plan_of
 from storage.packs.rows.tuples import with_nonce
 from storage.packs.rows.walk import Misfit
 from storage.packs.schema import Plan
-from storage.packs.spool import TupleSpool, sync_folder
+from storage.packs.spool import TupleSpool, fresh_file, sync_folder
 
 ROWS = 2048
 """Maximum rows of a block."""
@@ -75,7 +76,11 @@ class PackFacts:
 
 
 class PackWriter:
-    """Writes one pack."""
+    """Writes one pack.
+
+    `version_2`: batches of encoding version 2. A nonce in one of their tuples is stored beside the
+    row, and not part of it.
+    """
 
     def __init__(
         self,
@@ -85,11 +90,14 @@ class PackWriter:
         streams: Streams,
         *,
         leaf: Leaf = leaf_of_version_1,
+        version_2: Collection[int] = (),
     ) -> None:
         self._folder = directory
         self._segment = segment
         self._class = class_name
         self._streams = streams
+        self._version_2 = version_2
+        self._is_cancelled = False
         self._proof = Proof(class_name, leaf)
         self._spool = TupleSpool(directory)
         self._data = directory / f"{segment}.parquet.tmp"
@@ -100,8 +108,18 @@ class PackWriter:
         self.measures = False
         self._seen: set[int] = set()
 
+    def cancel(self) -> None:
+        """Make whatever another thread does with this writer raise WritingCancelled soon."""
+        self._is_cancelled = True
+
+    def go_on(self) -> None:
+        """Called between two blocks. Raises WritingCancelled."""
+        if self._is_cancelled:
+            raise WritingCancelled
+
     def feed(self, data: bytes) -> None:
         """Add COPY bytes in any chunking and order. Raises NotPackable after cleaning up."""
+        self.go_on()
         try:
             self._spool.feed(data)
         except NotPackable:
@@ -114,6 +132,7 @@ class PackWriter:
 
     def add(self, tuples: list[bytes], nonces: list[bytes | None]) -> None:
         """Add tuples of another pack with its stored nonces (Pack.tuples)."""
+        self.go_on()
         rows = [
             row if nonce is None else with_nonce(row, nonce)
             for row, nonce in zip(tuples, nonces, strict=True)
@@ -140,6 +159,7 @@ class PackWriter:
         keys = self._spool.keys()
         if not len(keys):
             raise NotPackable("a pack needs at least one row")
+        self._mark_stored_nonces(keys)
         plan = self._plan(keys)
         while True:
             builder = self.builder = IndexBuilder(plan, self._folder)
@@ -156,9 +176,11 @@ class PackWriter:
         header = index_header(plan, self._class, self._segment, data, digest)
         index_digest = builder.finish(self._index, header, self._proof.sections())
         index_size = self._index.stat().st_size
-        for path, ending in ((self._data, "parquet"), (self._index, "idx")):
-            path.chmod(MODE)
-            os.replace(path, self._folder / f"{self._segment}.{ending}")  # noqa: PTH105
+        self.go_on()
+        failpoints.reach("pack.before_rename")
+        self._rename(self._data, "parquet")
+        failpoints.reach("pack.between_files")
+        self._rename(self._index, "idx")
         sync_folder(self._folder)
         return self._facts(
             keys,
@@ -169,6 +191,17 @@ class PackWriter:
             parts=parts,
             blocks=len(table),
         )
+
+    def _mark_stored_nonces(self, keys: Array) -> None:
+        """Rows of encoding version 2 whose nonce is in the tuple count as version 2."""
+        self_contained = keys["version"] == 1
+        if self._version_2 and self_contained.any():
+            of_version_2 = np.fromiter(self._version_2, np.int64)
+            keys["version"][self_contained & np.isin(keys["batch"], of_version_2)] = 2
+
+    def _rename(self, path: Path, ending: str) -> None:
+        path.chmod(MODE)
+        os.replace(path, self._folder / f"{self._segment}.{ending}")  # noqa: PTH105
 
     def _plan(self, keys: Array) -> Plan:
         """Choose the columns from a sample of the rows."""
@@ -188,9 +221,10 @@ class PackWriter:
         table: list[tuple[int, int, Array]] = []
         groups: list[bytes] = []
         first = 0
-        with _Hashed(self._data.open("wb")) as out:
+        with _Hashed(fresh_file(self._data)) as out:
             out.write(MAGIC)
             while first < len(keys):
+                self.go_on()
                 count = _rows_within(keys["size"][first : first + ROWS])
                 while True:
                     some = keys[first : first + count]
@@ -240,6 +274,7 @@ class PackWriter:
     ) -> tuple[tuple[int, int, bytes], ...]:
         data = DataFile(self._data, plan)
         for number, (at, rows, pages_) in enumerate(table):
+            self.go_on()
             block = Block(data, number, at, rows, pages_)
             tuples, nonces = block.tuples()
             batch, position = block.get("batch_id").array(), block.get("position").array()
@@ -330,6 +365,10 @@ class _Hashed:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            if not exception[0]:
+                self._file.flush()
+                failpoints.reach("pack.before_sync")
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()

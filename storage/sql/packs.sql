@@ -11,24 +11,30 @@ UPDATE installation SET packs_made_at = clock_timestamp()
  WHERE packs_made_at IS NULL RETURNING installation_id::text;
 
 -- name: longest_waiting
--- How long the next segment to pack has waited. $1 after double precision, as in claim_segment.
+-- How long the next segment to pack has waited. $1 after, $2 lease, as in claim_segment.
 -- Rows: seconds; NULL: nothing waits. Uses: retention/packing/run.py.
-SELECT extract(epoch FROM clock_timestamp() - min(closed_at))::float8
+SELECT max(abs(extract(epoch FROM clock_timestamp() - closed_at)))::float8
   FROM segments
  WHERE state IN ('closed', 'sealed') AND rows > 0 AND damage IS NULL
-   AND closed_at <= clock_timestamp() - $1 * interval '1 second'
-   AND (claimed_until IS NULL OR claimed_until < clock_timestamp());
+   AND (closed_at <= clock_timestamp() - $1 * interval '1 second' OR closed_at > clock_timestamp())
+   AND (claimed_until IS NULL OR claimed_until < clock_timestamp()
+        OR claimed_until > clock_timestamp() + $2 * interval '1 second'
+           AND claimed_until <> 'infinity');
 
 -- name: claim_segment
 -- Take the closed segment that has waited longest; other packers skip it while the lease lasts.
+-- Times that lie ahead are of a clock that was set back: such a segment does not wait for them.
 -- $1 after     double precision   seconds since it was closed
 -- $2 lease     double precision   seconds
 -- Rows: segment; none if nothing waits. Uses: retention/packing/run.py.
 UPDATE segments AS s SET claimed_until = clock_timestamp() + $2 * interval '1 second'
   FROM (SELECT segment FROM segments
          WHERE state IN ('closed', 'sealed') AND rows > 0 AND damage IS NULL
-           AND closed_at <= clock_timestamp() - $1 * interval '1 second'
-           AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+           AND (closed_at <= clock_timestamp() - $1 * interval '1 second'
+                OR closed_at > clock_timestamp())
+           AND (claimed_until IS NULL OR claimed_until < clock_timestamp()
+                OR claimed_until > clock_timestamp() + $2 * interval '1 second'
+                   AND claimed_until <> 'infinity')
          ORDER BY closed_at, segment LIMIT 1
            FOR UPDATE SKIP LOCKED) AS n
  WHERE s.segment = n.segment
@@ -100,6 +106,17 @@ SELECT segment FROM segments
 SELECT segment FROM segments
  WHERE segment = $1 AND packed_at IS NOT NULL AND NOT leaf_dropped AND state = 'packed';
 
+-- name: abandoned_leaves
+-- Tables of leaves that no segment has: an unpacking was interrupted. Rows: segment.
+-- Uses: retention/packing/leaves.py.
+SELECT s.segment
+  FROM pg_class AS c
+  JOIN segments AS s ON c.relname = 'system_logs_s' || s.segment
+ WHERE c.relkind = 'r' AND c.relname LIKE 'system\_logs\_s%'
+   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'system_logs'::regclass)
+   AND (s.state = 'dropped' OR s.packed_at IS NOT NULL AND s.leaf_dropped)
+   AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid);
+
 -- name: mark_leaf_dropped
 -- $1 segments  integer[]
 -- Uses: retention/packing/leaves.py, in the transaction of the DROP.
@@ -149,6 +166,14 @@ SELECT segment, class FROM segments
 -- $1 segments  integer[]
 -- Uses: retention/packing/files.py, when they are gone.
 UPDATE segments SET files_dropped = true WHERE segment = ANY ($1);
+
+-- name: settled_segments
+-- Of these numbers, those whose files nobody is going to write: packs, and what was unpacked.
+-- $1 segments  integer[]
+-- Rows: segment, is_packed. Uses: retention/packing/files.py, again under the segment's lock.
+SELECT segment, state = 'packed' AS is_packed FROM segments
+ WHERE segment = ANY ($1)
+   AND (state = 'packed' OR state = 'closed' AND claimed_until = 'infinity');
 
 -- name: known_segments
 -- Of these numbers, those of the catalogue, and those that are not given out yet.

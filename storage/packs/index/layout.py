@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from storage.packs.errors import PackDamaged
+from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.parquet.encode import Array
 from storage.packs.schema import FORMAT_VERSION
 
@@ -57,7 +57,10 @@ def write(path: Path, header: dict[str, Any], sections: Mapping[str, bytes]) -> 
     digest = hashlib.sha256()
     pieces = [(0, head + hashlib.sha256(head).digest())]
     pieces += [(table[name][0], body) for name, body in sections.items()]
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)
+    with path.open(
+        "xb"
+    ) as file:  # a file of its own: who still writes the old one cannot change it
         for start, piece in pieces:
             gap = bytes(start - file.tell())
             file.write(gap)
@@ -82,7 +85,7 @@ class IndexFile:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise PackDamaged(path, f"index cannot be opened: {error}") from error
+            raise unreadable(path, error) from error
         self.header = self._header()
         self._sections: dict[str, list[Any]] = self.header["sections"]
         for name, (at, size, _) in self._sections.items():
@@ -102,6 +105,11 @@ class IndexFile:
             raise PackDamaged(self.path, "the index's header does not match its hash")
         header: dict[str, Any] = orjson.loads(self._map[16:end])
         return header
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file is as long as when it was mapped."""
+        return self._map.size() >= len(self._map)
 
     def bytes_of(self, name: str) -> bytes:
         """A copy of a section, verified on first access. Raises PackDamaged."""

@@ -6,47 +6,20 @@ import random
 
 import pytest
 
-from config.settings import Settings, StorageSettings
-from query.errors import SegmentsUnreadable
 from query.planning.compile import Order
 from query.planning.export import Export
 from query.planning.packed.pages import PageScan, Wanted, key_tuple
 from query.planning.packed.reading import PackReader
 from query.planning.pages import Pages, Query, key_of, plan
-from retention.segments.merge import merge_all
 from storage.database.read import Reader, Streams
 from storage.filtering.filters import EVERYTHING, Text
 from tests.integration.query.test_paging import Arrivals
 from tests.integration.query.test_search import record
 from tests.integration.query.test_tail import tail
-from tests.support.querying import Packing, query_server
+from tests.support.querying import query_server
 
 pytestmark = pytest.mark.leaves_only
 MS = 1_000_000
-
-
-@pytest.fixture
-def packing(tmp_path):
-    """Packs when a test calls `pack`."""
-    return Packing(tmp_path / "packs")
-
-
-@pytest.fixture
-async def server(database, reader_pool, packing):
-    """A query server with these packs, that packs nothing by itself."""
-    async with query_server(database.dsn, reader_pool, packs=packing.store) as running:
-        yield running
-
-
-@pytest.fixture
-def pack(owner_pool, packing):
-    """Pack everything now."""
-
-    async def run():
-        async with owner_pool.acquire() as owner:
-            assert await packing.pack(owner)
-
-    return run
 
 
 async def fill(store, count, *, rolls=3):
@@ -81,21 +54,6 @@ async def test_a_cursor_stays_good_across_packing(store, server, pack, order):
 
     assert len(found) == len(there)
     assert set(found) == there
-
-
-@pytest.fixture
-def merge(database, packing, owner_pool):
-    """Merge all packs of a class into one."""
-
-    async def run():
-        installed = await owner_pool.fetchval("SELECT installation_id FROM installation")
-        packing.store._write_marker(str(installed))
-        storage = StorageSettings(packs_dir=packing.store.directory, segment_rows=1000)
-        report = await merge_all(database.dsn, Settings(storage=storage), trigger="test")
-        assert (report.outcome, report.note) == ("done", "")
-        assert report.segments
-
-    return run
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -230,54 +188,6 @@ async def test_what_was_packed_meanwhile_is_replayed_without_its_parts(
     await store.put(record(3, message="c"))
 
     assert await (await tail(server, last=first)).messages(2) == ["b", "c"]
-
-
-@pytest.mark.parametrize("how", ["deleted", "truncated", "flipped", "without index"])
-async def test_a_damaged_pack_costs_its_own_rows_and_is_named(  # noqa: PLR0917 - fixtures
-    store, server, pack, packing, reader_pool, how
-):
-    await fill(store, 6, rolls=2)
-    await pack()
-    await server.catalogue.refresh()
-    bad = files_of(packing, "warn")[0]
-    data = bytearray(bad.read_bytes())
-    index = bad.with_suffix(".idx")
-    path = index if how == "without index" else bad
-    path.unlink()
-    if how == "truncated":
-        bad.write_bytes(data[:-100])
-    elif how == "flipped":
-        for at in range(20, len(data) // 2):
-            data[at] ^= 0x55
-        bad.write_bytes(data)
-    lost = {f"m0.{n}" for n in range(6) if n % 2}
-
-    page = await server.page(limit=50)
-    counted = await server.page("/api/v1/logs/stats", q="m", start="2026-09-01T00:00:00Z")
-
-    assert {item["message"] for item in page["data"]} == {
-        f"m{roll}.{n}" for roll in range(2) for n in range(6)
-    } - lost
-    assert page["nextCursor"] is None
-    assert f"Segment {bad.stem} (warn)" in page["partial"]["detail"]
-    assert (page["partial"]["segments"], page["partial"]["rows"]) == (1, 3)
-    assert counted["total"] == 9
-    assert f"Segment {bad.stem} (warn)" in counted["partial"]["detail"]
-    assert "partial" not in await server.page(level="INFO")
-    first = await server.page(limit=1, order="asc")
-    assert first["data"]
-    assert first["nextCursor"]
-
-    pages = Pages(server.catalogue, PackReader(packing.store))
-    export, rows = Export(Reader(reader_pool, limit_s=10), pages, Streams()), []
-
-    async def exported():
-        async for piece in export.pieces(EVERYTHING, Order.NEWEST):
-            rows.extend(piece.rows)
-
-    with pytest.raises(SegmentsUnreadable, match=bad.stem):
-        await exported()
-    assert len(rows) == 9
 
 
 async def test_without_a_folder_of_packs_the_segments_are_named(store, database, reader_pool, pack):

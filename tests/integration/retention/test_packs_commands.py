@@ -3,12 +3,20 @@
 import pytest
 
 from config.settings import Settings
-from retention.packing.checking import NotPacked, check_packs, packs_of, reindex
+from retention.packing.checking import NotPacked, SegmentInUse, check_packs, packs_of, reindex
 from retention.packing.leaves import forget_parts
 from retention.packing.run import pack_named
 from retention.packing.unpack import NotUnpackable, unpack
+from retention.segments.merge import merge_all
+from storage.database.locks import PACK_SPACE
+from storage.filtering.filters import FieldEquals
+from storage.record.fields import ACTOR_ID
 from tests.integration.retention.test_expiry import ago, closed, leaves, states
+from tests.integration.retention.test_purge import purge
+from tests.support.keeping import close, keep
+from tests.support.killed_jobs import proved, tidy
 from tests.support.packing import count, digests, pack, packs, stored
+from tests.support.records import make_record
 
 
 @pytest.fixture
@@ -55,6 +63,56 @@ async def test_an_unpacked_segment_is_as_it_was_and_stays(database, owner_pool, 
     assert await verify(owner_pool, full=True) == []
 
 
+async def test_rows_left_by_a_purge_are_unpacked_with_their_nonces(
+    database, owner_pool, reader_pool, writer_pool
+):
+    """The secret of their batch is gone: the stored nonces prove them in a leaf as in a pack."""
+    columns = ("created_at", "message", "nonce", "id")
+    async with writer_pool.acquire() as conn:
+        await keep(conn, *[make_record(actor_id=f"u-{n % 3}") for n in range(60)], at=ago(days=1))
+        await keep(conn, *[make_record(actor_id="u-2") for _ in range(5)], at=ago(days=1))
+        await close(conn, "info")
+    await purge(database, (reader_pool, writer_pool), FieldEquals(ACTOR_ID, "u-1"))
+    ((segment, before),) = [
+        (row["segment"], row["data_hash"])
+        for row in await owner_pool.fetch("SELECT * FROM segments WHERE state = 'packed'")
+    ]
+    rows = await stored(owner_pool, *columns)
+    assert [nonce is None for _, _, nonce, _ in rows] == [False] * 40 + [True] * 5
+    await proved(database)
+
+    async with owner_pool.acquire() as conn:
+        assert await unpack(conn, packs(), segment, by="me") == 45
+    assert await stored(owner_pool, *columns) == rows
+    await proved(database)
+
+    assert (await pack_named(database.dsn, Settings(), [], again=True)).segments == 1
+    assert await stored(owner_pool, *columns) == rows
+    row = await owner_pool.fetchrow("SELECT * FROM segments WHERE segment = $1", segment)
+    assert (row["state"], row["data_hash"]) == ("packed", before)
+    await tidy(owner_pool)
+    await proved(database)
+
+
+async def test_an_unpacked_segment_can_be_purged_again(
+    database, owner_pool, reader_pool, writer_pool
+):
+    async with writer_pool.acquire() as conn:
+        await keep(conn, *[make_record(actor_id=f"u-{n % 3}") for n in range(60)], at=ago(days=1))
+        await close(conn, "info")
+    await purge(database, (reader_pool, writer_pool), FieldEquals(ACTOR_ID, "u-1"))
+    (segment,) = [n for n, state in (await states(owner_pool)).items() if state == "packed"]
+    async with owner_pool.acquire() as conn:
+        await unpack(conn, packs(), segment, by="me")
+
+    _, report = await purge(database, (reader_pool, writer_pool), FieldEquals(ACTOR_ID, "u-2"))
+
+    assert (report.outcome, report.rows) == ("done", 20)
+    assert await count(owner_pool) == 20
+    await tidy(owner_pool)
+    await proved(database)
+
+
 async def test_only_packs_are_unpacked(owner_pool, writer_pool):
     segment = await closed(writer_pool, at=ago(days=1))
     async with owner_pool.acquire() as conn:
@@ -67,6 +125,25 @@ async def test_intact_packs_have_no_problem(owner_pool, segment):
     assert await verify(owner_pool, segment, full=True) == []
     with pytest.raises(NotPacked):
         await verify(owner_pool, segment + 1000)
+
+
+async def test_an_index_in_use_is_not_rebuilt(owner_pool, segment):
+    async with owner_pool.acquire() as other, owner_pool.acquire() as conn:
+        await other.execute("SELECT pg_advisory_lock($1, $2)", PACK_SPACE, segment)
+        with pytest.raises(SegmentInUse, match="in use by another process"):
+            await reindex(conn, packs(), segment, by="me")
+        with pytest.raises(NotUnpackable, match="in use by another process"):
+            await unpack(conn, packs(), segment, by="me")
+
+
+async def test_what_an_interrupted_reindexing_has_left_is_removed(database, owner_pool, segment):
+    left = packs().paths("info", segment)[1].with_suffix(".idx.tmp")
+    left.write_bytes(b"half an index")
+
+    await merge_all(database.dsn, Settings(), trigger="test")
+
+    assert not left.exists()
+    await tidy(owner_pool)
 
 
 async def test_a_lost_index_is_rebuilt(owner_pool, segment):
