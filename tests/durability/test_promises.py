@@ -6,13 +6,14 @@ import time
 import pytest
 
 from tests.support.product import Product
-from tests.support.senders import STORED, Senders, check_exactly_once, numbered_body
+from tests.support.product_records import numbered
+from tests.support.senders import Senders, check_exactly_once, numbered_body
 
 pytestmark = pytest.mark.slow
 
 
 def stored(product: Product, run: str) -> list[tuple[int, int]]:
-    return product.sql(STORED.format(run=run))
+    return numbered(product, run)
 
 
 def check(product: Product, senders: Senders) -> None:

@@ -5,11 +5,13 @@ and in any order.
 """
 
 import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 
+from tests.faults.rounds import SETTINGS
 from tests.support import faults
 from tests.support.product import Product
 from tests.support.senders import Senders
@@ -20,9 +22,7 @@ _runs = itertools.count(1)
 @pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
     """`opslog up`, with small files and segments so that both change under the load."""
-    with Product.running(
-        OPSLOG_SPOOL__FILE_BYTES="1048576", OPSLOG_STORAGE__SEGMENT_ROWS="20000"
-    ) as running:
+    with Product.running(**SETTINGS) as running:
         yield running
 
 
@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("after each fault")
     terminalreporter.line(_LINE.format(*_HEADS))
-    for name, said in sorted(found):
+    for name, said in sorted(found, key=operator.itemgetter(0)):
         cells = [f"{said['acknowledged']:,}", said["lost"], said["twice"], said["unsent"]]
         times = [f"{said['silence_s']:.1f} s", f"{said['drained_s']:.1f} s"]
         terminalreporter.line(_LINE.format(name, *cells, len(said["differences"]), *times))

@@ -34,6 +34,8 @@ INSTALLATION_EVERY = 8
 """Interval of rounds in which the whole installation is killed: a new supervisor starts its
 children at once, where the old one would delay one that dies every few seconds."""
 INSTALLATION, PLACE = "the whole group", "receiver, at a failpoint"
+PACK_PLACE = "packer, at a failpoint"
+CLEAN = "integrity: holds; completeness: holds; all packs are intact"
 COLUMNS = (
     "killed", "rounds", "kills", "acknowledged", "lost", "twice", "never sent", "unbalanced",
     "accepts again: median, worst", "all stored: median, worst",
@@ -41,7 +43,14 @@ COLUMNS = (
 STAGES = [name for name in PLACES if name.split(".")[0] in {"spool", "writer", "ack", "recv"}]
 RARE = {"spool.before_unlink"}
 """Places that are reached once a spool file."""
-SETTINGS = {"OPSLOG_SPOOL__FILE_BYTES": "1048576", "OPSLOG_STORAGE__SEGMENT_ROWS": "20000"}
+PACK_STAGES = [name for name in PLACES if name.split(".")[0] == "pack"]
+NOT_REACHED = {"pack.before_unlink"}
+"""Of a pack that was merged or has expired."""
+SETTINGS = {
+    "OPSLOG_SPOOL__FILE_BYTES": "1048576",
+    "OPSLOG_STORAGE__SEGMENT_ROWS": "2000",
+    "OPSLOG_STORAGE__PACK_MAX_LAG_S": "0",
+}
 """Small files and segments, so that files change and segments roll over and are packed meanwhile."""
 
 
@@ -86,6 +95,9 @@ class Killer:
             "PostgreSQL's process of the writer": self.backend,
             "receiver and PostgreSQL at once": self.both,
             PLACE: self.place,
+            "packer, writing a pack": self.packer,
+            "PostgreSQL, while a pack is written": self.postgres_of_packer,
+            PACK_PLACE: self.pack_place,
             INSTALLATION: self.installation,
         }
 
@@ -118,17 +130,38 @@ class Killer:
         """PostgreSQL ends all sessions when one of its processes is killed, and recovers."""
         return self._kill(self._product.wait(lambda: backend_of_writer(self._product), 30))
 
+    def packer(self) -> int:
+        """The packer and its job, somewhere between reading a segment and dropping its leaf."""
+        self._await_pack()
+        return self._kill(*self._product.pids("packer-0"))
+
+    def postgres_of_packer(self) -> int:
+        self._await_pack()
+        return self.postgres()
+
+    def _await_pack(self) -> None:
+        packs = self._product.data_dir / "packs"
+        self._product.wait(lambda: next(packs.glob("*/*.tmp"), None), 60)
+        time.sleep(self._chance.random() * 0.5)
+
     def place(self) -> int:
         """The receiver kills itself at a failpoint; the installation is restarted before and after."""
         name = self._chance.choice(STAGES)
-        nth = 1 if name in RARE else self._chance.randint(3, 60)
+        return self._at(name, 1 if name in RARE else self._chance.randint(3, 60), _KILLED)
+
+    def pack_place(self) -> int:
+        """The same for the job of the packer, at the first segment that it packs."""
+        stages = [name for name in PACK_STAGES if name not in NOT_REACHED]
+        return self._at(self._chance.choice(stages), 1, _JOB_KILLED)
+
+    def _at(self, name: str, nth: int, message: str) -> int:
         self._product.kill_all()
         self._product.environment["OPSLOG_FAILPOINTS"] = f"{name}=kill@{nth}"
-        said = self._product.log.read_text(errors="replace").count(_KILLED)
+        said = self._product.log.read_text(errors="replace").count(message)
         with suppress(RuntimeError):  # it may die before `opslog up` is ready
             self._product.start()
         self._product.wait(
-            lambda: self._product.log.read_text(errors="replace").count(_KILLED) > said, 90
+            lambda: self._product.log.read_text(errors="replace").count(message) > said, 90
         )
         del self._product.environment["OPSLOG_FAILPOINTS"]
         kills = 2
@@ -149,6 +182,8 @@ class Killer:
 
 _KILLED = "(killed by SIGKILL)"
 """Of the supervisor's line; it differs when the receiver died before it was ready once."""
+_JOB_KILLED = "Work-horse terminated unexpectedly"
+"""Of the packer's line."""
 
 
 def backend_of_writer(product: Product) -> int | None:
@@ -182,7 +217,7 @@ def main() -> int:
     print(table(sums, seed, verified))
     for line in bad:
         print(f"BROKEN: {line} (seed {seed})")
-    return 1 if bad or not verified.startswith("integrity: holds") else 0
+    return 1 if bad or verified != CLEAN else 0
 
 
 def _on_interrupt(*_: object) -> None:
@@ -196,7 +231,7 @@ def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list
     chance = random.Random(seed)
     killer = Killer(product, chance)
     sums: dict[str, Sum] = {name: Sum() for name in killer.victims}
-    alone = [name for name in killer.victims if name not in {INSTALLATION, PLACE}]
+    alone = [name for name in killer.victims if name not in {INSTALLATION, PLACE, PACK_PLACE}]
     bad = []
     for number in range(1, rounds + 1):
         if _is_enough.is_set():
@@ -208,6 +243,8 @@ def play(product: Product, rounds: int, seed: int) -> tuple[dict[str, Sum], list
             if turn == 0
             else PLACE
             if turn == INSTALLATION_EVERY // 2
+            else PACK_PLACE
+            if turn == INSTALLATION_EVERY - 2
             else chance.choice(alone)
         )
         verdict, kills, ready_s, stored_s = play_one(product, killer, victim, number, chance)
@@ -244,8 +281,11 @@ def play_one(
     return verdict, kills, ready_s, time.monotonic() - killer.killed_s
 
 
+WAITING = "SELECT segment FROM segments WHERE state = 'closed' AND rows > 0"
+
+
 def verify(product: Product) -> str:
-    """The two verdicts of the stand-alone verifier over everything that was stored."""
+    """The two verdicts of the stand-alone verifier over everything that was stored, and of packs."""
     evidence = product.folder / "evidence.jsonl"
     product.command("ledger", "export", str(evidence))
     alone = product.folder / "verify.py"
@@ -255,7 +295,17 @@ def verify(product: Product) -> str:
         [sys.executable, "-I", str(alone), str(evidence), "--key", key],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return "; ".join((done.stdout + done.stderr).strip().splitlines()[-2:])
+    verdicts = (done.stdout + done.stderr).strip().splitlines()[-2:]
+    return "; ".join([*verdicts, packs_of(product)])
+
+
+def packs_of(product: Product) -> str:
+    """Whether all packs are intact to the row, and nothing is left of interrupted packing."""
+    product.run("packs", "pack")  # whatever waits, also under the claim of a killed packer
+    product.wait(lambda: not product.sql(WAITING), 120)
+    said = product.run("packs", "verify", "--full").stdout.strip()
+    left = [path.name for path in (product.data_dir / "packs").glob("*/*.tmp")]
+    return said if not left else f"{said}, but unfinished files are left: {left}"
 
 
 def table(sums: dict[str, Sum], seed: int, verified: str) -> str:

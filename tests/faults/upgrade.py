@@ -3,13 +3,16 @@
     python -m tests.faults.upgrade --since 6d19519
 
 The old commit is checked out and installed beside this one. It stores records of every level under
-a legal hold and with an ingest key, rolls segments over, exports its ledger, queues its jobs, and is
-killed with acknowledged records in its spool while PostgreSQL is stopped. This commit is started on
-the same data directory and must store everything exactly once; ledger, export, hold and key must be
-as they were. Prints one line a check; the exit code is 1 when one failed.
+a legal hold and with an ingest key, carries held records over from a segment that expires, and is
+killed with segments that are open, closed and sealed (or packed), with an exported ledger, queued
+jobs, and acknowledged records in its spool while PostgreSQL is stopped. This commit is started on the
+same data directory and must store everything exactly once and pack all that is closed; ledger,
+export, hold, held records and key must be as they were. Where the schema has changed, the old commit
+must refuse to start again and say why. Prints one line a check; the exit code is 1 when one failed.
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -18,14 +21,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults.rounds import packs_of
 from tests.support.faults import judge
 from tests.support.product import Product
+from tests.support.product_records import numbered
 from tests.support.senders import Senders
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS, SPOOLED = 20_000, 2_000
+RECORDS, SPOOLED, HELD = 20_000, 2_000, 12_000
 SETTINGS = {"OPSLOG_STORAGE__SEGMENT_ROWS": "2000"}
 INSTALL_S = 1200
+HOLD = "actorId:u-1 sourceModule:held"
+EXPIRE = """
+UPDATE segments SET min_received_at = min_received_at - interval '800 days',
+       max_received_at = max_received_at - interval '800 days'
+ WHERE class = 'info' AND state IN ('closed', 'sealed') RETURNING segment
+"""
 
 
 def main() -> int:
@@ -71,14 +82,24 @@ def upgrade(old_python: str, folder: Path) -> list[str]:
 
     try:
         reason = "--reason" if "--reason" in product.command("hold", "add", "--help") else "--why"
-        product.command("hold", "add", "case-1", "level:ERROR", reason, "upgrade")
+        product.command("hold", "add", "case-1", HOLD, reason, "upgrade")
         product.command("keys", "create", "till")
+        held = carried_over(product)
+        check(f"the old commit has carried {len(held)} held records over", bool(held))
         with Senders(product.otlp_url, "upgrade") as senders:
             product.wait(lambda: acknowledged(senders) >= RECORDS, 120)
-            product.wait(lambda: stored(product) >= RECORDS, 120)
+            product.wait(lambda: stored(product, "upgrade") >= RECORDS, 120)
+            product.wait(lambda: states(product) & {"sealed", "packed"}, 120)
+            jobs = [pid for name in ("worker", "packer") for pid in product.pids(f"opslog {name}")]
+            for pid in jobs:
+                os.kill(pid, signal.SIGSTOP)
+            product.wait(lambda: "closed" in states(product), 120)
+            check(f"there are segments of each kind: {sorted(states(product))}", True)
             evidence = folder / "evidence.jsonl"
             product.command("ledger", "export", str(evidence))
             postgres = product.kill("postgres", signal.SIGSTOP)
+            for pid in jobs:
+                os.kill(pid, signal.SIGCONT)
             waiting = acknowledged(senders) + SPOOLED
             product.wait(lambda: acknowledged(senders) >= waiting, 120)
             senders.stop()
@@ -87,7 +108,13 @@ def upgrade(old_python: str, folder: Path) -> list[str]:
         product.start()
         verdict = judge(product, senders)
         check(f"{verdict.acknowledged} acknowledged records are stored once", verdict.is_good)
+        check("jobs queued before the upgrade run", jobs_run(product))
+        verdict = judge(product, senders)
+        check("… and once when all of them are packed", verdict.is_good)
+        rows = numbered(product, "held")
+        check("the held records are kept once", held <= set(rows) and len(rows) == len(set(rows)))
         check("opslog verify", product.run("verify").returncode in {0, 2})
+        check("opslog packs verify --full", packs_of(product) == "all packs are intact")
         verifier = folder / "verify.py"
         verifier.write_text(product.command("ledger", "verifier"))
         key = product.command("ledger", "key").strip()
@@ -95,10 +122,59 @@ def upgrade(old_python: str, folder: Path) -> list[str]:
         check("the old ledger export", subprocess.run(command, check=False).returncode in {0, 2})
         check("the legal hold", "case-1" in product.command("hold", "list"))
         check("the ingest key", "till" in product.command("keys", "list"))
-        check("jobs queued before the upgrade run", jobs_run(product))
+        check(
+            "the old commit refuses the new schema, and says why", is_refused(product, old_python)
+        )
     finally:
         product.stop()
     return failed
+
+
+def carried_over(product: Product) -> set[tuple[int, int]]:
+    """Let a segment expire of which some records are held; their numbers."""
+    with Senders(product.otlp_url, "held") as senders:
+        product.wait(lambda: acknowledged(senders) >= HELD, 120)
+        product.wait(lambda: stored(product, "held") >= HELD, 120)
+        senders.stop()
+    settled = "SELECT count(*) FROM segments WHERE class = 'info' AND state IN ('closed', 'sealed')"
+    product.wait(lambda: product.sql(settled)[0][0], 120)
+    product.sql(EXPIRE)
+    product.command("retention", "run")
+    rows = product.sql(
+        "SELECT (metadata->'attributes'->>'load.client')::int,"
+        " (metadata->'attributes'->>'load.n')::int FROM system_logs AS l JOIN segments USING (segment)"
+        " WHERE is_hold AND l.source_module = 'held' AND l.actor_id = 'u-1'"
+    )
+    return {(client, n) for client, n in rows}
+
+
+def states(product: Product) -> set[str]:
+    """States of the segments with rows."""
+    return {state for (state,) in product.sql("SELECT DISTINCT state FROM segments WHERE rows > 0")}
+
+
+def is_refused(product: Product, old_python: str) -> bool:
+    """Whether the old commit does not start on a schema that it does not know, with advice."""
+    known = subprocess.run(
+        [old_python, "-P", "-c", _KNOWN], capture_output=True, text=True, check=True
+    )
+    newest = product.sql("SELECT max(number) FROM schema_migrations")[0][0]
+    product.stop()
+    if int(known.stdout) == newest:
+        return True
+    product.python = old_python
+    try:
+        product.start()
+    except RuntimeError as error:
+        print(str(error).splitlines()[-1])
+        return "install the opslog that migrated it" in str(error)
+    finally:
+        product.kill_all() if product.is_running else None
+        product.python = sys.executable
+    return False
+
+
+_KNOWN = "from storage.database.migrate import bundled; print(bundled()[-1].number)"
 
 
 def acknowledged(senders: Senders) -> int:
@@ -106,14 +182,16 @@ def acknowledged(senders: Senders) -> int:
     return len(senders.acknowledged)
 
 
-def stored(product: Product) -> int:
-    """Rows of the senders."""
-    return int(product.sql("SELECT count(*) FROM system_logs WHERE kind = 'l'")[0][0])
+def stored(product: Product, run: str) -> int:
+    """Rows of these senders in leaves, and in all packs that the old commit may have made."""
+    rows = "SELECT count(*) FROM system_logs WHERE source_module = '{run}'"
+    packed = "SELECT coalesce(sum(rows), 0) FROM segments WHERE state = 'packed'"
+    return int(product.sql(rows.format(run=run))[0][0] + product.sql(packed)[0][0])
 
 
 def jobs_run(product: Product) -> bool:
     """Whether the worker, whose queue was written by the old commit, processes closed segments."""
-    closed = "SELECT count(*) FROM segments WHERE state = 'closed'"
+    closed = "SELECT count(*) FROM segments WHERE state IN ('closed', 'sealed') AND rows > 0"
     try:
         product.wait(lambda: product.sql(closed)[0][0] == 0, 180)
     except AssertionError:

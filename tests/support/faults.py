@@ -12,9 +12,11 @@ from itertools import pairwise
 
 from storage.database.pool import DatabaseRole, connect
 from storage.ledger.accounting.balance import Balance, balance
+from storage.packs.store import store_at
 from tests.support.databases import run
 from tests.support.product import Product
-from tests.support.senders import RETRIED, STORED, Senders
+from tests.support.product_records import numbered
+from tests.support.senders import RETRIED, Senders
 
 listeners: list[Callable[["Verdict"], None]] = []
 """Receives every verdict: tests/faults/conftest.py makes a table of them."""
@@ -50,7 +52,8 @@ def balance_of(product: Product) -> Balance:
         installation = product.installation
         connection = await connect(installation.database_dsn(), DatabaseRole.READER, name="faults")
         try:
-            return await balance(connection, installation.spool_root)
+            store = store_at(installation.packs_dir)
+            return await balance(connection, installation.spool_root, store)
         finally:
             await connection.close()
 
@@ -60,10 +63,9 @@ def balance_of(product: Product) -> Balance:
 def judge(product: Product, senders: Senders, *, within_s: float = 60.0) -> Verdict:
     """Wait at most `within_s` until everything acknowledged is stored; then count."""
     began = time.monotonic()
-    statement = STORED.format(run=senders.run)
     acknowledged = set(senders.acknowledged)
     while True:
-        rows = product.sql(statement)
+        rows = numbered(product, senders.run)
         stored = set(rows)
         drained_s = time.monotonic() - began
         if acknowledged <= stored or drained_s > within_s:

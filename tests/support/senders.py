@@ -146,12 +146,6 @@ class Senders:
             connection.close()
 
 
-STORED = """
-SELECT (metadata->'attributes'->>'load.client')::int, (metadata->'attributes'->>'load.n')::int
-  FROM system_logs WHERE source_module = '{run}'
-"""
-
-
 def check_exactly_once(senders: Senders, rows: list[tuple[int, int]]) -> None:
     """Every acknowledged record is stored, none is stored twice."""
     stored = set(rows)

@@ -20,6 +20,8 @@ from storage.record.copy_binary import fields_of, rows_of
 from tests.integration.evidence.test_verify import COMPLETENESS, INTEGRITY, Store
 from tests.support.evidence import open_store
 from tests.support.keeping import close
+from tests.support.pack_damage import WAYS
+from tests.support.pack_damage import spoil as spoil_pack
 from tests.support.records import as_version_1, make_frame, make_record
 
 OLD_ENOUGH_S = -60.0
@@ -138,6 +140,22 @@ async def test_a_missing_file_costs_its_own_rows_only(store, lost):
     assert findings == (await store.online(quick=True)).findings
     (difference,) = (await balance_of(store)).differences
     assert f"segment {store.segments['warn']}: its pack cannot be read: {path}" in difference
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_every_damage_is_found(store, tmp_path, how):
+    """By the quick form too; what is missing is a matter of completeness, the rest of integrity."""
+    warn, info = (store.packs.paths(name, store.segments[name])[0] for name in ("warn", "info"))
+    (tmp_path / "older").mkdir()
+    spoil_pack(how, warn, info, tmp_path / "older")
+
+    findings, quick = await store.both(), (await store.online(quick=True)).findings
+
+    missing = how in {"deleted", "without index"}
+    for found in (findings, quick):
+        assert {place for _, _, place, *_ in found} == {store.segments["warn"]}
+        assert (INTEGRITY in {verdict for verdict, *_ in found}) is not missing
+    assert not missing or {verdict for verdict, *_ in findings} == {COMPLETENESS}
 
 
 async def test_an_index_that_was_changed_is_named(store):

@@ -7,9 +7,10 @@ import pytest
 
 from storage.database import migrate
 from storage.database.pool import DatabaseRole, connect
-from tests.integration.retention.test_expiry import ago, run
+from storage.errors import SchemaNewer
+from tests.integration.retention.test_expiry import ago, closed, leaves, run
 from tests.support.keeping import close, keep_many
-from tests.support.packing import count, pack
+from tests.support.packing import count, pack, stored
 from tests.support.read_back import read_back
 from tests.support.stored_rows import store
 
@@ -47,9 +48,65 @@ async def test_records_of_an_older_release_stay_and_expire_by_rule(empty_databas
     await owner.close()
 
 
+BEFORE_PACKS = tuple(step for step in migrate.bundled() if step.number <= 6)
+"""The migrations of the last release that sealed segments."""
+
+
+async def test_segments_of_every_state_are_upgraded_and_packed(empty_database):
+    """Open, closed, sealed, and sealed with held rows carried over."""
+    conn = await asyncpg.connect(empty_database.dsn)
+    with contextlib.suppress(asyncpg.UndefinedTableError):
+        await migrate.up(conn, known=BEFORE_PACKS)
+    segments = {}
+    for class_name in ("debug", "info", "warn", "error"):
+        segments[class_name] = await store(conn, class_name, 40, received_at=ago(days=1))
+        if class_name != "error":
+            await conn.execute(
+                "SELECT opslog_roll_segment($1, $2)", class_name, segments[class_name]
+            )
+    await conn.execute("SELECT opslog_settle_segments()")
+    await conn.execute(
+        "UPDATE segments SET state = 'sealed', sealed_at = now(), finished_at = now(), seal_ms = 7,"
+        " is_hold = class = 'warn' WHERE class IN ('info', 'warn') AND state = 'closed'"
+    )
+
+    await migrate.up(conn)
+    await conn.close()
+
+    owner = await connect(empty_database.dsn, DatabaseRole.OWNER)
+    before = await stored(owner, "batch_id", "position", "message")
+    await true_digests(owner)
+    assert (await pack(empty_database)).segments == 3
+    rows = await owner.fetch("SELECT * FROM segments WHERE segment = ANY ($1)", segments.values())
+    found = {row["class"]: row for row in rows}
+    assert {name: row["state"] for name, row in found.items()} == {
+        **dict.fromkeys(("debug", "info", "warn"), "packed"),
+        "error": "open",
+    }
+    assert [name for name, row in found.items() if row["is_hold"]] == ["warn"]
+    assert len(before) == 160
+    assert await stored(owner, "batch_id", "position", "message") == before
+    assert await leaves(owner) >= {segments["error"]}
+    assert not await leaves(owner) & {segments[name] for name in ("debug", "info", "warn")}
+    await keep_many(owner, 20, level=3)
+    assert await count(owner) == 180
+    await owner.close()
+
+
+async def test_the_release_before_refuses_a_database_with_packs(database, owner_pool, writer_pool):
+    await closed(writer_pool, at=ago(days=1))
+    await pack(database)
+    async with owner_pool.acquire() as conn:
+        for work in (migrate.status(conn, BEFORE_PACKS), migrate.up(conn, known=BEFORE_PACKS)):
+            with pytest.raises(SchemaNewer, match=r"0007_.* install the opslog that migrated it"):
+                await work
+
+
 async def true_digests(conn) -> None:
     """The hashes of the old rows are made up (stored_rows.py)."""
-    for row in await conn.fetch("SELECT segment, class FROM segments WHERE state = 'closed'"):
+    for row in await conn.fetch(
+        "SELECT segment, class FROM segments WHERE state IN ('closed', 'sealed')"
+    ):
         for batch_id, part in (await read_back(conn, row["segment"])).items():
             await conn.execute(
                 "UPDATE ingest_parts SET digest = $1 WHERE batch_id = $2 AND segment = $3",
