@@ -86,6 +86,10 @@ class AuditIngest:
         batch = self._codec.map(
             export, received_unix_ns=received_unix_ns, key=replace(key, min_level=None)
         )
+        if export.tallies.unreadable:
+            raise BadPayload(
+                "a value cannot be read; no record was stored", where=export.tallies.unreadable_at
+            )
         if batch.rejected:
             count = sum(batch.rejected.values())
             first = next(iter(batch.rejected_at.values()), "logRecords")

@@ -22,6 +22,7 @@ from otlp_receiver.mapping.columns.identity import random_bits_of
 from otlp_receiver.mapping.columns.times import odd_times_text
 from otlp_receiver.mapping.context import MappingContext, Note
 from otlp_receiver.mapping.logs import map_logs
+from otlp_receiver.mapping.metadata import unreadable_text
 from otlp_receiver.mapping.spans import map_spans
 from otlp_receiver.mapping.streams import StreamFacts, facts_of
 from otlp_receiver.memos import Memos
@@ -134,6 +135,8 @@ class Codec:
         for reject in tallies.rejects:
             batch.rejected[reject.reason] = batch.rejected.get(reject.reason, 0) + reject.count
             batch.rejected_at.setdefault(reject.reason, reject.where)
+        if tallies.unreadable:
+            batch.warnings.append(unreadable_text(tallies.unreadable, tallies.unreadable_at))
         if context.odd_times:
             batch.warnings.append(odd_times_text(context.odd_times))
         yield redacted

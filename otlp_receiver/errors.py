@@ -4,8 +4,8 @@ opentelemetry-proto, docs/specification.md, "OTLP/HTTP Response": senders retry 
 504 only and drop the batch on every other error. So transient errors are Unavailable, and only
 permanent ones are BadInput.
 
-    BadInput     BadPayload, PoisonPayload, BadCompression, BadHttp, BodyTooLarge, BodyTooSlow,
-                 UnsupportedContentType, UnsupportedContentEncoding, UnknownPath,
+    BadInput     BadPayload (WrongSignal), PoisonPayload, BadCompression, BadHttp, BodyTooLarge,
+                 BodyTooSlow, UnsupportedContentType, UnsupportedContentEncoding, UnknownPath,
                  UnsupportedSignal, MethodNotAllowed, KeyMissing, KeyRejected, RightMissing
     Unavailable  RateLimited, ReceiverBusy, ReceiverStopping, KeysUnknown, IngestFailed
 """
@@ -18,6 +18,21 @@ class BadPayload(BadInput):
 
     code = "bad_payload"
     title = "Invalid OTLP payload"
+
+
+class WrongSignal(BadPayload):
+    """The body is an export of another signal than the path's."""
+
+    code = "wrong_signal"
+    title = "Export of another signal"
+
+    def __init__(self, signal: str) -> None:
+        """`signal`: the name of the body's signal, as in its path."""
+        advice = _PATHS.get(signal, f"opslog accepts logs and traces; remove its {signal} exporter")
+        super().__init__(f"the body is an export of {signal}: {advice}", where="path")
+
+
+_PATHS = {"logs": "send it to /v1/logs", "traces": "send it to /v1/traces"}
 
 
 class PoisonPayload(BadInput):

@@ -46,6 +46,17 @@ pair, and its path in the record (for the redaction manifest)."""
 
 
 @dataclass(slots=True)
+class Note:
+    """A value that cannot be read as what its field requires."""
+
+    where: str
+    """Path in the record (or resource, scope), without any content."""
+    problem: str
+    sent: Value = None
+    """What was sent, as text or bytes; None if it is kept in its place, as text."""
+
+
+@dataclass(slots=True)
 class Odd:
     """Anomalies of one record; most records have none."""
 
@@ -55,6 +66,8 @@ class Odd:
     """References to a string table, which OTLP logs and traces do not have: read as empty."""
     cuts: dict[str, int] = field(default_factory=dict)
     """What was truncated, with its original size (bytes, number of attributes) or the count."""
+    notes: list[Note] = field(default_factory=list)
+    """Values that could not be read; redacted together with the record."""
 
 
 RawLog: TypeAlias = (
@@ -114,6 +127,8 @@ class Stream:
     """Redactions in it; counted once per request and group."""
     replaced: int
     """Characters replaced in it."""
+    notes: tuple[Note, ...] = ()
+    """Values in it that could not be read."""
 
 
 @dataclass(slots=True)
@@ -267,6 +282,21 @@ class Tallies:
     """Characters replaced that cannot be attributed to a record."""
     redactions: dict[str, int] = field(default_factory=dict)
     """Count by rule for the whole request, including resources and scopes."""
+    unreadable: int = 0
+    """Values that could not be read; their records are stored nevertheless."""
+    unreadable_at: str = ""
+    """Path of the first of them in the request."""
+
+    def note(self, notes: list[Note], where: str) -> None:
+        """Count the notes of a record, or of a resource and scope, at path `where`."""
+        if not self.unreadable:
+            self.unreadable_at = joined(where, notes[0].where)
+        self.unreadable += len(notes)
+
+
+def joined(outer: str, inner: str) -> str:
+    """The path of `inner` in `outer`; either may be empty."""
+    return f"{outer}.{inner}" if outer and inner else outer or inner
 
 
 @dataclass(slots=True)

@@ -1,17 +1,20 @@
-"""Counts of changes made while reading one record: invalid text, excessive nesting, limits."""
+"""Changes made while reading one record: invalid text, unreadable values, nesting, limits."""
 
-from otlp_receiver.export import Odd
+from otlp_receiver.export import Note, Odd, joined
+from storage.record.record import Value
 
 MAX_NODES = 100_000
 """Maximum list and map elements per value; a body of 64 MiB can hold 30 million."""
+MAX_NOTES = 1000
+"""Maximum notes per record, as many as attributes by default; further ones are only counted."""
 TOO_DEEP = "[cut: nested too deep]"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Tally:
-    """Counts of changes made while reading one record."""
+    """Changes made while reading one record."""
 
-    __slots__ = ("cuts", "max_depth", "nodes", "replaced", "strindexes", "touched")
+    __slots__ = ("cuts", "max_depth", "nodes", "notes", "replaced", "strindexes", "touched")
 
     def __init__(self, max_depth: int) -> None:
         self.max_depth = max_depth
@@ -24,6 +27,7 @@ class Tally:
         self.replaced = 0
         self.strindexes = 0
         self.cuts: dict[str, int] = {}
+        self.notes: list[Note] = []
 
     def cut(self, what: str) -> None:
         """Count a value dropped because of a limit."""
@@ -32,9 +36,22 @@ class Tally:
 
     def take(self) -> Odd:
         """Return the anomalies of the record just read, and reset."""
-        odd = Odd(self.replaced, self.strindexes, self.cuts)
+        odd = Odd(self.replaced, self.strindexes, self.cuts, self.notes)
         self.clear()
         return odd
+
+    def note(self, where: str, problem: str, sent: Value = None) -> None:
+        """Note a value that cannot be read; `sent` unless it is kept in its place as text."""
+        self.touched = True
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(Note(where, problem, sent))
+        else:
+            self.cut("notes")
+
+    def place(self, before: int, where: str) -> None:
+        """Prefix the paths of the notes since there were `before` of them."""
+        for note in self.notes[before:]:
+            note.where = joined(where, note.where)
 
     def strindex(self) -> None:
         """Count a reference to a string table, which logs and traces do not have."""

@@ -123,6 +123,7 @@ FIXES = {
     "unsupported_content_encoding": "Use gzip, deflate, zstd, or none.",
     "unsupported_content_type": "Use `application/x-protobuf` or `application/json`.",
     "unsupported_signal": "Set `OTEL_METRICS_EXPORTER=none`; opslog accepts logs and traces only.",
+    "wrong_signal": "Set the endpoint of each signal to its own path, or only the base address.",
 }
 
 

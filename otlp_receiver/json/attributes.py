@@ -3,10 +3,10 @@
 from collections.abc import Hashable
 
 from config.settings import LimitSettings
-from otlp_receiver.export import Fresh, Odd, Pair
+from otlp_receiver.export import Fresh, Note, Odd, Pair
 from otlp_receiver.json.fields import Object, list_of
-from otlp_receiver.json.text import scrub
-from otlp_receiver.json.values import WrongValue, key_value
+from otlp_receiver.json.text import compact, scrub
+from otlp_receiver.json.values import key_value
 from otlp_receiver.memos import MAX_KEY_BYTES, Memos
 from otlp_receiver.tally import Tally
 from storage.record.record import Attribute
@@ -23,6 +23,8 @@ class AttributeReader:
         """Remaining records, span events and links of the request."""
         self.dirty = dirty
         """Whether texts may contain NULs or lone surrogates."""
+        self.noted: list[Note] = []
+        """The notes of the last record that has any; whoever counts them clears this."""
         self._memos = memos
         self._max_attributes = limits.attributes
         self._fresh: list[Fresh] = []
@@ -32,9 +34,9 @@ class AttributeReader:
     def read(self, items: object, where: str) -> list[Attribute | None]:
         """Attributes of a record; None for misses, which are redacted later. Hot."""
         if type(items) is not list:
-            if items is None:
-                return []
-            raise WrongValue("not a list", where)
+            if items is not None:
+                self.tally.note(where, "not a list", compact(items))
+            return []
         known = self._memos.attributes.young.get
         attributes: list[Attribute | None] = []
         append = attributes.append
@@ -57,7 +59,7 @@ class AttributeReader:
                 attribute = memo_key = None
             append(attribute)
             if attribute is None:
-                self._miss(item, memo_key, attributes, where)
+                self._miss(item, memo_key, attributes, (items, where))
         return attributes
 
     def _miss(
@@ -65,9 +67,13 @@ class AttributeReader:
         item: object,
         memo_key: tuple[object, ...] | None,
         attributes: list[Attribute | None],
-        where: str,
+        among: tuple[list[object], str],
     ) -> None:
-        """Find the last of `attributes` in the older generation, or read it, after a miss."""
+        """Find the last of `attributes` in the older generation, or read it, after a miss.
+
+        `among`: the items that are read, and their path.
+        """
+        items, where = among
         place = len(attributes) - 1
         pair = None
         if memo_key is not None:
@@ -76,7 +82,14 @@ class AttributeReader:
                 return
             pair = self._pairs.get(memo_key)
         if pair is None:
-            pair = self._pair(item, f"{where}[{place}]")
+            before = len(self.tally.notes)
+            pair = key_value(item, self.tally)
+            if len(self.tally.notes) > before:
+                at = next(n for n, one in enumerate(items) if one is item)
+                self.tally.place(before, f"{where}[{at}]")
+            if pair is None:
+                del attributes[place]
+                return
             if memo_key is None or self.tally.touched or len(str(memo_key)) > MAX_KEY_BYTES:
                 memo_key = None
             else:
@@ -90,15 +103,16 @@ class AttributeReader:
 
     def pairs(self, fields: Object, where: str) -> list[Pair]:
         """Attributes of a resource or a scope, which are cached as a whole."""
-        items = list_of(fields, "attributes", where)[: self._max_attributes]
-        return [self._pair(item, f"{where}attributes[{n}]") for n, item in enumerate(items)]
+        items = list_of(fields, "attributes", self.tally, where)[: self._max_attributes]
+        pairs = [self._pair(item, f"{where}attributes[{n}]") for n, item in enumerate(items)]
+        return [pair for pair in pairs if pair is not None]
 
-    def _pair(self, item: object, where: str) -> Pair:
-        try:
-            return key_value(item, self.tally)
-        except WrongValue as wrong:
-            wrong.where = f"{where}.{wrong.where}".rstrip(".")
-            raise
+    def _pair(self, item: object, where: str) -> "Pair | None":
+        before = len(self.tally.notes)
+        pair = key_value(item, self.tally)
+        if len(self.tally.notes) > before:
+            self.tally.place(before, where)
+        return pair
 
     def some(self, items: list[object], where: str) -> list[object]:
         """Span events or links, truncated to the attribute limit and the request's limit."""
@@ -118,4 +132,9 @@ class AttributeReader:
 
     def odd(self) -> Odd | None:
         """The anomalies of the record just read."""
-        return self.tally.take() if self.tally.touched else None
+        if not self.tally.touched:
+            return None
+        odd = self.tally.take()
+        if odd.notes:
+            self.noted = odd.notes
+        return odd

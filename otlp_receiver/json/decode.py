@@ -2,20 +2,31 @@
 
 Source: opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding": ids in hex, enums as
 integers, lowerCamelCase, unknown names ignored. snake_case is accepted as well: ignoring it would
-silently drop data. A body of the wrong structure is BadPayload; an invalid value in one record
-rejects only that record (Tallies.rejects).
+silently drop data. What cannot be read costs only itself: a value becomes text or its field's
+default, with a note (Tally.note); a record or an envelope that is no object is rejected
+(Tallies.rejects). A body without anything that can be read is BadPayload.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import orjson
 
 from config.settings import LimitSettings
-from otlp_receiver.errors import BadPayload
+from otlp_receiver.errors import BadPayload, WrongSignal
 from otlp_receiver.export import Export, Group, RawStream, Reject, Stream, Tallies
 from otlp_receiver.json.attributes import AttributeReader
-from otlp_receiver.json.fields import RESOURCE, SCOPE, Object, Reader, list_of, object_of, values_of
+from otlp_receiver.json.fields import (
+    ENVELOPES,
+    NAMES,
+    RESOURCE,
+    SCOPE,
+    Object,
+    Reader,
+    object_of,
+    renamed,
+    values_of,
+)
 from otlp_receiver.json.logs import read_log
 from otlp_receiver.json.spans import read_span
 from otlp_receiver.json.text import Parsed, parse, parse_exactly, scrub
@@ -39,8 +50,7 @@ class JsonReader:
         """An ExportLogsServiceRequest. Raises BadPayload."""
 
         def read(envelopes: "_Envelopes") -> Export:
-            names = ("resourceLogs", "scopeLogs", "logRecords")
-            return Export(envelopes.tallies, logs=envelopes.read(names, read_log))
+            return Export(envelopes.tallies, logs=envelopes.read("logs", read_log))
 
         return self._read(body, read)
 
@@ -48,8 +58,7 @@ class JsonReader:
         """An ExportTraceServiceRequest. Raises BadPayload."""
 
         def read(envelopes: "_Envelopes") -> Export:
-            names = ("resourceSpans", "scopeSpans", "spans")
-            return Export(envelopes.tallies, spans=envelopes.read(names, read_span))
+            return Export(envelopes.tallies, spans=envelopes.read("traces", read_span))
 
         return self._read(body, read)
 
@@ -81,41 +90,71 @@ class _Envelopes:
         self._document = document
         self._attributes = attributes
         self._memos = memos
+        self._wrong: list[str] = []
+        """Paths of the envelopes that cannot be read; how many records they have is unknown."""
 
-    def read(self, names: tuple[str, str, str], read_row: ReadRow[Row]) -> Groups[Row]:
-        """The rows grouped by resource and scope; rejects go to the tallies."""
+    def read(self, signal: str, read_row: ReadRow[Row]) -> Groups[Row]:
+        """The rows grouped by resource and scope; rejects go to the tallies.
+
+        An envelope that cannot be read is one reject. Raises BadPayload if there is nothing else,
+        WrongSignal if there are envelopes of another signal instead.
+        """
         groups: Groups[Row] = []
-        resources, scopes, records = names
-        for i, resource in enumerate(_items(_message(self._document, ""), resources, "")):
-            at = f"{resources}[{i}]"
-            fields = _message(resource, at)
-            for j, scope in enumerate(_items(fields, scopes, f"{at}.")):
-                scope_at = f"{at}.{scopes}[{j}]"
-                scope_fields = _message(scope, scope_at)
+        resources, scopes, records = ENVELOPES[signal]
+        for fields, at in self._messages(renamed(self._document, NAMES), resources, ""):
+            for scope_fields, scope_at in self._messages(fields, scopes, f"{at}."):
                 first = self.tallies.received
-                raw_rows = self._admit(
-                    _items(scope_fields, records, f"{scope_at}."), f"{scope_at}.{records}"
-                )
-                if not raw_rows:
-                    continue
-                try:
-                    stream = self._stream((fields, f"{at}."), (scope_fields, f"{scope_at}."))
-                except WrongValue as wrong:
-                    self._reject(first, wrong.where, len(raw_rows))
-                    continue
-                rows = self._rows(raw_rows, read_row, first, f"{scope_at}.{records}")
-                groups.append(Group(stream, rows))
+                sent = self._items(scope_fields, records, f"{scope_at}.")
+                raw_rows = self._admit(sent, f"{scope_at}.{records}")
+                if raw_rows:
+                    stream = self._stream((fields, at), (scope_fields, scope_at))
+                    rows = self._rows(raw_rows, read_row, first, f"{scope_at}.{records}")
+                    groups.append(Group(stream, rows))
+        if self._wrong and self.tallies.received == len(self._wrong):
+            where = self._wrong[0]
+            raise BadPayload(
+                f"the body is not an OTLP export: {where} has the wrong structure", where=where
+            )
         return groups
+
+    def _messages(self, fields: Object, name: str, where: str) -> "Iterator[tuple[Object, str]]":
+        """The envelopes of a repeated field, each with its path."""
+        for place, raw in enumerate(self._items(fields, name, where)):
+            at = f"{where}{name}[{place}]"
+            if raw is None or type(raw) is dict:
+                yield renamed(raw or {}, NAMES), at
+            else:
+                self._refuse(at)
+
+    def _items(self, fields: Object, name: str, where: str) -> list[object]:
+        items = fields.get(name)
+        if items is not None and type(items) is not list:
+            self._refuse(f"{where}{name}")
+            return []
+        if not items:
+            for other, signal in _OTHERS[name].items():
+                if fields.get(other):
+                    raise WrongSignal(signal)
+        return items or []
+
+    def _refuse(self, where: str) -> None:
+        self._wrong.append(where)
+        self._reject(self.tallies.received, where)
+        self.tallies.received += 1
 
     def _rows(
         self, raw_rows: list[object], read_row: ReadRow[Row], first: int, where: str
     ) -> list[Row]:
+        attributes = self._attributes
         rows: list[Row] = []
         for n, raw in enumerate(raw_rows):
             try:
-                rows.append(read_row(raw, self._attributes))
-            except WrongValue as wrong:
-                self._reject(first + n, f"{where}[{n}].{wrong.where}".rstrip("."))
+                rows.append(read_row(raw, attributes))
+            except WrongValue:
+                self._reject(first + n, f"{where}[{n}]")
+            if attributes.noted:
+                self.tallies.note(attributes.noted, f"{where}[{n}]")
+                attributes.noted = []
         return rows
 
     def _admit(self, raw_rows: list[object], where: str) -> list[object]:
@@ -129,15 +168,13 @@ class _Envelopes:
         self.tallies.received += sent
         return raw_rows[:taken]
 
-    def _reject(self, position: int, where: str, count: int = 1) -> None:
-        self._attributes.tally.clear()
-        self._attributes.fresh()
-        self.tallies.rejects.append(Reject(position, BAD_VALUE, where, count))
+    def _reject(self, position: int, where: str) -> None:
+        self.tallies.rejects.append(Reject(position, BAD_VALUE, where))
 
     def _stream(
         self, resource: tuple[Object, str], scope: tuple[Object, str]
     ) -> RawStream | Stream:
-        """Raises WrongValue with the full path."""
+        """Resource and scope; what cannot be read in them is noted in the stream."""
         (envelope, at), (scope_envelope, scope_at) = resource, scope
         parts = [
             envelope.get("resource"),
@@ -145,33 +182,46 @@ class _Envelopes:
             envelope.get("schemaUrl"),
             scope_envelope.get("schemaUrl"),
         ]
-        replaced = scrub(parts) if self._attributes.dirty else 0
+        attributes = self._attributes
+        replaced = scrub(parts) if attributes.dirty else 0
         memo_key = _memo_key(parts)
         known = None if memo_key is None else self._memos.streams.find(memo_key)
         if known is not None and not replaced:
             return known
-        fields = object_of(parts[0], f"{at}resource")
-        scope_fields = object_of(parts[1], f"{scope_at}scope")
-        (dropped,) = values_of(fields, RESOURCE, f"{at}resource.")
-        name, version, scope_dropped = values_of(scope_fields, SCOPE, f"{scope_at}scope.")
+        tally = attributes.tally
+        fields = object_of(parts[0], tally, "resource")
+        (dropped,) = values_of(fields, RESOURCE, tally, "resource.")
+        pairs = attributes.pairs(fields, "resource.")
+        (url,) = values_of({"schemaUrl": parts[2]}, _URL, tally)
+        own = len(tally.notes)
+        scope_fields = object_of(parts[1], tally, "scope")
+        name, version, scope_dropped = values_of(scope_fields, SCOPE, tally, "scope.")
         stream = RawStream(
             memo_key,
-            resource=self._attributes.pairs(fields, f"{at}resource."),
+            resource=pairs,
             resource_dropped=dropped,
-            resource_schema_url=values_of({"schemaUrl": parts[2]}, _URL, at)[0],
+            resource_schema_url=url,
             scope_name=name,
             scope_version=version,
-            scope=self._attributes.pairs(scope_fields, f"{scope_at}scope."),
+            scope=attributes.pairs(scope_fields, "scope."),
             scope_dropped=scope_dropped,
-            scope_schema_url=values_of({"schemaUrl": parts[3]}, _URL, scope_at)[0],
+            scope_schema_url=values_of({"schemaUrl": parts[3]}, _URL, tally)[0],
         )
-        if self._attributes.tally.touched or replaced:
-            stream.odd = self._attributes.tally.take()
+        if tally.touched or replaced:
+            stream.odd = tally.take()
             stream.odd.replaced += replaced
             stream.memo_key = None
+            if stream.odd.notes:
+                self.tallies.note(stream.odd.notes, at if own else scope_at)
         return stream
 
 
+_OTHERS: dict[str, dict[str, str]] = {
+    name: {names[level]: signal for signal, names in ENVELOPES.items() if name not in names}
+    for own in ENVELOPES.values()
+    for level, name in enumerate(own)
+}
+"""The fields that other signals have in the place of an envelope's, with their signals."""
 _URL: dict[str, Reader] = {"schemaUrl": text}
 
 
@@ -182,22 +232,3 @@ def _memo_key(parts: list[object]) -> bytes | None:
     except TypeError:
         return None
     return key if len(key) <= MAX_STREAM_KEY_BYTES else None
-
-
-def _message(raw: object, where: str) -> Object:
-    """An envelope; if it is invalid, no single record can be rejected."""
-    try:
-        return object_of(raw, where)
-    except WrongValue as wrong:
-        raise _not_an_export(wrong) from None
-
-
-def _items(fields: Object, name: str, where: str) -> list[object]:
-    try:
-        return list_of(fields, name, where)
-    except WrongValue as wrong:
-        raise _not_an_export(wrong) from None
-
-
-def _not_an_export(wrong: WrongValue) -> BadPayload:
-    return BadPayload(f"the body is not an OTLP export: {wrong}", where=wrong.where)

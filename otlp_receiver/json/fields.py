@@ -1,4 +1,6 @@
-"""The fields of OTLP/JSON messages: names, enums, and readers that report the path of an error.
+"""The fields of OTLP/JSON messages: names, enums, and how each is read.
+
+What cannot be read costs the field only: its text and its path are noted in the record's tally.
 
 Source: opentelemetry-proto; field names in lowerCamelCase, snake_case is accepted as well.
 """
@@ -6,7 +8,9 @@ Source: opentelemetry-proto; field names in lowerCamelCase, snake_case is accept
 from collections.abc import Callable
 from typing import Any
 
+from otlp_receiver.json.text import compact
 from otlp_receiver.json.values import WrongValue, enum, hex_id, text, uint32, uint64
+from otlp_receiver.tally import Tally
 
 Object = dict[str, Any]
 Reader = Callable[[object], Any]
@@ -23,7 +27,9 @@ def names(*camel: str) -> dict[str, str]:
 
 
 def _enum(prefix: str, *values: str) -> dict[str, int]:
-    return {f"{prefix}_{name}": number for number, name in enumerate(values)}
+    """Numbers by name, with the prefix and without."""
+    numbers = {name: number for number, name in enumerate(values)}
+    return {**numbers, **{f"{prefix}_{name}": number for name, number in numbers.items()}}
 
 
 SEVERITIES = _enum(
@@ -95,6 +101,14 @@ LINK: dict[str, Reader] = {
 RESOURCE: dict[str, Reader] = {"droppedAttributesCount": uint32}
 SCOPE: dict[str, Reader] = {"name": text, "version": text, "droppedAttributesCount": uint32}
 
+ENVELOPES: dict[str, tuple[str, str, str]] = {
+    "logs": ("resourceLogs", "scopeLogs", "logRecords"),
+    "traces": ("resourceSpans", "scopeSpans", "spans"),
+    "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
+    "profiles": ("resourceProfiles", "scopeProfiles", "profiles"),
+}
+"""Repeated fields of resources, scopes and records, by signal."""
+
 LOG_NAMES = names(*LOG, "body", "attributes")
 LOG_CAMEL = frozenset(LOG_NAMES.values())
 NAMES = names(
@@ -109,12 +123,7 @@ NAMES = names(
     "resource",
     "scope",
     "schemaUrl",
-    "resourceLogs",
-    "resourceSpans",
-    "scopeLogs",
-    "scopeSpans",
-    "logRecords",
-    "spans",
+    *(name for names_ in ENVELOPES.values() for name in names_),
 )
 """Names of all other messages; no name is ambiguous."""
 
@@ -124,45 +133,45 @@ def renamed(raw: Object, known: dict[str, str]) -> Object:
     return {known[name]: value for name, value in raw.items() if name in known}
 
 
-def values_of(fields: Object, readers: dict[str, Reader], where: str = "") -> list[Any]:
-    """The fields in the order of `readers`. Raises WrongValue; the path begins with `where`."""
+def values_of(
+    fields: Object, readers: dict[str, Reader], tally: Tally, where: str = ""
+) -> list[Any]:
+    """The fields in the order of `readers`; one that cannot be read is noted, see `_kept`."""
     values = []
     for name, read in readers.items():
+        value = fields.get(name)
         try:
-            values.append(read(fields.get(name)))
+            values.append(read(value))
         except WrongValue as wrong:
-            wrong.where = f"{where}{name}"
-            raise
+            values.append(_kept(read, value, f"{where}{name}", str(wrong), tally))
     return values
 
 
-def at_fault(fields: Object, readers: dict[str, Reader]) -> str:
-    """The first invalid field, found by reading all of them again."""
-    return next(name for name, read in readers.items() if not _reads(read, fields.get(name)))
+def _kept(read: Reader, sent: object, where: str, problem: str, tally: Tally) -> Any:
+    """The text of a number or a flag in a field for texts; otherwise the field's default."""
+    if read is text and not isinstance(sent, (dict, list)):
+        tally.note(where, problem)
+        return compact(sent)
+    tally.note(where, problem, compact(sent))
+    return read(None)
 
 
-def _reads(read: Reader, value: object) -> bool:
-    try:
-        read(value)
-    except WrongValue:
-        return False
-    return True
-
-
-def object_of(raw: object, where: str) -> Object:
-    """A message's fields; null is an empty message."""
+def object_of(raw: object, tally: Tally, where: str) -> Object:
+    """A message's fields; null is an empty message, and so is what is none, with a note."""
     if raw is None:
         return {}
     if type(raw) is not dict:
-        raise WrongValue("not an object", where)
+        tally.note(where, "not an object", compact(raw))
+        return {}
     return renamed(raw, NAMES)
 
 
-def list_of(fields: Object, name: str, where: str = "") -> list[object]:
-    """A repeated field; null is an empty list."""
+def list_of(fields: Object, name: str, tally: Tally, where: str = "") -> list[object]:
+    """A repeated field; null is an empty list, and so is what is none, with a note."""
     items = fields.get(name)
     if items is None:
         return []
     if type(items) is not list:
-        raise WrongValue("not a list", f"{where}{name}")
+        tally.note(f"{where}{name}", "not a list", compact(items))
+        return []
     return items

@@ -7,21 +7,24 @@ from otlp_receiver.json.values import WrongValue
 
 
 def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
-    """Read a Span. Raises WrongValue with the path in it."""
+    """Read a Span. Raises WrongValue if it is not an object."""
     if type(raw) is not dict:
         raise WrongValue("not an object")
     attributes.clean(raw)
-    fields = object_of(raw, "")
+    tally = attributes.tally
+    fields = object_of(raw, tally, "")
     own = attributes.read(fields.get("attributes"), "attributes")
     events = [
         _event(event, f"events[{n}]", attributes)
-        for n, event in enumerate(attributes.some(list_of(fields, "events"), "events"))
+        for n, event in enumerate(attributes.some(list_of(fields, "events", tally), "events"))
     ]
     links = [
         _link(link, f"links[{n}]", attributes)
-        for n, link in enumerate(attributes.some(list_of(fields, "links"), "links"))
+        for n, link in enumerate(attributes.some(list_of(fields, "links", tally), "links"))
     ]
-    code, message = values_of(object_of(fields.get("status"), "status"), STATUS, "status.")
+    code, message = values_of(
+        object_of(fields.get("status"), tally, "status"), STATUS, tally, "status."
+    )
     (
         trace_id,
         span_id,
@@ -35,7 +38,7 @@ def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
         dropped,
         dropped_events,
         dropped_links,
-    ) = values_of(fields, SPAN)
+    ) = values_of(fields, SPAN, tally)
     return RawSpan(
         trace_id=trace_id,
         span_id=span_id,
@@ -60,14 +63,16 @@ def read_span(raw: object, attributes: AttributeReader) -> RawSpan:
 
 
 def _event(raw: object, where: str, attributes: AttributeReader) -> RawEvent:
-    fields = object_of(raw, where)
+    fields = object_of(raw, attributes.tally, where)
     own = attributes.read(fields.get("attributes"), f"{where}.attributes")
-    time_ns, name, dropped = values_of(fields, EVENT, f"{where}.")
+    time_ns, name, dropped = values_of(fields, EVENT, attributes.tally, f"{where}.")
     return RawEvent(time_ns, name, own, dropped)
 
 
 def _link(raw: object, where: str, attributes: AttributeReader) -> RawLink:
-    fields = object_of(raw, where)
+    fields = object_of(raw, attributes.tally, where)
     own = attributes.read(fields.get("attributes"), f"{where}.attributes")
-    trace_id, span_id, trace_state, flags, dropped = values_of(fields, LINK, f"{where}.")
+    trace_id, span_id, trace_state, flags, dropped = values_of(
+        fields, LINK, attributes.tally, f"{where}."
+    )
     return RawLink(trace_id, span_id, trace_state, own, flags, dropped)

@@ -15,7 +15,7 @@ import orjson
 
 from otlp_receiver.errors import BadPayload
 from otlp_receiver.json.bombs import refuse_json_bomb
-from otlp_receiver.tally import REPLACEMENT
+from otlp_receiver.tally import REPLACEMENT, TOO_DEEP
 
 _BOM = b"\xef\xbb\xbf"
 _ODD_CHARACTERS = re.compile("[\0\ud800-\udfff]")
@@ -81,6 +81,20 @@ def _decimal(text: str) -> Decimal | float:
 
 def _refuse(name: str) -> NoReturn:
     raise BadPayload(f"the body is not JSON: {name} is not a JSON number")
+
+
+def compact(sent: object) -> str:
+    """What was sent in place of another value, as text: a string as it is, all else as JSON."""
+    if isinstance(sent, str):
+        return sent
+    try:
+        return orjson.dumps(sent).decode()
+    except TypeError:  # integers beyond 64 bits, Decimal, more than 254 levels
+        pass
+    try:
+        return json.dumps(sent, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return TOO_DEEP
 
 
 def scrub(document: Any) -> int:

@@ -1,7 +1,8 @@
 """Values of the protobuf JSON mapping, with OTLP/JSON's exceptions.
 
 Sources: protobuf.dev, "ProtoJSON Format"; opentelemetry-proto, docs/specification.md, "JSON
-Protobuf Encoding". null is the default of every field. A value of the wrong type raises WrongValue.
+Protobuf Encoding". null is the default of every field. The readers of scalars raise WrongValue;
+`any_value` and `key_value` never do: they keep what they cannot read as text, and note its path.
 """
 
 import re
@@ -11,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from math import isinf
 from typing import TypeGuard
 
+from otlp_receiver.json.text import compact
 from otlp_receiver.tally import MAX_NODES, TOO_DEEP, Tally
 from storage.record.record import Value
 
@@ -27,11 +29,7 @@ _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 
 
 class WrongValue(ValueError):
-    """A value of the wrong type or out of range; `where` is the path in the record."""
-
-    def __init__(self, message: str, where: str = "") -> None:
-        super().__init__(message)
-        self.where = where
+    """A value of the wrong type or out of range; the message never contains it."""
 
 
 class NeedsExactNumbers(Exception):
@@ -79,13 +77,11 @@ def enum(value: object, names: dict[str, int]) -> int:
 
 
 def hex_id(value: object) -> bytes:
-    """An id in hex, case-insensitive; invalid hex is an empty id (base64 is not decoded)."""
+    """An id in hex, case-insensitive; base64 is not decoded."""
     if value is None:
         return b""
-    if type(value) is not str:
+    if type(value) is not str or len(value) % 2 or not _HEX.fullmatch(value):
         raise WrongValue("not a hex id")
-    if len(value) % 2 or not _HEX.fullmatch(value):
-        return b""
     return bytes.fromhex(value)
 
 
@@ -186,27 +182,39 @@ def any_value(value: object, tally: Tally, depth: int = 0) -> Value:
     """An AnyValue object; of several members, the last known one that is not null.
 
     null is the default of every member, so it is ignored: JavaScript SDKs write NaN as
-    `doubleValue: null`.
+    `doubleValue: null`. The smallest unreadable part is replaced by its text, with a note.
     """
     if value is None:
         return None
     if type(value) is not dict:
-        raise WrongValue("not an object")
+        tally.note("", "not an object")
+        return None if value == [] else compact(value)
     result: Value = None
     for member, content in value.items():
         scalar = SCALARS.get(member)
-        try:
-            if scalar is not None:
-                if content is not None:
+        if scalar is not None:
+            if content is not None:
+                try:
                     result = scalar(content)
-            elif member in _CONTAINERS and content is not None:
-                result = _container(_CONTAINERS[member], content, tally, depth + 1)
-            elif member in _STRINDEXES:
-                tally.strindex()
-        except WrongValue as wrong:
-            wrong.where = f"{member}.{wrong.where}" if wrong.where else member
-            raise
-    return result
+                except WrongValue as wrong:
+                    tally.note(member, str(wrong))
+                    result = compact(content)
+        elif member in _CONTAINERS and content is not None:
+            before = len(tally.notes)
+            result = _container(_CONTAINERS[member], content, tally, depth + 1)
+            if len(tally.notes) > before:
+                tally.place(before, member)
+        elif member in _STRINDEXES:
+            tally.strindex()
+    return _untyped(value, tally) if result is None and value else result
+
+
+def _untyped(value: dict[str, object], tally: Tally) -> Value:
+    """An object without a value: null, or what was sent if no member of it is known."""
+    if not _MEMBERS.isdisjoint(value):
+        return None
+    tally.note("", "no known type")
+    return compact(value)
 
 
 def _container(inner: str, content: object, tally: Tally, depth: int) -> Value:
@@ -215,54 +223,63 @@ def _container(inner: str, content: object, tally: Tally, depth: int) -> Value:
         return TOO_DEEP
     if depth == 1:
         tally.nodes = MAX_NODES
-    if type(content) is not dict:
-        raise WrongValue("not an object")
-    items = content.get("values")
+    items: object = None
+    if type(content) is dict:
+        items = content.get("values")
+    else:
+        tally.note("", "not an object")
+        if content != []:
+            return compact(content)
     if items is None:
         items = []
     if type(items) is not list:
-        raise WrongValue("not a list", "values")
+        tally.note("values", "not a list")
+        if items != {}:
+            return compact(items)
+        items = []
     tally.nodes -= len(items)
     if tally.nodes < 0:
         tally.cut("too_many_elements")
         items = items[: tally.nodes]
     if inner == "list":
         return [_element(place, item, tally, depth) for place, item in enumerate(items)]
-    return dict([_pair(place, item, tally, depth) for place, item in enumerate(items)])
+    pairs = [_pair(place, item, tally, depth) for place, item in enumerate(items)]
+    return dict([pair for pair in pairs if pair is not None])
 
 
 def _element(place: int, item: object, tally: Tally, depth: int) -> Value:
-    try:
-        return any_value(item, tally, depth)
-    except WrongValue as wrong:
-        wrong.where = f"values[{place}].{wrong.where}"
-        raise
+    before = len(tally.notes)
+    value = any_value(item, tally, depth)
+    if len(tally.notes) > before:
+        tally.place(before, f"values[{place}]")
+    return value
 
 
-def _pair(place: int, item: object, tally: Tally, depth: int) -> tuple[str, Value]:
-    try:
-        return key_value(item, tally, depth)
-    except WrongValue as wrong:
-        wrong.where = f"values[{place}].{wrong.where}"
-        raise
+def _pair(place: int, item: object, tally: Tally, depth: int) -> tuple[str, Value] | None:
+    before = len(tally.notes)
+    pair = key_value(item, tally, depth)
+    if len(tally.notes) > before:
+        tally.place(before, f"values[{place}]")
+    return pair
 
 
-def key_value(item: object, tally: Tally, depth: int = 0) -> tuple[str, Value]:
-    """A KeyValue object."""
+def key_value(item: object, tally: Tally, depth: int = 0) -> tuple[str, Value] | None:
+    """A KeyValue object; None if it is none, then the note has what was sent."""
     if type(item) is not dict:
-        raise WrongValue("not an object")
+        tally.note("", "not an object", compact(item))
+        return None
     if "keyStrindex" in item or "key_strindex" in item:
         tally.strindex()
-    try:
-        key = text(item.get("key"))
-    except WrongValue as wrong:
-        wrong.where = "key"
-        raise
-    try:
-        return key, any_value(item.get("value"), tally, depth)
-    except WrongValue as wrong:
-        wrong.where = f"value.{wrong.where}"
-        raise
+    key = item.get("key")
+    if type(key) is not str:
+        if key is not None:
+            tally.note("key", "not a string")
+        key = "" if key is None else compact(key)
+    before = len(tally.notes)
+    value = any_value(item.get("value"), tally, depth)
+    if len(tally.notes) > before:
+        tally.place(before, "value")
+    return key, value
 
 
 SCALARS = {
@@ -283,3 +300,4 @@ _CONTAINERS = {
     "kvlist_value": "map",
 }
 _STRINDEXES = frozenset({"stringValueStrindex", "string_value_strindex"})
+_MEMBERS = frozenset({*SCALARS, *_CONTAINERS, *_STRINDEXES})

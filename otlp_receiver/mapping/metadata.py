@@ -7,8 +7,9 @@ tests/unit/otlp_receiver/mapping/test_metadata.py checks that it is kept.
 
 from collections.abc import Iterable
 
-from otlp_receiver.export import Mark, Odd
+from otlp_receiver.export import Mark, Note, Odd
 from storage.record.canonical import canonical, member, order_of
+from storage.record.record import Value
 
 
 def sorted_object(members: dict[str, bytes]) -> bytes:
@@ -61,11 +62,31 @@ def redaction_member(marks: Iterable[Mark]) -> bytes:
     )
 
 
+def notes_json(notes: Iterable[Note]) -> list[Value]:
+    """`[{"field": …, "problem": …, "sent": …}]`: values that could not be read."""
+    return [
+        {"field": note.where, "problem": note.problem}
+        if note.sent is None
+        else {"field": note.where, "problem": note.problem, "sent": note.sent}
+        for note in notes
+    ]
+
+
+def unreadable_text(count: int, first: str) -> str:
+    """Warning to the sender about values that could not be read; their records are stored."""
+    return (
+        f"{count} values cannot be read as what their fields require (first: {first}); stored as"
+        " text, with metadata.otel.unreadable: check the sender's OTLP encoder"
+    )
+
+
 def odd_members(odd: Odd) -> dict[str, bytes]:
     """Members of metadata.otel about structure that was not kept."""
     members: dict[str, bytes] = {}
     if odd.cuts:
         members["cut"] = canonical(dict(odd.cuts))
+    if odd.notes:
+        members["unreadable"] = canonical(notes_json(odd.notes))
     if odd.strindexes:
         members["string_table_references"] = b"%d" % odd.strindexes
     return members

@@ -8,7 +8,7 @@ TOO_MANY: Final = "too_many"
 TOO_MUCH: Final = "too_much"
 
 REASONS: Final[dict[str, str]] = {
-    BAD_VALUE: "a field has the wrong type or is out of range; see the OTLP/JSON specification",
+    BAD_VALUE: "no object stands where a record (or a list of them) belongs; see OTLP/JSON",
     BELOW_MIN_LEVEL: "the level is below the minimum level of the ingest key; use another key",
     TOO_MANY: "the request has more records than limits.request_rows; send smaller batches",
     TOO_MUCH: "the request's records exceed 512 MiB as text; send smaller batches",

@@ -11,12 +11,14 @@ from config.settings import MappingSettings
 from otlp_receiver.export import Stream
 from otlp_receiver.mapping.attribute_shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.columns import actor, correlation, module
-from otlp_receiver.mapping.metadata import sorted_object
+from otlp_receiver.mapping.metadata import notes_json, sorted_object
 from storage.record.canonical import canonical, object_of
 from storage.record.record import Attribute, StreamDef, Value
 from storage.record.streams import stream_of
 
 _DROPPED = "otel.dropped_attributes_count"
+UNREADABLE = "opslog.unreadable"
+"""What could not be read in a resource or scope, like `unreadable` in metadata.otel."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +99,8 @@ def _module(
 
 def _definition(stream: Stream, resource: list[Attribute]) -> StreamDef:
     resource_json = object_of(resource)
-    if stream.resource_dropped:
-        resource_json = _with_dropped(resource, stream.resource_dropped)
+    if stream.resource_dropped or stream.notes:
+        resource_json = _with_own(resource, stream)
     members = {
         "name": canonical(stream.scope_name),
         "version": canonical(stream.scope_version),
@@ -111,6 +113,11 @@ def _definition(stream: Stream, resource: list[Attribute]) -> StreamDef:
     return stream_of(resource_json, scope_json, stream.resource_schema_url, stream.scope_schema_url)
 
 
-def _with_dropped(resource: list[Attribute], dropped: int) -> bytes:
+def _with_own(resource: list[Attribute], stream: Stream) -> bytes:
+    """The resource with the members that opslog adds."""
     members = {attribute.key: canonical(attribute.value) for attribute in resource}
-    return sorted_object({**members, _DROPPED: b"%d" % dropped})
+    if stream.resource_dropped:
+        members[_DROPPED] = b"%d" % stream.resource_dropped
+    if stream.notes:
+        members[UNREADABLE] = canonical(notes_json(stream.notes))
+    return sorted_object(members)

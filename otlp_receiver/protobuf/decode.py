@@ -1,7 +1,8 @@
 """OTLP protobuf -> Export. Invalid protobuf is BadPayload with the field path.
 
-Source: opentelemetry-proto v1. Missing or invalid parts within a value are tolerated (wire.py);
-json/decode.py returns the same Export, so there is one mapping.
+Source: opentelemetry-proto v1. Missing or invalid parts of a record are tolerated and noted
+(repair.py, and wire.py within a value). json/decode.py returns the same Export, so there is one
+mapping.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from otlp_receiver.export import (
     Fresh,
     Group,
     HeadKey,
+    Note,
     Odd,
     RawEvent,
     RawLink,
@@ -26,17 +28,27 @@ from otlp_receiver.export import (
     RawSpan,
     RawStream,
     Reject,
+    Signal,
     Stream,
     Tallies,
 )
-from otlp_receiver.mapping.reject_reasons import TOO_MANY
+from otlp_receiver.mapping.reject_reasons import BAD_VALUE, TOO_MANY
 from otlp_receiver.memos import MAX_KEY_BYTES, MAX_STREAM_KEY_BYTES, Memos
 from otlp_receiver.protobuf.bombs import refuse_protobuf_bomb
-from otlp_receiver.protobuf.descriptors import LogRecord, LogsRequest, TracesRequest
+from otlp_receiver.protobuf.descriptors import (
+    LogRecord,
+    LogsRequest,
+    RawLogsRequest,
+    RawTracesRequest,
+    Span,
+    TracesRequest,
+)
 from otlp_receiver.protobuf.fast_path import LOG_RECORD, Fields, Scope, field, read, scopes_of
-from otlp_receiver.protobuf.locate import locate_error, raise_bad_payload
+from otlp_receiver.protobuf.locate import locate_error
+from otlp_receiver.protobuf.other_signal import refuse_other_signal
+from otlp_receiver.protobuf.repair import odd_fields, repaired
 from otlp_receiver.protobuf.streams import read_resource, read_scope
-from otlp_receiver.protobuf.wire import Malformed, any_value, key_value
+from otlp_receiver.protobuf.wire import OTHER_TYPE, any_value, key_value
 from otlp_receiver.tally import Tally
 from storage.record.record import Attribute
 
@@ -70,6 +82,8 @@ class ProtobufReader:
         self._max_attributes = limits.attributes
         self._remaining_rows = limits.request_rows
         self._tally = Tally(limits.depth)
+        self._noted: list[Note] = []
+        """The notes of the record just read, to be counted."""
         self._tallies = Tallies()
 
     def logs(self, body: bytes) -> Export:
@@ -78,13 +92,13 @@ class ProtobufReader:
         scopes = scopes_of(body) if self._fast_path else None
         if scopes is not None:
             return Export(self._tallies, logs=self._fast_log_groups(body, scopes))
-        request = _parsed(LogsRequest, body, LogsRequest, body)
+        request = _parsed(LogsRequest, RawLogsRequest, body)
         return Export(self._tallies, logs=self._log_groups(request))
 
     def traces(self, body: bytes) -> Export:
         """Read an ExportTraceServiceRequest. Raises BadPayload, also while its rows are read."""
         refuse_protobuf_bomb(body)
-        request = _parsed(TracesRequest, body, TracesRequest, body)
+        request = _parsed(TracesRequest, RawTracesRequest, body)
         return Export(self._tallies, spans=self._span_groups(request))
 
     def _fast_log_groups(
@@ -101,21 +115,20 @@ class ProtobufReader:
     def _fast_log_rows(self, body: bytes, scope: Scope, taken: int, where: str) -> Iterator[RawLog]:
         at = scope.begin
         place = 0
-        try:
-            while place < taken:
-                is_record = body[at] == LOG_RECORD
-                begin, at = field(body, at + 1, scope.end)
-                if is_record:
-                    yield self._fast_log_row(body, begin, at)
-                    place += 1
-        except Malformed as bad:
-            raise_bad_payload(bad, f"{where}.log_records[{place}]", "body")
+        while place < taken:
+            is_record = body[at] == LOG_RECORD
+            begin, at = field(body, at + 1, scope.end)
+            if is_record:
+                yield self._fast_log_row(body, begin, at)
+                if self._noted:
+                    self._count_notes(f"{where}.log_records[{place}]")
+                place += 1
 
     def _fast_log_row(self, body: bytes, begin: i64, end: i64) -> RawLog:
         """Hot (loadtests/bench_codec.py). None in a memo: a cache miss."""
         fields = self._fields
         if not read(body, begin, end, fields):
-            return self._log_row(_parsed(LogRecord, body[begin:end], LogsRequest, body))
+            return self._log_row(self._message(LogRecord, body[begin:end], Signal.LOGS))
         raws = fields.attributes
         head = (fields.number, fields.text, fields.flags, fields.event_name, fields.dropped)
         times = (fields.time_ns, fields.observed_ns)
@@ -124,24 +137,44 @@ class ProtobufReader:
         return self._row(head, times, ids, value, raws, [self._young.get(raw) for raw in raws])
 
     def _log_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawLog]]:
-        for i, resource in enumerate(request.resource_logs):
-            at = f"resource_logs[{i}]"
-            for j, scope in enumerate(chain(resource.scope_logs, resource.old_scopes)):
-                scope_at = f"{at}.scope_logs[{j}]"
-                records = self._admit(scope.log_records, f"{scope_at}.log_records")
-                if records:
-                    stream = self._stream(resource, scope, at, scope_at)
-                    yield Group(stream, self._log_rows(records, scope_at))
+        for stream, records, where in self._scopes(request, "resource_logs", "log_records"):
+            yield Group(stream, self._log_rows(records, where))
 
     def _span_groups(self, request: Any) -> Iterator[Group[RawStream | Stream, RawSpan]]:
-        for i, resource in enumerate(request.resource_spans):
-            at = f"resource_spans[{i}]"
-            for j, scope in enumerate(chain(resource.scope_spans, resource.old_scopes)):
-                scope_at = f"{at}.scope_spans[{j}]"
-                spans = self._admit(scope.spans, f"{scope_at}.spans")
-                if spans:
+        for stream, spans, where in self._scopes(request, "resource_spans", "spans"):
+            yield Group(stream, self._spans(spans, where))
+
+    def _scopes(
+        self, request: Any, resources: str, name: str
+    ) -> Iterator[tuple[RawStream | Stream, Any, str]]:
+        """Each scope with its records and their path.
+
+        Raises BadPayload if envelopes with another wire type, which count as one record, are all
+        that the request has.
+        """
+        self._refuse_odd(request, resources, "")
+        scopes = resources.replace("resource", "scope")
+        for i, resource in enumerate(getattr(request, resources)):
+            at = f"{resources}[{i}]"
+            self._refuse_odd(resource, scopes, f"{at}.")
+            for j, scope in enumerate(chain(getattr(resource, scopes), resource.old_scopes)):
+                scope_at = f"{at}.{scopes}[{j}]"
+                self._refuse_odd(scope, name, f"{scope_at}.")
+                records = self._admit(getattr(scope, name), f"{scope_at}.{name}")
+                if records:
                     stream = self._stream(resource, scope, at, scope_at)
-                    yield Group(stream, self._spans(spans, scope_at))
+                    yield stream, records, f"{scope_at}.{name}"
+        rejects = self._tallies.rejects
+        if rejects and self._tallies.received == len(rejects) and rejects[0].reason == BAD_VALUE:
+            raise BadPayload("the body is not a protobuf export", where=rejects[0].where)
+
+    def _refuse_odd(self, envelope: Any, name: str, where: str) -> None:
+        """Reject each occurrence of a field of envelopes or records that has another wire type."""
+        for odd, _ in odd_fields(envelope):
+            if odd == name:
+                reject = Reject(self._tallies.received, BAD_VALUE, f"{where}{name}")
+                self._tallies.rejects.append(reject)
+                self._tallies.received += 1
 
     def _admit(self, records: Any, where: str) -> Any:
         """The records within the request's limit; the others are rejected."""
@@ -164,13 +197,36 @@ class ProtobufReader:
         return items[:taken]
 
     def _log_rows(self, records: Iterable[Any], where: str) -> Iterator[RawLog]:
-        place = 0
+        for place, record in enumerate(records):
+            if isinstance(record, bytes):
+                message = self._message(LogRecord, record, Signal.LOGS)
+            elif odd_fields(record):
+                message = self._message(LogRecord, record.SerializeToString(), Signal.LOGS)
+            else:
+                message = record
+            yield self._log_row(message)
+            if self._noted:
+                self._count_notes(f"{where}[{place}]")
+
+    def _message(self, message_class: Any, raw: bytes, own: Signal) -> Any:
+        """A record of the request; what protobuf cannot read in it is noted and left out.
+
+        Raises WrongSignal for a record of another signal.
+        """
         try:
-            for record in records:
-                yield self._log_row(record)
-                place += 1
-        except Malformed as bad:
-            raise_bad_payload(bad, f"{where}.log_records[{place}]", "body")
+            message = message_class.FromString(raw)
+        except DecodeError:
+            message = None
+        if message is None or (
+            _is_odd_span(message) if own is Signal.TRACES else odd_fields(message)
+        ):
+            refuse_other_signal(raw, own)
+            message = message_class.FromString(repaired(message_class.DESCRIPTOR, raw, self._tally))
+        return message
+
+    def _count_notes(self, where: str) -> None:
+        self._tallies.note(self._noted, where)
+        self._noted = []
 
     def _log_row(self, record: Any) -> RawLog:
         """Hot (loadtests/bench_codec.py). None in a memo: a cache miss."""
@@ -206,7 +262,10 @@ class ProtobufReader:
         if None in attributes:
             self._miss(attributes, raws, "attributes", fresh)
         tally = self._tally
+        before = len(tally.notes)
         value = any_value(body, tally)
+        if len(tally.notes) > before:
+            tally.place(before, "body")
         odd = None
         if tally.touched or len(attributes) > self._max_attributes:
             odd = self._odd(attributes)
@@ -226,11 +285,10 @@ class ProtobufReader:
             older = attributes[place] = self._memos.attributes.older(raw)
             if older is not None:
                 continue
-            try:
-                pair = key_value(raw, tally)
-            except Malformed as bad:
-                bad.where = f"{where}[{place}]"
-                raise
+            before = len(tally.notes)
+            pair = key_value(raw, tally)
+            if len(tally.notes) > before:
+                tally.place(before, f"{where}[{place}]")
             # Replaced characters are counted on each occurrence: do not cache.
             remember = len(raw) <= MAX_KEY_BYTES and not tally.touched
             fresh.append((attributes, place, raw if remember else None, pair, where))
@@ -252,26 +310,40 @@ class ProtobufReader:
         if len(attributes) > limit:
             self._tally.cuts["attributes"] = len(attributes)
             del attributes[limit:]
-        return self._tally.take()
+        return self._take()
+
+    def _take(self) -> Odd:
+        odd = self._tally.take()
+        if odd.notes:
+            self._noted = odd.notes
+        return odd
 
     def _spans(self, spans: Iterable[Any], where: str) -> Iterator[RawSpan]:
         for place, span in enumerate(spans):
-            yield self._span(span, f"{where}.spans[{place}]")
+            if isinstance(span, bytes):
+                message = self._message(Span, span, Signal.TRACES)
+            elif _is_odd_span(span):
+                message = self._message(Span, span.SerializeToString(), Signal.TRACES)
+            else:
+                message = span
+            if not message.start_time_unix_nano:
+                # Nearly all fields of a metric fit a span; none of them is a time.
+                refuse_other_signal(message.SerializeToString(), Signal.TRACES)
+            yield self._span(message)
+            if self._noted:
+                self._count_notes(f"{where}[{place}]")
 
-    def _span(self, span: Any, where: str) -> RawSpan:
+    def _span(self, span: Any) -> RawSpan:
         fresh: list[Fresh] = []
-        try:
-            attributes = self._attributes(span.attributes, "attributes", fresh)
-            events = [
-                self._event(event, f"events[{n}]", fresh)
-                for n, event in enumerate(self._some(span.events, "events"))
-            ]
-            links = [
-                self._link(link, f"links[{n}]", fresh)
-                for n, link in enumerate(self._some(span.links, "links"))
-            ]
-        except Malformed as bad:
-            raise_bad_payload(bad, where, "attributes")
+        attributes = self._attributes(span.attributes, "attributes", fresh)
+        events = [
+            self._event(event, f"events[{n}]", fresh)
+            for n, event in enumerate(self._some(span.events, "events"))
+        ]
+        links = [
+            self._link(link, f"links[{n}]", fresh)
+            for n, link in enumerate(self._some(span.links, "links"))
+        ]
         status = span.status
         return RawSpan(
             trace_id=span.trace_id,
@@ -292,7 +364,7 @@ class ProtobufReader:
             status_code=status.code,
             status_message=status.message,
             fresh=fresh,
-            odd=self._tally.take() if self._tally.touched else None,
+            odd=self._take() if self._tally.touched else None,
         )
 
     def _event(self, event: Any, where: str, fresh: list[Fresh]) -> RawEvent:
@@ -315,33 +387,56 @@ class ProtobufReader:
     def _stream(self, resource: Any, scope: Any, at: str, scope_at: str) -> RawStream | Stream:
         raw_resource, raw_scope = b"".join(resource.resource), b"".join(scope.scope)
         key = (raw_resource, raw_scope, resource.schema_url, scope.schema_url)
-        known = self._memos.streams.find(key)
-        if known is not None:
-            return known
+        tally = self._tally
+        own = 0
+        if not isinstance(scope, Scope):  # messages, not the fast path
+            own = self._note_odd(resource, {"resource", "schema_url"})
+            self._note_odd(scope, {"scope", "schema_url"})
+        if not tally.touched:
+            known = self._memos.streams.find(key)
+            if known is not None:
+                return known
         short = len(raw_resource) + len(raw_scope) <= MAX_STREAM_KEY_BYTES
         stream = RawStream(
             key if short else None,
             resource_schema_url=resource.schema_url,
             scope_schema_url=scope.schema_url,
         )
-        try:
-            read_resource(raw_resource, stream, self._tally, self._max_attributes)
-        except Malformed as bad:
-            raise_bad_payload(bad, at, "resource")
-        try:
-            read_scope(raw_scope, stream, self._tally, self._max_attributes)
-        except Malformed as bad:
-            raise_bad_payload(bad, scope_at, "scope")
-        if self._tally.touched:
-            stream.odd = self._tally.take()
+        read_resource(raw_resource, stream, tally, self._max_attributes)
+        own = own or len(tally.notes)
+        read_scope(raw_scope, stream, tally, self._max_attributes)
+        if tally.touched:
+            stream.odd = tally.take()
             stream.memo_key = None
+            if stream.odd.notes:
+                self._tallies.note(stream.odd.notes, at if own else scope_at)
         return stream
 
+    def _note_odd(self, envelope: Any, names: set[str]) -> int:
+        """Note the fields of these names with another wire type; return the number of notes."""
+        for name, sent in odd_fields(envelope):
+            if name in names:
+                self._tally.note(name, OTHER_TYPE, sent)
+        return len(self._tally.notes)
 
-def _parsed(message_class: Any, raw: bytes, request_class: Any, body: bytes) -> Any:
-    """Parse a message of a request, or the whole request."""
+
+def _is_odd_span(span: Any) -> bool:
+    return bool(
+        odd_fields(span)
+        or odd_fields(span.status)
+        or any(map(odd_fields, span.events))
+        or any(map(odd_fields, span.links))
+    )
+
+
+def _parsed(request_class: Any, raw_class: Any, body: bytes) -> Any:
+    """Parse a request; if protobuf cannot read all of its records, with the records as bytes."""
     try:
-        return message_class.FromString(raw)
+        return request_class.FromString(body)
     except DecodeError:
-        where, what = locate_error(request_class.DESCRIPTOR, body)
+        pass
+    try:
+        return raw_class.FromString(body)
+    except DecodeError:
+        where, what = locate_error(raw_class.DESCRIPTOR, body)
         raise BadPayload(f"the body is not a protobuf export: {what}", where=where) from None

@@ -29,6 +29,9 @@ RAW = frozenset({
 })  # fmt: skip
 """Changed to `repeated bytes`; joining the occurrences of a singular field merges them."""
 
+_RECORDS = frozenset({"ScopeLogs.log_records", "ScopeSpans.spans"})
+"""Changed as well in a second pool, for requests of which some records cannot be decoded."""
+
 _OLD_SCOPES = 1000
 """instrumentation_library_logs/_spans of 2021: same structure as scope_logs; the Collector still
 accepts it (opentelemetry-collector, pdata/internal/otlp)."""
@@ -36,16 +39,16 @@ accepts it (opentelemetry-collector, pdata/internal/otlp)."""
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def _loosen(message: descriptor_pb2.DescriptorProto, path: str) -> None:
+def _loosen(message: descriptor_pb2.DescriptorProto, path: str, raw: frozenset[str]) -> None:
     for field in message.field:
         if field.type == _Field.TYPE_STRING:
             field.type = _Field.TYPE_BYTES
-        if f"{path}.{field.name}" in RAW:
+        if f"{path}.{field.name}" in raw:
             field.type = _Field.TYPE_BYTES
             field.label = _Field.LABEL_REPEATED
             field.ClearField("type_name")
     for nested in message.nested_type:
-        _loosen(nested, f"{path}.{nested.name}")
+        _loosen(nested, f"{path}.{nested.name}", raw)
     scopes = next((f for f in message.field if f.name in {"scope_logs", "scope_spans"}), None)
     if scopes is not None:
         old = message.field.add()
@@ -54,7 +57,7 @@ def _loosen(message: descriptor_pb2.DescriptorProto, path: str) -> None:
         del message.reserved_range[:]
 
 
-def _private_pool() -> descriptor_pool.DescriptorPool:
+def _private_pool(raw: frozenset[str]) -> descriptor_pool.DescriptorPool:
     modules: tuple[ModuleType, ...] = (
         common_pb2,
         resource_pb2,
@@ -68,18 +71,25 @@ def _private_pool() -> descriptor_pool.DescriptorPool:
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
-            _loosen(message, message.name)
+            _loosen(message, message.name, raw)
         pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 
-_POOL = _private_pool()
+_POOL = _private_pool(RAW)
+_RAW_POOL = _private_pool(RAW | _RECORDS)
 
 
-def _message_class(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
+def _message_class(name: str, pool: descriptor_pool.DescriptorPool = _POOL) -> Any:
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName(f"opentelemetry.proto.{name}")
+    )
 
 
-LogsRequest = _message_class("opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest")
-TracesRequest = _message_class("opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest")
-LogRecord = _message_class("opentelemetry.proto.logs.v1.LogRecord")
+LogsRequest = _message_class("collector.logs.v1.ExportLogsServiceRequest")
+TracesRequest = _message_class("collector.trace.v1.ExportTraceServiceRequest")
+RawLogsRequest = _message_class("collector.logs.v1.ExportLogsServiceRequest", _RAW_POOL)
+RawTracesRequest = _message_class("collector.trace.v1.ExportTraceServiceRequest", _RAW_POOL)
+"""The same with the records as bytes."""
+LogRecord = _message_class("logs.v1.LogRecord")
+Span = _message_class("trace.v1.Span")

@@ -1,8 +1,7 @@
 """Locate the error in an invalid protobuf body, which protobuf's own error does not. Not hot."""
 
-from typing import Any, NoReturn
+from typing import Any
 
-from otlp_receiver.errors import BadPayload
 from otlp_receiver.protobuf.wire import LENGTH, Malformed, fields
 
 _MAX_LEVELS = 8
@@ -36,10 +35,3 @@ def _walk(descriptor: Any, raw: bytes, path: list[str], levels: int) -> str:
     except Malformed as bad:
         return str(bad)
     return ""
-
-
-def raise_bad_payload(bad: Malformed, where: str, otherwise: str) -> NoReturn:
-    """Raise BadPayload; `otherwise` is the field if the error does not name one."""
-    raise BadPayload(
-        f"the body is not a protobuf export: {bad}", where=f"{where}.{bad.where or otherwise}"
-    ) from None

@@ -1,8 +1,9 @@
 """Parse AnyValue and KeyValue from protobuf bytes, tolerating invalid values.
 
-The protobuf library rejects the whole request for invalid UTF-8 or deep nesting. Invalid protobuf
-raises Malformed; decode.py adds the path. `key_value` and `any_value` detect the common forms by
-their first bytes; `fields` handles everything else.
+The protobuf library rejects the whole request for invalid UTF-8 or deep nesting. `key_value` and
+`any_value` detect the common forms by their first bytes; `fields` handles everything else, and only
+it raises Malformed: what cannot be read is kept in its place as text, or as bytes if it is none,
+with a note of its path.
 Source: protobuf.dev "Encoding"; opentelemetry-proto common.proto.
 """
 
@@ -17,16 +18,32 @@ MAX_GROUP_DEPTH = 100
 _unpack_double = Struct("<d").unpack
 _INT64_SIGN = 1 << 63
 _TAG_LIMIT = 1 << 32
+_CONTROLS = frozenset(map(chr, range(32))) - {"\t", "\n", "\r"}
 _FLAT_STRING, _FLAT_BOOL, _FLAT_INT, _FLAT_DOUBLE = 0x0A, 0x10, 0x18, 0x21
 
 
 class Malformed(ValueError):
     """Invalid protobuf; the message describes the error and never contains the bytes."""
 
-    def __init__(self, what: str, where: str = "") -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(what)
-        self.where = where
-        """Path in the record, if known."""
+        self.at = 0
+        """Position of the first byte of the field that cannot be read."""
+
+
+OTHER_TYPE = "another wire type than its field has"
+"""Problem of a value that protobuf would treat as an unknown field."""
+
+
+def sent_value(content: int | bytes) -> Value:
+    """What was sent in place of another value: a number as text, bytes as text if they are one."""
+    if isinstance(content, int):
+        return str(content)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return content
+    return content if _CONTROLS.intersection(text) else text
 
 
 def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
@@ -43,18 +60,48 @@ def key_value(raw: bytes, tally: Tally, depth: int = 0) -> tuple[str, Value]:
             # The most common case: a short text.
             if value_size > 1 and raw[at + 2] == _FLAT_STRING and raw[at + 3] == value_size - 2:
                 return key, text_of(raw[at + 4 :], tally)
-            return key, any_value(raw[at + 2 :], tally, depth)
+            before = len(tally.notes)
+            value = any_value(raw[at + 2 :], tally, depth)
+            if len(tally.notes) > before:
+                tally.place(before, "value")
+            return key, value
+    return _key_value(raw, tally, depth)
+
+
+def _key_value(raw: bytes, tally: Tally, depth: int) -> tuple[str, Value]:
+    """Parse any message, like `_any_value`."""
     raw_key = b""
     values: list[bytes] = []
-    for number, wire_type, content in fields(raw):
-        if wire_type == LENGTH and isinstance(content, bytes):
-            if number == 1:
+    odd: Value = None
+    try:
+        for number, wire_type, content in fields(raw):
+            if number not in {1, 2, 3}:
+                continue
+            if wire_type != (VARINT if number == 3 else LENGTH):
+                tally.note(_PAIR_MEMBERS[number], OTHER_TYPE)
+                odd = sent_value(content)
+            elif not isinstance(content, bytes):
+                tally.strindex()
+            elif number == 1:
                 raw_key = content
-            elif number == 2:
+            else:
                 values.append(content)
-        elif number == 3 and wire_type == VARINT:
-            tally.strindex()
-    return text_of(raw_key, tally), any_value(b"".join(values), tally, depth)
+    except Malformed as bad:
+        # Redaction judges what is left by the key, so it is the value, if there is no other.
+        odd = sent_value(raw[bad.at :])
+        tally.note("", str(bad), odd if values else None)
+    key = text_of(raw_key, tally)
+    if not values:
+        return key, odd
+    before = len(tally.notes)
+    value = any_value(b"".join(values), tally, depth)
+    if len(tally.notes) > before:
+        tally.place(before, "value")
+    return key, value
+
+
+_PAIR_MEMBERS = ("", "key", "value", "key_strindex")
+"""KeyValue's members, by number."""
 
 
 def any_value(  # noqa: PLR0911 - the hot path
@@ -90,20 +137,32 @@ def _any_value(raw: bytes, tally: Tally, depth: int) -> Value:
     member = 0
     parts: list[bytes] = []
     scalar: int | bytes = 0
-    for number, wire_type, content in fields(raw):
-        if _WIRE_TYPES.get(number) != wire_type:
-            continue
-        if number != member:
-            parts = []
-        member, scalar = number, content
-        if isinstance(content, bytes) and (number in {5, 6}):
-            parts.append(content)
+    odd: Value = None
+    try:
+        for number, wire_type, content in fields(raw):
+            if _WIRE_TYPES.get(number) != wire_type:
+                if number in _WIRE_TYPES:
+                    tally.note(_MEMBERS[number], OTHER_TYPE)
+                    odd = sent_value(content)
+                continue
+            if number != member:
+                parts = []
+            member, scalar = number, content
+            if isinstance(content, bytes) and (number in {5, 6}):
+                parts.append(content)
+    except Malformed as bad:
+        tally.note("", str(bad))
+        return sent_value(raw)
     if member in {5, 6}:
-        return _container(member, b"".join(parts), tally, depth + 1)
+        before = len(tally.notes)
+        value = _container(member, b"".join(parts), tally, depth + 1)
+        if len(tally.notes) > before:
+            tally.place(before, _MEMBERS[member])
+        return value
     if member == 8:
         tally.strindex()
         return None
-    return _scalar(member, scalar, tally)
+    return _scalar(member, scalar, tally) if member else odd
 
 
 _WIRE_TYPES = {
@@ -116,7 +175,19 @@ _WIRE_TYPES = {
     7: LENGTH,
     8: VARINT,
 }
-"""AnyValue's members; as in protobuf, one with another wire type is an unknown field."""
+"""AnyValue's members."""
+_MEMBERS = (
+    "",
+    "string_value",
+    "bool_value",
+    "int_value",
+    "double_value",
+    "array_value",
+    "kvlist_value",
+    "bytes_value",
+    "string_value_strindex",
+)
+"""Their names, by number."""
 
 
 def _scalar(member: int, content: int | bytes, tally: Tally) -> Value:
@@ -142,19 +213,29 @@ def _container(member: int, raw: bytes, tally: Tally, depth: int) -> Value:
         tally.nodes = MAX_NODES
     elements: list[Value] = []
     pairs: dict[str, Value] = {}
-    for number, wire_type, content in fields(raw):
-        if number != 1 or wire_type != LENGTH:
-            continue
-        tally.nodes -= 1
-        if tally.nodes < 0:
-            tally.cut("too_many_elements")
-            continue
-        assert isinstance(content, bytes)
-        if member == 5:
-            elements.append(any_value(content, tally, depth))
-        else:
-            key, value = key_value(content, tally, depth)
-            pairs[key] = value
+    place = -1
+    try:
+        for number, wire_type, content in fields(raw):
+            if number != 1:
+                continue
+            place += 1
+            before = len(tally.notes)
+            if wire_type != LENGTH or not isinstance(content, bytes):
+                tally.note(f"values[{place}]", OTHER_TYPE, sent_value(content))
+                continue
+            tally.nodes -= 1
+            if tally.nodes < 0:
+                tally.cut("too_many_elements")
+                continue
+            if member == 5:
+                elements.append(any_value(content, tally, depth))
+            else:
+                key, value = key_value(content, tally, depth)
+                pairs[key] = value
+            if len(tally.notes) > before:
+                tally.place(before, f"values[{place}]")
+    except Malformed as bad:
+        tally.note("values", str(bad), sent_value(raw[bad.at :]))
     return elements if member == 5 else pairs
 
 
@@ -169,28 +250,45 @@ def fields(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
     Content is an int for varints, bytes otherwise. Raises Malformed for what protobuf rejects:
     truncation, a varint longer than ten bytes, field number 0, wire types 6 and 7.
     """
-    at, size = 0, len(raw)
-    while at < size:
-        tag, at = _varint(raw, at)
-        number, wire_type = tag >> 3, tag & 7
-        if tag >= _TAG_LIMIT or not number:
-            raise Malformed("invalid field number")
-        if wire_type == VARINT:
-            value, at = _varint(raw, at)
-            yield number, wire_type, value
-        elif wire_type == LENGTH:
-            length, at = _varint(raw, at)
-            end = at + length
-            if end > size:
-                raise Malformed("field longer than its message")
-            yield number, wire_type, raw[at:end]
-            at = end
-        elif wire_type == GROUP:
-            at = _after_group(raw, at, number)
-        else:
-            end = _after_fixed(size, at, wire_type)
-            yield number, wire_type, raw[at:end]
-            at = end
+    start = at = 0
+    size = len(raw)
+    try:
+        while at < size:
+            start = at
+            number, wire_type, at = _tag(raw, at)
+            if wire_type == VARINT:
+                value, at = _varint(raw, at)
+                yield number, wire_type, value
+            elif wire_type == LENGTH:
+                at, end = _sized(raw, at, size)
+                yield number, wire_type, raw[at:end]
+                at = end
+            elif wire_type == GROUP:
+                at = _after_group(raw, at, number)
+            else:
+                end = _after_fixed(size, at, wire_type)
+                yield number, wire_type, raw[at:end]
+                at = end
+    except Malformed as bad:
+        bad.at = start
+        raise
+
+
+def _tag(raw: bytes, at: int) -> tuple[int, int, int]:
+    """Number and wire type of the field at `at`, and the position after its tag."""
+    tag, at = _varint(raw, at)
+    number = tag >> 3
+    if tag >= _TAG_LIMIT or not number:
+        raise Malformed("invalid field number")
+    return number, tag & 7, at
+
+
+def _sized(raw: bytes, at: int, size: int) -> tuple[int, int]:
+    """Begin and end of the content whose length is at `at`."""
+    length, at = _varint(raw, at)
+    if at + length > size:
+        raise Malformed("field longer than its message")
+    return at, at + length
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
@@ -225,17 +323,11 @@ def _after_group(raw: bytes, at: int, number: int) -> int:
     size = len(raw)
     open_groups = [number]
     while open_groups:
-        tag, at = _varint(raw, at)
-        number, wire_type = tag >> 3, tag & 7
-        if tag >= _TAG_LIMIT or not number:
-            raise Malformed("invalid field number")
+        number, wire_type, at = _tag(raw, at)
         if wire_type == VARINT:
             _, at = _varint(raw, at)
         elif wire_type == LENGTH:
-            length, at = _varint(raw, at)
-            at += length
-            if at > size:
-                raise Malformed("field longer than its message")
+            _, at = _sized(raw, at, size)
         elif wire_type == GROUP:
             open_groups.append(number)
             if len(open_groups) > MAX_GROUP_DEPTH:

@@ -18,6 +18,7 @@ from otlp_receiver.export import (
     HeadKey,
     LogRow,
     Mark,
+    Note,
     Odd,
     Pair,
     RawEvent,
@@ -98,6 +99,8 @@ class Redacting:
             head = self._heads.get(head_key) or self._head(head_key)
             text, odd = results[place]
             marks = inputs[place][2]
+            if odd is not None and odd.notes:
+                self._redact_notes(odd.notes, marks)
             if head.marks:
                 marks.extend(head.marks)
             if marks:
@@ -119,6 +122,17 @@ class Redacting:
             if cuts:
                 odd = note_cuts(cuts, "", odd)
         return attribute, odd
+
+    def _redact_notes(self, notes: list[Note], marks: list[Mark]) -> None:
+        """Redact what was sent in place of readable values; judged by the field's name, too."""
+        for note in notes:
+            if note.sent is None:
+                continue
+            attribute = self._redactor.attribute(note.where.rpartition(".")[2], note.sent)
+            marks.extend([(f"unreadable.{note.where}", rule, n) for rule, n in attribute.hits])
+            if len(attribute.json) > self._limiter.least:
+                attribute = self._limiter.shorten(attribute, {})
+            note.sent = attribute.value
 
     def _head(self, key: HeadKey) -> Head:
         head = self._memos.heads.find(key)
@@ -177,6 +191,9 @@ class Redacting:
         for _, text_hits, _ in texts:
             for rule, count in text_hits:
                 hits[rule] = hits.get(rule, 0) + count
+        note_marks: list[Mark] = []
+        self._redact_notes(raw.odd.notes, note_marks)
+        _count(note_marks, hits)
         stream = Stream(
             resource=resource,
             resource_dropped=raw.resource_dropped,
@@ -188,6 +205,7 @@ class Redacting:
             scope_schema_url=texts[3][0],
             hits=tuple(hits.items()),
             replaced=raw.odd.replaced + sum(text[2] for text in texts),
+            notes=tuple(raw.odd.notes),
         )
         if raw.memo_key is not None:
             size = sum(len(attribute.json) for attribute in (*stream.resource, *stream.scope))
@@ -238,6 +256,8 @@ class Redacting:
             odd=None,
         )
         row.odd = notes.odd
+        if notes.odd is not None and notes.odd.notes:
+            self._redact_notes(notes.odd.notes, notes.marks)
         _count(notes.marks, counts)
         return row
 

@@ -20,9 +20,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from config.settings import LimitSettings, MappingSettings, RedactionSettings
 from otlp_receiver.admission.keys import KEYLESS
 from otlp_receiver.codec import Codec
-from otlp_receiver.errors import BadCompression, BadPayload
+from otlp_receiver.errors import BadCompression, BadPayload, WrongSignal
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.http.inflate import inflater_of
+from otlp_receiver.mapping.reject_reasons import BAD_VALUE
 from storage.record.canonical import canonical
 from storage.record.classes import classify
 from storage.record.columns import COLUMNS
@@ -125,7 +126,7 @@ _OLD_SCOPES = b"\xc2\x3e"
 
 
 def protobuf_body(signal: Signal, body: bytes) -> None:
-    """Everything the official classes accept is accepted, with as many records."""
+    """Every record that the official classes read is accepted; what they skip is rejected."""
     try:
         official = _OFFICIAL[signal].FromString(body)
     except DecodeError:
@@ -133,11 +134,14 @@ def protobuf_body(signal: Signal, body: bytes) -> None:
     try:
         batch = stored(signal, Encoding.PROTOBUF, body)
     except BadPayload as error:
-        _check_refusal(error, may_be=official is None or _OLD_SCOPES in body)
+        is_empty = official is None or not _count(signal, official)
+        is_other = isinstance(error, WrongSignal)
+        _check_refusal(error, may_be=is_empty or is_other or _OLD_SCOPES in body)
         return
     check_batch(batch)
     if official is not None and _OLD_SCOPES not in body:
-        assert batch.received == _count(signal, official)
+        skipped = batch.rejected.get(BAD_VALUE, 0)
+        assert batch.received - skipped == _count(signal, official)
 
 
 def _count(signal: Signal, official: ExportLogsServiceRequest | ExportTraceServiceRequest) -> int:
@@ -249,14 +253,9 @@ def _columns(record: Record) -> dict[str, object]:
 
 
 def protobuf_record(signal: Signal, record: bytes) -> None:
-    """A record that the official classes accept does not affect its neighbours."""
+    """A record of any bytes does not affect its neighbours, unless it is of another signal."""
     body = _among_neighbours(signal, Encoding.PROTOBUF, record)
-    try:
-        _OFFICIAL[signal].FromString(body)
-        sound = True
-    except DecodeError:
-        sound = False
-    _record(signal, Encoding.PROTOBUF, body, sound=sound)
+    _record(signal, Encoding.PROTOBUF, body, sound=True)
 
 
 def json_record(signal: Signal, record: bytes) -> None:
@@ -277,7 +276,7 @@ def _record(signal: Signal, encoding: Encoding, body: bytes, *, sound: bool) -> 
     try:
         batch = stored(signal, encoding, body)
     except BadPayload as error:
-        _check_refusal(error, may_be=not sound)
+        _check_refusal(error, may_be=not sound or isinstance(error, WrongSignal))
         return
     check_batch(batch)
     if sound:

@@ -221,14 +221,28 @@ async def test_points_101_and_133_implausible_times_are_stored_with_a_warning(re
     assert len(receiver.sink.records) == 3
 
 
-async def test_point_132_a_rejection_names_the_first_invalid_field(receiver):
+async def test_point_132_a_rejection_names_the_first_invalid_record(receiver):
     """132: only the first, however many there are."""
-    records = [{"body": {"stringValue": "good"}}, *[{"body": {"intValue": "x"}}] * 1000]
+    records = [{"body": {"stringValue": "good"}}, *["no record"] * 1000]
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
 
     reply = await receiver.post(LOGS, body, Content_Type=JSON)
 
     message = json.loads(reply.body)["partialSuccess"]["errorMessage"]
-    first = "resourceLogs[0].scopeLogs[0].logRecords[1].body.intValue"
-    assert f"1000 bad_value (first: {first}): a field has the wrong type" in message
+    first = "resourceLogs[0].scopeLogs[0].logRecords[1]"
+    assert f"1000 bad_value (first: {first}): no object stands where a" in message
     assert len(message) < 400
+
+
+async def test_point_133_unreadable_values_are_a_warning(receiver):
+    """133: nothing is rejected; only the first is named, however many there are."""
+    records = [{"body": {"stringValue": "good"}}, *[{"body": {"intValue": "x"}}] * 1000]
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
+
+    reply = await receiver.post(LOGS, body, Content_Type=JSON)
+
+    partial = json.loads(reply.body)["partialSuccess"]
+    assert "rejectedLogRecords" not in partial
+    assert "1000 values" in partial["errorMessage"]
+    assert "logRecords[1].body.intValue" in partial["errorMessage"]
+    assert len(receiver.sink.records) == 1001

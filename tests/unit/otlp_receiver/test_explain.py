@@ -106,9 +106,7 @@ def test_sources_are_named(record, field, source):
 def test_rejected_records_have_reason_and_path():
     """In request order."""
     key = Key(min_level=Level.WARN)
-    body = logs_json(
-        {"attributes": 5}, log(severityNumber=5), log(severityNumber=17), log(flags="x")
-    )
+    body = logs_json("no record", log(severityNumber=5), log(severityNumber=17, flags="x"), 5)
 
     explanation = explained(body, key=key)
 
@@ -120,7 +118,7 @@ def test_rejected_records_have_reason_and_path():
         None,
         "bad_value",
     ]
-    assert explanation["records"][3]["where"].endswith("logRecords[3].flags")
+    assert explanation["records"][3]["where"].endswith("logRecords[3]")
     assert "another key" in explanation["records"][1]["why"]
     assert explanation["rejected"] == {"bad_value": 2, "below_min_level": 1}
     assert explanation["stored"] == 1

@@ -26,14 +26,27 @@ from tests.support.telemetry import (
 
 
 def value_of(any_value):
-    """The stored value of an attribute with this AnyValue, given as JSON text."""
+    """The stored value of an attribute with this AnyValue, given as JSON text.
+
+    UNREADABLE if it is kept as text, with a note.
+    """
     body = logs_json(log(attributes=[{"key": "a", "value": "@"}])).replace(
         b'"@"', any_value.encode()
     )
-    batch = stored(body)
-    if batch.rejected:
-        return batch.rejected
-    return metadata_of(batch.records[0])["attributes"]["a"]
+    metadata = metadata_of(stored(body).records[0])
+    value = metadata["attributes"]["a"]
+    if "unreadable" not in metadata["otel"]:
+        return value
+    (note,) = metadata["otel"]["unreadable"]
+    assert note["field"].startswith("attributes[0].value")
+    assert value is None or isinstance(value, str)
+    return UNREADABLE
+
+
+def notes_of(record):
+    """Path of each value of the record that was not read, and what is kept of it in the note."""
+    notes = metadata_of(record)["otel"].get("unreadable", [])
+    return [(note["field"], note.get("sent")) for note in notes]
 
 
 def rejects_of(body, signal=Signal.LOGS):
@@ -43,6 +56,7 @@ def rejects_of(body, signal=Signal.LOGS):
 
 
 REJECTED = {"bad_value": 1}
+UNREADABLE = "(kept as text, with a note)"
 
 
 @pytest.mark.parametrize("ids", [(TRACE_ID, SPAN_ID), (TRACE_ID.upper(), SPAN_ID.title())])
@@ -82,20 +96,20 @@ INTEGERS = [
     ("9007199254740993.0", 9007199254740993),
     ("9.223372036854775e18", 9223372036854775000),
     ("null", None),  # 66
-    ('"9223372036854775808"', REJECTED),  # 56: out of int64 as text
-    ('"1e30"', REJECTED),
-    ('"1e999999999"', REJECTED),
-    ('"1e99999999999999999999"', REJECTED),
-    ("1.5", REJECTED),
-    ('"1.5"', REJECTED),
-    ('"word"', REJECTED),
-    ('""', REJECTED),
-    ('" 5"', REJECTED),
-    ('"1_000"', REJECTED),
-    ('"٣"', REJECTED),
-    ("true", REJECTED),
-    ("{}", REJECTED),
-    ("[]", REJECTED),
+    ('"9223372036854775808"', UNREADABLE),  # 56: out of int64 as text
+    ('"1e30"', UNREADABLE),
+    ('"1e999999999"', UNREADABLE),
+    ('"1e99999999999999999999"', UNREADABLE),
+    ("1.5", UNREADABLE),
+    ('"1.5"', UNREADABLE),
+    ('"word"', UNREADABLE),
+    ('""', UNREADABLE),
+    ('" 5"', UNREADABLE),
+    ('"1_000"', UNREADABLE),
+    ('"٣"', UNREADABLE),
+    ("true", UNREADABLE),
+    ("{}", UNREADABLE),
+    ("[]", UNREADABLE),
     ("1e+300", 1e300),  # 57: how JavaScript writes a large double
     ("9223372036854775808", 9223372036854775808.0),
     ("-9223372036854775809", -9223372036854775808.0),
@@ -126,12 +140,12 @@ DOUBLES = [
     ("-0.0", 0.0),
     ("123456789012345678901234567890", 123456789012345678901234567890.0),
     ('"1e-7"', 1e-7),
-    ('"nan"', REJECTED),
-    ('"word"', REJECTED),
-    ('"1e999"', REJECTED),
-    ("1" + "0" * 400, REJECTED),
-    ("true", REJECTED),
-    ("[1]", REJECTED),
+    ('"nan"', UNREADABLE),
+    ('"word"', UNREADABLE),
+    ('"1e999"', UNREADABLE),
+    ("1" + "0" * 400, UNREADABLE),
+    ("true", UNREADABLE),
+    ("[1]", UNREADABLE),
 ]
 
 
@@ -152,26 +166,37 @@ def test_point_60_bare_nan_is_not_json(bare):
 
 
 @pytest.mark.parametrize("member", ["doubleValue", "intValue"])
-def test_point_61_a_number_beyond_doubles_is_stored_or_rejected(member):
+def test_point_61_a_number_beyond_doubles_is_stored_or_noted(member):
     """1e400."""
-    assert value_of(f'{{"{member}": 1e400}}') in ("Infinity", REJECTED)
+    assert value_of(f'{{"{member}": 1e400}}') in ("Infinity", UNREADABLE)
 
 
 @pytest.mark.parametrize(
     ("number", "kept"),
-    [(9, 9), (99, 99), (-1, -1), ("SEVERITY_NUMBER_WARN2", 14), ("9", 9), (9.0, 9), (None, 0)],
+    [
+        (9, 9),
+        (99, 99),
+        (-1, -1),
+        ("SEVERITY_NUMBER_WARN2", 14),
+        ("WARN", 13),
+        ("9", 9),
+        (9.0, 9),
+        (None, 0),
+    ],
 )
 def test_points_62_and_63_enums_are_integers_or_names(number, kept):
     """Unknown integers are accepted as well."""
     assert one_log(severityNumber=number).severity_number == kept
 
 
-@pytest.mark.parametrize("number", ["WARN", 1.5, True, 2**31, [], {}])
-def test_point_63_other_names_reject_the_record(number):
-    """Only that record."""
-    assert rejects_of(logs_json(log(), log(severityNumber=number))) == [
-        "resourceLogs[0].scopeLogs[0].logRecords[1].severityNumber"
-    ]
+@pytest.mark.parametrize("number", ["LOUD", 1.5, True, 2**31, [], {}])
+def test_point_63_other_names_cost_the_number_only(number):
+    """The record is stored without it; the note has what was sent."""
+    (_, record) = stored(logs_json(log(), log(body="kept", severityNumber=number))).records
+
+    assert (record.message, record.severity_number) == ("kept", 0)
+    sent = number if isinstance(number, str) else json.dumps(number)
+    assert notes_of(record) == [("severityNumber", sent)]
 
 
 def test_enums_of_spans_may_be_names():
@@ -303,70 +328,84 @@ WRONG = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_point_68_a_wrong_value_rejects_its_record_only(wrong):
-    """The others are stored, and the path identifies the rejected one."""
+def test_point_68_a_wrong_value_costs_itself_only(wrong):
+    """Its record and the others are stored; the warning has its path."""
     body = logs_json(log(), log(attributes=[{"key": "a"}, {"key": "b", "value": wrong}]), log())
 
     batch = stored(body)
 
-    assert (len(batch.records), batch.rejected, batch.received) == (2, REJECTED, 3)
-    (where,) = rejects_of(body)
-    assert where.startswith("resourceLogs[0].scopeLogs[0].logRecords[1].attributes[1].value")
+    assert (len(batch.records), batch.rejected, batch.received) == (3, {}, 3)
+    ((where, _),) = notes_of(batch.records[1])
+    assert where.startswith("attributes[1].value")
+    first = f"resourceLogs[0].scopeLogs[0].logRecords[1].{where}"
+    assert (
+        f"1 values cannot be read as what their fields require (first: {first})"
+        in (batch.warnings[0])
+    )
+
+
+@pytest.mark.parametrize("record", ["a string", 5, [], True], ids=str)
+def test_point_68_what_is_no_record_is_rejected(record):
+    """The path names it."""
+    assert rejects_of(logs_json(record)) == ["resourceLogs[0].scopeLogs[0].logRecords[0]"]
+    assert rejects_of(spans_json(record), Signal.TRACES) == [
+        "resourceSpans[0].scopeSpans[0].spans[0]"
+    ]
 
 
 PLACES = [
-    ("a string", ""),
-    (5, ""),
-    (None, ""),
-    ({"attributes": {}}, ".attributes"),
-    ({"attributes": ["x"]}, ".attributes[0]"),
-    ({"attributes": [{"key": 5}]}, ".attributes[0].key"),
-    ({"body": 5}, ".body"),
-    ({"body": {"stringValue": 5}}, ".body.stringValue"),
+    ({"attributes": {}}, "attributes", "{}"),
+    ({"attributes": ["x"]}, "attributes[0]", "x"),
+    ({"attributes": [5, {"key": "a", "value": {}}, None]}, "attributes[0]", "5"),
+    ({"attributes": [{"key": 5}]}, "attributes[0].key", None),
+    ({"body": 5}, "body", None),
+    ({"body": {"stringValue": 5}}, "body.stringValue", None),
     (
         {"body": {"arrayValue": {"values": [{"kvlistValue": {"values": [{"value": 5}]}}]}}},
-        ".body.arrayValue.values[0].kvlistValue.values[0].value",
+        "body.arrayValue.values[0].kvlistValue.values[0].value",
+        None,
     ),
-    ({"timeUnixNano": "x"}, ".timeUnixNano"),
-    ({"timeUnixNano": -1}, ".timeUnixNano"),
-    ({"timeUnixNano": 2**64}, ".timeUnixNano"),
-    ({"timeUnixNano": "99999999999999999999"}, ".timeUnixNano"),
-    ({"severityText": 5}, ".severityText"),
-    ({"flags": -1}, ".flags"),
-    ({"flags": 2**32}, ".flags"),
-    ({"droppedAttributesCount": "x"}, ".droppedAttributesCount"),
-    ({"traceId": 5}, ".traceId"),
-    ({"eventName": []}, ".eventName"),
+    ({"timeUnixNano": "x"}, "timeUnixNano", "x"),
+    ({"timeUnixNano": -1}, "timeUnixNano", "-1"),
+    ({"timeUnixNano": 2**64}, "timeUnixNano", "1.8446744073709552e+19"),  # as orjson reads it
+    ({"timeUnixNano": "99999999999999999999"}, "timeUnixNano", "99999999999999999999"),
+    ({"severityText": 5}, "severityText", None),
+    ({"flags": -1}, "flags", "-1"),
+    ({"flags": 2**32}, "flags", str(2**32)),
+    ({"droppedAttributesCount": "x"}, "droppedAttributesCount", "x"),
+    ({"traceId": 5}, "traceId", "5"),
+    ({"eventName": []}, "eventName", "[]"),
 ]
 
 
-@pytest.mark.parametrize(("record", "where"), PLACES, ids=str)
-def test_point_68_the_path_names_the_field(record, where):
-    """As in the request."""
-    assert rejects_of(logs_json(record)) == [f"resourceLogs[0].scopeLogs[0].logRecords[0]{where}"]
+@pytest.mark.parametrize(("record", "where", "sent"), PLACES, ids=str)
+def test_point_68_the_path_names_the_field(record, where, sent):
+    """As in the request; the note has what is not kept in its place."""
+    (kept,) = stored(logs_json(record)).records
+
+    assert notes_of(kept)[0] == (where, sent)
 
 
 SPAN_PLACES = [
-    ("x", ""),
-    ({"name": 5}, ".name"),
-    ({"events": {}}, ".events"),
-    ({"events": [5]}, ".events[0]"),
-    ({"events": [{"name": 5}]}, ".events[0].name"),
-    ({"events": [{"attributes": 5}]}, ".events[0].attributes"),
-    ({"links": [{"traceId": 5}]}, ".links[0].traceId"),
-    ({"status": 5}, ".status"),
-    ({"status": {"code": "x"}}, ".status.code"),
-    ({"endTimeUnixNano": True}, ".endTimeUnixNano"),
-    ({"attributes": [{"value": {"intValue": "x"}}]}, ".attributes[0].value.intValue"),
+    ({"name": 5}, "name", None),
+    ({"events": {}}, "events", "{}"),
+    ({"events": [5]}, "events[0]", "5"),
+    ({"events": [{"name": 5}]}, "events[0].name", None),
+    ({"events": [{"attributes": 5}]}, "events[0].attributes", "5"),
+    ({"links": [{"traceId": 5}]}, "links[0].traceId", "5"),
+    ({"status": 5}, "status", "5"),
+    ({"status": {"code": "x"}}, "status.code", "x"),
+    ({"endTimeUnixNano": True}, "endTimeUnixNano", "true"),
+    ({"attributes": [{"value": {"intValue": "x"}}]}, "attributes[0].value.intValue", None),
 ]
 
 
-@pytest.mark.parametrize(("sent", "where"), SPAN_PLACES, ids=str)
-def test_point_68_in_spans(sent, where):
+@pytest.mark.parametrize(("sent", "where", "kept"), SPAN_PLACES, ids=str)
+def test_point_68_in_spans(sent, where, kept):
     """The path names the field."""
-    assert rejects_of(spans_json(sent), Signal.TRACES) == [
-        f"resourceSpans[0].scopeSpans[0].spans[0]{where}"
-    ]
+    (record,) = spans(sent)
+
+    assert notes_of(record) == [(where, kept)]
 
 
 def envelope(resource=None, scope=None, **fields):
@@ -381,27 +420,70 @@ def envelope(resource=None, scope=None, **fields):
 
 
 @pytest.mark.parametrize(
-    ("body", "where"),
+    ("body", "where", "sent"),
     [
-        (envelope(resource=5), "resourceLogs[0].resource"),
-        (envelope(resource={"attributes": {}}), "resourceLogs[0].resource.attributes"),
+        (envelope(resource=5), "resource", "5"),
+        (envelope(resource=[]), "resource", "[]"),
+        (envelope(resource={"attributes": {}}), "resource.attributes", "{}"),
         (
             envelope(resource={"attributes": [{"value": {"intValue": "x"}}]}),
-            "resourceLogs[0].resource.attributes[0].value.intValue",
+            "resource.attributes[0].value.intValue",
+            None,
         ),
         (
             envelope(resource={"droppedAttributesCount": "x"}),
-            "resourceLogs[0].resource.droppedAttributesCount",
+            "resource.droppedAttributesCount",
+            "x",
         ),
-        (envelope(scope="x"), "resourceLogs[0].scopeLogs[0].scope"),
-        (envelope(scope={"name": 5}), "resourceLogs[0].scopeLogs[0].scope.name"),
-        (envelope(schemaUrl=5), "resourceLogs[0].scopeLogs[0].schemaUrl"),
+        (envelope(scope="x"), "scope", "x"),
+        (envelope(scope={"name": 5}), "scope.name", None),
+        (envelope(schemaUrl=5), "schemaUrl", None),
     ],
 )
-def test_point_68_a_wrong_resource_rejects_its_records(body, where):
-    """Records of other resources are stored."""
-    assert rejects_of(body) == [where, where]
-    assert len(stored(body).records) == 1
+def test_point_68_a_wrong_resource_or_scope_costs_no_record(body, where, sent):
+    """The note is stored with the resource."""
+    batch = stored(body)
+
+    assert (len(batch.records), batch.rejected) == (3, {})
+    odd = json.loads(batch.streams[batch.records[0].stream_id].resource)
+    (note,) = odd["opslog.unreadable"]
+    assert (note["field"], note.get("sent")) == (where, sent)
+    assert where in batch.warnings[0]
+
+
+def test_an_unreadable_envelope_costs_itself_only():
+    """How many records it has is unknown: it counts as one."""
+    body = json.dumps({
+        "resourceLogs": [
+            5,
+            {"scopeLogs": {"x": 1}},
+            {"scopeLogs": [[], {"logRecords": "x"}, {"logRecords": [log(body="kept")]}]},
+        ]
+    }).encode()  # fmt: skip
+
+    batch = stored(body)
+
+    assert [record.message for record in batch.records] == ["kept"]
+    assert (batch.received, batch.rejected) == (5, {"bad_value": 4})
+    assert rejects_of(body) == [
+        "resourceLogs[0]",
+        "resourceLogs[1].scopeLogs",
+        "resourceLogs[2].scopeLogs[0]",
+        "resourceLogs[2].scopeLogs[1].logRecords",
+    ]
+
+
+def test_what_cannot_be_read_is_redacted():
+    """In its place, in a note, and by the field's name."""
+    (record,) = stored(
+        logs_json(log(attributes=[{"key": "k", "value": {"doubleValue": ["hunter2"]}}, "hunter2"],
+                      timeUnixNano="hunter2"))
+    ).records  # fmt: skip
+
+    assert b"hunter2" not in record.metadata
+    assert {mark["field"] for mark in metadata_of(record)["redaction"]} == {
+        "attributes.k", "unreadable.attributes[1]", "unreadable.timeUnixNano",
+    }  # fmt: skip
 
 
 SYNTAX = [
@@ -597,8 +679,8 @@ def test_similar_attributes_are_distinguished():
             value = metadata_of(record)["attributes"]["a"]
             assert (value, type(value)) == (expected, type(expected))
         for wrong in ({"boolValue": 1}, {"stringValue": 1}, {"intValue": True}):
-            body = logs_json(log(attributes=[{"key": "a", "value": wrong}]))
-            assert stored(body, codec=codec).rejected == REJECTED
+            record = one_log(attributes=[{"key": "a", "value": wrong}], codec=codec)
+            assert metadata_of(record)["attributes"]["a"] in ("1", "true")
 
 
 def test_a_repeated_request_is_read_from_the_memos():

@@ -1,6 +1,7 @@
 """OTLP in protobuf: points 80 to 96 and 117 to 123."""
 
 import json
+from base64 import b64encode
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -179,23 +180,6 @@ BROKEN = [
     (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ""),
     (sized(1, b"\x12\x7f"), "resource_logs[0]"),
     (sized(1, sized(2, b"\x12\x7f")), "resource_logs[0].scope_logs[0]"),
-    (
-        sized(1, sized(2, sized(2, b"") + sized(2, b"\x1a\x09x"))),
-        "resource_logs[0].scope_logs[0].log_records[1]",
-    ),
-    (
-        sized(1, sized(2, sized(2, b"") + sized(2, sized(6, KEY) + sized(6, b"\x0a\x09x")))),
-        "resource_logs[0].scope_logs[0].log_records[1].attributes[1]",
-    ),
-    (
-        sized(1, sized(2, sized(2, sized(5, b"\x0a\x09x")))),
-        "resource_logs[0].scope_logs[0].log_records[0].body",
-    ),
-    (sized(1, sized(1, b"\x0a\x09x") + sized(2, sized(2, b""))), "resource_logs[0].resource"),
-    (
-        sized(1, sized(2, sized(1, b"\x0a\x09x") + sized(2, b""))),
-        "resource_logs[0].scope_logs[0].scope",
-    ),
 ]
 
 
@@ -208,18 +192,57 @@ def test_point_84_invalid_bytes_are_rejected_with_the_path(raw, where):
     assert refused.value.where == where
 
 
-def test_invalid_bytes_in_spans_are_rejected_with_the_path():
+BAD = b"\x0a\x09x"
+"""A text of nine bytes, of which there is one."""
+PARTIAL = [
+    (sized(2, RECORD.SerializeToString() + b"\x1a\x09x"), "LogRecord", "\x1a\x09x"),
+    (sized(2, sized(6, KEY) + sized(6, BAD)), "attributes[1]", None),
+    (sized(2, sized(5, BAD)), "body", None),
+]
+
+
+@pytest.mark.parametrize(("scope", "where", "sent"), PARTIAL, ids=repr)
+def test_invalid_bytes_in_a_record_cost_no_more_than_themselves(scope, where, sent):
+    """The record is stored with what can be read, and a note."""
+    batch = logs(sized(1, sized(2, sized(2, RECORD.SerializeToString()) + scope)))
+
+    first, second = batch.records
+    assert first.message == "hello"
+    (note,) = metadata_of(second)["otel"]["unreadable"]
+    kept = None if sent is None else b64encode(sent.encode()).decode()
+    assert (note["field"], note.get("sent")) == (where, kept)
+    assert f"resource_logs[0].scope_logs[0].log_records[1].{where}" in batch.warnings[0]
+
+
+def test_invalid_bytes_in_resource_and_scope_cost_no_record():
+    """The note is stored with the resource."""
+    resource = sized(1, sized(1, KeyValue(key="service.name", value=any_proto("shop"))
+                              .SerializeToString()) + BAD)  # fmt: skip
+    record = sized(2, RECORD.SerializeToString())
+
+    batch = logs(sized(1, resource + sized(2, sized(1, sized(1, b"name") + BAD) + record)))
+
+    (stream,) = batch.streams.values()
+    assert (batch.records[0].message, batch.records[0].source_module) == ("hello", "shop")
+    notes = json.loads(stream.resource)["opslog.unreadable"]
+    assert [note["field"] for note in notes] == ["resource", "scope"]
+
+
+def test_invalid_bytes_in_spans_cost_no_more_than_themselves():
     """Attributes of the span, of an event, of a link."""
-    bad = b"\x0a\x09x"
     span = sized(5, b"name")
     for raw, where in (
-        (span + sized(9, bad), "attributes[0]"),
-        (span + sized(11, sized(3, bad)), "events[0].attributes[0]"),
-        (span + sized(13, b"") + sized(13, sized(4, bad)), "links[1].attributes[0]"),
+        (span + sized(9, BAD), "attributes[0]"),
+        (span + sized(11, sized(3, BAD)), "events[0].attributes[0]"),
+        (span + sized(13, b"") + sized(13, sized(4, BAD)), "links[1].attributes[0]"),
+        (span + BAD, "Span"),
+        (span + sized(11, sized(2, b"e") + BAD), "events[0]"),
+        (span + sized(15, sized(2, b"m") + tag(3, 1)), "status"),
     ):
-        with pytest.raises(BadPayload) as refused:
-            traces(sized(1, sized(2, sized(2, raw))))
-        assert refused.value.where == f"resource_spans[0].scope_spans[0].spans[0].{where}"
+        record = traces(sized(1, sized(2, sized(2, raw)))).records[0]
+
+        assert record.action == "name"
+        assert [note["field"] for note in metadata_of(record)["otel"]["unreadable"]] == [where]
 
 
 def test_locate_error_without_an_error():
