@@ -95,6 +95,8 @@ class Head:
     severity_text: str
     flags: int
     event_name: str
+    event: str
+    """The event name, if it names an event (mapping/columns/action.py)."""
     level: int | None
     """Derived from the severity number; None if that is unset."""
     members: dict[str, bytes]

@@ -5,7 +5,7 @@ route, ...) and jsonb's sort order need not be computed for each record. Sources
 the tables of the rules; of a duplicate key the last one counts, as in jsonb.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 
 from config.settings import MappingSettings
@@ -17,10 +17,12 @@ from otlp_receiver.mapping.columns import (
     correlation,
     exception,
     identity,
+    levels,
     module,
     resource,
     trace_ids,
 )
+from otlp_receiver.mapping.columns.names import plain
 from otlp_receiver.mapping.columns.texts import Places
 from storage.record.canonical import order_of
 
@@ -38,6 +40,7 @@ class Shape:
         "correlation",
         "exception",
         "identity",
+        "level",
         "module",
         "optional",
         "pairs",
@@ -57,14 +60,15 @@ class Shape:
     correlation: Places
     exception: Places
     identity: Places
+    level: levels.LevelPlaces
     module: module.ModulePlaces
     optional: resource.OptionalPlaces
     pairs: resource.PairPlaces
     parents: Places
     special: bool
     """Whether metadata has an exception or audit part."""
-    span_id: int | None
-    trace_id: int | None
+    span_id: Places
+    trace_id: Places
 
 
 class ShapeMaker:
@@ -75,6 +79,7 @@ class ShapeMaker:
             (module.Rank.ATTRIBUTE, (settings.source_module_attribute,)),
             (module.Rank.SERVICE, (module.SERVICE_KEY,)),
             (module.Rank.CODE, module.CODE_KEYS),
+            *((rank, (key,)) for rank, key in module.WORKLOADS.items()),
         )
         self._action = (settings.action_attribute,)
         self._optional = [
@@ -108,10 +113,12 @@ class ShapeMaker:
             for kind, name in resource.PAIRS
             if kind in at or name in at
         )
-        shape.parents = _places(at, trace_ids.PARENT_KEYS)
+        names = {plain(key): key for key in at}
+        shape.level = levels.level_places(at)
+        shape.parents = _named_places(at, names, trace_ids.PARENT_NAMES)
         shape.special = bool(shape.exception or shape.audit)
-        shape.span_id = at.get(trace_ids.SPAN_KEY)
-        shape.trace_id = at.get(trace_ids.TRACE_KEY)
+        shape.span_id = _named_places(at, names, trace_ids.SPAN_NAMES)
+        shape.trace_id = _named_places(at, names, trace_ids.TRACE_NAMES)
         shape.action = self._action_places(at, has_exception=bool(shape.exception))
         return shape
 
@@ -129,6 +136,11 @@ class ShapeMaker:
 
 def _places(at: dict[str, int], keys: Sequence[str] | dict[str, tuple[str, ...]]) -> Places:
     return tuple((at[key], key) for key in keys if key in at)
+
+
+def _named_places(at: dict[str, int], keys: dict[str, str], names: Iterable[str]) -> Places:
+    """Positions of plain names (`keys`: the keys by plain name), in the order of the names."""
+    return tuple((at[keys[name]], keys[name]) for name in names if name in keys)
 
 
 def _arranger(places: list[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:

@@ -16,7 +16,10 @@ from otlp_receiver.mapping.columns.address import address_of
 from otlp_receiver.mapping.columns.exception import exception_member
 from otlp_receiver.mapping.columns.identity import NEXT_POSITION, tail_of
 from otlp_receiver.mapping.columns.levels import level_without_number
-from otlp_receiver.mapping.columns.message import message_without_text
+from otlp_receiver.mapping.columns.message import message_in_body, message_without_text
+from otlp_receiver.mapping.columns.module import CHARACTERS as MODULE_CHARACTERS
+from otlp_receiver.mapping.columns.module import UNKNOWN, module_in_body
+from otlp_receiver.mapping.columns.names import Named, named
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.trace_ids import NO_SPAN, NO_TRACE
 from otlp_receiver.mapping.context import POSITION_SOURCE, SLICE_ROWS, MappingContext, Sources
@@ -26,8 +29,13 @@ from otlp_receiver.mapping.shared_columns import fill_shared_columns
 from otlp_receiver.mapping.streams import StreamFacts
 from otlp_receiver.mapping.trace_context import set_trace_context
 from storage.record.canonical import canonical
-from storage.record.record import Attribute, Record, Value
+from storage.record.record import Attribute, Record
 from storage.record.record_ids import TAIL_MASK, id_of
+
+NO_MEMBERS: Named = {}
+"""Of a body that is not a map."""
+_EVENT_SOURCES = frozenset(("event.name", "logrecord.event.name"))
+"""Sources of an action that name the event of a record without text, too."""
 
 
 def map_logs(groups: Iterable[Group[Stream, LogRow]], context: MappingContext) -> Iterator[None]:
@@ -59,6 +67,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     shape = context.shapes.get(keys) or context.shape_of(keys)
     full: dict[str, bytes] = {}
     value = None if body is None else body.value
+    members = NO_MEMBERS if body is None else named(value)
     record = Record()
     record.kind = "log"
     record.stream_id = facts.definition.id
@@ -72,13 +81,15 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     else:
         quality = context.set_time(record, time_ns, observed_ns, sources)
 
-    level, level_source = head.level, ""
+    level, level_source, level_path = head.level, "", "severity_number"
     if level is None:
-        level, level_source = _level(head, value, attributes, shape)
+        level, level_source, level_path = _level(head, members, attributes, shape)
     record.level, record.severity_number = level, head.severity_number
 
     fill_shared_columns(record, attributes, shape, facts, full, sources)
-    name, action_source = action_of(attributes, shape.action, head.event_name)
+    if members and record.source_module == UNKNOWN:
+        _set_module_of_body(record, members, full, sources)
+    name, action_source = action_of(attributes, shape.action, head.event)
     if len(name) > CHARACTERS:
         full["action"] = canonical(name)
         name = fit(name, CHARACTERS)
@@ -93,7 +104,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
         if sources is not None:
             sources.update(traceId="trace_id", spanId="span_id")
     else:
-        set_trace_context(record, (trace_id, span_id), (attributes, shape, value), extra, sources)
+        set_trace_context(record, (trace_id, span_id), (attributes, shape, members), extra, sources)
     tail, id_source = tail_of(attributes, shape.identity) if shape.identity else (None, "")
     if tail is None:
         tail = context.tail = (context.tail + NEXT_POSITION) & TAIL_MASK
@@ -101,9 +112,12 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
 
     message, message_source = text, "body"
     if not message:
+        event = name if action_source in _EVENT_SOURCES else head.event
         message, message_source = message_without_text(
-            value, head.event_name, attributes, shape.exception
+            value, members, event, attributes, shape.exception
         )
+    elif members and sources is not None:
+        message_source = message_in_body(members)[1]
     if len(message) > context.short_message:
         message, odd = context.cut_message(message, odd)
     record.message = message
@@ -133,7 +147,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     if sources is not None:
         sources.update(
             id=id_source or POSITION_SOURCE,
-            level=level_source or "severity_number",
+            level=level_path,
             action=action_source,
             ipAddress=address_source,
             message=message_source,
@@ -141,8 +155,25 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     return record
 
 
-def _level(head: Head, body: Value, attributes: list[Attribute], shape: Shape) -> tuple[int, str]:
+def _level(
+    head: Head, members: Named, attributes: list[Attribute], shape: Shape
+) -> tuple[int, str, str]:
     outcome = None if shape.audit_outcome is None else attributes[shape.audit_outcome].value
     return level_without_number(
-        head.severity_text, body, has_exception=bool(shape.exception), audit_outcome=outcome
+        head.severity_text,
+        (attributes, shape.level, members),
+        has_exception=bool(shape.exception),
+        audit_outcome=outcome,
     )
+
+
+def _set_module_of_body(
+    record: Record, members: Named, full: dict[str, bytes], sources: Sources | None
+) -> None:
+    name, source = module_in_body(members)
+    if len(name) > MODULE_CHARACTERS:
+        full["source_module"] = canonical(name)
+        name = fit(name, MODULE_CHARACTERS)
+    record.source_module = name
+    if sources is not None and source != "default":
+        sources["sourceModule"] = source

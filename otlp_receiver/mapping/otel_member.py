@@ -4,6 +4,7 @@ Source: mapping of logs/data-model.md to non-OTLP formats; the raw number and te
 """
 
 from otlp_receiver.export import Head, Mark
+from otlp_receiver.mapping.columns.action import event_of
 from otlp_receiver.mapping.columns.levels import level_by_number
 from otlp_receiver.mapping.metadata import sorted_object
 from storage.record.canonical import canonical
@@ -38,6 +39,7 @@ def head_of(
         severity_text=severity_text,
         flags=flags,
         event_name=event_name,
+        event=event_of(event_name),
         level=level_by_number(severity_number),
         members=members,
         otel=b'"otel": ' + sorted_object(members),

@@ -19,6 +19,7 @@ from otlp_receiver.mapping.columns.module import Rank
 from otlp_receiver.mapping.columns.texts import fit
 from otlp_receiver.mapping.columns.times import duration_ns
 from otlp_receiver.mapping.context import POSITION_SOURCE, SLICE_ROWS, MappingContext, Sources
+from otlp_receiver.mapping.logs import NO_MEMBERS
 from otlp_receiver.mapping.metadata import assembled, sorted_object
 from otlp_receiver.mapping.shared_columns import fill_shared_columns
 from otlp_receiver.mapping.span_member import span_member
@@ -86,7 +87,7 @@ def _map_span(span: SpanRow, facts: StreamFacts, context: MappingContext) -> Rec
         else (None, "")
     )
     set_trace_context(
-        record, (span.trace_id, span.span_id), (attributes, shape, None), extra, sources
+        record, (span.trace_id, span.span_id), (attributes, shape, NO_MEMBERS), extra, sources
     )
     _set_parent(record, span.parent_span_id, attributes, shape)
     record.id = id_of(record.created_unix_ns, _tail(record, context))
@@ -147,6 +148,10 @@ def _map_exception(
         (parent.correlation_id, "span"),
     )
     fill_shared_columns(record, attributes, shape, parent_values, full, sources)
+    if record.resource_type is None and record.resource_id is None:
+        record.resource_type, record.resource_id = parent.resource_type, parent.resource_id
+        if sources is not None:
+            sources.update(resourceType="span", resourceId="span")
     record.action, action_source = action.action_of(attributes, shape.action, EVENT_NAME)
     record.action = fit(record.action, action.CHARACTERS)
     record.ip_address = parent.ip_address

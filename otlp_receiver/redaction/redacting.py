@@ -33,6 +33,7 @@ from otlp_receiver.export import (
     SpanRow,
     Stream,
 )
+from otlp_receiver.mapping.columns.message import readable, rendered
 from otlp_receiver.mapping.columns.texts import cut
 from otlp_receiver.mapping.otel_member import head_of
 from otlp_receiver.memos import MAX_KEY_BYTES, CleanText, Memos
@@ -90,7 +91,7 @@ class Redacting:
                 bodies.append(None)
             else:
                 structured, body_odd = self._body(body, marks, odd)
-                inputs.append((None, fresh, marks, body_odd))
+                inputs.append((rendered(body), fresh, marks, body_odd))
                 bodies.append(structured)
         results = self._redact_bulk(inputs)
         rows_out: list[LogRow] = []
@@ -114,7 +115,7 @@ class Redacting:
     def _body(
         self, body: Value, marks: list[Mark], odd: Odd | None
     ) -> tuple[Attribute, Odd | None]:
-        attribute = self._redactor.attribute("body", body)
+        attribute = self._redactor.attribute("body", readable(body))
         marks.extend([("body", rule, count) for rule, count in attribute.hits])
         if len(attribute.json) > self._limiter.least:
             cuts: dict[str, int] = {}

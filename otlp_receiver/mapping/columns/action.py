@@ -21,6 +21,17 @@ OF_LOGS = "log"
 OF_SPANS = "unknown"
 OF_EXCEPTIONS = "exception"
 
+_CODE_PLACE = re.compile(r"event .+\.rs:\d+")
+
+
+def event_of(event_name: str) -> str:
+    """The event that a record's event name names; "" for a place in the code.
+
+    Rust's `tracing` names every event after its place: `event src/main.rs:863`.
+    """
+    return "" if _CODE_PLACE.fullmatch(event_name) else event_name
+
+
 _IDS = re.compile(
     r"""
       \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b   # UUID

@@ -15,9 +15,12 @@ from otlp_receiver.mapping.columns import (
     correlation,
     identity,
     levels,
+    module,
+    names,
     resource,
+    trace_ids,
 )
-from otlp_receiver.mapping.columns.message import BODY_KEYS
+from otlp_receiver.mapping.columns.message import BODY_NAMES
 from otlp_receiver.mapping.columns.times import FUTURE_NS, PAST_NS
 from otlp_receiver.mapping.reject_reasons import REASONS
 from otlp_receiver.tally import MAX_NODES
@@ -93,6 +96,29 @@ def test_the_severity_texts_are_those_of_the_rule():
     assert documented == levels.BY_TEXT
 
 
+@pytest.mark.parametrize(
+    ("section", "listed_names"),
+    [
+        ("level", [*levels.NAMES, *levels.SYSLOG_NAMES]),
+        ("sourceModule", [*module.WORKLOADS.values(), *module.BODY_NAMES]),
+        ("message", BODY_NAMES),
+        ("traceId, spanId, parentSpanId", [*trace_ids.TRACE_NAMES, *trace_ids.PARENT_NAMES]),
+        ("traceId, spanId, parentSpanId", trace_ids.SPAN_NAMES),
+    ],
+)
+def test_the_names_that_loggers_use_are_listed_in_their_order(section, listed_names):
+    """The first with a value counts."""
+    place = 0
+    for name in listed_names:
+        place = SECTIONS[section].find(f"`{name}`", 0 if "trace" in section else place)
+        assert place >= 0, name
+
+
+def test_the_maps_that_are_searched_are_listed():
+    """In which names may be nested."""
+    assert all(f"`{name}`" in TEXT.partition("## Columns")[0] for name in names.NESTED)
+
+
 def test_the_reasons_are_the_closed_list():
     """Of rejected records."""
     rows = table("Rejected records", "reason")
@@ -126,5 +152,4 @@ def test_the_limits_are_the_defaults():
     assert f"{MAX_NODES:,}" in SECTIONS["Limits"]
     assert f"{limits.request_rows:,} records" in SECTIONS["Rejected records"]
     assert (PAST_NS, FUTURE_NS) == (400 * 86_400 * 10**9, 86_400 * 10**9)
-    assert all(f"`{key}`" in SECTIONS["message"] for key in BODY_KEYS)
     assert all(f"`{name}`" in SECTIONS["resourceType, resourceId"] for name in resource.OPTIONAL)
