@@ -54,6 +54,7 @@ _DRAIN_BYTES = 64 * 1024
 """The body of a rejected request is drained up to this size to keep the connection usable."""
 _ENCODINGS = {content_type: encoding for encoding, content_type in bodies.CONTENT_TYPES.items()}
 _NO_SIGNAL = "none"
+_GRPC_ADVICE = "; this is gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +169,8 @@ class Receiver:
 
     def _signal(self, request: web.BaseRequest, route: Route | None) -> Signal:
         if route is None:
-            raise UnknownPath("send telemetry to /v1/logs or /v1/traces", where="path")
+            advice = _GRPC_ADVICE if _is_grpc(request) else ""
+            raise UnknownPath(f"send telemetry to /v1/logs or /v1/traces{advice}", where="path")
         if route.signal is None:
             raise UnsupportedSignal("opslog accepts logs and traces only", where="path")
         if request.method != "POST":
@@ -239,6 +241,12 @@ class Receiver:
 def encoding_of(content_type: str) -> Encoding | None:
     """The encoding of a Content-Type header, case-insensitive, parameters ignored."""
     return _ENCODINGS.get(content_type.partition(";")[0].strip().lower())
+
+
+def _is_grpc(request: web.BaseRequest) -> bool:
+    """Whether a proxy passes gRPC on as HTTP/1.1."""
+    content_type = request.headers.get("Content-Type", "").lower()
+    return content_type.startswith("application/grpc")
 
 
 def _continue(request: web.BaseRequest) -> None:

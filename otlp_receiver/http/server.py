@@ -19,6 +19,7 @@ from config.errors import OpslogError
 from config.process.listener import ConnectionSlots
 from config.settings import OtlpSettings
 from otlp_receiver.errors import BadHttp, IngestFailed, ReceiverStopping, trace_of
+from otlp_receiver.http.other_protocols import OtherProtocol, other_protocol_of
 from otlp_receiver.metrics import ACCEPT_PAUSES, CONNECTIONS, PEER_REFUSALS, SLOW_CLOSED
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -33,6 +34,8 @@ _READ_BUFFER_BYTES = 64 * 1024
 """Reading pauses at twice this size; bounds the unread bytes of a connection."""
 _LINGER_S = 5.0
 """How long an unread body is drained, so that the sender can read the response."""
+_LOG_EVERY_S = 60.0
+"""Senders retry for hours; one line a minute tells that they still do."""
 _EXPECTED = (ConnectionError, RequestPayloadError)
 """Caused by senders: they disconnect or violate the framing (400)."""
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ class BodyWatch:
 class Connection(RequestHandler):
     """One connection, with its deadline."""
 
-    __slots__ = ("body", "deadline_s", "in_request", "peer", "server")
+    __slots__ = ("body", "deadline_s", "in_request", "is_new", "other", "peer", "server")
 
     def __init__(self, server: "HttpServer", peer: str, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
@@ -60,6 +63,10 @@ class Connection(RequestHandler):
         self.deadline_s = _NO_DEADLINE
         """Loop time at which the connection is closed unless a request has arrived."""
         self.in_request = False
+        self.is_new = True
+        """Whether nothing has been received yet."""
+        self.other: OtherProtocol | None = None
+        """The protocol that the peer speaks instead of HTTP/1.1."""
         self.body: BodyWatch | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,6 +83,11 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Start the header timeout on an idle connection; wake the reader of a broken body."""
+        if self.is_new:
+            self.is_new = False
+            self.other = other_protocol_of(data)
+            if self.other is not None:
+                self.server.log_protocol(self.other, self.peer)
         if not self.in_request and self.deadline_s == _NO_DEADLINE:
             self.deadline_s = self._loop.time() + self.server.settings.header_timeout_s
         super().data_received(data)
@@ -94,7 +106,10 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Respond to malformed HTTP. The request is neither logged nor echoed."""
         del request
-        error: OpslogError = BadHttp("the request is malformed, or a header is too long")
+        other = self.other
+        error: OpslogError = BadHttp(
+            "the request is malformed, or a header is too long" if other is None else other.sentence
+        )
         if status != 400:
             error = IngestFailed("internal error; nothing was stored, retry")
             if exc is not None:
@@ -146,6 +161,8 @@ class HttpServer(web.Server):
         self.slots = ConnectionSlots(settings.max_connections, settings.max_connections_per_peer)
         self._handler = handler
         self._update_gauges = update_gauges
+        self._logged_s: dict[str, float] = {}
+        """When each other protocol was logged last, in loop time."""
 
     @property
     def header_timeout_s(self) -> float:
@@ -186,6 +203,13 @@ class HttpServer(web.Server):
             if isinstance(connection, Connection) and connection.is_late(now_s):
                 SLOW_CLOSED.inc()
                 connection.force_close()
+
+    def log_protocol(self, protocol: OtherProtocol, peer: str) -> None:
+        """Log a connection with another protocol, at most once a minute."""
+        now_s = self._loop.time()
+        if now_s - self._logged_s.get(protocol.name, -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_s[protocol.name] = now_s
+            _log.warning("%s (from %s)", protocol.sentence, peer)
 
     async def drain(self, grace_s: float) -> None:
         """Finish requests in progress, refuse new ones, then close all connections."""
