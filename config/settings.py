@@ -104,12 +104,15 @@ class ApiSettings(Section):
     public_url: str = ""
     """URL that users open, if it is behind a proxy; default: built from host and port."""
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Database statement timeout of a query."""
+    """Time limit of a query, in the database and over packs."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Number of query processes, which share the port; 0 means half of the cores, at least one.
+    The other limits hold over all of them."""
     pool_connections: Annotated[int, Field(ge=1, le=200)] = 8
-    """Database connections for queries; half as many again serve lookups by id."""
+    """Database connections for queries; half as many again serve lookups by id. Divided among the
+    query processes."""
     user_concurrency: Annotated[int, Field(ge=1, le=100)] = 6
-    """Concurrent queries per token; further ones get 429. Below pool_connections, so that slow
-    queries of one client cannot block all others; browsers send six requests at a time."""
+    """Concurrent queries per token; further ones get 429. Browsers send six requests at a time."""
     header_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     """Timeout for request headers; the connection is closed."""
     body_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
@@ -117,7 +120,8 @@ class ApiSettings(Section):
     keepalive_timeout_s: Annotated[float, Field(gt=0)] = 75.0
     """Timeout of idle connections."""
     max_connections: Annotated[int, Field(ge=1)] = 4096
-    """Maximum open connections; further ones wait in the backlog."""
+    """Maximum open connections; further ones wait in the backlog. Divided among the query
+    processes, as the next one is."""
     max_connections_per_peer: Annotated[int, Field(ge=1)] = 2048
     """Maximum open connections per client address; further ones are closed."""
     tls_cert: Path | None = None

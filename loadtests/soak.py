@@ -39,7 +39,7 @@ MOST_GROWTH = 0.10
 LEAST_GROWTH_BYTES = 24 * MIB
 """Smaller growth is ignored, however small the process is."""
 LEAST_GROWTH_FILES = 8
-ROLES = ("receiver-0", "receiver-1", "query", "worker", "scheduler", "postgres", "valkey")
+ROLES = ("receiver-0", "receiver-1", "query-0", "worker", "scheduler", "postgres", "valkey")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def up(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Start opslog: PostgreSQL, Valkey, receivers, query server, worker, packers, scheduler."""
+    """Start opslog: PostgreSQL, Valkey, receivers, query servers, worker, packers, scheduler."""
     from opslog.cli.up import up as run
     from opslog.system.launch import die_with_parent
 

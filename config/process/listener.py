@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -96,8 +97,24 @@ class Listener:
     its reader; here, at the limit, further connections wait in the kernel's backlog.
     """
 
-    def __init__(self, server: Served, sock: socket.socket, tls: TlsContext | None) -> None:
+    def __init__(
+        self,
+        server: Served,
+        sock: socket.socket,
+        tls: TlsContext | None,
+        patience_s: Callable[[], float] | None = None,
+    ) -> None:
+        """Create a listener.
+
+        Args:
+            server: makes the protocols of connections, and limits them.
+            sock: is listening; processes may share it.
+            tls: None for plain HTTP.
+            patience_s: where processes share connections evenly: how long the others may accept
+                a connection that waits before we do. Connections are then accepted one by one.
+        """
         self._server = server
+        self._patience_s = patience_s
         self._sock = sock
         self._sock.setblocking(False)
         self._tls = tls
@@ -136,8 +153,13 @@ class Listener:
                 self._server.on_pause()
                 await self._server.slots.available.wait()
             try:
-                self._serve(*await loop.sock_accept(self._sock))
-                self._accept_pending()
+                if self._patience_s is None:
+                    self._serve(*await loop.sock_accept(self._sock))
+                    self._accept_pending(_MAX_ACCEPTS)
+                else:
+                    await self._readable()
+                    await asyncio.sleep(self._patience_s())
+                    self._accept_pending(1)
             except ConnectionError:
                 continue  # closed by the peer before it was accepted
             except OSError as error:
@@ -145,10 +167,20 @@ class Listener:
                 self._server.on_pause()
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
 
-    def _accept_pending(self) -> None:
-        """Accept all pending connections: under load, an event loop iteration takes long."""
+    async def _readable(self) -> None:
+        """Wait until a connection can be accepted, unless another process does."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(self._sock.fileno(), readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._sock.fileno())
+
+    def _accept_pending(self, most: int) -> None:
+        """Accept pending connections: under load, an event loop iteration takes long."""
         with suppress(BlockingIOError):
-            for _ in range(_MAX_ACCEPTS):
+            for _ in range(most):
                 if not self._server.slots.available.is_set():
                     return
                 accepted, address = self._sock.accept()

@@ -33,12 +33,20 @@ def receiver(
     run_receiver(settings, fd=descriptor, name=name, health_port=health_port)
 
 
-def query(config: ConfigOption = None, fd: FdOption = None) -> None:
+def query(
+    config: ConfigOption = None,
+    fd: FdOption = None,
+    name: Annotated[
+        str, typer.Option(help="Name of its spool; must be unique per process.")
+    ] = "query-0",
+    health_port: HealthPortOption = None,
+) -> None:
     """Serve the API and viewer, health and metrics."""
     from opslog.wiring.app import run_query
 
     settings = loaded(config).settings
-    run_query(settings, fd=_listening(fd, settings.api.host, settings.api.port, "api"))
+    descriptor = _listening(fd, settings.api.host, settings.api.port, "api")
+    run_query(settings, fd=descriptor, name=name, health_port=health_port)
 
 
 def worker(config: ConfigOption = None, health_port: HealthPortOption = None) -> None:

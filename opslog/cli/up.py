@@ -41,6 +41,7 @@ def up(loaded: "Loaded") -> int:
             listener(settings.api.host, settings.api.port, "api") as api,
         ):
             installation.note_running(None)  # remove the entry of a killed process
+            installation.query_state.unlink(missing_ok=True)
             telemetry.share_between_processes(installation.metrics_dir)
             _raise_file_limit()
             return asyncio.run(_run(installation, loaded, otlp, api))

@@ -32,7 +32,8 @@ the defaults. `opslog config` shows the effective values and their origin.
   `opslog.toml` in the data directory.
 - SIGHUP makes a running `opslog up` reload the file; its processes restart one by one, without
   refusing or losing anything. A file that is invalid, or that changes folders, ports, servers or
-  the number of receivers, is rejected with a log message, and the current settings stay in force.
+  the number of receivers or query processes, is rejected with a log message, and the current
+  settings stay in force.
 - An unknown name is an error, in the file and in the environment.
 - An empty variable counts as not set.
 - Sizes may have a unit (`64MiB`, `500MB`, `2G`), and so may times (`90s`, `12h`, `7d`, `1y`).

@@ -9,6 +9,10 @@ MIB = 2**20
 HBA = "local all all scram-sha-256\n"
 """A password is required although the socket's folder is private."""
 LOCAL_CONF = "# Your own settings for the bundled PostgreSQL; they override opslog.conf.\n"
+_LEAST_CONNECTIONS = 100
+_CONNECTIONS_PER_CORE = 12
+"""A receiver has up to 8 connections, a query server 8 and its part of the pools; by default there
+is half of each per core."""
 _RESERVED_FOR_OPSLOG = 2
 """PostgreSQL is sized for one part in this many of the memory."""
 
@@ -17,7 +21,6 @@ _FIXED = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "password_encryption": "scram-sha-256",
-    "max_connections": "100",
     # Guarantees: commits are on disk; torn pages are repaired; no session blocks vacuum for ever.
     "fsync": "on",
     "full_page_writes": "on",
@@ -78,9 +81,10 @@ def first_conf() -> str:
 
 
 def memory_settings(memory: int, processors: int) -> dict[str, str]:
-    """Memory settings for a machine that PostgreSQL shares with the rest of opslog."""
+    """Settings by the size of a machine that PostgreSQL shares with the rest of opslog."""
     share = memory // _RESERVED_FOR_OPSLOG
     return {
+        "max_connections": str(max(_LEAST_CONNECTIONS, 60 + _CONNECTIONS_PER_CORE * processors)),
         "shared_buffers": _mib(share // 4, 64, 8192),
         "effective_cache_size": _mib(share, 256, 1024 * 1024),
         "maintenance_work_mem": _mib(share // 16, 64, 1024),

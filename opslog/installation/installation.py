@@ -2,7 +2,7 @@
 
     <data_dir>/                  0700 (0711 if the servers run as another account)
       postgres/  valkey/         the bundled servers (or elsewhere, see embedded/homes.py)
-      spool/<process>/           one spool per receiver, one for the query server
+      spool/<process>/           one spool per receiver, one per query server
       packs/                     packs, with the embedded PostgreSQL (else storage.packs_dir)
       heads/                     signed heads of the ledger, outside the database
       secrets/  run/  log/
@@ -95,7 +95,7 @@ class Installation:
         return self.settings.spool.directory or self.data_dir / "spool"
 
     def spool_dir(self, process: str) -> Path:
-        """The spool of a process, for instance `receiver-0` or `query`."""
+        """The spool of a process, for instance `receiver-0` or `query-0`."""
         return self.spool_root / process
 
     @property
@@ -179,6 +179,17 @@ class Installation:
         """`receiver-0` and so on: half of the cores by default; PostgreSQL gets the other half."""
         count = self.settings.otlp.receivers or max(1, cores() // 2)
         return [f"receiver-{number}" for number in range(count)]
+
+    @property
+    def query_names(self) -> list[str]:
+        """`query-0` and so on: half of the cores by default."""
+        count = self.settings.api.workers or max(1, cores() // 2)
+        return [f"query-{number}" for number in range(count)]
+
+    @property
+    def query_state(self) -> Path:
+        """What the query processes share (query/auth/shared_state.py)."""
+        return self.run_dir / "query-state"
 
     @property
     def packer_names(self) -> list[str]:

@@ -16,7 +16,7 @@ FIXED = frozenset(
     {
         *("data_dir", "database_url", "redis_url", "insecure_redis", "run_as", "secrets_dir"),
         *("stop_timeout_s", "otlp.host", "otlp.port", "otlp.receivers", "api.host", "api.port"),
-        *("spool.directory", "log.format"),
+        *("api.workers", "spool.directory", "log.format"),
     }
 )
 """Settings that only change with a restart of `opslog up`."""

@@ -88,6 +88,10 @@ def process_groups(
         own_role(name, ("receiver", "--name", name), environment, fd=otlp_fd)
         for name in installation.receiver_names
     ]
+    queries = [
+        own_role(name, ("query", "--name", name), environment, fd=api_fd)
+        for name in installation.query_names
+    ]
     packers = [
         own_role(name, ("packer", "--name", name), environment)
         for name in installation.packer_names
@@ -97,7 +101,7 @@ def process_groups(
         [own_role("migrate", ("migrate", "up"), environment)],
         receivers,
         [
-            own_role("query", ("query",), environment, fd=api_fd),
+            *queries,
             own_role("worker", ("worker",), environment),
             *packers,
             own_role("scheduler", ("scheduler",), environment),

@@ -25,11 +25,13 @@ def run_receiver(
     run(settings, lambda stop: receive(settings, stop, fd, name, health_port))
 
 
-def run_query(settings: Settings, *, fd: int) -> None:
-    """Run the query server until stopped. `fd` is a listening socket."""
+def run_query(
+    settings: Settings, *, fd: int, name: str = "query-0", health_port: int | None = None
+) -> None:
+    """Run one query server until stopped. `fd` is a listening socket."""
     from opslog.wiring.query import serve
 
-    run(settings, lambda stop: serve(settings, stop, fd))
+    run(settings, lambda stop: serve(settings, stop, fd, name, health_port))
 
 
 def run_worker(settings: Settings, *, health_port: int | None = None) -> None:

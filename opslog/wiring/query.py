@@ -15,7 +15,7 @@ from config.settings import Settings
 from opslog import __version__
 from opslog.installation.installation import Installation
 from opslog.wiring.canaries import Canaries
-from opslog.wiring.health import check_of
+from opslog.wiring.health import check_of, serving
 from opslog.wiring.packs import check_of_packs
 from opslog.wiring.redaction import redactor_of
 from opslog.wiring.running import background, notify_ready
@@ -24,6 +24,7 @@ from query.api.app import Dependencies, build_app
 from query.api.http.server import ApiServer
 from query.auth.access_audit import AccessEvent, Keep
 from query.auth.access_records import batch_of
+from query.auth.shared_state import SharedState
 from storage.access.session_ends import SessionEnds
 from storage.database.pool import DatabaseRole, open_pool
 from storage.packs.store import store_at
@@ -38,15 +39,18 @@ _FIRST_CONTACT_S = 10.0
 _POLL_S = 0.02
 
 
-async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
+async def serve(
+    settings: Settings, stop: asyncio.Event, fd: int, name: str, health_port: int | None
+) -> None:
     """Run until `stop` is set; `fd` is a listening socket."""
     installation = Installation(settings)
     installation.make_folders()
     redactor = redactor_of(installation)
     async with AsyncExitStack() as stack:
         storing = await stack.enter_async_context(
-            Storing.open(installation, "query", classes=(AUDIT,))
+            Storing.open(installation, name, classes=(AUDIT,))
         )
+        state = _shared_state(installation, name)
         pool, lookups = [
             await stack.enter_async_context(
                 await open_pool(
@@ -54,13 +58,13 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                     DatabaseRole.READER,
                     size=size,
                     statement_timeout_s=settings.api.statement_timeout_s,
-                    name=f"opslog-{name}",
-                    keeps_plans=name == "lookup",
+                    name=f"opslog-{purpose}",
+                    keeps_plans=purpose == "lookup",
                 )
             )
-            for name, size in (
-                ("query", settings.api.pool_connections),
-                ("lookup", -(-settings.api.pool_connections // 2)),
+            for purpose, size in (
+                ("query", state.share(settings.api.pool_connections)),
+                ("lookup", state.share(-(-settings.api.pool_connections // 2))),
             )
         ]
         canaries = Canaries(redactor)
@@ -76,6 +80,10 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 installation.database_dsn(), DatabaseRole.OWNER, size=2, name="opslog-changes"
             )
         )
+        checks = {
+            **{f"audit {part}": check for part, check in storing.checks().items()},
+            "redaction": canaries.check,
+        }
         app = build_app(
             settings,
             Dependencies(
@@ -95,10 +103,11 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
                 spools=installation.spool_root,
                 preview_redaction=redactor.test,
                 checks={
-                    **_process_checks(installation, storing),
-                    "redaction": canaries.check,
+                    **checks,
+                    **_process_checks(installation, name),
                     "packs": check_of_packs(installation.database_dsn(), settings),
                 },
+                state=state,
                 packs=store_at(installation.packs_dir),
                 version=__version__,
             ),
@@ -106,8 +115,14 @@ async def serve(settings: Settings, stop: asyncio.Event, fd: int) -> None:
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        api = ApiServer(runner, settings.api)
-        listener = Listener(api, socket.socket(fileno=fd), TlsContext.of(settings.api))
+        api = ApiServer(runner, settings.api, state)
+        listener = Listener(
+            api,
+            socket.socket(fileno=fd),
+            TlsContext.of(settings.api),
+            api.patience_s if state.processes > 1 else None,
+        )
+        await stack.enter_async_context(serving(installation, name, checks, health_port))
         with suppress(TimeoutError):  # an ended session must not be accepted meanwhile
             await asyncio.wait_for(session_ends.is_known.wait(), _FIRST_CONTACT_S)
         listener.start()
@@ -141,11 +156,23 @@ def _keeper_of_accesses(spool: Spool, redactor: Redactor) -> Keep:
     return keep
 
 
-def _process_checks(installation: Installation, storing: Storing) -> dict[str, Check]:
-    """Checks of our own spool, and of the other processes of this installation."""
-    checks = {f"audit {name}": check for name, check in storing.checks().items()}
-    if os.environ.get("OPSLOG_PROCESS"):
-        own = (*installation.receiver_names, "worker", *installation.packer_names, "scheduler")
-        for name in own:
-            checks[name] = check_of(name, installation.health_socket(name))
-    return checks
+def _shared_state(installation: Installation, name: str) -> SharedState:
+    """What it shares with the other query processes of this installation, if it is one of them."""
+    names = installation.query_names
+    if name not in names:
+        return SharedState.alone()
+    return SharedState.open(installation.query_state, names.index(name), len(names))
+
+
+def _process_checks(installation: Installation, name: str) -> dict[str, Check]:
+    """Checks of the other processes of this installation."""
+    if not os.environ.get("OPSLOG_PROCESS"):
+        return {}
+    names = [
+        *installation.receiver_names,
+        *(other for other in installation.query_names if other != name),
+        "worker",
+        *installation.packer_names,
+        "scheduler",
+    ]
+    return {other: check_of(other, installation.health_socket(other)) for other in names}

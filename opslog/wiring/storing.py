@@ -1,6 +1,6 @@
 """The storage side of a process: spool, writer, segment keeper, ledger sequencer.
 
-Receivers have one, and so does the query server for its access audit.
+Receivers have one, and so do query servers for their access audit.
 
     async with Storing.open(installation, "receiver-0") as storing:
         await storing.spool.append(frame)
@@ -115,9 +115,16 @@ class Storing:
             await asyncio.sleep(_METRICS_EVERY_S)
 
     async def _adopt(self, installation: Installation) -> None:
-        """Drain spools next to ours that no process owns, for instance of a removed receiver."""
+        """Drain spools next to ours that no process owns, for instance of a removed receiver.
+
+        Not those of our configured processes, which may be about to start: a spool that is adopted
+        is locked until all of it is in the database.
+        """
+        expected = {*installation.receiver_names, *installation.query_names}
         while True:
             for folder in other_spools(self.spool.folder):
+                if folder.name in expected:
+                    continue
                 try:
                     spool = await Spool.open(
                         folder,

@@ -37,7 +37,8 @@ from query.api.system.health import HealthRoutes, check_database, check_migratio
 from query.api.system.sessions import SessionRoutes
 from query.api.system.viewer import ViewerRoutes, static_files
 from query.auth.access_audit import AccessAudit, Keep, Redact
-from query.auth.sessions import Ends, Sessions
+from query.auth.sessions import Ends, Sessions, SharedEnds
+from query.auth.shared_state import SharedState
 from query.auth.tokens import Verifier
 from query.auth.verification_keys import keys_from
 from query.language.terms import StoredAs
@@ -87,6 +88,8 @@ class Dependencies:
     """Further checks of /readyz; those of the database are built in."""
     packs: Store | None = None
     """The packs; None: their directory is not known."""
+    state: SharedState = field(default_factory=SharedState.alone)
+    """What the query processes share."""
     version: str
     now_ns: Callable[[], int] = now_ns
 
@@ -99,7 +102,7 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
     """
     reader = Reader(deps.pool, limit_s=settings.api.statement_timeout_s, lookups=deps.lookups)
     audit = AccessAudit(deps.keep_access, deps.redact, deps.stored_as)
-    sessions = Sessions(deps.cursor_key, deps.session_ends)
+    sessions = Sessions(deps.cursor_key, SharedEnds(deps.session_ends, deps.state))
     packs = PackReader(deps.packs)
     groups, live = _groups(settings, deps, reader, audit, sessions, packs)
     table = routes(groups)
@@ -108,6 +111,7 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
         audit,
         ClientAddresses(settings.api.trusted_proxies),
         sessions,
+        deps.state,
         concurrent_queries=settings.api.user_concurrency,
         body_timeout_s=settings.api.body_timeout_s,
     )
@@ -146,7 +150,7 @@ def _groups(  # noqa: PLR0917 - all that the routes depend on
         "migrations": partial(check_migrations, deps.pool),
         **deps.checks,
     }
-    live = LiveTail(reader, deps.catalogue, streams, deps.notifications, packs)
+    live = LiveTail(reader, deps.catalogue, streams, deps.notifications, packs, state=deps.state)
     records = RecordRoutes(querying)
     reader_pool, changes = deps.pool, deps.changes
     groups = Groups(

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import orjson
 
 from config.access import permissions_of
+from query.auth.shared_state import SharedState
 from query.auth.tokens import Principal
 from storage.access.session_ends import SessionEnd
 
@@ -33,6 +34,23 @@ class Ends(Protocol):
     def end(self, token: str, end: SessionEnd) -> None:
         """Record a logout."""
         ...
+
+
+class SharedEnds:
+    """Ended sessions: at once in all processes of this machine, elsewhere by the database."""
+
+    def __init__(self, ends: Ends, state: SharedState) -> None:
+        self._ends = ends
+        self._state = state
+
+    def ended_s(self, token: str) -> float:
+        """As of Ends."""
+        return max(self._ends.ended_s(token), self._state.ended_s(token))
+
+    def end(self, token: str, end: SessionEnd) -> None:
+        """As of Ends."""
+        self._state.end_sessions(token, end.ended_s)
+        self._ends.end(token, end)
 
 
 class Sessions:

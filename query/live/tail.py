@@ -10,13 +10,14 @@ reads slowly, or matches more than MAX_ROWS per read, receives the number of mis
 import asyncio
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from config.errors import OpslogError
-from query.errors import TooManyQueries
+from query.auth.shared_state import SharedState, slot
 from query.live.events import Event, EventId
 from query.planning.compile import RECORD
 from query.planning.packed.batches import BatchScan
@@ -133,7 +134,10 @@ class LiveTail:
         streams: Streams,
         notifications: Notifications,
         packs: PackReader | None = None,
+        *,
+        state: SharedState | None = None,
     ) -> None:
+        self._state = state or SharedState.alone()
         self._packs = packs or PackReader(None)
         self._reader = reader
         self._catalogue = catalogue
@@ -142,18 +146,20 @@ class LiveTail:
         self._subscribers: set[Subscriber] = set()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
-    def subscribe(self, where: Filter, token: str) -> Subscriber:
-        """Subscribe. Raises TooManyQueries."""
-        same = sum(subscriber.token == token for subscriber in self._subscribers)
-        if same >= MAX_PER_TOKEN or len(self._subscribers) >= MAX_SUBSCRIBERS:
-            raise TooManyQueries(f"At most {MAX_PER_TOKEN} live tails per token")
-        subscriber = Subscriber(where, token)
-        self._subscribers.add(subscriber)
-        return subscriber
-
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Unsubscribe."""
-        self._subscribers.discard(subscriber)
+    @contextmanager
+    def subscribed(self, where: Filter, token: str) -> Iterator[Subscriber]:
+        """A subscriber within the block. Raises TooManyQueries."""
+        own, every = f"At most {MAX_PER_TOKEN} live tails per token", "Too many live tails"
+        with (
+            slot(self._state, f"{token} live", MAX_PER_TOKEN, own),
+            slot(self._state, "live", MAX_SUBSCRIBERS, every),
+        ):
+            subscriber = Subscriber(where, token)
+            self._subscribers.add(subscriber)
+            try:
+                yield subscriber
+            finally:
+                self._subscribers.discard(subscriber)
 
     async def run(self) -> None:
         """Read on each notification while there are subscribers, until cancelled."""

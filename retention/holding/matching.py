@@ -48,7 +48,7 @@ class Catalogued:
 
 async def resolved(connection: Connection, condition: Filter) -> Filter:
     """The filter with resources replaced by their current streams."""
-    return await resolve(Session(connection, LONG_S), condition)
+    return await resolve(Session.on(connection, LONG_S), condition)
 
 
 def selection(condition: Filter) -> Selection:

@@ -1,15 +1,17 @@
 """Queries to PostgreSQL: limited in time, cancelled when the client disconnects.
 
-A Session serves one query: one connection for its statements, one deadline for all of them. When
-its task is cancelled, asyncpg cancels the running statement on the server. Failures are raised as
-an error of this module or of errors.py, never with PostgreSQL's own message.
+A Session serves one query: one deadline for all its statements, and a connection for each of them
+while it runs, so that none is held while packs are read or a response is rendered. Callers get
+connections in turn (fairness.py). When a task is cancelled, asyncpg cancels its statement on the
+server.
+Failures are raised as an error of this module or of errors.py, never with PostgreSQL's own message.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +20,7 @@ import asyncpg
 
 from config.errors import BadInput, OpslogError, Unavailable
 from storage.database.connection import Connection
+from storage.database.fairness import FairQueue
 from storage.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -31,14 +34,33 @@ Row: TypeAlias = "asyncpg.Record | dict[str, Any]"
 
 @dataclass(slots=True)
 class Spent:
-    """Time spent in the database, and on packs."""
+    """Where the time of a request went."""
 
     seconds: float = 0.0
+    """Statements of PostgreSQL."""
     packs_s: float = 0.0
+    """Reading packs."""
+    queue_s: float = 0.0
+    """Waiting for a connection, or for a thread that reads packs."""
+    render_s: float = 0.0
+    """Writing the response."""
 
 
-DATABASE_TIME: ContextVar[Spent | None] = ContextVar("opslog_database_time", default=None)
-"""Sum of the time of one request's statements; collected if the caller sets it."""
+SPENT: ContextVar[Spent | None] = ContextVar("opslog_spent", default=None)
+"""The times of the current request; collected if the caller sets it."""
+
+
+@contextmanager
+def spent_on(part: str) -> Iterator[None]:
+    """Add the time of the block to a field of `Spent`."""
+    begin_s = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = SPENT.get()
+        if spent is not None:
+            setattr(spent, part, getattr(spent, part) + time.perf_counter() - begin_s)
+
 
 CONNECTION_WAIT_S = 2.0
 """Maximum wait for a free connection; ingest has its own pool, so queries never block it."""
@@ -86,17 +108,24 @@ class Statement:
     arguments: tuple[object, ...] = ()
 
 
-class Session:
-    """The connection of one query and its remaining time."""
+Lease: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+"""A connection for one statement. Raises DatabaseBusy."""
 
-    def __init__(
-        self, connection: Connection, limit_s: float, *, keeps_plans: bool = False
-    ) -> None:
-        self._connection = connection
+
+class Session:
+    """The remaining time of one query, and the source of its connections."""
+
+    def __init__(self, lease: Lease, limit_s: float, *, keeps_plans: bool = False) -> None:
+        self._lease = lease
         self.keeps_plans = keeps_plans
         """Whether statements are planned once, whatever their values."""
         self._limit_s = limit_s
         self._deadline_s = time.monotonic() + limit_s
+
+    @classmethod
+    def on(cls, connection: Connection, limit_s: float) -> "Session":
+        """A session on a connection of the caller."""
+        return cls(lambda: nullcontext(connection), limit_s)
 
     @property
     def deadline_s(self) -> float:
@@ -104,53 +133,79 @@ class Session:
         return self._deadline_s
 
     async def rows(self, statement: Statement, *, limit_s: float | None = None) -> list[Row]:
-        """All rows of the statement, within the remaining time and at most `limit_s`."""
+        """All rows of the statement, within the remaining time and at most `limit_s`.
+
+        Raises DatabaseBusy when no connection becomes free in time.
+        """
+        self._left_s()
+        with _translated(self._limit_s):
+            async with self._lease() as connection:
+                left_s = self._left_s()
+                if limit_s is not None:
+                    left_s = min(left_s, limit_s)
+                arguments = statement.arguments
+                with spent_on("seconds"):
+                    return [*await connection.fetch(statement.text, *arguments, timeout=left_s)]
+
+    def _left_s(self) -> float:
+        """The remaining time. Raises QueryTimeout."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise QueryTimeout(self._limit_s)
-        if limit_s is not None:
-            left_s = min(left_s, limit_s)
-        begin_s = time.perf_counter()
+        return left_s
+
+
+class _Connections:
+    """The connections of a pool, given to callers in turn."""
+
+    def __init__(self, pool: "Pool") -> None:
+        size = pool.get_max_size()
+        self._pool = pool
+        # One caller's slow statements must not hold all connections.
+        self._queue = FairQueue(size, reserved=max(size // 4, 1))
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Connection]:
+        begin_s = time.monotonic()
         try:
-            with _translated(self._limit_s):
-                return [
-                    *await self._connection.fetch(
-                        statement.text, *statement.arguments, timeout=left_s
-                    )
-                ]
+            with spent_on("queue_s"):
+                caller = await self._queue.enter(CONNECTION_WAIT_S)
+        except TimeoutError as error:
+            raise DatabaseBusy("no database connection became free in time") from error
+        try:
+            left_s = max(begin_s + CONNECTION_WAIT_S - time.monotonic(), 0)
+            try:
+                connection = await self._pool.acquire(timeout=left_s)
+            except TimeoutError as error:
+                raise DatabaseBusy("no database connection became free in time") from error
+            try:
+                yield connection
+            finally:
+                # Shielded: a cancelled query must still return its connection.
+                await asyncio.shield(_release(self._pool, connection))
         finally:
-            spent = DATABASE_TIME.get()
-            if spent is not None:
-                spent.seconds += time.perf_counter() - begin_s
+            self._queue.leave(caller)
 
 
 class Reader:
     """Opens sessions on the pools of the read-only role."""
 
     def __init__(self, pool: "Pool", *, limit_s: float, lookups: "Pool | None" = None) -> None:
-        self._pool = pool
-        self._lookups = lookups
+        self._pool = _Connections(pool)
+        self._lookups = _Connections(lookups) if lookups is not None else None
         self.limit_s = limit_s
         """Total time limit of one query."""
 
     @asynccontextmanager
     async def session(self, *, is_lookup: bool = False) -> AsyncIterator[Session]:
-        """A connection for one query. Raises DatabaseBusy when none becomes free in time.
+        """The time of one query, from now on; it holds a connection during statements only.
 
-        With `is_lookup` it comes from the pool that keeps plans (storage/database/pool.py), if any.
+        With `is_lookup` its connections are of the pool that keeps plans
+        (storage/database/pool.py), if any.
         """
         keeps_plans = is_lookup and self._lookups is not None
         pool = self._lookups if is_lookup and self._lookups is not None else self._pool
-        with _translated(self.limit_s):
-            try:
-                connection = await pool.acquire(timeout=CONNECTION_WAIT_S)
-            except TimeoutError as error:
-                raise DatabaseBusy("no database connection became free in time") from error
-        try:
-            yield Session(connection, self.limit_s, keeps_plans=keeps_plans)
-        finally:
-            # Shielded: a cancelled query must still return its connection.
-            await asyncio.shield(_release(pool, connection))
+        yield Session(pool.lease, self.limit_s, keeps_plans=keeps_plans)
 
     async def rows(self, statement: Statement) -> list[Row]:
         """All rows of a query of one statement."""

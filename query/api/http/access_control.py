@@ -3,9 +3,8 @@
 Every handler is only reachable through `AccessControl.guard` (app.py).
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 
@@ -14,8 +13,10 @@ from config.errors import OpslogError
 from query.api.http.call import Call, ClientAddresses, Route
 from query.auth.access_audit import AccessAudit, Outcome
 from query.auth.sessions import Sessions
+from query.auth.shared_state import SharedState, slot
 from query.auth.tokens import Principal, Verifier
-from query.errors import Forbidden, TooManyQueries, Unauthorized
+from query.errors import Forbidden, Unauthorized
+from storage.database.fairness import CALLER
 
 VIEWER_HEADER = "X-Opslog-Viewer"
 CONCURRENT_STREAMS = 10
@@ -37,6 +38,7 @@ class AccessControl:
         audit: AccessAudit,
         addresses: ClientAddresses,
         sessions: Sessions,
+        state: SharedState,
         *,
         concurrent_queries: int,
         body_timeout_s: float = 30.0,
@@ -46,8 +48,8 @@ class AccessControl:
         self._verifier = verifier
         self._audit = audit
         self._addresses = addresses
+        self._state = state
         self._concurrent_queries = concurrent_queries
-        self._running: Counter[tuple[str, str]] = Counter()
 
     def guard(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The route's handler, guarded by the checks."""
@@ -58,6 +60,7 @@ class AccessControl:
         async def checked(request: web.Request) -> web.StreamResponse:
             call = self._call(route, request)
             call.principal = await self._principal(call)
+            CALLER.set(call.principal.token)
             with self._slot(call):
                 return await self._audited(call)
 
@@ -87,22 +90,13 @@ class AccessControl:
             body_timeout_s=self._body_timeout_s,
         )
 
-    @contextmanager
-    def _slot(self, call: Call) -> Iterator[None]:
+    def _slot(self, call: Call) -> AbstractContextManager[None]:
         """One of the token's slots; each streaming route has its own limit."""
         stream = call.route.path if call.route.is_streaming else ""
-        slot = call.principal.token, stream
         limit = CONCURRENT_STREAMS if stream else self._concurrent_queries
-        if self._running[slot] >= limit:
-            what = "streams of this kind" if stream else "queries"
-            raise TooManyQueries(f"At most {limit} concurrent {what} per token")
-        self._running[slot] += 1
-        try:
-            yield
-        finally:
-            self._running[slot] -= 1
-            if not self._running[slot]:
-                del self._running[slot]
+        what = "streams of this kind" if stream else "queries"
+        refused = f"At most {limit} concurrent {what} per token"
+        return slot(self._state, f"{call.principal.token} {stream}", limit, refused)
 
     async def _audited(self, call: Call) -> web.StreamResponse:
         """Call the handler; the access is recorded before the response is sent."""

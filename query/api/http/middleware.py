@@ -16,7 +16,7 @@ from query.api.http.problems import problem, put_security_headers
 from query.api.http.server import in_request
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
-from storage.database.read import DATABASE_TIME, Spent
+from storage.database.read import SPENT, Spent
 
 _log = logging.getLogger(__name__)
 
@@ -29,23 +29,29 @@ async def request_middleware(request: web.Request, handler: Next) -> web.StreamR
     request[REQUEST_ID] = secrets.token_hex(8)
     begin_s = time.perf_counter()
     spent = Spent()
-    DATABASE_TIME.set(spent)
+    SPENT.set(spent)
     with in_request(request):
         response = await _handled(request, handler)
     if not response.prepared:
-        timing = [
-            f"{name};dur={taken_s * 1000:.2f}"
-            for name, taken_s in (("db", spent.seconds), ("packs", spent.packs_s))
-            if taken_s
-        ]
-        if timing:
-            response.headers["Server-Timing"] = ", ".join(timing)
+        response.headers["Server-Timing"] = _timing(spent, time.perf_counter() - begin_s)
         compress(request, response)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
     DATABASE_SECONDS.labels(route).observe(spent.seconds)
     REQUEST_SECONDS.labels(route, str(response.status)).observe(time.perf_counter() - begin_s)
     return response
+
+
+def _timing(spent: Spent, total_s: float) -> str:
+    """The value of `Server-Timing`: the stages that took time, and the total, in milliseconds."""
+    stages = {
+        "db": spent.seconds,
+        "packs": spent.packs_s,
+        "queue": spent.queue_s,
+        "render": spent.render_s,
+    }
+    times = [*((name, taken_s) for name, taken_s in stages.items() if taken_s), ("total", total_s)]
+    return ", ".join(f"{name};dur={taken_s * 1000:.2f}" for name, taken_s in times)
 
 
 async def _handled(request: web.Request, handler: Next) -> web.StreamResponse:

@@ -21,6 +21,7 @@ from config.process.logs import exception_text
 from config.settings import ApiSettings
 from query import metrics
 from query.api.http.problems import problem, put_security_headers
+from query.auth.shared_state import SharedState
 from query.errors import BadRequest
 
 MAX_LINE_BYTES = 64 * 1024
@@ -31,6 +32,8 @@ _LINGER_S = 5.0
 _STALLED_S = 300.0
 """A client that reads nothing of a response for this long is disconnected."""
 _DRAIN_POLL_S = 0.02
+_PATIENCE_S = 0.003
+"""A process with fewer connections that is not busy accepts the next one within this time."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,13 +116,16 @@ class Connection(RequestHandler):
 class ApiServer:
     """The connections of an application (config.listener.Served)."""
 
-    def __init__(self, runner: web.AppRunner, settings: ApiSettings) -> None:
+    def __init__(self, runner: web.AppRunner, settings: ApiSettings, state: SharedState) -> None:
         """`runner` is set up."""
         assert runner.server is not None
+        self._state = state
         self._manager = runner.server
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self.slots = ConnectionSlots(settings.max_connections, settings.max_connections_per_peer)
+        self.slots = ConnectionSlots(
+            state.share(settings.max_connections), state.share(settings.max_connections_per_peer)
+        )
 
     @property
     def header_timeout_s(self) -> float:
@@ -130,6 +136,11 @@ class ApiServer:
     def sweep_every_s(self) -> float:
         """Interval of sweeps."""
         return min(1.0, self.header_timeout_s / 4)
+
+    def patience_s(self) -> float:
+        """Time that the other query processes get to accept a connection before us."""
+        self._state.note_connections(self.slots.used)
+        return _PATIENCE_S if self._state.has_most_connections else 0.0
 
     def connection(self, peer: str) -> Connection:
         """The protocol of a new connection."""
@@ -155,6 +166,7 @@ class ApiServer:
     def sweep(self) -> None:
         """Close overdue connections."""
         now_s = self._loop.time()
+        self._state.note_connections(self.slots.used)
         for connection in self._connections():
             if connection.is_late(now_s):
                 metrics.SLOW_CLOSED.inc()

@@ -47,8 +47,7 @@ class LiveRoutes:
         """GET /api/v1/logs/tail."""
         search = self._querying.search(call, TAIL)
         scoped = self._querying.scoped(call, search)
-        subscriber = self._live.subscribe(scoped.untimed, call.principal.token)
-        try:
+        with self._live.subscribed(scoped.untimed, call.principal.token) as subscriber:
             await self._querying.sources.audit.note(call.event(Outcome.SUCCESS))
             mark_endless(call.request)
             response = web.StreamResponse(headers=_HEADERS)
@@ -58,8 +57,6 @@ class LiveRoutes:
             if last is not None:
                 await self._live.replay(subscriber, last)
             await self._stream(call, response, subscriber)
-        finally:
-            self._live.unsubscribe(subscriber)
         return response
 
     async def _stream(

@@ -1,21 +1,24 @@
 """Packs for queries: opened by the store, scanned in a few threads, a slice at a time.
 
-Between two slices the event loop decides: a cancelled query ends there, a query that is out of time
-too, and queries share the threads.
+Between two slices the event loop decides: a query that is out of time ends there, and callers get
+the threads in turn (storage/database/fairness.py). A cancelled query ends after a step of its scan.
 """
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import re2
 
 from config.errors import BadInput
-from storage.database.read import DATABASE_TIME
+from storage.database.fairness import FairQueue
+from storage.database.read import spent_on
 from storage.filtering.prune import Leaf
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
@@ -58,6 +61,7 @@ class PackReader:
     def __init__(self, store: Store | None, *, workers: int = WORKERS) -> None:
         self._store = store
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="packs")
+        self._queue = FairQueue(workers)
         self._reported: set[int] = set()
 
     def close(self) -> None:
@@ -86,23 +90,42 @@ class PackReader:
 
     async def finish(self, scan: Scan, deadline_s: float) -> bool:
         """Run a scan to its end; whether it ended in time. Raises BadInput."""
-        loop = asyncio.get_running_loop()
-        spent, begin_s = DATABASE_TIME.get(), time.perf_counter()
-        try:
-            while time.monotonic() < deadline_s:
-                if await loop.run_in_executor(self._threads, _slice, scan):
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                with spent_on("queue_s"):
+                    caller = await self._queue.enter(left_s)
+            except TimeoutError:
+                return False
+            with spent_on("packs_s"):
+                if await self._slice(scan, caller):
                     return True
-            return False
+        return False
+
+    async def _slice(self, scan: Scan, caller: str) -> bool:
+        """Run a slice in a thread, whose place is free when it has ended, also if cancelled."""
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+
+        def end(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._queue.leave, caller)
+
+        try:
+            running = self._threads.submit(_slice, scan, stop)
+        except BaseException:  # the threads were stopped
+            self._queue.leave(caller)
+            raise
+        running.add_done_callback(end)
+        try:
+            return await asyncio.wrap_future(running)
         finally:
-            if spent is not None:
-                spent.packs_s += time.perf_counter() - begin_s
+            stop.set()
 
 
-def _slice(scan: Scan) -> bool:
+def _slice(scan: Scan, stop: threading.Event) -> bool:
     until_s = time.monotonic() + SLICE_S
     try:
         while not scan.step():
-            if time.monotonic() >= until_s:
+            if stop.is_set() or time.monotonic() >= until_s:
                 return False
     except re2.error as error:
         raise BadInput("the regular expression is not valid", where="q") from error

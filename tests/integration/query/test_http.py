@@ -11,7 +11,7 @@ from config.settings import ApiSettings, Settings
 from query.api.app import ROUTES
 from query.api.http.models import Problem
 from tests.integration.query.test_concurrency import until, waits
-from tests.support.querying import query_server
+from tests.support.querying import make_token, query_server
 
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -257,7 +257,8 @@ async def test_queries_beyond_the_pool_are_rejected_with_retry_after(
         blocker.transaction(),
     ):
         await blocker.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE")
-        waiting = [asyncio.create_task(server.get("/api/v1/logs")) for _ in range(4)]
+        tokens = [*[server.token] * 3, make_token("NOC")]  # one caller leaves one to others
+        waiting = [asyncio.create_task(server.get("/api/v1/logs", token=own)) for own in tokens]
         await until(lambda: waits(database, 4))
 
         refused = await server.get("/api/v1/logs")

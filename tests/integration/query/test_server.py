@@ -14,6 +14,7 @@ from config.process.listener import Listener
 from config.process.tls import TlsContext
 from config.settings import ApiSettings, Settings
 from query.api.http.server import ApiServer
+from query.auth.shared_state import SharedState
 from tests.contract.otlp.certificates import Authority
 from tests.integration.query.test_http import SAFE
 from tests.support.querying import make_token, query_server
@@ -55,7 +56,7 @@ async def serving(database, reader_pool, **settings):
         runner = web.AppRunner(server.client.app, access_log=None, handler_cancellation=True)
         await runner.setup()
         sock = socket.create_server(("127.0.0.1", 0))
-        served = ApiServer(runner, api)
+        served = ApiServer(runner, api, SharedState.alone())
         listener = Listener(served, sock, TlsContext.of(api))
         listener.start()
         yield Api(listener.port, served, listener)

@@ -57,6 +57,7 @@ def test_process_groups_omit_external_servers(tmp_path):
         database_url="postgresql://h/d",
         redis_url="redis://h",
         otlp={"receivers": 2},
+        api={"workers": 2},
     )
 
     groups = process_groups(Installation(settings), {}, otlp_fd=7, api_fd=8)
@@ -65,9 +66,10 @@ def test_process_groups_omit_external_servers(tmp_path):
         [],
         ["migrate"],
         ["receiver-0", "receiver-1"],
-        ["query", "worker", "scheduler"],
+        ["query-0", "query-1", "worker", "scheduler"],
     ]
     assert groups[2][0].descriptors == (7,)
+    assert [role.descriptors for role in groups[3]] == [(8,), (8,), (), ()]
     assert groups[1][0].is_step
     assert Installation(Settings()).receiver_names[0] == "receiver-0"
 
