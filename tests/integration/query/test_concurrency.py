@@ -1,13 +1,19 @@
 """Limits of concurrent queries and streams per token, and cancellation."""
 
 import asyncio
+import time
+from collections import Counter
 
 import asyncpg
 import pytest
 
 from config.settings import ApiSettings, Settings
 from query.planning.export import Export
-from tests.support.querying import make_token, query_server
+from query.planning.packed.pages import PageScan
+from query.planning.packed.reading import SLICE_S, WORKERS, PackReader
+from storage.database.read import Statement
+from tests.integration.query.test_search import record
+from tests.support.querying import Packing, make_token, query_server
 
 
 @pytest.mark.leaves_only  # locks the table
@@ -33,13 +39,6 @@ async def test_too_many_concurrent_queries_of_one_token(database, reader_pool, o
         assert (await refused.json())["type"] == "/errors/too_many_queries"
         assert [(await response).status for response in [*waiting, other]] == [200, 200, 200]
         assert (await server.get("/api/v1/logs")).status == 200
-
-
-def test_one_client_cannot_use_all_connections():
-    """T29: with the defaults, whatever it queries."""
-    api = ApiSettings()
-
-    assert api.user_concurrency < api.pool_connections
 
 
 async def test_concurrent_exports_of_one_token_are_limited(server, monkeypatch):
@@ -104,3 +103,161 @@ async def test_a_query_is_cancelled_in_the_database_when_its_client_disconnects(
         await until(lambda: waits(database, 0))
     assert (await server.get("/api/v1/logs")).status == 200
     assert reader_pool.get_idle_size() == reader_pool.get_size()
+
+
+@pytest.mark.leaves_only  # replaces a statement
+async def test_a_busy_statement_ends_when_its_client_disconnects(
+    database, server, monkeypatch, reader_pool
+):
+    """Not one that waits: PostgreSQL works until it is told to stop."""
+    busy = Statement("SELECT sum(a * b % 7) FROM generate_series(1, 1000000000) a, (SELECT 2 b) c")
+    monkeypatch.setattr("query.api.records.statistics.FIRST_COUNTED", busy)
+    running = asyncio.create_task(server.get("/api/v1/logs/stats"))
+    await until(lambda: are_active(database, "%generate_series%", 1))
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    await until(lambda: are_active(database, "%generate_series%", 0))
+    assert reader_pool.get_idle_size() == reader_pool.get_size()
+
+
+async def are_active(database, pattern, count):
+    """Whether this many statements like the pattern run."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        found = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1"
+            " AND datname = current_database() AND pid <> pg_backend_pid()",
+            pattern,
+        )
+    finally:
+        await connection.close()
+    return found == count
+
+
+class Steps:
+    """Scans of packs whose steps are slow, and whose slices are noted with their caller."""
+
+    def __init__(self, monkeypatch, reader_pool, pause_s=SLICE_S):
+        self.count = 0
+        self.slices = []
+        self.connections = set()
+        step, run_slice = PageScan.step, PackReader._slice
+
+        def slow(scan):
+            self.count += 1
+            self.connections.add(reader_pool.get_size() - reader_pool.get_idle_size())
+            time.sleep(pause_s)
+            return step(scan)
+
+        async def noted(reader, scan, caller):
+            self.slices.append(caller)
+            return await run_slice(reader, scan, caller)
+
+        monkeypatch.setattr(PageScan, "step", slow)
+        monkeypatch.setattr(PackReader, "_slice", noted)
+
+    async def begun(self, count=1):
+        async with asyncio.timeout(30):
+            while self.count < count:
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def packed_server(store, database, reader_pool, owner_pool, tmp_path):
+    """A server with twenty packs."""
+    packing = Packing(tmp_path / "packed")
+    for _ in range(20):
+        await store.put(*(record(n, message=f"needle {n}") for n in range(5)))
+        async with owner_pool.acquire() as owner:
+            assert await packing.pack(owner)
+    settings = Settings(api=ApiSettings(user_concurrency=16))
+    async with query_server(
+        database.dsn, reader_pool, packs=packing.store, settings=settings
+    ) as running:
+        yield running
+
+
+REGEX = {"q": "message:/n.*x/", "start": "2026-09-01T00:00:00Z"}
+
+
+@pytest.mark.leaves_only
+async def test_a_scan_of_packs_ends_when_its_client_disconnects(
+    packed_server, monkeypatch, reader_pool
+):
+    """After the step that runs: not even its slice goes on."""
+    steps = Steps(monkeypatch, reader_pool, pause_s=0.001)
+    monkeypatch.setattr("query.planning.packed.reading.SLICE_S", 3600)
+    running = asyncio.create_task(packed_server.get("/api/v1/logs", **REGEX))
+    await steps.begun(3)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    while (before := steps.count) and await asyncio.sleep(0.1, result=steps.count) != before:
+        continue
+
+    assert steps.count < 20
+    assert (await packed_server.get("/api/v1/logs", limit=1)).status == 200
+
+
+@pytest.mark.leaves_only
+async def test_no_connection_is_held_while_packs_are_read(packed_server, monkeypatch, reader_pool):
+    steps = Steps(monkeypatch, reader_pool, pause_s=0)
+
+    page = await packed_server.page(**REGEX)
+
+    assert page["data"] == []
+    assert steps.count > 20
+    assert steps.connections == {0}
+
+
+@pytest.mark.leaves_only
+async def test_scans_of_packs_take_turns_by_token(packed_server, monkeypatch, reader_pool):
+    """Sixteen heavy queries of one token delay another one by a turn each, not by sixteen."""
+    steps, own_token = Steps(monkeypatch, reader_pool), make_token("NOC")
+    greedy = [
+        asyncio.create_task(packed_server.get("/api/v1/logs", token=own_token, **REGEX))
+        for _ in range(16)
+    ]
+    await steps.begun(8)
+    first = len(steps.slices)
+
+    modest = await packed_server.get("/api/v1/logs", limit=3)
+
+    during = steps.slices[first:]
+    own = Counter(during)[during[-1]]
+    assert modest.status == 200
+    assert not any(task.done() for task in greedy)
+    assert len(during) - own <= (own + 1) * WORKERS
+    for task in greedy:
+        task.cancel()
+    await asyncio.gather(*greedy, return_exceptions=True)
+
+
+@pytest.mark.leaves_only  # locks a table
+async def test_connections_are_given_to_tokens_in_turn(database, reader_pool, owner_pool):
+    """Sixteen slow statements of one token leave a connection to others."""
+    settings = Settings(api=ApiSettings(user_concurrency=16))
+    async with (
+        query_server(database.dsn, reader_pool, settings=settings) as server,
+        owner_pool.acquire() as blocker,
+        blocker.transaction(),
+    ):
+        await blocker.execute("LOCK TABLE log_counts_hourly IN ACCESS EXCLUSIVE MODE")
+        own_token = make_token("NOC")
+        greedy = [
+            asyncio.create_task(server.get("/api/v1/logs/stats", token=own_token))
+            for _ in range(16)
+        ]
+        most = reader_pool.get_max_size() - 1
+        await until(lambda: are_active(database, "%log_counts_hourly%", most))
+
+        for _ in range(5):
+            assert (await server.get("/api/v1/logs")).status == 200
+        assert not any(task.done() for task in greedy)
+        assert await are_active(database, "%log_counts_hourly%", most)
+
+        await blocker.execute("ROLLBACK")
+        await blocker.execute("BEGIN")
+        assert {(await task).status for task in greedy} == {200}
