@@ -1,7 +1,7 @@
 """Packs for queries: opened by the store, scanned in a few threads, a slice at a time.
 
 Between two slices the event loop decides: a query that is out of time ends there, and callers get
-the threads in turn (storage/database/fairness.py). A cancelled query ends after a step of its scan.
+the threads in turn (storage/database/fairness.py). A cancelled query ends within a step.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from storage.database.read import spent_on
 from storage.filtering.prune import Leaf
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
+from storage.packs.search.stopping import Stopped, stoppable
 
 _log = logging.getLogger(__name__)
 
@@ -124,9 +125,12 @@ class PackReader:
 def _slice(scan: Scan, stop: threading.Event) -> bool:
     until_s = time.monotonic() + SLICE_S
     try:
-        while not scan.step():
-            if stop.is_set() or time.monotonic() >= until_s:
-                return False
+        with stoppable(stop):
+            while not scan.step():
+                if stop.is_set() or time.monotonic() >= until_s:
+                    return False
+    except Stopped:
+        return False
     except re2.error as error:
         raise BadInput("the regular expression is not valid", where="q") from error
     return True

@@ -40,6 +40,7 @@ from storage.packs.rows.addresses import raw_of
 from storage.packs.schema import Plan
 from storage.packs.search.attributes import Json, attribute_values, elements, json_text
 from storage.packs.search.patterns import compiled
+from storage.packs.search.stopping import check_stopped
 from storage.packs.search.texts import HIGHEST, LOWEST, NUMBER, double, lowered
 from storage.record.fields import Field, FieldValue, Kind, ValueType
 
@@ -75,6 +76,7 @@ class Matcher:
 
     def of(self, condition: Filter) -> Array:
         """The matching rows. Raises UnsupportedCondition."""
+        check_stopped()
         method = _METHODS.get(type(condition))
         if method is None:
             raise UnsupportedCondition(f"{type(condition).__name__} must be resolved first")

@@ -12,6 +12,7 @@ from query.planning.export import Export
 from query.planning.packed.pages import PageScan
 from query.planning.packed.reading import SLICE_S, WORKERS, PackReader
 from storage.database.read import Statement
+from storage.packs.search.matching import Matcher
 from tests.integration.query.test_search import record
 from tests.support.querying import Packing, make_token, query_server
 
@@ -179,7 +180,8 @@ async def packed_server(store, database, reader_pool, owner_pool, tmp_path):
         yield running
 
 
-REGEX = {"q": "message:/n.*x/", "start": "2026-09-01T00:00:00Z"}
+SINCE = {"start": "2026-09-01T00:00:00Z"}
+REGEX = {"q": "message:/n.*x/", **SINCE}
 
 
 @pytest.mark.leaves_only
@@ -194,8 +196,7 @@ async def test_a_scan_of_packs_ends_when_its_client_disconnects(
 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    while (before := steps.count) and await asyncio.sleep(0.1, result=steps.count) != before:
-        continue
+    await settled(lambda: steps.count)
 
     assert steps.count < 20
     assert (await packed_server.get("/api/v1/logs", limit=1)).status == 200
@@ -261,3 +262,36 @@ async def test_connections_are_given_to_tokens_in_turn(database, reader_pool, ow
         await blocker.execute("ROLLBACK")
         await blocker.execute("BEGIN")
         assert {(await task).status for task in greedy} == {200}
+
+
+@pytest.mark.leaves_only
+async def test_a_slow_step_ends_when_its_client_disconnects(packed_server, monkeypatch):
+    """Not even the rest of a block's conditions is evaluated."""
+    evaluated, evaluate = [], Matcher.of
+
+    def slow(matcher, *given):
+        evaluated.append(given)
+        time.sleep(0.005)
+        return evaluate(matcher, *given)
+
+    monkeypatch.setattr(Matcher, "of", slow)
+    without = " ".join(f"-zz{number}" for number in range(150))
+    running = asyncio.create_task(packed_server.get("/api/v1/logs", q=without, **SINCE))
+    async with asyncio.timeout(30):
+        while len(evaluated) < 3:
+            await asyncio.sleep(0.005)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await settled(lambda: len(evaluated))
+
+    assert len(evaluated) < 150  # of the first block's three hundred
+
+
+async def settled(count):
+    """Wait until it no longer changes."""
+    before = None
+    async with asyncio.timeout(30):
+        while (now := count()) != before:
+            before = now
+            await asyncio.sleep(0.1)
