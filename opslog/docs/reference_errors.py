@@ -135,7 +135,7 @@ def error_classes() -> Kinds:
             if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
     ours = {kind for kind in _below(OpslogError) if kind.__module__.split(".")[0] in PACKAGES}
-    return sorted(ours, key=lambda kind: (kind.code, kind.__module__))
+    return sorted(ours, key=lambda kind: (kind.code, kind.__module__, kind.__name__))
 
 
 def errors_page() -> str:

@@ -28,8 +28,10 @@ _log = logging.getLogger(__name__)
 BUSY_ROWS_PER_S = 2_000
 """Packing yields to ingest above this rate, for storage.pack_max_lag_s at most."""
 _LEASE_S = 60.0
-"""Other packers leave a claimed segment alone for this long; its lock protects it for longer, unless
-its packer was killed."""
+"""How long other packers leave a claimed segment alone.
+
+Its lock protects it for longer, unless its packer was killed.
+"""
 _RETRY_S = 60.0
 _PATIENCE_S = 5.0
 """For the leaf of a segment just packed: whoever reads it may finish, a later run removes it."""

@@ -62,8 +62,10 @@ class Pack:
 
     @property
     def is_whole(self) -> bool:
-        """Whether both files are as long as when they were opened: what was cut off reads as zeros,
-        or ends the process."""
+        """Whether both files are as long as when they were opened.
+
+        What was cut off reads as zeros, or ends the process.
+        """
         return self.index.is_whole and self._data.is_whole
 
     @property

@@ -110,7 +110,7 @@ async def test_a_query_is_cancelled_in_the_database_when_its_client_disconnects(
 async def test_a_busy_statement_ends_when_its_client_disconnects(
     database, server, monkeypatch, reader_pool
 ):
-    """Not one that waits: PostgreSQL works until it is told to stop."""
+    """Not one that waits: PostgreSQL works until its statement is cancelled."""
     busy = Statement("SELECT sum(a * b % 7) FROM generate_series(1, 1000000000) a, (SELECT 2 b) c")
     monkeypatch.setattr("query.api.records.statistics.FIRST_COUNTED", busy)
     running = asyncio.create_task(server.get("/api/v1/logs/stats"))
