@@ -12,7 +12,7 @@ number of the newest segment, in the same snapshot.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from query.planning.compile import (
@@ -25,6 +25,7 @@ from query.planning.compile import (
     compile_wave,
 )
 from query.planning.counter_hints import segments_with
+from query.planning.explain import Explain
 from query.planning.index_use import (
     is_text_search,
     is_unordered_lookup,
@@ -96,6 +97,7 @@ class Page:
     missing: Missing | None = None
     unreadable: frozenset[int] = frozenset()
     """Segments whose pack could not be read."""
+    explain: Explain = field(default_factory=Explain, compare=False)
 
 
 def key_of(row: Row) -> Key:

@@ -44,7 +44,7 @@ TEXT_NOTICE = f"Searched the last {TEXT_DAYS} days. Set a start time to search f
 _DAY_NS = 86400 * 10**9
 _READ = frozenset({"q", "start", "end", "order", "limit", "cursor"})
 """Controls that `parse` handles itself."""
-_NOT_SELECTING = frozenset({"order", "limit", "cursor", "fields"})
+_NOT_SELECTING = frozenset({"order", "limit", "cursor", "fields", "explain"})
 """Controls that do not affect which records are selected."""
 
 
@@ -67,7 +67,7 @@ class Shape:
 
 
 _RANGE = ("q", "kind", "start", "end")
-_PAGE = ("order", "limit", "cursor")
+_PAGE = ("order", "limit", "cursor", "explain")
 SEARCH = Shape("search", (*_RANGE, *_PAGE, "fields"))
 TIMELINE = Shape("timeline", (*_RANGE, *_PAGE, "fields"), limits_text=False)
 TRACE = Shape(
@@ -80,9 +80,9 @@ TRACE = Shape(
 )
 EXPORT = Shape("export", (*_RANGE, "order", "format", "fields"), limits_text=False)
 TAIL = Shape("tail", ("q", "kind"), ends_now=False, limits_text=False)
-STATS = Shape("stats", (*_RANGE, "by", "interval"))
-FACETS = Shape("facets", (*_RANGE, "field", "prefix", "limit"), limit=10)
-PATTERNS = Shape("patterns", (*_RANGE, "limit"), limit=50)
+STATS = Shape("stats", (*_RANGE, "by", "interval", "explain"))
+FACETS = Shape("facets", (*_RANGE, "field", "prefix", "limit", "explain"), limit=10)
+PATTERNS = Shape("patterns", (*_RANGE, "limit", "explain"), limit=50)
 TRACES = Shape(
     "traces",
     (
@@ -95,7 +95,7 @@ TRACES = Shape(
 )
 HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, limits_text=False)
 PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, limits_text=False)
-CONTEXT = Shape("context", ("before", "after"), takes_filters=False)
+CONTEXT = Shape("context", ("before", "after", "explain"), takes_filters=False)
 
 CONTROLS: dict[str, Parameter] = {
     item.name: item
@@ -124,6 +124,11 @@ CONTROLS: dict[str, Parameter] = {
             {},
         ),
         Parameter("prefix", "only values with this prefix", {}),
+        Parameter(
+            "explain",
+            "true: the response says what was read and what was skipped (operations.read)",
+            {"enum": ["true", "false"]},
+        ),
         Parameter("service", "source module of the root span", {}),
         Parameter("operation", "name of the root span", {}),
         Parameter("minDuration", "minimum duration of the root span, like 250ms or 1.5s", {}),

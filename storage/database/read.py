@@ -50,6 +50,18 @@ SPENT: ContextVar[Spent | None] = ContextVar("opslog_spent", default=None)
 """The times of the current request; collected if the caller sets it."""
 
 
+def spent_ms() -> dict[str, float]:
+    """Milliseconds of the current request by stage, of those that took time."""
+    spent = SPENT.get() or Spent()
+    stages = {
+        "db": spent.seconds,
+        "packs": spent.packs_s,
+        "queue": spent.queue_s,
+        "render": spent.render_s,
+    }
+    return {name: round(taken_s * 1000, 2) for name, taken_s in stages.items() if taken_s}
+
+
 @contextmanager
 def spent_on(part: str) -> Iterator[None]:
     """Add the time of the block to a field of `Spent`."""

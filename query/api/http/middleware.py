@@ -16,7 +16,9 @@ from query.api.http.problems import problem, put_security_headers
 from query.api.http.server import in_request
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
-from storage.database.read import SPENT, Spent
+from query.planning.explaining import EXPLAINED
+from storage.database.fairness import CALLER
+from storage.database.read import SPENT, Spent, spent_ms
 
 _log = logging.getLogger(__name__)
 
@@ -30,28 +32,20 @@ async def request_middleware(request: web.Request, handler: Next) -> web.StreamR
     begin_s = time.perf_counter()
     spent = Spent()
     SPENT.set(spent)
+    EXPLAINED.set(None)
+    CALLER.set("")
     with in_request(request):
         response = await _handled(request, handler)
     if not response.prepared:
-        response.headers["Server-Timing"] = _timing(spent, time.perf_counter() - begin_s)
+        times = spent_ms() | {"total": (time.perf_counter() - begin_s) * 1000}
+        timing = [f"{stage};dur={taken_ms:.2f}" for stage, taken_ms in times.items()]
+        response.headers["Server-Timing"] = ", ".join(timing)
         compress(request, response)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
     DATABASE_SECONDS.labels(route).observe(spent.seconds)
     REQUEST_SECONDS.labels(route, str(response.status)).observe(time.perf_counter() - begin_s)
     return response
-
-
-def _timing(spent: Spent, total_s: float) -> str:
-    """The value of `Server-Timing`: the stages that took time, and the total, in milliseconds."""
-    stages = {
-        "db": spent.seconds,
-        "packs": spent.packs_s,
-        "queue": spent.queue_s,
-        "render": spent.render_s,
-    }
-    times = [*((name, taken_s) for name, taken_s in stages.items() if taken_s), ("total", total_s)]
-    return ", ".join(f"{name};dur={taken_s * 1000:.2f}" for name, taken_s in times)
 
 
 async def _handled(request: web.Request, handler: Next) -> web.StreamResponse:

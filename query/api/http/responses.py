@@ -7,6 +7,8 @@ import orjson
 from aiohttp import web
 
 from query.api.http.call import Call
+from query.planning.explaining import EXPLAINED
+from storage.database.read import spent_ms
 
 
 def json_response(
@@ -24,7 +26,15 @@ def json_bytes_response(body: bytes, status: int = 200) -> web.Response:
 def conditional_response(
     call: Call, body: bytes, cursor: str | None = None, *, is_closed: bool = False
 ) -> web.Response:
-    """The JSON response to a query; with an ETag where the time range `is_closed`."""
+    """The JSON response to a query; with an ETag where the time range `is_closed`.
+
+    `body` is an object that is not empty; where the request asks for it, its explanation is added.
+    """
+    explain = EXPLAINED.get()
+    if explain is not None:
+        times = {"requestMs": spent_ms()}
+        body = b'%s,"explain":%s}' % (body[:-1], orjson.dumps(explain.shown() | times))
+        is_closed = False
     response = json_bytes_response(body)
     if cursor is not None:
         following = call.request.rel_url.update_query(cursor=cursor)

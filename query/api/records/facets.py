@@ -13,7 +13,7 @@ from config.errors import BadInput
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Partial
+from query.api.records.models import Explanation, Partial
 from query.api.records.querying import SAMPLE, Querying, ScopedSearch, notes, read_route
 from query.api.records.statistics import ValueCount, count, time_span
 from query.language.filter_parameters import one_text
@@ -51,6 +51,7 @@ class Facets(Model):
     data: list[Facet]
     notice: str = ""
     partial: Partial | None = None
+    explain: Explanation | None = None
 
 
 class FacetRoutes:

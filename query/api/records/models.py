@@ -73,6 +73,46 @@ class Partial(Model):
     """Approximate number of records not searched."""
 
 
+class ExplainedSegments(Model):
+    """Segments, each a table of PostgreSQL or a pack."""
+
+    considered: int
+    """Segments of the catalogue."""
+    skipped: dict[str, int]
+    """By reason."""
+    leaves_read: int
+    """Tables of PostgreSQL."""
+    packs_read: int
+
+
+class ExplainedBlocks(Model):
+    """Blocks of the packs that were opened."""
+
+    considered: int
+    skipped: dict[str, int]
+    """By reason."""
+    read: int
+
+
+class ExplainedRows(Model):
+    """Rows of the blocks that were read; rows of the response."""
+
+    scanned: int
+    found: int
+
+
+class Explanation(Model):
+    """What a query read and what it skipped, with `explain=true`."""
+
+    segments: ExplainedSegments
+    blocks: ExplainedBlocks
+    rows: ExplainedRows
+    stages_ms: dict[str, float]
+    """Milliseconds by stage of the search; stages in several threads add up."""
+    request_ms: dict[str, float]
+    """Milliseconds of the request, as in Server-Timing."""
+
+
 class LogPage(Model):
     """A page of records."""
 
@@ -83,3 +123,5 @@ class LogPage(Model):
     """A default that was applied, such as a time range; only present when there is one."""
     partial: Partial | None = None
     """What was not searched; only present for incomplete results."""
+    explain: Explanation | None = None
+    """Only present with `explain=true`."""

@@ -10,7 +10,7 @@ from query.analysis.patterns import grouped
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import LogRecord, Partial
+from query.api.records.models import Explanation, LogRecord, Partial
 from query.api.records.querying import SAMPLE, Querying, notes, read_route
 from query.planning.compile import Order
 from query.planning.pages import Query
@@ -40,6 +40,7 @@ class Patterns(Model):
     """Number of records that the patterns are based on."""
     notice: str = ""
     partial: Partial | None = None
+    explain: Explanation | None = None
 
 
 class PatternRoutes:

@@ -12,14 +12,18 @@ from query.api.http.call import API, Call, Handler, Route
 from query.api.http.responses import conditional_response
 from query.auth.access_audit import AccessAudit
 from query.auth.record_scope import confine, visible_kinds
+from query.auth.tokens import Principal
+from query.errors import Forbidden
 from query.language.terms import StoredAs
 from query.planning.cursor import Cursors, Position
+from query.planning.explain import Explain
+from query.planning.explaining import EXPLAINED
 from query.planning.index_use import is_id_lookup
 from query.planning.pages import Page, Pages, Query, key_of
 from query.planning.scan_budget import Missing
 from query.planning.search import Search, Shape, parse
 from query.render.records import MEMBERS, page_json, records
-from storage.database.read import Reader, Session, Streams
+from storage.database.read import Reader, Session, Streams, spent_on
 from storage.filtering.filters import EVERYTHING, Filter, TimeRange, all_of
 from storage.filtering.resolve import resolve
 
@@ -65,14 +69,17 @@ class Querying:
         self.sources = sources
 
     def search(self, call: Call, shape: Shape, within: Filter = EVERYTHING) -> Search:
-        """The search in a request's parameters. Raises BadInput."""
-        return parse(
+        """The search in a request's parameters. Raises BadInput, Forbidden."""
+        search = parse(
             call.request.query.items(),
             shape,
             now_ns=self.sources.now_ns(),
             stored_as=self.sources.stored_as,
             within=within,
         )
+        if is_explained(search, call.principal):
+            EXPLAINED.set(Explain())
+        return search
 
     def scoped(
         self,
@@ -114,9 +121,10 @@ class Querying:
                 session, [row["stream_id"] for row in page.rows]
             )
         call.rows = len(page.rows)
-        cursor = self.next_cursor(page, scoped)
-        remarks = notes(scoped.search, page.missing)
-        body = page_json(records(page.rows, streams, names), cursor, remarks)
+        with spent_on("render_s"):
+            cursor = self.next_cursor(page, scoped)
+            remarks = notes(scoped.search, page.missing)
+            body = page_json(records(page.rows, streams, names), cursor, remarks)
         return conditional_response(call, body, cursor, is_closed=self.is_closed(scoped))
 
     def next_cursor(self, page: Page, scoped: ScopedSearch) -> str | None:
@@ -131,6 +139,21 @@ class Querying:
         end_ns = scoped.end_ns
         is_past = end_ns is not None and end_ns < self.sources.now_ns()
         return "end" in scoped.search.typed and is_past
+
+
+def is_explained(search: Search, principal: Principal) -> bool:
+    """Whether the response explains the query. Raises Forbidden, BadInput.
+
+    What is read depends on all records, whatever the principal may see of them.
+    """
+    text = search.only("explain") or "false"
+    if text not in {"true", "false"}:
+        raise BadInput("explain must be true or false", where="explain")
+    if text == "false":
+        return False
+    if Permission.OPERATIONS_READ not in principal.permissions or principal.modules is not None:
+        raise Forbidden(f"explain requires {Permission.OPERATIONS_READ}, for all source modules")
+    return True
 
 
 def read_route(

@@ -11,7 +11,7 @@ from config.errors import BadInput
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response, json_bytes_response
-from query.api.records.models import LogPage, LogRecord
+from query.api.records.models import Explanation, LogPage, LogRecord
 from query.api.records.querying import Querying, read_route
 from query.auth.record_scope import visible
 from query.errors import NotFound
@@ -20,7 +20,7 @@ from query.planning.compile import Order
 from query.planning.pages import Page, Query, key_of
 from query.planning.search import CONTEXT, SEARCH, TIMELINE, Search, whole_number
 from query.render.records import record_json, records
-from storage.database.read import NO_STREAM, Row, Session, Stream
+from storage.database.read import NO_STREAM, Row, Session, Stream, spent_on
 from storage.filtering.filters import FieldEquals, Filter, Or, ResourceEquals, TimeRange, all_of
 from storage.filtering.resolve import resolve
 from storage.record.correlation import stored_correlation
@@ -49,6 +49,7 @@ class Context(Model):
     record: LogRecord
     after: list[LogRecord]
     """Oldest first."""
+    explain: Explanation | None = None
 
 
 class RecordRoutes:
@@ -132,7 +133,8 @@ class RecordRoutes:
         async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
         call.rows = 1
-        return json_bytes_response(record_json(row, stream))
+        with spent_on("render_s"):
+            return json_bytes_response(record_json(row, stream))
 
     async def context(self, call: Call) -> web.Response:
         """GET /api/v1/logs/{id}/context: what the same service logged before and after."""
@@ -147,7 +149,8 @@ class RecordRoutes:
             rows = [*reversed(earlier.rows), row, *later.rows]
             streams = await self._from.streams.of(session, [item["stream_id"] for item in rows])
         call.rows = len(rows)
-        written = records(rows, streams)
+        with spent_on("render_s"):
+            written = records(rows, streams)
         middle = len(earlier.rows)
         body = b'{"before":[%s],"record":%s,"after":[%s]}' % (
             b",".join(written[:middle]),

@@ -13,7 +13,7 @@ from config.errors import BadInput
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Partial
+from query.api.records.models import Explanation, Partial
 from query.api.records.querying import Querying, ScopedSearch, Sources, notes, read_route
 from query.planning.counting import (
     BY,
@@ -69,6 +69,7 @@ class Stats(Model):
     series: list[Bucket]
     notice: str = ""
     partial: Partial | None = None
+    explain: Explanation | None = None
 
 
 class StatisticsRoutes:

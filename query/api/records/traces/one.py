@@ -18,7 +18,7 @@ from query.planning.compile import Order
 from query.planning.pages import Page, Query
 from query.planning.search import TRACE
 from query.render.records import page_json, records
-from storage.database.read import Row, Session
+from storage.database.read import Row, Session, spent_on
 from storage.filtering.filters import FieldEquals
 from storage.record.fields import TRACE_ID
 from storage.record.times import rfc3339_ns
@@ -115,12 +115,12 @@ class TraceRoutes:
                 whole = await self._whole(session, scoped)
         call.rows = len(page.rows)
         more = notes(search, page.missing)
-        if whole is not None:
-            more["trace"] = summary(wanted, whole.rows, is_cut=whole.has_more)
-        cursor = self._querying.next_cursor(page, scoped)
-        return conditional_response(
-            call, page_json(records(page.rows, streams, names), cursor, more), cursor
-        )
+        with spent_on("render_s"):
+            if whole is not None:
+                more["trace"] = summary(wanted, whole.rows, is_cut=whole.has_more)
+            cursor = self._querying.next_cursor(page, scoped)
+            body = page_json(records(page.rows, streams, names), cursor, more)
+        return conditional_response(call, body, cursor)
 
     async def _whole(self, session: Session, scoped: ScopedSearch) -> Page:
         query = Query(scoped.where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)

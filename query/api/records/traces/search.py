@@ -13,7 +13,7 @@ from config.levels import Level
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Partial
+from query.api.records.models import Explanation, Partial
 from query.api.records.querying import Querying, notes, read_route
 from query.api.records.traces.spans import ERRORS, MAX_SPANS, SPAN_COLUMNS, start_ns
 from query.auth.record_scope import visible
@@ -71,6 +71,7 @@ class FoundTraces(Model):
     next_cursor: str | None
     notice: str = ""
     partial: Partial | None = None
+    explain: Explanation | None = None
 
 
 class TraceSearchRoutes:
