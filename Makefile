@@ -29,7 +29,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help install codec compiled run demo doctor test format-check lint types layers spelling docstrings \
 	test-faults test-faults-long test-upgrade soak unit viewer browser suite fix docs load bench bench-sustained profile bench-storage bench-retention bench-query bench-many-packs \
-	bench-latency bench-flush bench-viewer fuzz lock audit clean
+	bench-workers bench-latency bench-flush bench-viewer fuzz lock audit clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -146,6 +146,9 @@ bench-query: $(LOADING) codec ## Queries over HTTP on records of 24 h: one table
 
 bench-many-packs: $(LOADING) codec ## Queries, memory and start with a billion rows, simulated (12 GB)
 	@$(BIN)/python -m loadtests.bench_many_packs --load-tool $(LOAD_TOOL)
+
+bench-workers: $(LOADING) codec ## Requests/s of one query process and of several (ROWS=50000)
+	@$(BIN)/python -m loadtests.bench_workers --rows $(or $(ROWS),50000)
 
 bench-latency: $(LOADING) codec ## Latency of a single record: to the 200, and to the API
 	@$(BIN)/python -m loadtests.bench_latency

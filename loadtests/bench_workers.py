@@ -3,8 +3,9 @@
     python -m loadtests.bench_workers --rows 50000 --seconds 5
 
 A fresh opslog receives records and packs them; then it runs with one query process and with several, in
-turns. Clients are processes with a keep-alive connection each, and take a core of their own: on a machine
-with two cores, compare ratios.
+turns. Clients are processes with a keep-alive connection each, which need cores as well. `cpu` is the CPU
+time of a request in the query processes, whatever else the machine does: one process cannot serve more than
+1,000 divided by it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from loadtests.bench_query import CLASSES, roll, stored, wait_for_packs
+from loadtests.query_client import CpuTime
 from tests.support.product import Product
 from tests.support.senders import numbered_body
 
@@ -39,7 +41,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    found: dict[tuple[str, int, int], list[float]] = {}
+    found: dict[tuple[str, int, int], list[tuple[float, float]]] = {}
     with Product.running(**SETTINGS) as product:
         fill(product, chosen.rows)
         for _ in range(chosen.rounds):
@@ -49,22 +51,31 @@ def main() -> int:
                 product.start()
                 for name, paths in requests(product).items():
                     for clients in CLIENTS:
-                        rate = measure(product, paths, clients, chosen.seconds)
-                        found.setdefault((name, clients, workers), []).append(rate)
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    print(
-        f"{os.cpu_count()} cores, load average at the end {load}; median of {chosen.rounds} rounds"
-    )
-    print(
-        f"{'requests/s':18}{'clients':>8}{'1 process':>11}{f'{chosen.workers} processes':>13}{'ratio':>7}"
-    )
-    for name, clients, workers in found:
-        if workers == 1:
-            one, more = (
-                statistics.median(found[name, clients, count]) for count in (1, chosen.workers)
-            )
-            print(f"{name:18}{clients:8}{one:11.0f}{more:13.0f}{more / one:7.2f}", flush=True)
+                        rates = measure(product, paths, clients, chosen.seconds)
+                        found.setdefault((name, clients, workers), []).append(rates)
+    show(found, chosen.workers, chosen.rounds)
     return 0
+
+
+def show(
+    found: dict[tuple[str, int, int], list[tuple[float, float]]], workers: int, rounds: int
+) -> None:
+    """Print the table."""
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"{os.cpu_count()} cores, load average at the end {load}; medians of {rounds} rounds")
+    head = ("clients", "one", f"{workers}", "ratio", "cpu ms", f"cpu {workers}")
+    print(f"{'requests/s':18}" + "".join(f"{word:>9}" for word in head))
+    for name, clients, count in found:
+        if count != 1:
+            continue
+        (one, one_cpu), (more, more_cpu) = (
+            [statistics.median(values) for values in zip(*found[name, clients, each], strict=True)]
+            for each in (1, workers)
+        )
+        print(
+            f"{name:18}{clients:9}{one:9.0f}{more:9.0f}{more / one:9.2f}"
+            f"{one_cpu:9.1f}{more_cpu:9.1f}"
+        )
 
 
 def fill(product: Product, rows: int) -> None:
@@ -91,8 +102,10 @@ def requests(product: Product) -> dict[str, list[str]]:
     return {"record by id": [f"/api/v1/logs/{each}" for each in ids], "page of 100": pages}
 
 
-def measure(product: Product, paths: Sequence[str], clients: int, seconds: float) -> float:
-    """Requests per second of this many clients."""
+def measure(
+    product: Product, paths: Sequence[str], clients: int, seconds: float
+) -> tuple[float, float]:
+    """Requests per second of this many clients, and CPU milliseconds of one in query processes."""
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
     token = product.token("ADMIN")
@@ -100,18 +113,21 @@ def measure(product: Product, paths: Sequence[str], clients: int, seconds: float
         context.Process(target=client, args=(product.api_url, token, paths, seed, seconds, results))
         for seed in range(clients)
     ]
+    cpu = CpuTime(product)
+    before = cpu.ms()[0]
     for process in processes:
         process.start()
-    rates = [json.loads(results.get()) for _ in processes]
+    counts = [json.loads(results.get()) for _ in processes]
     for process in processes:
         process.join()
-    return sum(rates)
+    rate = sum(count / spent_s for count, spent_s in counts)
+    return rate, (cpu.ms()[0] - before) / sum(count for count, _ in counts)
 
 
 def client(  # noqa: PLR0917 - of a process
     url: str, token: str, paths: Sequence[str], seed: int, seconds: float, results: object
 ) -> None:
-    """Send requests for some seconds; put the rate into `results`."""
+    """Send requests for some seconds; put their count and the time into `results`."""
     chance = random.Random(seed)
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
@@ -124,7 +140,7 @@ def client(  # noqa: PLR0917 - of a process
         if response.status != 200:
             sys.exit(f"{response.status}")
         count += 1
-    results.put(json.dumps(count / spent_s))  # type: ignore[attr-defined]
+    results.put(json.dumps((count, spent_s)))  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tests.support.product import Product
 Pairs = dict[str, str | int]
 
 _SUM = re.compile(r'^opslog_api_database_seconds_sum\{route="([^"]+)"\} (\S+)$', re.MULTILINE)
+_DATABASE = re.compile(r"\bdb;dur=([\d.]+)")
 _PIECE_BYTES = 2**18
 
 
@@ -104,9 +105,9 @@ class QueryClient:
         if response.status not in {200, 503}:
             sys.exit(f"{address}: {response.status} {body[:300]!r}")
         self.timed_out += response.status == 503
-        timing = response.headers.get("Server-Timing", "").partition(",")[0]
+        timing = _DATABASE.search(response.headers.get("Server-Timing", ""))
         self.cursor = next_cursor(body)
-        return Timing(spent_ms, float(timing.partition("db;dur=")[2] or 0))
+        return Timing(spent_ms, float(timing[1]) if timing else 0.0)
 
     def export(self, path: str) -> tuple[int, int]:
         """Read an export to its end; return its lines and bytes."""

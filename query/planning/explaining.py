@@ -11,7 +11,7 @@ from query.planning.pages import Page, Pages, Query
 from storage.database.read import Session
 
 EXPLAINED: ContextVar[Explain | None] = ContextVar("opslog_explained", default=None)
-"""Of the current request; None: nobody asks."""
+"""Of the current request; None: it wants no explanation."""
 
 
 def add_explained(part: Explain) -> None:

@@ -94,3 +94,35 @@ def print_notes(page: dict[str, Any]) -> None:
         echo_err(f"note: {page['notice']}")
     if page.get("partial"):
         echo_err(f"note: {page['partial']['detail']}")
+
+
+def print_explanation(explain: dict[str, Any]) -> None:
+    """Print what a query read and skipped (`explain=true`) to standard error."""
+    segments, blocks, rows = explain["segments"], explain["blocks"], explain["rows"]
+    read = segments["leavesRead"] + segments["packsRead"]
+    kinds = f"{_count(segments['leavesRead'], 'table')}, {_count(segments['packsRead'], 'pack')}"
+    lines = [
+        f"segments: {read:,} of {segments['considered']:,} read ({kinds}){_skipped(segments)}",
+        f"blocks: {blocks['read']:,} of {blocks['considered']:,} read{_skipped(blocks)}",
+        f"rows: {rows['scanned']:,} scanned, {rows['found']:,} found",
+        *(
+            f"{name}: {_milliseconds(explain[key])}"
+            for name, key in (("stages", "stagesMs"), ("request", "requestMs"))
+            if explain[key]
+        ),
+    ]
+    for line in lines:
+        echo_err(f"explain: {line}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _skipped(part: dict[str, Any]) -> str:
+    reasons = [f"{count:,} by {why}" for why, count in part["skipped"].items()]
+    return f"; skipped {', '.join(reasons)}" if reasons else ""
+
+
+def _milliseconds(times: dict[str, float]) -> str:
+    return ", ".join(f"{name} {spent:.1f} ms" for name, spent in times.items())

@@ -20,6 +20,7 @@ from opslog.cli.reading.output import (
     UrlOption,
     has_colour,
     pairs_of,
+    print_explanation,
     print_notes,
     query_of,
     writer,
@@ -38,6 +39,10 @@ def search(  # noqa: PLR0917 - options of a command line
     output: OutputOption = "default",
     *,
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Also print what was read, skipped and how long it took."),
+    ] = False,
     exit_code: ExitCodeOption = False,
     color: ColourOption = None,
     url: UrlOption = "",
@@ -52,12 +57,15 @@ def search(  # noqa: PLR0917 - options of a command line
     from opslog.client.api_client import api
 
     pairs = pairs_of(query_of(query, exclude), since=since, until=until, level=level)
+    pairs += [("explain", "true")] if explain else []
     write = writer(output, colour=has_colour(wanted=color))
     found = []
     for place, page in enumerate(api(url, token, config, profile).pages("/logs", pairs, number)):
         if place == 0:
             print_notes(page)
         found += page["data"]
+        if explain:
+            print_explanation(page["explain"])
     for record in found[:number] if reverse else reversed(found[:number]):
         write(record)
     if exit_code and not found:

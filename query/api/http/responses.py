@@ -28,7 +28,7 @@ def conditional_response(
 ) -> web.Response:
     """The JSON response to a query; with an ETag where the time range `is_closed`.
 
-    `body` is an object that is not empty; where the request asks for it, its explanation is added.
+    `body` is an object that is not empty; the explanation of the request is added, if it wants one.
     """
     explain = EXPLAINED.get()
     if explain is not None:

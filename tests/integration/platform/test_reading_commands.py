@@ -80,6 +80,17 @@ def test_commands_find_the_running_opslog_by_themselves(product):
     assert len(run(product, "export", OURS).stdout.splitlines()) == 20
 
 
+def test_a_search_is_explained_beside_its_records(product):
+    done = run(product, "search", "--explain", "-o", "jsonl", "-n", "3", OURS)
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+    said = done.stderr.splitlines()
+    assert re.fullmatch(r"explain: segments: \d+ of \d+ read \(.*\).*", said[0])
+    assert re.fullmatch(r"explain: rows: [\d,]+ scanned, [\d,]+ found", said[2])
+    assert re.fullmatch(r"explain: request: db [\d.]+ ms, .*", said[-1])
+
+
 def test_an_address_and_a_token_are_enough(product):
     token = product.token("NOC")
 

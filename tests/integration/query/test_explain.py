@@ -35,7 +35,7 @@ def response_model(server, path):
     return next(each for each in server.client.app[ROUTES] if each.path == route).response
 
 
-async def test_every_query_explains_itself_when_asked(filled):
+async def test_every_query_explains_itself(filled):
     for path, parameters in PATHS.items():
         response = await filled.get(path, explain="true", **parameters)
 
