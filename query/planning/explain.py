@@ -1,8 +1,13 @@
-"""What a query read and what it skipped, for `explain=true` and tests. Pure."""
+"""What a query read and what it skipped, for `explain=true` and tests. Pure.
+
+A request that wants to know sets `EXPLAINED`; what reads for it calls `add_explained` in the task
+of the request: threads that read packs have an Explain of their own.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -100,3 +105,27 @@ class Explain:
             "rows": {"scanned": self.rows_scanned, "found": self.rows_found},
             "stagesMs": {stage.value: round(ms, 3) for stage, ms in self.stages_ms.items()},
         }
+
+
+EXPLAINED: ContextVar[Explain | None] = ContextVar("opslog_explained", default=None)
+"""Of the current request; None: it wants no explanation."""
+
+
+def add_explained(part: Explain) -> None:
+    """Add what a part of the current request read."""
+    whole = EXPLAINED.get()
+    if whole is None:
+        return
+    whole.segments += part.segments
+    whole.leaves_read += part.leaves_read
+    whole.packs_read += part.packs_read
+    whole.blocks += part.blocks
+    whole.blocks_read += part.blocks_read
+    whole.rows_scanned += part.rows_scanned
+    whole.rows_found += part.rows_found
+    for why, count in part.segments_skipped.items():
+        whole.skip_segments(why, count)
+    for why, count in part.blocks_skipped.items():
+        whole.skip_blocks(why, count)
+    for stage, spent_ms in part.stages_ms.items():
+        whole.spend(stage, spent_ms / 1000)

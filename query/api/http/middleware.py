@@ -16,7 +16,7 @@ from query.api.http.problems import problem, put_security_headers
 from query.api.http.server import in_request
 from query.errors import BadRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from query.metrics import DATABASE_SECONDS, REQUEST_SECONDS
-from query.planning.explaining import EXPLAINED
+from query.planning.explain import EXPLAINED
 from storage.database.fairness import CALLER
 from storage.database.read import SPENT, Spent, spent_ms
 

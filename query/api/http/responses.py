@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from query.api.http.call import Call
-from query.planning.explaining import EXPLAINED
+from query.planning.explain import EXPLAINED
 from storage.database.read import spent_ms
 
 

@@ -16,8 +16,7 @@ from query.auth.tokens import Principal
 from query.errors import Forbidden
 from query.language.terms import StoredAs
 from query.planning.cursor import Cursors, Position
-from query.planning.explain import Explain
-from query.planning.explaining import EXPLAINED
+from query.planning.explain import EXPLAINED, Explain
 from query.planning.index_use import is_id_lookup
 from query.planning.pages import Page, Pages, Query, key_of
 from query.planning.scan_budget import Missing
