@@ -22,9 +22,9 @@ MAGIC = b"PAR1"
 _local = threading.local()
 
 
-def _inflate(data: bytes) -> bytes:
+def _inflate(data: memoryview) -> bytes:
     """Decompress with this thread's decompressor: they are not thread-safe."""
-    inflate: Callable[[bytes], bytes] | None = getattr(_local, "inflate", None)
+    inflate: Callable[[memoryview], bytes] | None = getattr(_local, "inflate", None)
     if inflate is None:
         inflate = _local.inflate = zstandard.ZstdDecompressor().decompress
     return inflate(data)
@@ -43,6 +43,7 @@ class DataFile:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from error
+        self._view = memoryview(self._map)
         if len(self._map) < 12 or self._map[:4] != MAGIC or self._map[-4:] != MAGIC:
             raise PackDamaged(path, "not a complete Parquet file")
 
@@ -70,14 +71,13 @@ class DataFile:
         spec = self.columns[number]
         place, first, second, crc, gap, coding, _ = pages[number].tolist()
         start = at + place
-        body = self._map[start : start + first + gap + second]
+        body = self._view[start : start + first + gap + second]
         if len(body) != first + gap + second or crc32(body) != crc:
             raise PackDamaged(self.path, f"column {name} does not match its checksum", block=block)
-        dictionary, data = body[:first], body[first + gap :]
+        unpack = _inflate if coding & ZSTD_FLAG else bytes
         try:
-            if coding & ZSTD_FLAG:
-                dictionary = _inflate(dictionary) if dictionary else b""
-                data = _inflate(data)
+            dictionary = unpack(body[:first]) if first else b""
+            data = unpack(body[first + gap :])
             return decode(spec, coding & 15, rows, dictionary, data)
         except UnknownLayout:
             return read_column(self.path, spec, block)

@@ -102,7 +102,7 @@ class Pack:
             if name == "id":
                 return [UUID(bytes=raw) for raw in self._ids(block)]
             if name == "metadata":
-                texts = rows_block.metadata(block.get, block.rows, self.plan)
+                texts = rows_block.metadata(block.get, self.plan)
                 return [text.decode() for text in texts]
             values = block.get(name).values()
             convert = _AS_PYTHON.get(name)

@@ -18,7 +18,8 @@ from storage.packs.schema import Plan
 from storage.packs.search.attributes import attribute_values, json_text, printed
 from storage.record.times import datetime_of
 
-_DEFAULTS = {key: printed(value).decode() for key, value in json.loads(EMPTY_METADATA).items()}
+_DEFAULT_JSON = {key: printed(value) for key, value in json.loads(EMPTY_METADATA).items()}
+_DEFAULTS = {key: raw.decode() for key, raw in _DEFAULT_JSON.items()}
 _ORDERED = sorted(_DEFAULTS.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
 """In jsonb's order."""
 _WHOLE = "{" + ", ".join([f'"{key}": %s' for key, _ in _ORDERED]) + "}"
@@ -38,33 +39,13 @@ class Selected:
         """A column, of the selected rows only."""
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = _taken(self._block.get(name), self._numbers)
+            column = self._columns[name] = self._block.get(name).take(self._numbers)
         return column
 
     def ids(self) -> list[bytes]:
         """The column `id`."""
         numbers = [self.get(name).array() for name in ("created_at", "created_ns", "position")]
         return rows_block.ids(self.get, *numbers)
-
-
-def _taken(column: Column, rows: Array) -> Column:
-    taken = Column(len(rows))
-    places = rows
-    if column.valid is not None:
-        there = column.valid[rows]
-        places = (np.cumsum(column.valid) - 1)[rows[there]]
-        taken.valid = None if there.all() else there
-    if column.codes is not None:
-        taken.codes, taken.dictionary = column.codes[places], column.dictionary
-    elif column.numbers is not None:
-        taken.numbers = column.numbers[places]
-    else:
-        assert column.ends is not None
-        starts, ends = column.ends[places].tolist(), column.ends[places + 1].tolist()
-        texts = [column.buffer[a:b] for a, b in zip(starts, ends, strict=True)]
-        taken.buffer = b"".join(texts)
-        taken.ends = np.cumsum([0, *map(len, texts)])
-    return taken
 
 
 def rows_of(
@@ -87,18 +68,18 @@ def _column(selected: Selected, plan: Plan, name: str) -> list[Any]:
     if name == "id":
         return [UUID(raw) for raw in selected.ids()]
     if name == "metadata":
-        return [
-            with_defaults(raw) for raw in rows_block.metadata(selected.get, selected.rows, plan)
-        ]
+        texts = rows_block.metadata(selected.get, plan, _DEFAULT_JSON, _completed)
+        return [text.decode() for text in texts]
     column, convert = selected.get(name), _CONVERTERS.get(name)
     if convert is None:
         return column.values()
-    known: dict[Any, Any] = {None: None}
     if column.codes is not None:
-        distinct = np.unique(column.codes).tolist()
-        known |= {column.dictionary[code]: convert(column.dictionary[code]) for code in distinct}
-        return [known[value] for value in column.values()]
-    return [None if value is None else convert(value) for value in column.values()]
+        codes = column.codes.tolist()
+        known = {code: convert(column.dictionary[code]) for code in set(codes)}
+        present = [known[code] for code in codes]
+    else:
+        present = [convert(value) for value in column.present()]
+    return column.spread(present)
 
 
 def _attribute(selected: Selected, plan: Plan, name: str) -> list[str | None]:
@@ -106,8 +87,12 @@ def _attribute(selected: Selected, plan: Plan, name: str) -> list[str | None]:
     return [None if raw is None else json_text(raw) for raw in values]
 
 
+def _completed(raw: bytes) -> bytes:
+    return with_defaults(raw).encode()
+
+
 def with_defaults(raw: bytes) -> str:
-    """Stored metadata with the members that every record has, as jsonb prints it."""
+    """Metadata in any form with the members that every record has, as jsonb prints it."""
     if raw == b"{}":
         return _EMPTY
     own = _members(raw.decode())

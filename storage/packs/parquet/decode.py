@@ -4,6 +4,7 @@ Reads exactly what encode.py writes. Any other layout raises UnknownLayout, and 
 (fallback.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -13,6 +14,9 @@ import numpy as np
 
 from storage.packs.parquet.encode import DELTA, DELTA_LENGTH, DICTIONARY, PLAIN, Array
 from storage.packs.schema import ColumnSpec, Kind
+
+_FEW = 4
+"""Values that are compared one by one."""
 
 
 class UnknownLayout(ValueError):
@@ -47,13 +51,15 @@ class Column:
     def values(self) -> list[Any]:
         """One value per row, None for NULL."""
         if self._listed is None:
-            present = self.present()
-            if self.valid is None:
-                self._listed = present
-            else:
-                each = iter(present)
-                self._listed = [next(each) if there else None for there in self.valid.tolist()]
+            self._listed = self.spread(self.present())
         return self._listed
+
+    def spread(self, present: list[Any]) -> list[Any]:
+        """One value per row, None for NULL, from the values of the rows that have one."""
+        if self.valid is None:
+            return present
+        each = iter(present)
+        return [next(each) if there else None for there in self.valid.tolist()]
 
     def array(self) -> Array:
         """Numbers of all rows, 0 for NULL."""
@@ -71,6 +77,103 @@ class Column:
     def distinct(self) -> set[Any]:
         """The distinct values."""
         return set(self.dictionary) if self.codes is not None else set(self.present())
+
+    def take(self, rows: Array) -> "Column":
+        """The column of these rows only, in their order."""
+        taken = Column(len(rows))
+        places = rows
+        if self.valid is not None:
+            there = self.valid[rows]
+            places = (np.cumsum(self.valid) - 1)[rows[there]]
+            taken.valid = None if there.all() else there
+        if self.codes is not None:
+            taken.codes, taken.dictionary = self.codes[places], self.dictionary
+        elif self.numbers is not None:
+            taken.numbers = self.numbers[places]
+        else:
+            assert self.ends is not None
+            starts, ends = self.ends[places].tolist(), self.ends[places + 1].tolist()
+            buffer = self.buffer
+            texts = [buffer[a:b] for a, b in zip(starts, ends, strict=True)]
+            taken.buffer = b"".join(texts)
+            taken.ends = np.zeros(len(texts) + 1, np.int64)
+            np.cumsum(self.ends[places + 1] - self.ends[places], out=taken.ends[1:])
+            if taken.valid is None:
+                taken._listed = texts
+        return taken
+
+    def equal(self, value: Any) -> Array:
+        """Which rows have this value: an integer, or bytes."""
+        if self.codes is not None:
+            there = self._codes_among(
+                [code for code, v in enumerate(self.dictionary) if v == value]
+            )
+        elif self.numbers is not None:
+            there = self.numbers == value
+        else:
+            there = self._texts_equal(value)
+        return self._rows_of(there)
+
+    def among(self, values: set[Any]) -> Array:
+        """Which rows have one of these values."""
+        if self.codes is not None:
+            there = self._codes_among(
+                [code for code, v in enumerate(self.dictionary) if v in values]
+            )
+        elif len(values) <= _FEW:
+            there = np.zeros(self._present_rows, np.bool_)
+            for value in values:
+                there |= (
+                    self.numbers == value if self.numbers is not None else self._texts_equal(value)
+                )
+        else:
+            there = np.fromiter(map(values.__contains__, self.present()), np.bool_)
+        return self._rows_of(there)
+
+    @property
+    def _present_rows(self) -> int:
+        if self.numbers is not None:
+            return len(self.numbers)
+        assert self.ends is not None
+        return len(self.ends) - 1
+
+    def _codes_among(self, wanted: Sequence[int]) -> Array:
+        codes = self.codes
+        assert codes is not None
+        if not wanted:
+            return np.zeros(len(codes), np.bool_)
+        if len(wanted) == 1:
+            return codes == wanted[0]
+        passed = np.zeros(len(self.dictionary), np.bool_)
+        passed[wanted] = True
+        return passed[codes]
+
+    def _rows_of(self, there: Array) -> Array:
+        """Values that are not NULL, as rows."""
+        if self.valid is None:
+            return there
+        found = np.zeros(self.rows, np.bool_)
+        found[self.valid] = there
+        return found
+
+    def _texts_equal(self, value: bytes) -> Array:
+        """By length, then from the last byte on, which differs most often in ids."""
+        assert self.ends is not None
+        starts = self.ends[:-1]
+        size = len(value)
+        there: Array = self.ends[1:] - starts == size
+        places = np.flatnonzero(there)
+        letters = np.frombuffer(self.buffer, np.uint8)
+        starts = starts[places]
+        at = size
+        while at and len(places) > _FEW:
+            at -= 1
+            same = letters[starts + at] == value[at]
+            places, starts = places[same], starts[same]
+        there[:] = False
+        for place, start in zip(places.tolist(), starts.tolist(), strict=True):
+            there[place] = self.buffer.startswith(value, start)
+        return there
 
 
 def decode(spec: ColumnSpec, encoding: int, rows: int, dictionary: bytes, data: bytes) -> Column:

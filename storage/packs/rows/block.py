@@ -15,7 +15,7 @@ from librt.strings import BytesWriter
 from storage.packs.errors import NotPackable
 from storage.packs.parquet.encode import Array, Data
 from storage.packs.rows.addresses import raw_of, text_of
-from storage.packs.rows.ids import ids_of, tails_of
+from storage.packs.rows.ids import ids_of, same_id, tails_of
 from storage.packs.rows.merge import Top, restored
 from storage.packs.rows.tuples import INTS, OTHERS, join, split
 from storage.packs.rows.walk import WHOLE, Walker
@@ -150,7 +150,7 @@ def tuples_of(get: Getter, rows: int, plan: Plan) -> tuple[list[bytes], list[byt
     texts = {name: get(name).values() for name in OTHER_NAMES if name not in {"id", "metadata"}}
     texts["ip_address"] = [None if text is None else raw_of(text) for text in texts["ip_address"]]
     texts["id"] = ids(get, created, table[:, 8], table[:, 5])
-    texts["metadata"] = metadata(get, rows, plan)
+    texts["metadata"] = metadata(get, plan)
     versions = get("encoding_version").array().astype(np.uint8)
     made = join(rows, table.tobytes(), spans, [texts[n] for n in OTHER_NAMES], versions.tobytes())
     if (versions == 1).all():
@@ -168,24 +168,44 @@ def ids(get: Getter, created: Array, created_ns: Array, position: Array) -> list
     return ids_of(tail.array(), tail.valid, get("id_exact").values(), created, created_ns, position)
 
 
-def metadata(get: Getter, rows: int, plan: Plan) -> list[bytes]:
-    """The column `metadata`."""
+def has_id(get: Getter, raw: bytes) -> Array:
+    """Which rows have this id."""
+    numbers = [get(name).array() for name in ("created_at", "created_ns", "position")]
+    tail = get("id_tail")
+    found = same_id(raw, tail.array(), tail.valid, *numbers)
+    found |= get("id_exact").equal(raw)
+    return found
+
+
+def metadata(
+    get: Getter,
+    plan: Plan,
+    defaults: Mapping[str, bytes] | None = None,
+    completed: Callable[[bytes], bytes] = bytes,
+) -> list[bytes]:
+    """The column `metadata`; with `defaults`, the JSON of top-level members for rows without them.
+
+    `completed` adds the defaults to metadata that is stored whole, in any form.
+    """
     rest = get("metadata_rest").values()
-    flags = get("exceptions").array()
     if not plan.promoted:
-        return list(rest)
-    tops: dict[str, list[tuple[bytes, list[bytes | None]]]] = {}
+        return [completed(text) for text in rest]
+    flags = get("exceptions").array()
+    tops: dict[str, list[tuple[bytes, list[bytes | None]]]] = {top: [] for top in defaults or ()}
     for slot, item in enumerate(plan.promoted):
         values = promoted_json(get, item, slot, flags)
         tops.setdefault(item.top, []).append((_QUOTED(item.key), values))
     made = []
     for top, members in tops.items():
         members.sort(key=lambda member: (len(member[0]), member[0]))
-        made.append(Top(_QUOTED(top), [key for key, _ in members], [v for _, v in members]))
+        keys, columns = [key for key, _ in members], [values for _, values in members]
+        made.append(Top(_QUOTED(top), keys, columns, (defaults or {}).get(top, b"")))
     made.sort(key=lambda top: (len(top.key), top.key))
     whole = (flags & WHOLE).astype(np.uint8).tobytes()
-    del rows
-    return restored(rest, whole, made)
+    texts = restored(rest, whole, made)
+    if defaults and any(whole):
+        return [completed(t) if w else t for t, w in zip(texts, whole, strict=True)]
+    return texts
 
 
 def promoted_json(get: Getter, item: Promoted, slot: int, flags: Array) -> list[bytes | None]:

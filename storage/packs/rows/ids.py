@@ -47,6 +47,17 @@ def tails_of(
     return np.where(follows, tails, 0).astype(np.int64), follows
 
 
+def same_id(raw: bytes, tails: Array, follows: Array | None, *numbers: Array) -> Array:
+    """Which rows have this id, of those whose id follows; `numbers` as of `ids_of`."""
+    created, created_ns, position = numbers
+    high, low = _time_parts(created, created_ns)
+    places = position.astype(np.uint64) << _SHIFT
+    low |= (tails.astype(np.uint64) + places) & _MASK
+    found: Array = high == np.uint64(int.from_bytes(raw[:8]))
+    found &= low == np.uint64(int.from_bytes(raw[8:]))
+    return found if follows is None else found & follows
+
+
 def ids_of(
     tails: Array,
     follows: Array | None,

@@ -8,10 +8,18 @@ from storage.packs.rows.ends import follows, key_end, value_end
 class Top:
     """Promoted keys of one top-level object, in jsonb's order, with their JSON row by row."""
 
-    def __init__(self, key: bytes, keys: list[bytes], columns: list[list[bytes | None]]) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        keys: list[bytes],
+        columns: list[list[bytes | None]],
+        default: bytes = b"",
+    ) -> None:
         self.key = key
         self.keys = keys
         self.columns = columns
+        self.default = default
+        """Its value in rows that lack it; empty: none."""
 
 
 def restored(rests: list[bytes], exceptions: bytes, tops: list[Top]) -> list[bytes]:
@@ -23,7 +31,7 @@ def restored(rests: list[bytes], exceptions: bytes, tops: list[Top]) -> list[byt
             made.append(rest)
             row += 1
             continue
-        top_texts: list[tuple[bytes, list[bytes], list[bytes]]] = []
+        top_texts: list[tuple[bytes, list[bytes], list[bytes], bytes]] = []
         for top in tops:
             keys: list[bytes] = []
             texts: list[bytes] = []
@@ -35,18 +43,18 @@ def restored(rests: list[bytes], exceptions: bytes, tops: list[Top]) -> list[byt
                     keys.append(key)
                     texts.append(key + b": " + value)
                 number += 1
-            if keys:
-                top_texts.append((top.key, keys, texts))
+            if keys or top.default:
+                top_texts.append((top.key, keys, texts, top.default))
         made.append(_merged(rest, top_texts) if top_texts else rest)
         row += 1
     return made
 
 
-def _merged(rest: bytes, tops: list[tuple[bytes, list[bytes], list[bytes]]]) -> bytes:
-    """The rest with promoted members inserted in order."""
+def _merged(rest: bytes, tops: list[tuple[bytes, list[bytes], list[bytes], bytes]]) -> bytes:
+    """The rest with promoted members, and defaults of members that it lacks, in order."""
     size: i64 = len(rest)
     if size == 2:
-        return b"{" + b", ".join([_object(key, texts) for key, _, texts in tops]) + b"}"
+        return b"{" + b", ".join([_object(top) for top in tops]) + b"}"
     escapes = b"\\" in rest
     out: list[bytes] = []
     waiting: i64 = 0
@@ -57,11 +65,14 @@ def _merged(rest: bytes, tops: list[tuple[bytes, list[bytes], list[bytes]]]) -> 
         key = rest[at:after]
         end: i64 = value_end(rest, after + 2, escapes)
         while waiting < count and follows(tops[waiting][0], key):
-            out.append(_object(tops[waiting][0], tops[waiting][2]))
+            out.append(_object(tops[waiting]))
             waiting += 1
         if waiting < count and tops[waiting][0] == key:
-            _, keys, texts = tops[waiting]
-            out.append(key + b": " + _members(rest[after + 2 : end], keys, texts))
+            _, keys, texts, _ = tops[waiting]
+            if keys:
+                out.append(key + b": " + _members(rest[after + 2 : end], keys, texts))
+            else:
+                out.append(rest[at:end])
             waiting += 1
         else:
             out.append(rest[at:end])
@@ -72,7 +83,10 @@ def _merged(rest: bytes, tops: list[tuple[bytes, list[bytes], list[bytes]]]) -> 
     return b"{" + b", ".join(out) + b"}"
 
 
-def _object(key: bytes, texts: list[bytes]) -> bytes:
+def _object(top: tuple[bytes, list[bytes], list[bytes], bytes]) -> bytes:
+    key, keys, texts, default = top
+    if not keys:
+        return key + b": " + default
     return key + b": {" + b", ".join(texts) + b"}"
 
 

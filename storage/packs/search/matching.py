@@ -119,12 +119,19 @@ class Matcher:
         return found
 
     def _equals(self, condition: FieldEquals) -> Array:
-        value = stored(condition.value)
-        return self._each(condition.field.column, lambda other: bool(other == value))
+        value, name = stored(condition.value), condition.field.column
+        if name == "id":
+            return rows_block.has_id(self._block.get, value)
+        return self._block.get(name).equal(value)
 
     def _in(self, condition: FieldIn) -> Array:
-        values = {stored(value) for value in condition.values}
-        return self._each(condition.field.column, lambda other: other in values)
+        values, name = {stored(value) for value in condition.values}, condition.field.column
+        if name != "id":
+            return self._block.get(name).among(values)
+        found = np.zeros(self._block.rows, np.bool_)
+        for value in values:
+            found |= rows_block.has_id(self._block.get, value)
+        return found
 
     def _compare(self, condition: FieldCompare) -> Array:
         value, compare = stored(condition.value), COMPARE[condition.comparison]
