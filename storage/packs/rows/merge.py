@@ -78,7 +78,7 @@ def _merged(rest: bytes, tops: list[tuple[bytes, list[bytes], list[bytes], bytes
             out.append(rest[at:end])
         at = end + 2
     while waiting < count:
-        out.append(_object(tops[waiting][0], tops[waiting][2]))
+        out.append(_object(tops[waiting]))
         waiting += 1
     return b"{" + b", ".join(out) + b"}"
 
