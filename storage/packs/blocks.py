@@ -4,21 +4,23 @@ import mmap
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 import zstandard
 
 from storage.packs.errors import PackDamaged, unreadable
-from storage.packs.parquet.decode import Column, UnknownLayout, decode
-from storage.packs.parquet.encode import Array
+from storage.packs.parquet.decode import Column, UnknownLayout, decode, parsed
+from storage.packs.parquet.encode import DELTA, DELTA_LENGTH, DICTIONARY, PLAIN, Array
 from storage.packs.parquet.fallback import read_column
+from storage.packs.parquet.pick import IS_COMPILED, Unusual, pick
 from storage.packs.parquet.places import ZSTD_FLAG
 from storage.packs.rows.block import tuples_of
-from storage.packs.schema import ColumnSpec, Plan
+from storage.packs.schema import ColumnSpec, Kind, Plan
 
 MAGIC = b"PAR1"
+_PICKED = frozenset({DICTIONARY, DELTA, DELTA_LENGTH})
 _local = threading.local()
 
 
@@ -28,6 +30,16 @@ def _inflate(data: memoryview) -> bytes:
     if inflate is None:
         inflate = _local.inflate = zstandard.ZstdDecompressor().decompress
     return inflate(data)
+
+
+class Chunks(NamedTuple):
+    """Where a block is."""
+
+    block: int
+    at: int
+    rows: int
+    pages: Array
+    """Its records of the index's section `pages`."""
 
 
 class DataFile:
@@ -65,24 +77,45 @@ class DataFile:
         """Release the memory of the pages read so far, for callers that read a whole pack."""
         self._map.madvise(mmap.MADV_DONTNEED)
 
-    def column(self, name: str, block: int, at: int, rows: int, pages: Array) -> Column:
-        """A column of the block that begins at `at`; `pages` are its chunks. Raises PackDamaged."""
+    def column(self, name: str, of: Chunks) -> Column:
+        """A column of a block. Raises PackDamaged."""
+        spec, encoding, dictionary, data = self._page(name, of)
+        try:
+            return decode(spec, encoding, of.rows, dictionary, data)
+        except UnknownLayout:
+            return read_column(self.path, spec, of.block)
+
+    def picked(self, name: str, of: Chunks, wanted: list[int]) -> list[Any] | None:
+        """The values of some rows, ascending; None if `column` has to decode it."""
+        spec, encoding, dictionary, data = self._page(name, of)
+        kind = spec.kind
+        if encoding not in _PICKED and (encoding != PLAIN or kind is not Kind.UUID):
+            return None
+        try:
+            values = parsed(kind, dictionary) if encoding == DICTIONARY else ()
+            is_short = kind is Kind.INT16 or kind is Kind.INT32
+            return pick(encoding, spec.is_optional, is_short, values, data, of.rows, wanted)
+        except (Unusual, UnknownLayout):
+            return None
+
+    def _page(self, name: str, of: Chunks) -> tuple[ColumnSpec, int, bytes, bytes]:
+        """(the column, encoding, dictionary, data) of a chunk, decompressed."""
         number = self._places[name]
         spec = self.columns[number]
-        place, first, second, crc, gap, coding, _ = pages[number].tolist()
-        start = at + place
+        place, first, second, crc, gap, coding, _ = of.pages[number].tolist()
+        start = of.at + place
         body = self._view[start : start + first + gap + second]
         if len(body) != first + gap + second or crc32(body) != crc:
-            raise PackDamaged(self.path, f"column {name} does not match its checksum", block=block)
+            raise PackDamaged(
+                self.path, f"column {name} does not match its checksum", block=of.block
+            )
         unpack = _inflate if coding & ZSTD_FLAG else bytes
         try:
             dictionary = unpack(body[:first]) if first else b""
             data = unpack(body[first + gap :])
-            return decode(spec, coding & 15, rows, dictionary, data)
-        except UnknownLayout:
-            return read_column(self.path, spec, block)
         except zstandard.ZstdError as error:
-            raise PackDamaged(self.path, f"column {name}: {error}", block=block) from error
+            raise PackDamaged(self.path, f"column {name}: {error}", block=of.block) from error
+        return spec, coding & 15, dictionary, data
 
 
 class Block:
@@ -92,17 +125,25 @@ class Block:
         self.number = number
         self.rows = rows
         self._data = data
-        self._at = at
-        self._pages = pages
+        self._chunks = Chunks(number, at, rows, pages)
         self._columns: dict[str, Column] = {}
 
     def get(self, name: str) -> Column:
         """A column of the file."""
         column = self._columns.get(name)
         if column is None:
-            column = self._data.column(name, self.number, self._at, self.rows, self._pages)
+            column = self._data.column(name, self._chunks)
             self._columns[name] = column
         return column
+
+    def some(self, name: str, rows: list[int]) -> "Column | Picked":
+        """A column of these rows only, which are ascending."""
+        column = self._columns.get(name)
+        if column is None and IS_COMPILED:
+            values = self._data.picked(name, self._chunks, rows)
+            if values is not None:
+                return Picked(values)
+        return (column or self.get(name)).take(np.array(rows, np.int64))
 
     def tuples(self) -> tuple[list[bytes], list[bytes | None]]:
         """(the COPY tuples, the stored nonces of rows of encoding version 2)."""
@@ -110,6 +151,35 @@ class Block:
             return tuples_of(self.get, self.rows, self._data.plan)
         except (ValueError, IndexError, TypeError, OverflowError) as error:
             raise PackDamaged(self._data.path, str(error), block=self.number) from error
+
+
+class Picked:
+    """Values of some rows, with the interface of a decoded column."""
+
+    __slots__ = ("_values",)
+    codes: Array | None = None
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def present(self) -> list[Any]:
+        """The values that are not NULL, in order."""
+        return [value for value in self._values if value is not None]
+
+    def values(self) -> list[Any]:
+        """One value per row, None for NULL."""
+        return self._values
+
+    @property
+    def valid(self) -> Array | None:
+        """Which rows have a value; None: all."""
+        if None not in self._values:
+            return None
+        return np.array([value is not None for value in self._values], np.bool_)
+
+    def array(self) -> Array:
+        """Numbers of all rows, 0 for NULL."""
+        return np.array([value or 0 for value in self._values])
 
 
 class BufferedColumn:

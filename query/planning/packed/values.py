@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
-import numpy as np
 from asyncpg.pgproto.pgproto import UUID
 
 from query.planning.compile import EMPTY_METADATA, Columns
-from storage.packs.blocks import Block
+from storage.packs.blocks import Block, Picked
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
 from storage.packs.parquet.decode import Column
@@ -29,17 +29,18 @@ _EMPTY = _WHOLE % tuple([text for _, text in _ORDERED])
 class Selected:
     """Some rows of a block, as if they were the block."""
 
-    def __init__(self, block: Block, numbers: Array) -> None:
+    def __init__(self, block: Block, numbers: list[int]) -> None:
+        """`numbers` are ascending."""
         self.rows = len(numbers)
         self._block = block
         self._numbers = numbers
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, Column | Picked] = {}
 
-    def get(self, name: str) -> Column:
+    def get(self, name: str) -> Column | Picked:
         """A column, of the selected rows only."""
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = self._block.get(name).take(self._numbers)
+            column = self._columns[name] = self._block.some(name, self._numbers)
         return column
 
     def ids(self) -> list[bytes]:
@@ -51,8 +52,10 @@ class Selected:
 def rows_of(
     pack: Pack, block: Block, numbers: Sequence[int] | Array, columns: Columns
 ) -> list[dict[str, Any]]:
-    """The rows with these numbers, in this order. Raises PackDamaged."""
-    selected = Selected(block, np.asarray(numbers, np.int64))
+    """The rows with these numbers, which ascend or descend, in this order. Raises PackDamaged."""
+    wanted = [int(number) for number in numbers]
+    is_descending = len(wanted) > 1 and wanted[0] > wanted[-1]
+    selected = Selected(block, wanted[::-1] if is_descending else wanted)
     try:
         values = [_column(selected, pack.plan, name) for name in columns.names]
         names = [*columns.names]
@@ -61,7 +64,8 @@ def rows_of(
             values.append(_attribute(selected, pack.plan, attribute))
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise PackDamaged(pack.path, str(error), block=block.number) from error
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    return rows[::-1] if is_descending else rows
 
 
 def _column(selected: Selected, plan: Plan, name: str) -> list[Any]:
@@ -70,16 +74,10 @@ def _column(selected: Selected, plan: Plan, name: str) -> list[Any]:
     if name == "metadata":
         texts = rows_block.metadata(selected.get, plan, _DEFAULT_JSON, _completed)
         return [text.decode() for text in texts]
-    column, convert = selected.get(name), _CONVERTERS.get(name)
+    values, convert = selected.get(name).values(), _CONVERTERS.get(name)
     if convert is None:
-        return column.values()
-    if column.codes is not None:
-        codes = column.codes.tolist()
-        known = {code: convert(column.dictionary[code]) for code in set(codes)}
-        present = [known[code] for code in codes]
-    else:
-        present = [convert(value) for value in column.present()]
-    return column.spread(present)
+        return values
+    return [None if value is None else convert(value) for value in values]
 
 
 def _attribute(selected: Selected, plan: Plan, name: str) -> list[str | None]:
@@ -126,7 +124,8 @@ _TEXTS = (
 )
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TEXTS, bytes.decode),
-    **dict.fromkeys(("created_at", "received_at"), datetime_of),
+    "created_at": datetime_of,
+    "received_at": lru_cache(maxsize=1024)(datetime_of),
     "trace_id": UUID,
     # host() leaves out the length of the network.
     "ip_address": lambda text: text.decode().partition("/")[0],

@@ -105,9 +105,7 @@ class Column:
     def equal(self, value: Any) -> Array:
         """Which rows have this value: an integer, or bytes."""
         if self.codes is not None:
-            there = self._codes_among(
-                [code for code, v in enumerate(self.dictionary) if v == value]
-            )
+            there = self.with_codes([code for code, v in enumerate(self.dictionary) if v == value])
         elif self.numbers is not None:
             there = self.numbers == value
         else:
@@ -117,9 +115,7 @@ class Column:
     def among(self, values: set[Any]) -> Array:
         """Which rows have one of these values."""
         if self.codes is not None:
-            there = self._codes_among(
-                [code for code, v in enumerate(self.dictionary) if v in values]
-            )
+            there = self.with_codes([code for code, v in enumerate(self.dictionary) if v in values])
         elif len(values) <= _FEW:
             there = np.zeros(self._present_rows, np.bool_)
             for value in values:
@@ -137,7 +133,8 @@ class Column:
         assert self.ends is not None
         return len(self.ends) - 1
 
-    def _codes_among(self, wanted: Sequence[int]) -> Array:
+    def with_codes(self, wanted: Sequence[int]) -> Array:
+        """Which of the values that are not NULL are one of these of the dictionary."""
         codes = self.codes
         assert codes is not None
         if not wanted:

@@ -20,7 +20,7 @@ from storage.packs.rows.merge import Top, restored
 from storage.packs.rows.tuples import INTS, OTHERS, join, split
 from storage.packs.rows.walk import WHOLE, Walker
 from storage.packs.scalars import BOOLEAN, DECIMAL, DELAY, INTEGER, LINK, STRING, unscaled
-from storage.packs.schema import Plan, Promoted
+from storage.packs.schema import SYSTEM, Plan, Promoted
 
 PG_EPOCH_US = 946_684_800_000_000
 INT_NAMES = (
@@ -33,6 +33,7 @@ OTHER_NAMES = (
     *("message", "metadata"),
 )
 _MAX_US = (1 << 63) // 1000 - 1
+_NUMBERS = frozenset(spec.name for spec in SYSTEM if spec.kind.is_number)
 _QUOTED = orjson.dumps
 _SPECIAL = bytes(range(0x20)) + b'"\\'
 
@@ -212,10 +213,7 @@ def promoted_json(get: Getter, item: Promoted, slot: int, flags: Array) -> list[
     """A promoted key's values as JSON; None where the row lacks it or keeps it in the rest."""
     if item.kind == LINK:
         column = get(item.link)
-        numbers = column.numbers is not None or (
-            column.codes is not None and not isinstance(column.dictionary[0], bytes)
-        )
-        values = json_of((column.array(), None) if numbers else column.values())
+        values = json_of((column.array(), None) if is_number_column(item.link) else column.values())
         broken = flags & (2 << slot) != 0
         if not broken.any():
             return values
@@ -230,6 +228,11 @@ def promoted_json(get: Getter, item: Promoted, slot: int, flags: Array) -> list[
     if item.kind == STRING:
         return json_of(column.values())
     return [None if value is None else number_json(item, value) for value in column.values()]
+
+
+def is_number_column(name: str) -> bool:
+    """Whether this is a column of numbers."""
+    return name in _NUMBERS
 
 
 def number_json(item: Promoted, value: Any) -> bytes:

@@ -1,19 +1,25 @@
 """The values of an attribute as JSON, from its column or from the rest."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import numpy as np
 import orjson
 
 from storage.packs.blocks import Block
-from storage.packs.rows.block import promoted_json
+from storage.packs.parquet.encode import Array
+from storage.packs.rows.block import is_number_column, promoted_json
 from storage.packs.rows.promote import members
-from storage.packs.schema import Plan
+from storage.packs.scalars import INTEGER, LINK, STRING
+from storage.packs.schema import Plan, Promoted
+from storage.packs.search.texts import NUMBER
 
 Json: TypeAlias = bytes
 """JSON as jsonb prints it."""
 TOP = "attributes"
+_LARGE = 1 << 62
 
 
 def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
@@ -31,6 +37,50 @@ def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
             own = promoted_json(block.get, item, slot, flags)
             return [a if a is not None else b for a, b in zip(values, own, strict=True)]
     return values
+
+
+def rows_with(
+    block: Block, plan: Plan, name: str, value: str, test: Callable[[Json], bool]
+) -> Array | None:
+    """Which rows have an attribute that equals a text, and so passes the test.
+
+    Compares columns instead of each row's JSON; None where that does not suffice.
+    """
+    own: Array | None = None
+    for slot, item in enumerate(plan.promoted):
+        if item.top == TOP and item.key == name:
+            own = _own_rows(block, item, slot, value)
+            if own is None:
+                return None
+    rest = block.get("metadata_rest")
+    key = orjson.dumps(name)
+
+    def passes(text: bytes) -> bool:
+        raw = _in_rest(text, name, key)
+        return raw is not None and test(raw)
+
+    if rest.codes is not None:
+        found = rest.with_codes([n for n, text in enumerate(rest.dictionary) if passes(text)])
+    elif key not in rest.buffer and b"\\" not in rest.buffer:
+        found = np.zeros(block.rows, np.bool_)
+    else:
+        found = np.fromiter(map(passes, rest.present()), np.bool_, block.rows)
+    return found if own is None else found | own
+
+
+def _own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | None:
+    """The rows of a promoted column; None where values have to be printed to be compared."""
+    if item.kind == LINK and not is_number_column(item.link):
+        flags = block.get("exceptions").array()
+        return block.get(item.link).equal(value.encode()) & (flags & (2 << slot) == 0)
+    if item.kind == STRING:
+        return block.get(item.name).equal(value.encode())
+    if item.kind == INTEGER:
+        number = Decimal(value) if NUMBER.fullmatch(value) else None
+        if number is None or number != number.to_integral_value() or abs(number) >= _LARGE:
+            return None if number is not None else np.zeros(block.rows, np.bool_)
+        return block.get(item.name).equal(int(number))
+    return None
 
 
 def _in_rest(text: bytes, name: str, key: bytes) -> Json | None:

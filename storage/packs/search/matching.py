@@ -38,7 +38,13 @@ from storage.packs.parquet.encode import Array
 from storage.packs.rows import block as rows_block
 from storage.packs.rows.addresses import raw_of
 from storage.packs.schema import Plan
-from storage.packs.search.attributes import Json, attribute_values, elements, json_text
+from storage.packs.search.attributes import (
+    Json,
+    attribute_values,
+    elements,
+    json_text,
+    rows_with,
+)
 from storage.packs.search.patterns import compiled
 from storage.packs.search.stopping import check_stopped
 from storage.packs.search.texts import HIGHEST, LOWEST, NUMBER, double, lowered
@@ -223,7 +229,8 @@ class Matcher:
                 return True
             return number is not None and is_number(raw) and Decimal(raw.decode()) == number
 
-        return self._attribute(condition.name, test)
+        found = rows_with(self._block, self._plan, condition.name, value, test)
+        return self._attribute(condition.name, test) if found is None else found
 
     def _attribute_compare(self, condition: AttrCompare) -> Array:
         number, compare = Decimal(condition.number), COMPARE[condition.comparison]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.filtering.filters import Text
-from storage.packs.blocks import DataFile
+from storage.packs.blocks import Chunks, DataFile
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
 from storage.packs.parquet.places import PAGE, ZSTD_FLAG
@@ -53,7 +53,9 @@ def test_pages_of_other_layouts_are_read(tmp_path, pack, layout):
 
     kinds = set()
     for spec in pack.plan.columns:
-        found = other.column(spec.name, 0, 0, own.rows, pages)
+        chunks = Chunks(0, 0, own.rows, pages)
+        found = other.column(spec.name, chunks)
+        assert other.picked(spec.name, chunks, [0]) is None
         assert found.values() == own.get(spec.name).values(), spec.name
         assert found.distinct() == own.get(spec.name).distinct()
         kinds.add(spec.kind)
@@ -74,7 +76,7 @@ def test_damage_within_compression_is_reported(pack):
     pages = changed_page(pack, "batch_id", 5 | ZSTD_FLAG)
 
     with pytest.raises(PackDamaged, match="block 0: column batch_id"):
-        data.column("batch_id", 0, int(pack.blocks["at"][0]), 256, pages)
+        data.column("batch_id", Chunks(0, int(pack.blocks["at"][0]), 256, pages))
 
 
 def test_an_unreadable_page_is_reported(tmp_path, pack):
@@ -83,11 +85,10 @@ def test_an_unreadable_page_is_reported(tmp_path, pack):
     footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     broken.write_bytes(raw[:footer] + bytes(len(raw) - 8 - footer) + raw[-8:])
     data = DataFile(broken, pack.plan)
+    pages = changed_page(pack, "batch_id", UNKNOWN)
 
     with pytest.raises(PackDamaged, match="not a readable Parquet file"):
-        data.column(
-            "batch_id", 0, int(pack.blocks["at"][0]), 256, changed_page(pack, "batch_id", UNKNOWN)
-        )
+        data.column("batch_id", Chunks(0, int(pack.blocks["at"][0]), 256, pages))
 
 
 def test_a_file_of_another_writer_has_no_index(tmp_path, pack):
@@ -129,3 +130,22 @@ def test_a_section_is_verified_on_first_access(tmp_path, section):
 
     with pytest.raises(PackDamaged, match=f"section {section} "):
         USES[section](Pack(tmp_path, 7))
+
+
+@pytest.mark.parametrize("wanted", [[], [0], [255], [3, 4, 200], list(range(256))])
+def test_some_rows_of_a_page_are_those_of_the_whole_page(pack, wanted):
+    block = pack.block(1)
+    wanted = [number for number in wanted if number < block.rows]
+
+    kinds = set()
+    for spec in pack.plan.columns:
+        whole = block.get(spec.name)
+        picked = block._data.picked(spec.name, block._chunks, wanted)
+        if picked is not None:
+            assert picked == [whole.values()[number] for number in wanted], spec.name
+            kinds.add(spec.kind)
+        assert whole.take(np.array(wanted, np.int64)).values() == [
+            whole.values()[number] for number in wanted
+        ]
+
+    assert kinds >= set(Kind) - {Kind.DOUBLE, Kind.BOOLEAN}
