@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from storage.database.read import Statement
+from storage.database.read import Row, Statement
 from storage.filtering.conditions import (
     Arguments,
     attribute_text,
     condition_of,
-    is_needle,
     leaf_table,
 )
 from storage.filtering.filters import Filter
@@ -29,6 +28,10 @@ class Order(Enum):
 
     NEWEST = "desc"
     OLDEST = "asc"
+
+    def rank(self, at_us: int) -> int:
+        """A time such that what comes first has the least."""
+        return -at_us if self is Order.NEWEST else at_us
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,11 +98,22 @@ def key_and(*names: str, attributes: Sequence[str] = ()) -> Columns:
     return Columns((*KEY_COLUMNS, *rest), tuple(attributes))
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What one page contains."""
+
+    where: Filter
+    order: Order
+    limit: int
+    after: Key | None = None
+    columns: Columns = RECORD
+
+
 # Read in the snapshot of the rows: shows whether the cached catalogue has all segments.
-_NEWEST_SEGMENT = (
-    "(SELECT max(s.segment) FROM segments AS s WHERE s.state NOT IN ('retiring', 'dropped'))"
+NEWEST_SEGMENT = Statement(
+    "SELECT max(s.segment) AS newest_segment FROM segments AS s"
+    " WHERE s.state NOT IN ('retiring', 'dropped')"
 )
-NEWEST_SEGMENT = Statement(f"SELECT {_NEWEST_SEGMENT} AS newest_segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +123,8 @@ class LeafFilter:
     leaf: Leaf
     condition: Filter
     """Narrowed to the leaf (storage/filtering/prune.py)."""
-    selects_many: bool = False
-    """Known to select many rows: the time index is the fastest."""
-    is_fenced: bool = False
-    """Known to be slow by the time index: plan the filter without ORDER BY."""
     is_lookup: bool = False
-    """One index finds all records, unordered: use it, sealed or not."""
+    """One index finds all records, unordered: use it."""
 
 
 def compile_wave(
@@ -125,7 +135,11 @@ def compile_wave(
     after: Key | None = None,
     columns: Columns = RECORD,
 ) -> Statement:
-    """The first `limit` records of these leaves in order, after the key `after`."""
+    """The first `limit` records of these leaves in order, after the key `after`.
+
+    Without records there is one row, whose `created_at` is NULL, with the number of the newest
+    segment, which every row has.
+    """
     arguments = Arguments()
     direction = "DESC" if order is Order.NEWEST else "ASC"
     ordering = ", ".join(f"{column} {direction}" for column in KEY_COLUMNS)
@@ -135,10 +149,16 @@ def compile_wave(
         for part in parts
     )
     text = (
-        f"SELECT {columns.outer()}, {_NEWEST_SEGMENT} AS newest_segment\n"  # noqa: S608
-        f"FROM (SELECT * FROM (\n{leaves}\n) AS u ORDER BY {ordering} LIMIT {rows}) AS q"
+        f"SELECT {columns.outer()}, n.newest_segment\n"  # noqa: S608
+        f"FROM ({NEWEST_SEGMENT.text}) AS n LEFT JOIN "
+        f"(SELECT * FROM (\n{leaves}\n) AS u ORDER BY {ordering} LIMIT {rows}) AS q ON TRUE"
     )
     return Statement(text, arguments.values())
+
+
+def records_of(rows: list[Row]) -> list[Row]:
+    """The records of a wave."""
+    return rows if rows and rows[0]["created_at"] is not None else []
 
 
 def _select(
@@ -150,9 +170,8 @@ def _select(
     source = leaf_table(part.leaf.segment)
     what = columns.inner(arguments)
     select = f"SELECT {what} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
-    is_fenced = part.is_fenced or (not part.selects_many and is_needle(part.condition))
-    if part.is_lookup or (part.leaf.is_sealed and is_fenced):
-        # For some values the planner scans created_at for minutes instead of using the GIN index;
+    if part.is_lookup:
+        # A generic plan would rather walk created_at than sort what the index of the id finds;
         # OFFSET 0 is an optimization fence between the filter and the ORDER BY.
         return f"SELECT * FROM ({select} OFFSET 0) AS fenced"  # noqa: S608
     return select

@@ -24,13 +24,17 @@ _MAX_COUNTERS = 1_000
 """Counter rows to read: at least those of some minutes."""
 
 
-async def segments_with(session: Session, where: Filter) -> frozenset[int] | None:
-    """Numbers of the segments to query; None: all, or an index is faster."""
+async def segments_with(
+    session: Session, where: Filter, among: Iterable[int]
+) -> frozenset[int] | None:
+    """Those of the segments to query; None: all, or an index is faster."""
     counted = [item for item in conjuncts(where) if _is_selective(item)]
     if not counted or is_id_lookup(where):
         return None
     arguments = Arguments()
-    conditions = [condition_of(all_of(*counted), arguments), *_times(where, "hour", arguments)]
+    segments = arguments.add(tuple(sorted(among)), "integer[]")
+    conditions = [f"segment = ANY({segments})", condition_of(all_of(*counted), arguments)]
+    conditions += _times(where, "hour", arguments)
     text = f"SELECT DISTINCT segment FROM log_counts_hourly WHERE {' AND '.join(conditions)}"  # noqa: S608
     rows = await session.rows(Statement(text, arguments.values()))
     return frozenset(row["segment"] for row in rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query.planning.compile import LeafFilter, Order
-from query.planning.index_use import scans_unsealed
+from query.planning.index_use import scans_leaves
 from query.planning.packed.counts import CountScan
 from query.planning.pages import LOOKUP_LEAVES, TRIES, WAVE_LEAVES, Pages, plan
 from query.planning.scan_budget import (
@@ -226,7 +226,7 @@ async def _count_packs(
     found: Counts,
 ) -> None:
     origin_s = 0 if request.step_s is None else _origin_s(request.step_s)
-    most = MAX_SCANNED_ROWS if scans_unsealed(request.where) else None
+    most = MAX_SCANNED_ROWS if scans_leaves(request.where) else None
     scan = CountScan(pages.packs, parts, request.by, request.step_s, origin_s, most_scanned=most)
     if not await pages.packs.finish(scan, session.deadline_s):
         if not found.counts and not scan.counts:

@@ -13,8 +13,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from query.errors import SegmentsUnreadable
-from query.planning.compile import RECORD, Key, LeafFilter, Order, compile_wave
-from query.planning.packed.pages import PieceScan, Wanted, key_tuple
+from query.planning.compile import RECORD, Key, LeafFilter, Order, compile_wave, records_of
+from query.planning.packed.filtering import Wanted, key_tuple
+from query.planning.packed.pages import PieceScan
 from query.planning.pages import Pages, key_of, plan
 from query.planning.scan_budget import unreadable_of
 from storage.database.read import (
@@ -100,16 +101,13 @@ class Export:
         while True:
             statement = compile_wave([part], order=order, limit=PIECE_ROWS, after=after)
             async with self._reader.session() as session:
-                rows = await session.rows(statement)
+                rows = records_of(await session.rows(statement))
                 streams = await self._streams.of(session, [row["stream_id"] for row in rows])
             if rows:
                 yield Piece(rows, streams)
             if len(rows) < PIECE_ROWS:
                 return
             after = key_of(rows[-1])
-            # A full piece: the filter selects many rows here; without the time index, each piece
-            # would collect all of them again, which is quadratic.
-            part = replace(part, selects_many=True)
 
     async def _pack(
         self, part: LeafFilter, order: Order, after: Key | None, unreadable: list[LeafFilter]

@@ -1,7 +1,6 @@
-"""Which queries an index serves, and which have to scan records. Pure."""
+"""Which queries the indexes of a leaf serve, and which have to scan its records. Pure."""
 
 from query.language.parser import conjuncts
-from storage.filtering.conditions import is_needle
 from storage.filtering.filters import (
     And,
     AttrCompare,
@@ -17,33 +16,22 @@ from storage.filtering.filters import (
     Regex,
     Text,
 )
-from storage.filtering.prune import Leaf
 from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID, Field
 
 _INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
 _UNORDERED = frozenset({ID, TRACE_ID, CORRELATION_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
-_NEVER_INDEXED = AttrRegex | AttrPrefix | AttrCompare | AttrPresent
-_UNSEALED = _WORDS | AttrEquals | AttrCompare | AttrPresent
+_UNINDEXED = _WORDS | AttrEquals | AttrCompare | AttrPresent
 
 
 def scans_text(where: Filter) -> bool:
     """Whether records are scanned for text, without an indexed id to find them."""
-    return _has(where, _WORDS) and not any(map(_finds, conjuncts(where)))
+    return _has(where, _WORDS) and not is_id_lookup(where)
 
 
-def scans_unsealed(where: Filter) -> bool:
-    """The same in a segment that has no index on text and attributes yet."""
-    return _has(where, _UNSEALED) and not any(map(_finds, conjuncts(where)))
-
-
-def scans_leaf(where: Filter, leaf: Leaf) -> bool:
-    """Whether it scans all records of a leaf to find a few."""
-    if not leaf.is_sealed:
-        return scans_unsealed(where)
-    if any(map(_finds, conjuncts(where))):
-        return False
-    return _has(where, _NEVER_INDEXED)
+def scans_leaves(where: Filter) -> bool:
+    """Whether all records of a leaf are scanned to find a few: it has no index on attributes."""
+    return _has(where, _UNINDEXED) and not is_id_lookup(where)
 
 
 def is_id_lookup(where: Filter) -> bool:
@@ -57,23 +45,18 @@ def is_unordered_lookup(where: Filter) -> bool:
 
 
 def is_rare_text(where: Filter) -> bool:
-    """Whether it requires a word that few records contain."""
+    """Whether it requires a word that few records contain: one with a digit."""
     return any(map(_is_rare_word, conjuncts(where)))
 
 
 def _is_rare_word(condition: Filter) -> bool:
     match condition:
-        case Text():
-            return is_needle(condition)
+        case Text(text):
+            return " " not in text and any(letter.isdigit() for letter in text)
         case Or(of):
             return bool(of) and all(map(_is_rare_word, of))
         case _:
             return False
-
-
-def is_text_search(where: Filter) -> bool:
-    """Whether it filters by message text: for rare words the planner may scan for very long."""
-    return any(isinstance(item, Text | Regex) for item in conjuncts(where))
 
 
 def _has(condition: Filter, kinds: object) -> bool:

@@ -1,38 +1,28 @@
-"""One page of records from many segments: newest first, stopping early.
+"""One page of records from leaves and packs: in order, stopping early.
 
-    leaves of the catalogue -> narrow (prune.py) -> waves of at most WAVE_LEAVES -> rows in order
-                                                 -> packs (packed/pages.py) -> rows in order
+    leaves of the catalogue -> narrow (prune.py) -> tables.py        -> rows in order
+                                                 -> packed/pages.py  -> rows in order
+
+The two sources are read in turn, whichever can have the nearest rows, until the page is full and
+neither can have rows before its last one.
 
 Paging returns every row that was committed before the first page exactly once: rows do not
 change, their key is unique, and a page has all rows between two keys. A row could only be missed in
-a segment that the cached catalogue does not have yet; the first wave therefore also reads the
+a segment that the cached catalogue does not have yet; the first statement therefore also reads the
 number of the newest segment, in the same snapshot.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from query.planning.compile import (
-    NEWEST_SEGMENT,
-    RECORD,
-    Columns,
-    Key,
-    LeafFilter,
-    Order,
-    compile_wave,
-)
-from query.planning.counter_hints import segments_with
-from query.planning.explain import Explain
-from query.planning.index_use import (
-    is_text_search,
-    is_unordered_lookup,
-    scans_leaf,
-    scans_unsealed,
-)
-from query.planning.packed.pages import PageScan, Wanted, key_tuple
+from query.planning.compile import NEWEST_SEGMENT, Key, LeafFilter, Order, Query
+from query.planning.explain import Explain, Skipped, Stage
+from query.planning.index_use import is_id_lookup, is_rare_text, scans_leaves
+from query.planning.packed.filtering import RowKey, Wanted, key_tuple
+from query.planning.packed.pages import PageScan
 from query.planning.packed.reading import PackReader
 from query.planning.scan_budget import (
     MAX_SCANNED_ROWS,
@@ -41,28 +31,25 @@ from query.planning.scan_budget import (
     both,
     missing_of,
     unreadable_of,
-    within_budget,
 )
-from query.planning.scan_ranges import scan_ranges
-from storage.database.read import LeafGone, QueryTimeout, Row, Session, Statement
+from query.planning.tables import LOOKUP_LEAVES, WAVE_LEAVES, TableScan
+from storage.database.read import LeafGone, QueryTimeout, Row, Session
 from storage.errors import DatabaseUnavailable
-from storage.filtering.filters import EVERYTHING, NOTHING, Filter, TimeRange, all_of
-from storage.filtering.prune import Leaf, narrow, narrower
+from storage.filtering.filters import NOTHING, Filter
+from storage.filtering.prune import Leaf, narrower
 from storage.record.times import microseconds_of
 from storage.segments.catalogue import Segment
 from storage.segments.zone_maps import leaf_of
 
-FIRST_TRY_S = 1.0
-"""Time limit for text in order of time; then the text index is used, unordered."""
-WAVE_LEAVES = 10
-"""A leaf takes 7 to 12 locks, and PostgreSQL has fast-path locks for about ten leaves."""
-LOOKUP_LEAVES = 30
-"""With cached plans, a leaf costs hundredths of a millisecond."""
+__all__ = ["LOOKUP_LEAVES", "TRIES", "WAVE_LEAVES", "Page", "Pages", "Query", "key_of", "plan"]
+
 _TIMED_OUT = "the rest timed out"
 GRACE_S = 1.0
 """For the rows of a page that was cut when its time was over."""
 TRIES = 5
 """Attempts to read a page while segments are added or removed."""
+_LAST = 1 << 63
+"""Rank after every row."""
 
 
 class Catalogue(Protocol):
@@ -75,17 +62,6 @@ class Catalogue(Protocol):
     async def refresh(self) -> None:
         """Reload it now."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What one page contains."""
-
-    where: Filter
-    order: Order
-    limit: int
-    after: Key | None = None
-    columns: Columns = RECORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +117,8 @@ class Pages:
 
     async def leaves(self, session: Session) -> list[Leaf]:
         """All current leaves."""
-        leaves = self._known()
-        if _is_behind(leaves, (await session.rows(NEWEST_SEGMENT))[0]):
+        row = (await session.rows(NEWEST_SEGMENT))[0]
+        if self._is_behind(row["newest_segment"]):
             await self.refresh()
         return self._known()
 
@@ -180,221 +156,152 @@ class Pages:
         except TimeoutError as error:
             raise DatabaseUnavailable("the catalogue of segments could not be reloaded") from error
 
+    def _is_behind(self, newest: int | None) -> bool:
+        """Whether there are newer segments than those of the cached catalogue."""
+        return (newest or 0) > max((leaf.segment for leaf in self._known()), default=0)
+
     async def _try(self, session: Session, query: Query) -> Page | None:
         """The page, or None if the cached catalogue lacks segments."""
-        known = self._known()
-        where, order = query.where, query.order
-        held = await segments_with(session, where)
-        leaves = known if held is None else [leaf for leaf in known if leaf.segment in held]
-        parts = plan(leaves, where, order)
-        packed = [part for part in parts if part.leaf.is_packed]
-        tables = [part for part in parts if not part.leaf.is_packed]
-        page = await self._from_tables(session, known, tables, query)
-        return (
-            page if page is None or not packed else await self._merged(session, page, packed, query)
-        )
-
-    @staticmethod
-    async def _from_tables(
-        session: Session, known: Sequence[Leaf], parts: Sequence[LeafFilter], query: Query
-    ) -> Page | None:
-        """The page of the rows in tables, or None if the cached catalogue lacks segments."""
-        where, order = query.where, query.order
-        if not parts:
-            return await _read(session, known, [], query, is_first=True)
-        if session.keeps_plans and is_unordered_lookup(where):
-            parts = [replace(part, is_lookup=True) for part in parts]
-        found: list[Row] = []
-        ranges = await scan_ranges(session, where, order, query.after)
-        span, is_first = ranges.first(), True
-        while True:
-            chosen, missing = _inside(parts, span), None
-            if ranges.is_last:  # before that, only a few records are scanned in each leaf
-                chosen, missing = within_budget(chosen)
-            rest = replace(query, limit=query.limit - len(found))
-            try:
-                page = await _read(session, known, chosen, rest, is_first=is_first)
-            except QueryTimeout:
-                if not found:
-                    raise
-                page = Page([], has_more=True, missing=missing_of(chosen, _TIMED_OUT))
-            if page is None:
-                return None
-            found += page.rows
-            missing = page.missing or missing
-            if page.has_more or missing or ranges.is_last:
-                return Page(found, page.has_more, missing)
-            span = ranges.following(len(page.rows), query.limit + 1 - len(found))
-            is_first = False
-
-    async def _merged(
-        self, session: Session, page: Page, packed: Sequence[LeafFilter], query: Query
-    ) -> Page:
-        """The page of these rows of tables and of the rows in packs."""
+        explain = Explain()
+        with explain.stage(Stage.PLAN):
+            known = self._known()
+            parts = plan(known, query.where, query.order)
+            explain.segments = len(known)
+            explain.skip_segments(Skipped.CATALOGUE, len(known) - len(parts))
         scan = PageScan(
             self.packs,
-            packed,
+            [part for part in parts if part.leaf.is_packed],
             Wanted(
                 query.order,
-                # Beyond the last row of a page that has more, rows of tables are not known.
-                max(len(page.rows), 1) if page.has_more else query.limit + 1,
+                query.limit + 1,
                 None if query.after is None else key_tuple(query.after),
                 query.columns,
             ),
-            [key_tuple(key_of(row)) for row in page.rows],
-            most_scanned=MAX_SCANNED_ROWS if scans_unsealed(query.where) else None,
+            most_scanned=MAX_SCANNED_ROWS if scans_leaves(query.where) else None,
+            explain=explain,
         )
-        why = TOO_MANY
-        if not await self.packs.finish(scan, session.deadline_s):
-            why = _TIMED_OUT
-            scan.cut()
-            is_lost = bool(scan.left) and not scan.has_more
-            if is_lost or not await self.packs.finish(scan, time.monotonic() + GRACE_S):
-                raise QueryTimeout
-        missing = both(page.missing, unreadable_of(scan.unreadable.values()))
-        if scan.left:
-            missing = both(missing, missing_of(scan.left, why))
-        keyed = [(key_tuple(key_of(row)), row) for row in page.rows[: scan.others_kept]]
+        leaves = [part for part in parts if not part.leaf.is_packed]
+        tables = TableScan(session, leaves, query, explain)
+        page = await _Reading(self.packs, session, query, tables, scan).page(
+            lambda: self._is_behind(tables.newest_segment)
+        )
+        if page is not None:
+            explain.rows_found = len(page.rows)
+        return page
+
+
+def _needs_both(where: Filter) -> bool:
+    """Whether hardly any query is answered by leaves or packs alone."""
+    return is_id_lookup(where) or is_rare_text(where)
+
+
+class _Reading:
+    """Reads one page from its two sources."""
+
+    def __init__(
+        self,
+        packs: PackReader,
+        session: Session,
+        query: Query,
+        tables: TableScan,
+        scan: PageScan,
+    ) -> None:
+        self._packs = packs
+        self._session = session
+        self._query = query
+        self._tables = tables
+        self._scan = scan
+        self._rows: dict[RowKey, Row] = {}
+        """Found in tables."""
+
+    async def page(self, is_behind: Callable[[], bool]) -> Page | None:
+        """The page; None if the cached catalogue lacks segments."""
+        tables, scan = self._tables, self._scan
+        try:
+            await tables.start()
+            is_both = tables.bound is not None and _needs_both(self._query.where)
+            if is_both and not await self._read_both():
+                return await self._cut()
+            while not is_behind() and (bound := self._bound()) is not None:
+                near = scan.bound
+                if near is not None and near < bound:
+                    scan.pause = bound
+                    if not await self._packs.finish(scan, self._session.deadline_s):
+                        return await self._cut()
+                else:
+                    self._offer(await self._read_tables())
+            await tables.check()
+            if is_behind():
+                return None
+        except QueryTimeout:
+            return await self._cut()
+        if not await self._finish(self._session.deadline_s):
+            return await self._cut()
+        return self._page(TOO_MANY)
+
+    def _bound(self) -> int | None:
+        """Of the tables' unread rows; None: none of them can be on the page."""
+        bound, last, cut_at = self._tables.bound, self._scan.last, self._scan.cut_at
+        if bound is None or (last is not None and bound > last):
+            return None
+        return None if cut_at is not None and bound >= cut_at else bound
+
+    async def _read_tables(self) -> list[Row]:
+        scan, query = self._scan, self._query
+        last = scan.last
+        last_us = None if last is None else query.order.rank(last)
+        return await self._tables.read(max(query.limit + 1 - scan.found, 1), last_us)
+
+    async def _read_both(self) -> bool:
+        """Search packs while the database searches: both are needed. False: time is over."""
+        self._scan.pause = _LAST
+        packs = asyncio.ensure_future(self._packs.finish(self._scan, self._session.deadline_s))
+        try:
+            rows = await self._read_tables()
+        except QueryTimeout:
+            await packs
+            raise
+        except BaseException:
+            packs.cancel()
+            raise
+        is_done = await packs
+        self._offer(rows)
+        return is_done
+
+    def _offer(self, rows: Sequence[Row]) -> None:
+        keyed = {key_tuple(key_of(row)): row for row in rows}
+        self._rows |= keyed
+        self._scan.offer([*keyed])
+
+    async def _finish(self, deadline_s: float) -> bool:
+        """Search the rest of the packs, and read the rows that are in them."""
+        self._scan.pause = None
+        return self._scan.is_idle or await self._packs.finish(self._scan, deadline_s)
+
+    async def _cut(self) -> Page:
+        """What is certain when time is over: the rows before all that is left."""
+        scan, bound = self._scan, self._bound()
+        scan.cut(before=bound)
+        is_lost = (bool(scan.left) or bound is not None) and not scan.has_more
+        if is_lost or not await self._finish(time.monotonic() + GRACE_S):
+            raise QueryTimeout
+        left = self._tables.left if bound is not None else []
+        return self._page(_TIMED_OUT, left)
+
+    def _page(self, why: str, left: Sequence[LeafFilter] = ()) -> Page:
+        scan, query = self._scan, self._query
+        missing = both(self._tables.missing, unreadable_of(scan.unreadable.values()))
+        if left := [*left, *scan.left]:
+            missing = both(missing, missing_of(left, why))
+        self._tables.account(Skipped.PAGE_FULL)
+        keyed = [(key, self._rows[key]) for key in scan.others]
         keyed += scan.rows
         keyed.sort(key=lambda item: item[0], reverse=query.order is Order.NEWEST)
         rows = [row for _, row in keyed]
         return Page(
             rows[: query.limit],
-            has_more=bool(rows) and (page.has_more or scan.has_more or len(rows) > query.limit),
+            has_more=bool(rows) and (scan.has_more or len(rows) > query.limit),
             missing=missing,
             unreadable=frozenset(scan.unreadable),
+            explain=scan.explain,
         )
-
-
-async def _read(
-    session: Session,
-    known: Sequence[Leaf],
-    chosen: Sequence[LeafFilter],
-    query: Query,
-    *,
-    is_first: bool,
-) -> Page | None:
-    """The records of these leaves; None if it is the first read and leaves are missing."""
-    wanted = query.limit + 1
-    found: list[Row] = []
-    waves = _waves(chosen, LOOKUP_LEAVES if session.keeps_plans else WAVE_LEAVES)
-    for number, parts in enumerate(waves):
-        wave = parts
-        if len(found) >= wanted:
-            wave = [part for part in parts if _can_improve(part.leaf, found, query.order)]
-        if not wave:
-            continue
-        try:
-            rows = await _run(session, wave, query, found)
-        except QueryTimeout:
-            left = [part for wave in waves[number:] for part in wave]
-            if found and scans_leaf(wave[0].condition, wave[0].leaf):
-                # All that an index finds is complete: return that rather than an error.
-                missing = missing_of(left, _TIMED_OUT)
-                return Page(found[: query.limit], len(found) > query.limit, missing)
-            return _cut(found, left, query)
-        if is_first and rows:
-            if _is_behind(known, rows[0]):
-                return None
-            is_first = False
-        found = _merge(found, rows, query.order)[:wanted]
-    if is_first and _is_behind(known, (await session.rows(NEWEST_SEGMENT))[0]):
-        return None
-    return Page(found[: query.limit], len(found) > query.limit)
-
-
-def _inside(parts: Sequence[LeafFilter], span: TimeRange) -> list[LeafFilter]:
-    """The leaves that overlap a range, with their filters in it."""
-    found = []
-    for part in parts:
-        narrowed = narrow(span, part.leaf)
-        if narrowed == EVERYTHING:
-            found.append(part)
-        elif narrowed != NOTHING:
-            found.append(replace(part, condition=all_of(part.condition, span)))
-    return found
-
-
-def _waves(chosen: Sequence[LeafFilter], most: int) -> list[Sequence[LeafFilter]]:
-    """In order; leaves that need a scan come last, limited by what was found."""
-    waves: list[Sequence[LeafFilter]] = []
-    for is_last in (False, True):
-        of = [part for part in chosen if scans_leaf(part.condition, part.leaf) is is_last]
-        waves += [of[begin : begin + most] for begin in range(0, len(of), most)]
-    return waves
-
-
-def _is_behind(leaves: Sequence[Leaf], row: Row) -> bool:
-    """Whether there are newer segments, by a row that was just read."""
-    return (row["newest_segment"] or 0) > max((leaf.segment for leaf in leaves), default=0)
-
-
-def _cut(found: list[Row], left: Sequence[LeafFilter], query: Query) -> Page:
-    """What is certain after a timeout: the rows that precede all of the remaining leaves."""
-    leaves = [part.leaf for part in left]
-    if query.order is Order.NEWEST:
-        newest_us = max(leaf.latest_us for leaf in leaves)
-        certain = [row for row in found if microseconds_of(row["created_at"]) > newest_us]
-    else:
-        oldest_us = min(leaf.earliest_us for leaf in leaves)
-        certain = [row for row in found if microseconds_of(row["created_at"]) < oldest_us]
-    if not certain:
-        raise QueryTimeout
-    rows = certain[: query.limit]
-    return Page(rows, has_more=True, missing=missing_of(left, _TIMED_OUT))
-
-
-async def _run(
-    session: Session, wave: Sequence[LeafFilter], query: Query, found: list[Row]
-) -> list[Row]:
-    """The rows of a wave. Text is searched in order of time first, then by the text index.
-
-    The time index finds frequent words fast and rare ones never, and the planner cannot always
-    distinguish them (storage/filtering/conditions.py, is_needle).
-    """
-    if not any(
-        is_text_search(part.condition) and not scans_leaf(part.condition, part.leaf)
-        for part in wave
-    ):
-        return await session.rows(_statement(wave, query, found))
-    try:
-        return await session.rows(_statement(wave, query, found), limit_s=FIRST_TRY_S)
-    except QueryTimeout:
-        fenced = [replace(part, is_fenced=is_text_search(part.condition)) for part in wave]
-        return await session.rows(_statement(fenced, query, found))
-
-
-def _statement(wave: Sequence[LeafFilter], query: Query, found: list[Row]) -> Statement:
-    """The statement for rows of a wave that can still belong to the page."""
-    wanted = query.limit + 1
-    if len(found) >= wanted:
-        last_us = microseconds_of(found[-1]["created_at"])
-        span = _NOT_WORSE[query.order](last_us)
-        wave = [replace(part, condition=all_of(part.condition, span)) for part in wave]
-    return compile_wave(
-        wave,
-        order=query.order,
-        limit=wanted,
-        after=query.after,
-        columns=query.columns,
-    )
-
-
-_NOT_WORSE: dict[Order, Callable[[int], TimeRange]] = {
-    Order.NEWEST: lambda last_us: TimeRange(last_us * 1000, None),
-    Order.OLDEST: lambda last_us: TimeRange(None, (last_us + 1) * 1000),
-}
-
-
-def _can_improve(leaf: Leaf, found: list[Row], order: Order) -> bool:
-    """Whether a leaf may contain rows before the last one found."""
-    last_us = microseconds_of(found[-1]["created_at"])
-    if order is Order.NEWEST:
-        return leaf.latest_us >= last_us
-    return leaf.earliest_us <= last_us
-
-
-def _merge(found: list[Row], rows: list[Row], order: Order) -> list[Row]:
-    if not found or not rows:
-        return found or rows
-    return sorted([*found, *rows], key=key_of, reverse=order is Order.NEWEST)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from query.planning.compile import LeafFilter
-from query.planning.index_use import scans_leaf
+from query.planning.index_use import scans_leaves
 
 MAX_SCANNED_ROWS = 2_000_000
 """Records that one query scans without an index: a second or two."""
@@ -29,7 +29,7 @@ def within_budget(
     """The leaves that can be read in time; of those that need a scan, the first ones in order."""
     taken, left, rows = [], [], 0
     for part in chosen:
-        if scans_leaf(part.condition, part.leaf):
+        if scans_leaves(part.condition):
             rows += part.leaf.rows
             if rows > most_rows:
                 left.append(part)

@@ -57,25 +57,6 @@ def leaf_table(segment: int) -> str:
     return f"system_logs_s{int(segment)}"
 
 
-def is_needle(condition: Filter) -> bool:
-    """Whether the condition is selective, so that an index without time order is better.
-
-    Attributes and identifiers in the message are selective. Words are frequent: a scan in time
-    order finds the newest matches sooner.
-    """
-    match condition:
-        case AttrEquals():
-            return True
-        case Text(text):
-            return " " not in text and any(letter.isdigit() for letter in text)
-        case And(of):
-            return any(is_needle(item) for item in of)
-        case Or(of):
-            return bool(of) and all(is_needle(item) for item in of)
-        case _:
-            return False
-
-
 def condition_of(condition: Filter, arguments: Arguments) -> str:
     """The SQL condition of a filter; true for matching records, else false or NULL."""
     return _WRITERS[type(condition)](condition, arguments)
@@ -120,8 +101,7 @@ def _text(condition: Text, arguments: Arguments) -> str:
     part = max(_CASELESS.findall(condition.text), key=len, default="")
     if len(part) < _MIN_CASELESS_LETTERS:
         return f"message ILIKE {pattern}"
-    # LIKE costs half of ILIKE. The other collation makes the planner use the trigram index only
-    # for the whole text.
+    # LIKE costs half of ILIKE.
     first = arguments.add(f"%{_like(part)}%", "text")
     return f'(message COLLATE "C" LIKE {first} AND message ILIKE {pattern})'
 

@@ -33,8 +33,6 @@ class Leaf:
     """What the catalogue has about one segment."""
 
     segment: int
-    is_sealed: bool
-    """Whether it has the bulk indexes (metadata, source module, and others)."""
     levels: frozenset[Level] | None
     """The levels that its rows can have; None where its class does not determine them."""
     kinds: frozenset[Kind] | None

@@ -2,7 +2,7 @@
 
 import mmap
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -55,6 +55,8 @@ class DataFile:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from error
+        # Each page fault reads what is needed; what is needed next is fetched ahead (fetch).
+        self._map.madvise(mmap.MADV_RANDOM)
         self._view = memoryview(self._map)
         if len(self._map) < 12 or self._map[:4] != MAGIC or self._map[-4:] != MAGIC:
             raise PackDamaged(path, "not a complete Parquet file")
@@ -76,6 +78,22 @@ class DataFile:
     def release(self) -> None:
         """Release the memory of the pages read so far, for callers that read a whole pack."""
         self._map.madvise(mmap.MADV_DONTNEED)
+
+    def fetch(self, blocks: Sequence[tuple[int, Array]], names: Collection[str] | None) -> None:
+        """Start to read columns of blocks, each by its offset and pages, from disk."""
+        for at, pages in blocks:
+            if names is None:
+                self._will_need(at + int(pages[0]["at"]), at + _end(pages[-1]))
+                continue
+            for name in names:
+                page = pages[self._places[name]]
+                self._will_need(at + int(page["at"]), at + _end(page))
+
+    def _will_need(self, start: int, end: int) -> None:
+        start = start // mmap.PAGESIZE * mmap.PAGESIZE
+        end = min(end, len(self._map))
+        if start < end:
+            self._map.madvise(mmap.MADV_WILLNEED, start, end - start)
 
     def column(self, name: str, of: Chunks) -> Column:
         """A column of a block. Raises PackDamaged."""
@@ -116,6 +134,13 @@ class DataFile:
         except zstandard.ZstdError as error:
             raise PackDamaged(self.path, f"column {name}: {error}", block=of.block) from error
         return spec, coding & 15, dictionary, data
+
+
+def _end(page: Any) -> int:
+    """Where a chunk ends, from the block's place."""
+    return (
+        int(page["at"]) + int(page["dictionary_size"]) + int(page["gap"]) + int(page["data_size"])
+    )
 
 
 class Block:

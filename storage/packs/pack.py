@@ -3,7 +3,7 @@
 The index is mapped; only its header is a Python object. Threads may share a pack.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from ipaddress import ip_address, ip_interface
@@ -86,6 +86,10 @@ class Pack:
     def release(self) -> None:
         """Release the memory of what was read of the data file."""
         self._data.release()
+
+    def fetch(self, blocks: Sequence[int], columns: Collection[str] | None = None) -> None:
+        """Start to read these columns of blocks (None: all) from disk, without waiting."""
+        self._data.fetch([(int(self.blocks["at"][n]), self._pages[n]) for n in blocks], columns)
 
     def block(self, number: int) -> Block:
         """A block; each column is decoded on first access."""
@@ -171,9 +175,10 @@ class Pack:
     def each_block(self) -> Iterator[Block]:
         """All blocks in order, with the memory of a few."""
         for number in range(len(self.blocks)):
-            yield self.block(number)
-            if number % 32 == 31:
+            if number % 32 == 0:
                 self.release()
+                self.fetch(range(number, min(number + 32, len(self.blocks))))
+            yield self.block(number)
 
 
 def moment(microseconds: int) -> datetime:

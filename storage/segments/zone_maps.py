@@ -27,7 +27,6 @@ def leaf_of(segment: Segment) -> Leaf:
     kinds = frozenset({Kind.AUDIT}) if name == AUDIT else None
     return Leaf(
         segment=segment.number,
-        is_sealed=segment.state == "sealed",
         levels=_LEVEL_CLASSES.get(name),
         kinds=_TELEMETRY if name in _LEVEL_CLASSES else kinds,
         spans_us=_spans(segment),

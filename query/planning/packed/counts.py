@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from query.planning.compile import LeafFilter
-from query.planning.packed.pages import matching
+from query.planning.packed.filtering import matching
 from query.planning.packed.reading import PackReader
 from storage.filtering.filters import EVERYTHING, Filter, Text
 from storage.packs.errors import PackDamaged

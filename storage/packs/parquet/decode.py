@@ -140,7 +140,8 @@ class Column:
         if not wanted:
             return np.zeros(len(codes), np.bool_)
         if len(wanted) == 1:
-            return codes == wanted[0]
+            there: Array = codes == wanted[0]
+            return there
         passed = np.zeros(len(self.dictionary), np.bool_)
         passed[wanted] = True
         return passed[codes]

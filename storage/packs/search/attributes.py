@@ -72,7 +72,8 @@ def _own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | No
     """The rows of a promoted column; None where values have to be printed to be compared."""
     if item.kind == LINK and not is_number_column(item.link):
         flags = block.get("exceptions").array()
-        return block.get(item.link).equal(value.encode()) & (flags & (2 << slot) == 0)
+        holds: Array = flags & (2 << slot) == 0
+        return holds & block.get(item.link).equal(value.encode())
     if item.kind == STRING:
         return block.get(item.name).equal(value.encode())
     if item.kind == INTEGER:

@@ -33,7 +33,7 @@ from storage.packs.schema import Plan
 from storage.packs.search.attributes import TOP
 from storage.packs.search.matching import stored
 from storage.packs.search.texts import NUMBER, time_bounds
-from storage.record.fields import MESSAGE, Field, FieldValue
+from storage.record.fields import DURATION_NS, MESSAGE, Field, FieldValue
 
 _PLAIN = re.compile(r"[A-Za-z0-9 _:/=,;@\"'<>%&~`!#-]+")
 _SPECIAL = frozenset("|()[]{}\\")
@@ -65,6 +65,16 @@ class Candidates:
         """Which blocks may match."""
         method = _METHODS.get(type(condition))
         return self._every() if method is None else method(self, condition)
+
+    def in_zones(self, condition: Filter) -> Array:
+        """Which blocks may match by their times and durations alone."""
+        found = self._every()
+        for item in condition.of if isinstance(condition, And) else (condition,):
+            if isinstance(item, TimeRange) or (
+                isinstance(item, FieldCompare | FieldEquals) and item.field == DURATION_NS
+            ):
+                found &= self.of(item)
+        return found
 
     def _every(self) -> Array:
         return np.ones(self._count, np.bool_)

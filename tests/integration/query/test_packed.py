@@ -8,7 +8,8 @@ import pytest
 
 from query.planning.compile import Order
 from query.planning.export import Export
-from query.planning.packed.pages import PageScan, Wanted, key_tuple
+from query.planning.packed.filtering import Wanted, key_tuple
+from query.planning.packed.pages import PageScan
 from query.planning.packed.reading import PackReader
 from query.planning.pages import Pages, Query, key_of, plan
 from storage.database.read import Reader, Streams

@@ -147,16 +147,18 @@ async def test_segments_without_such_a_kind_or_module_are_skipped(store, server,
     }
     day = TimeRange(BASE_NS - 3600 * S, BASE_NS + 3600 * S)
 
-    spans = await segments_with(session, all_of(day, FieldEquals(KIND, Kind.SPAN)))
-    shop = await segments_with(session, FieldIn(SOURCE_MODULE, ("shop",)))
-    late = await segments_with(
-        session, all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN))
-    )
-    logs = await segments_with(session, FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
+    async def found(where, among=None):
+        return await segments_with(session, where, among or segments.values())
+
+    spans = await found(all_of(day, FieldEquals(KIND, Kind.SPAN)))
+    shop = await found(FieldIn(SOURCE_MODULE, ("shop",)))
+    late = await found(all_of(TimeRange(BASE_NS + 7200 * S, None), FieldEquals(KIND, Kind.SPAN)))
+    logs = await found(FieldIn(KIND, (Kind.LOG, Kind.SPAN)))
+    none = await found(FieldIn(SOURCE_MODULE, ("shop",)), [segments["WARN"]])
 
     assert spans == {segments["WARN"]}
     assert shop == {segments["DEBUG"]}
-    assert late == frozenset()
+    assert late == none == frozenset()
     assert logs is None
     limited = make_token("MANAGER", source_modules=["bank"])
     assert len((await server.page(token=limited))["data"]) == 1

@@ -9,7 +9,8 @@ from query.planning.compile import RECORD, LeafFilter, Order
 from query.planning.counting import bucket_of
 from query.planning.packed.batches import BatchScan
 from query.planning.packed.counts import CountScan
-from query.planning.packed.pages import PageScan, PieceScan, Wanted
+from query.planning.packed.filtering import Wanted
+from query.planning.packed.pages import PageScan, PieceScan
 from query.planning.packed.reading import PackReader
 from query.planning.packed.values import with_defaults
 from storage.filtering.filters import (
@@ -73,7 +74,6 @@ def packed(tmp_path_factory):
         leaves.append(
             Leaf(
                 segment,
-                False,
                 None,
                 None,
                 (span,),
@@ -98,7 +98,7 @@ def every_row(packed, where):
             for row in pack.rows(number, pack.matches(number, where)):
                 key = (
                     microseconds_of(row["created_at"]),
-                    *(row["created_ns"], row["batch_id"], row["position"], row["id"].bytes),
+                    *(row["created_ns"], row["batch_id"], row["position"]),
                 )
                 found.append((key, row))
     found.sort(key=lambda item: item[0])
@@ -149,14 +149,14 @@ def test_rows_that_were_found_elsewhere_take_their_places(packed, order):
         PackReader(store),
         parts_of(mine, EVERYTHING),
         Wanted(order, 50, None, RECORD),
-        [key for key, _ in others],
     )
+    scan.offer([key for key, _ in others])
     finished(scan)
 
     inside = {key for key, _ in every_row((store, mine), EVERYTHING)}
     # Rows elsewhere are of other segments: here they are in packs as well, so both count.
     together = sorted([*(key for key, _ in others), *inside], reverse=order is Order.NEWEST)[:50]
-    found = sorted([*(key for key, _ in scan.rows), *[k for k, _ in others][: scan.others_kept]])
+    found = sorted([*(key for key, _ in scan.rows), *scan.others])
     assert found == sorted(together)
 
 

@@ -1,0 +1,138 @@
+"""Which blocks of a pack to read, and which of their rows match: the cheapest conditions first."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from query.language.parser import conjuncts
+from query.planning.compile import Columns, Key, Order
+from storage.filtering.filters import (
+    EVERYTHING,
+    AttrCompare,
+    AttrEquals,
+    AttrPrefix,
+    AttrPresent,
+    AttrRegex,
+    FieldCompare,
+    FieldEquals,
+    FieldIn,
+    FieldPresent,
+    Filter,
+    Regex,
+    Text,
+    TimeRange,
+    all_of,
+)
+from storage.packs.blocks import Block
+from storage.packs.errors import PackDamaged
+from storage.packs.pack import Pack
+from storage.packs.parquet.encode import Array
+from storage.packs.search.candidates import Candidates
+from storage.packs.search.columns import columns_of
+from storage.packs.search.matching import Matcher
+
+RowKey: TypeAlias = tuple[int, int, int, int]
+"""created_us, created_ns, batch_id, position: unique without the id that Key has besides."""
+
+_COSTS: tuple[tuple[type[Filter], ...], ...] = (
+    (FieldEquals, FieldIn, FieldPresent),
+    (FieldCompare, TimeRange),
+    (AttrEquals, AttrPresent),
+    (Text,),
+    (AttrCompare, AttrPrefix, AttrRegex),
+    (Regex,),
+)
+"""Conditions by what they cost in a block, from microseconds to milliseconds."""
+
+
+def key_tuple(key: Key) -> RowKey:
+    """A key as scans compare it."""
+    return (key.created_us, key.created_ns, key.batch_id, key.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows."""
+
+    order: Order
+    limit: int
+    after: RowKey | None
+    columns: Columns
+
+    def rank(self, at_us: int) -> int:
+        """A time such that what comes first has the least."""
+        return self.order.rank(at_us)
+
+
+def _cost(condition: Filter) -> int:
+    for cost, kinds in enumerate(_COSTS):
+        if isinstance(condition, kinds):
+            return cost
+    return len(_COSTS)
+
+
+class BlockFilter:
+    """Finds the matching rows of a pack's blocks."""
+
+    def __init__(self, condition: Filter, pack: Pack) -> None:
+        of = conjuncts(condition)
+        self._pack = pack
+        self._spans = [item for item in of if isinstance(item, TimeRange)]
+        rest = sorted([item for item in of if not isinstance(item, TimeRange)], key=_cost)
+        self._rest = all_of(*rest)
+        self.columns = columns_of(condition, pack.plan)
+        """The columns that it reads."""
+
+    def rows(self, block: Block) -> Array:
+        """The numbers of the matching rows. Raises PackDamaged."""
+        zone = self._pack.blocks[block.number]
+        spans = [span for span in self._spans if not _contains(span, zone)]
+        return matching(block, self._pack, all_of(self._rest, *spans) if spans else self._rest)
+
+
+def _contains(span: TimeRange, zone: Array) -> bool:
+    """Whether all rows of a block are in a time range."""
+    first_ns, last_ns = int(zone["min_created"]) * 1000, int(zone["max_created"]) * 1000 + 999
+    starts = span.start_ns is None or span.start_ns <= first_ns
+    return starts and (span.end_ns is None or last_ns < span.end_ns)
+
+
+def matching(block: Block, pack: Pack, condition: Filter) -> Array:
+    """The numbers of a block's rows that a filter selects. Raises PackDamaged."""
+    if condition == EVERYTHING:
+        return np.arange(block.rows)
+    try:
+        return np.flatnonzero(Matcher(block, pack.plan).of(condition))
+    except (IndexError, UnicodeDecodeError) as error:
+        raise PackDamaged(pack.path, str(error), block=block.number) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Blocks that may have rows of a filter."""
+
+    numbers: list[int]
+    """In the order to read them."""
+    blocks: int
+    """Of the pack."""
+    in_zones: int
+    """Blocks that are not excluded by times and durations alone."""
+
+
+def chosen_blocks(pack: Pack, condition: Filter, wanted: Wanted) -> Chosen:
+    """The blocks that may have such rows after the key. Raises PackDamaged."""
+    zones = pack.blocks
+    candidates = Candidates(pack)
+    chosen = candidates.in_zones(condition)
+    if wanted.after is not None and wanted.order is Order.NEWEST:
+        chosen &= zones["min_created"] <= wanted.after[0]
+    elif wanted.after is not None:
+        chosen &= zones["max_created"] >= wanted.after[0]
+    in_zones = int(np.count_nonzero(chosen))
+    if in_zones:
+        chosen &= candidates.of(condition)
+    numbers: list[int] = np.flatnonzero(chosen).tolist()
+    if wanted.order is Order.NEWEST:
+        numbers.reverse()
+    return Chosen(numbers, len(zones), in_zones)
