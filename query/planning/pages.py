@@ -283,7 +283,8 @@ class _Reading:
         scan, bound = self._scan, self._bound()
         scan.cut(before=bound)
         is_lost = (bool(scan.left) or bound is not None) and not scan.has_more
-        if is_lost or not await self._finish(time.monotonic() + GRACE_S):
+        is_unsure = self._tables.newest_segment is None
+        if is_lost or is_unsure or not await self._finish(time.monotonic() + GRACE_S):
             raise QueryTimeout
         left = self._tables.left if bound is not None else []
         return self._page(_TIMED_OUT, left)

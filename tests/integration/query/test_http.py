@@ -213,7 +213,7 @@ async def test_a_defect_does_not_leak_internals(server, monkeypatch, caplog):
 
 
 async def test_a_statement_that_the_database_rejects_does_not_leak(server, monkeypatch):
-    monkeypatch.setattr("query.planning.compile.NEWEST_SEGMENT", _bad_statement())
+    monkeypatch.setattr("query.planning.tables.NEWEST_SEGMENT", _bad_statement())
 
     response = await server.get("/api/v1/logs")
 
