@@ -4,11 +4,10 @@
     python loadtests/bench_packs.py --kind nginx --rows 40000
 
 The load tool's records go through the codec in a process of its own, INFO's rows into a file; the
-packing process reads that. `--no-nonce` takes the nonces out, as encoding version 2 has it.
+packing process reads that.
 """
 
 import argparse
-import hashlib
 import os
 import resource
 import subprocess
@@ -19,11 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import opslog  # noqa: F401 - first: it decides whether the loops are the compiled ones
-from loadtests.unlike_logs import KINDS, copy_bytes
-from storage.record.copy_binary import rows_of
+import numpy as np
+from librt.strings import BytesWriter
 
-_NONCE_FIELD = 16
+import opslog  # noqa: F401 - first: it decides whether the loops are the compiled ones
+from loadtests.unlike_logs import KINDS, copy_bytes, secret_of
+from storage.packs.proof import Leaf
+from storage.packs.rows.tuples import scan
+from storage.packs.spool import KEY
+from storage.record.nonces import Completer, class_key
+
+CLASS = "info"
 NO_KEY = SimpleNamespace(id=0, attributes=(), min_level=None)
 START_NS = 1_796_070_000_000_000_000
 HOUR_NS = 3600 * 10**9
@@ -55,39 +60,36 @@ def load_tool_rows(tool_path: Path, rows: int, request: int) -> Iterator[bytes]:
         now_ns = START_NS + span_ns * (number + 1) // bodies
         export = codec.redact(codec.decode(Signal.LOGS, Encoding.PROTOBUF, stream.body(number)))
         batch = codec.map(export, received_unix_ns=now_ns, key=NO_KEY)
+        batch_id = ids.next(now_ns)
         parts = encode(
             batch,
-            batch_id=ids.next(now_ns),
+            batch_id=batch_id,
             received_unix_ns=now_ns,
             ingest_key_id=0,
             classify=classify,
-            nonces=os.urandom(16 * len(batch.records)),
+            secret=secret_of(batch_id),
         )
         for part in parts:
-            if part.class_name == "info":
+            if part.class_name == CLASS:
                 yield part.copy_bytes
                 made += part.rows
         if made >= rows:
             return
 
 
-def without_nonces(data: bytes) -> bytes:
-    """Tuples as encoding version 2 has them."""
-    out = []
-    for row in rows_of(data):
-        at = 2
-        for _ in range(_NONCE_FIELD):
-            at += 4 + max(int.from_bytes(row[at : at + 4], "big", signed=True), 0)
-        out.append(row[:at] + b"\xff\xff\xff\xff" + row[at + 20 :])
-    return b"".join(out)
-
-
-def leaf_of_both(
-    _class: str, batch_id: int, position: int, row: bytes, nonce: bytes | None
-) -> bytes:
-    """A leaf at the cost of version 2: the hash of a nonce and the tuple."""
-    own = nonce or b"%016x" % (batch_id ^ position)
-    return hashlib.sha256(b"\0" + own[:16] + row).digest()
+def leaves_of(source: Path) -> Leaf:
+    """How the rows of a file are hashed, with the keys of its batches."""
+    keys: dict[int, bytes] = {}
+    found = BytesWriter()
+    rest = b""
+    with source.open("rb") as file:
+        while piece := file.read(1 << 22):
+            data = rest + piece
+            rest = data[scan(data, 0, found) :]
+            for batch_id in np.unique(np.frombuffer(found.getvalue(), KEY)["batch"]).tolist():
+                keys[batch_id] = class_key(secret_of(batch_id), CLASS)
+            found.truncate(0)
+    return Completer(keys).leaf
 
 
 def make_file(options: argparse.Namespace, path: Path) -> None:
@@ -99,22 +101,22 @@ def make_file(options: argparse.Namespace, path: Path) -> None:
     )
     with path.open("wb") as file:
         for piece in pieces:
-            file.write(without_nonces(piece) if options.no_nonce else piece)
+            file.write(piece)
 
 
 def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
     """Pack it and print what it took."""
-    from storage.packs.proof import leaf_of_version_1  # noqa: PLC0415
     from storage.packs.writer import PackWriter  # noqa: PLC0415
 
+    leaf = leaves_of(source)
     base_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     streams = {"resource": "{}" * 100, "scope": "{}"}
     writer = PackWriter(
         folder,
         1,
-        "info",
+        CLASS,
         lambda ids: dict.fromkeys(ids, streams),
-        leaf=leaf_of_both if options.no_nonce else leaf_of_version_1,
+        leaf=leaf,
     )
     writer.measures = options.parts
     begin = time.process_time()
@@ -128,8 +130,8 @@ def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     marks = 4 + 48 * len(facts.parts) / rows
     print(
-        f"{options.kind or f'load tool, requests of {options.request}'}"
-        f"{', no nonce' if options.no_nonce else ''}: {rows} rows, {facts.blocks} blocks,"
+        f"{options.kind or f'load tool, requests of {options.request}'}:"
+        f" {rows} rows, {facts.blocks} blocks,"
         f" COPY {facts.copy_bytes / rows:.1f} B/row"
     )
     print(
@@ -154,8 +156,6 @@ def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
 def read_back(folder: Path) -> None:
     """Density of the signature, false blocks, and the cost of opening."""
     import random  # noqa: PLC0415
-
-    import numpy as np  # noqa: PLC0415
 
     from storage.filtering.filters import FieldEquals, Text  # noqa: PLC0415
     from storage.packs.pack import Pack  # noqa: PLC0415
@@ -205,7 +205,6 @@ def main() -> int:
     parser.add_argument("--kind", choices=sorted(KINDS), help="rows of unlike_logs.py instead")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--request", type=int, default=500)
-    parser.add_argument("--no-nonce", action="store_true")
     parser.add_argument("--parts", action="store_true", help="bits by part (costs CPU)")
     parser.add_argument("--top", type=int, default=14)
     parser.add_argument("--source", type=Path, help="a file of COPY tuples; made if missing")

@@ -18,7 +18,7 @@ from storage.ledger.entries import enter
 from storage.packs.errors import PackDamaged
 from storage.packs.spool import sync_folder
 from storage.packs.store import PackStore
-from storage.packs.verify import check_full, check_quick, rebuild_index
+from storage.packs.verify import check_filter, check_full, check_quick, rebuild_index
 
 
 class NotPacked(OpslogError):
@@ -105,15 +105,17 @@ async def _check(connection: Connection, store: PackStore, pack: PackState, *, f
             if result.first_bad is not None:
                 block, row = result.first_bad
                 return f"{data}, block {block}, row {row}: the row was changed"
+            await asyncio.to_thread(check_filter, opened, store.filters(pack.class_name))
         await asyncio.to_thread(check_quick, data, pack.data_hash.hex())
         await asyncio.to_thread(check_quick, index, pack.index_hash.hex())
+        await asyncio.to_thread(store.filters(pack.class_name).record, pack.segment, pack.data_hash)
     except PackDamaged as error:
         return str(error)
     return ""
 
 
 async def reindex(connection: Connection, store: PackStore, segment: int, *, by: str) -> bool:
-    """Rebuild the index of a pack from its data; whether it is another one than before.
+    """Rebuild the index of a pack and its filter from its data; whether the index has changed.
 
     Raises NotPacked, SegmentInUse, PackDamaged: the data is not what it was.
     """

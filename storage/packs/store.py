@@ -3,6 +3,7 @@
     <packs_dir>/opslog-packs.json            which installation they belong to
     <packs_dir>/<class>/<segment>.parquet    0440, in folders 0700
     <packs_dir>/<class>/<segment>.idx
+    <packs_dir>/<class>/ids.filters          which packs cannot have an id (index/bloom.py)
 
 Threads may share a store. A pack stays usable for who holds it after it was closed or unlinked.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from config.errors import OpslogError
 from storage.packs.errors import PackDamaged
+from storage.packs.index.bloom import ClassFilters
 from storage.packs.pack import Pack
 from storage.packs.spool import sync_folder
 
@@ -60,6 +62,7 @@ class PackStore:
         self.directory = directory
         self._most_open = most_open
         self._open: OrderedDict[int, Pack] = OrderedDict()
+        self._filters: dict[str, ClassFilters] = {}
         self._lock = threading.Lock()
 
     def prepare(self, installation: str) -> None:
@@ -162,6 +165,14 @@ class PackStore:
         if data_hash is not None and pack.data_sha256 != data_hash.hex():
             raise PackDamaged(pack.path, "another pack than the catalogue's")
         return pack
+
+    def filters(self, class_name: str) -> ClassFilters:
+        """Which packs of a class cannot have a trace id or a correlation id."""
+        with self._lock:
+            found = self._filters.get(class_name)
+            if found is None:
+                found = self._filters[class_name] = ClassFilters(self.folder(class_name))
+            return found
 
     def forget(self, segment: int) -> None:
         """Open the pack again the next time: its files have changed, or are gone."""

@@ -4,11 +4,15 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import orjson
 
 from storage.packs.blocks import Block, DataFile
 from storage.packs.errors import PackDamaged, unreadable
+from storage.packs.index import bloom
+from storage.packs.index.bloom import ClassFilters
 from storage.packs.index.build import IndexBuilder
+from storage.packs.index.signature import ID_COLUMNS
 from storage.packs.metadata import plan_of_promoted, read_key_values
 from storage.packs.pack import Pack
 from storage.packs.parquet.fallback import open_file
@@ -81,8 +85,24 @@ def check_full(pack: Pack, leaf: Leaf = leaf_of_version_1) -> FullCheck:
     return FullCheck(parts, bad)
 
 
+def check_filter(pack: Pack, filters: ClassFilters) -> None:
+    """Compare the class's filter with the ids of a pack's rows. Raises PackDamaged."""
+    digest = bytes.fromhex(pack.data_sha256)
+    found: list[int] = []
+    for block in pack.each_block():
+        for column in ID_COLUMNS:
+            values = block.get(column).distinct()
+            found += bloom.id_hashes(column, [value for value in values if value is not None])
+    hashes = np.unique(np.array(found, np.uint32))
+    if filters.record(pack.segment, digest) != bloom.record_of(pack.segment, digest, hashes):
+        raise PackDamaged(filters.path, f"the filter of segment {pack.segment} has other ids")
+
+
 def rebuild_index(path: Path, target: Path, leaf: Leaf = leaf_of_version_1) -> str:
-    """Rebuild the index of a data file as `target`; returns its SHA-256. Raises PackDamaged."""
+    """Rebuild the index of a data file as `target`, and the pack's record in the filters beside it.
+
+    Returns the index's SHA-256. Raises PackDamaged.
+    """
     values = read_key_values(path)
     plan = plan_of_promoted(orjson.loads(values["opslog.promoted"]))
     class_name = values["opslog.class"]
@@ -100,4 +120,5 @@ def rebuild_index(path: Path, target: Path, leaf: Leaf = leaf_of_version_1) -> s
     header = index_header(plan, class_name, int(values["opslog.segment"]), data, sha256_of(path))
     digest = builder.finish(target, header, proof.sections())
     target.chmod(MODE)
+    bloom.add(target.parent, header["segment"], bytes.fromhex(header["data_sha256"]), builder.ids())
     return digest

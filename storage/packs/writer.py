@@ -19,6 +19,7 @@ import numpy as np
 from storage import failpoints
 from storage.packs.blocks import Block, BufferedColumn, DataFile
 from storage.packs.errors import NotPackable, WritingCancelled
+from storage.packs.index import bloom
 from storage.packs.index.build import IndexBuilder
 from storage.packs.index.grams import UNIVERSE
 from storage.packs.index.layout import TAIL, tail_hash
@@ -177,6 +178,7 @@ class PackWriter:
         index_digest = builder.finish(self._index, header, self._proof.sections())
         index_size = self._index.stat().st_size
         self.go_on()
+        bloom.add(self._folder, self._segment, bytes.fromhex(digest), builder.ids())
         failpoints.reach("pack.before_rename")
         self._rename(self._data, "parquet")
         failpoints.reach("pack.between_files")

@@ -89,7 +89,7 @@ def reindex(
     segments: Annotated[list[int], typer.Argument(help="Numbers of packed segments.")],
     config: ConfigOption = None,
 ) -> None:
-    """Rebuild the index file of packs from their data, when it is lost or damaged."""
+    """Rebuild the index file and the filter of packs from their data, when lost or damaged."""
     from retention.packing.checking import reindex as rebuild
     from retention.packing.places import store_to_write
 

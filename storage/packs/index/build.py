@@ -40,6 +40,7 @@ class IndexBuilder:
         """Number of places by origin, if `measures` is set."""
         self.measures = False
         self._templates = TemplateCounts()
+        self._ids: list[Array] = []
 
     def add(
         self, get: Getter, rows: int, at: int, pages: Array, parts: Parts | None = None
@@ -50,6 +51,7 @@ class IndexBuilder:
         if self.measures:
             for name, some in parts.places.items():
                 self.distinct_by_part[name] += len(np.unique(some))
+        self._ids.append(np.array(parts.ids, np.uint32))
         self._spill.write(places.tobytes())
         self._sizes.append(len(places))
         first = self._blocks[-1][0] + self._blocks[-1][1] if self._blocks else 0
@@ -63,6 +65,10 @@ class IndexBuilder:
         self._blocks.append((first, rows, at, *ranges))
         self._pages.append(pages)
         self._templates.add(get("message").values())
+
+    def ids(self) -> Array:
+        """Distinct hashes of the ids for the class's filters (bloom.py)."""
+        return np.unique(np.concatenate(self._ids))
 
     def close(self) -> None:
         """Close the scratch file."""

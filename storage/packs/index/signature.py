@@ -29,6 +29,8 @@ PATH_BITS = 7
 WORD_BITS = 4
 """Bits of a token for a whole word with a digit."""
 WORDS = b"\x01words"
+ID_COLUMNS = ("trace_id", "correlation_id")
+"""Columns whose values are also in the filters of the class (bloom.py)."""
 
 Getter = Callable[[str], Any]
 
@@ -38,6 +40,8 @@ class Parts:
     """Places of a signature by origin, for measurements."""
 
     places: dict[str, Array]
+    ids: list[int]
+    """Hashes of the distinct ids of ID_COLUMNS."""
 
     def together(self) -> Array:
         """The distinct places, sorted."""
@@ -70,6 +74,7 @@ def signature(get: Getter, plan: Plan) -> Parts:
             scalars.add(_document(rest))
     texts: set[bytes] = set(get("message").distinct())
     places: dict[str, Array] = {}
+    ids: list[int] = []
     for item in plan.promoted:
         if item.spec is None:
             continue
@@ -84,14 +89,17 @@ def signature(get: Getter, plan: Plan) -> Parts:
     for name, bits in TOKEN_BITS.items():
         values = get(name).distinct()
         values.discard(None)
-        places[name] = token_places(hashes(seed_of(column_path(name)), token_values(values)), bits)
+        found = hashes(seed_of(column_path(name)), token_values(values))
+        places[name] = token_places(found, bits)
+        if name in ID_COLUMNS:
+            ids += found
     places["rest"] = token_places(sorted(scalars.tokens), PATH_BITS)
     blob = blob_of(texts | scalars.texts)
     places["grams 3"], places["grams 5"] = gram_places(blob)
     places["words"] = token_places(
         hashes(seed_of(WORDS), numbered_words(blob, LEAST_WORD)), WORD_BITS
     )
-    return Parts(places)
+    return Parts(places, ids)
 
 
 def promoted_tokens(item: Promoted, values: set[Any]) -> list[bytes]:

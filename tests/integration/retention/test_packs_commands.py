@@ -161,6 +161,18 @@ async def test_a_lost_index_is_rebuilt(owner_pool, segment):
     assert index.stat().st_mode & 0o777 == 0o440
 
 
+async def test_a_lost_filter_is_named_and_rebuilt(owner_pool, segment):
+    path = packs().filters("info").path
+    path.unlink()
+    (what,) = await verify(owner_pool)
+    assert f"ids.filters: the filter of segment {segment} is missing" in what
+
+    async with owner_pool.acquire() as conn:
+        assert not await reindex(conn, packs(), segment, by="me")
+
+    assert await verify(owner_pool, full=True) == []
+
+
 @pytest.mark.parametrize("full", [False, True])
 async def test_a_lost_pack_is_named_and_costs_no_other(
     database, owner_pool, writer_pool, segment, full

@@ -1,4 +1,4 @@
-"""Purging, merging, stored nonces, filters of ids, templates, and the memory of an open pack."""
+"""Purging, merging, stored nonces, templates, and the memory of an open pack."""
 
 import gc
 import tracemalloc
@@ -6,8 +6,6 @@ import tracemalloc
 import pytest
 
 from storage.filtering.filters import Text
-from storage.packs.errors import PackDamaged
-from storage.packs.index.bloom import ClassFilters, changed, filter_of
 from storage.packs.pack import Pack
 from storage.packs.rewrite import copy_without, merge
 from storage.packs.verify import check_full
@@ -71,42 +69,6 @@ def test_rows_of_a_purged_batch_keep_their_leaves_by_stored_nonces(tmp_path):
     copy_without(purged, again, lambda block: [0])
     again.finish()
     assert check_full(Pack(tmp_path, 10), without_secrets).is_intact
-
-
-def test_filters_of_a_class(tmp_path):
-    path = tmp_path / "info.filters"
-    ids = {segment: [b"%d %d" % (segment, n) for n in range(500)] for segment in (1, 2, 3)}
-    changed(path, {segment: filter_of(values) for segment, values in ids.items()})
-    filters = ClassFilters(path)
-    assert filters.segments == {1, 2, 3}
-    for segment, values in ids.items():
-        assert all(segment in filters.may_have(value) for value in values)
-    wrong = sum(len(filters.may_have(b"none %d" % n)) for n in range(500))
-    assert wrong < 500 * 3 * 0.03
-    changed(path, {4: filter_of([])}, remove=[2, 77])
-    assert ClassFilters(path).segments == {1, 3, 4}
-    assert ClassFilters(path).may_have(ids[2][0]) <= {1, 3}
-
-
-@pytest.mark.parametrize("at", [0, 20, -1])
-def test_damaged_filters_are_found(tmp_path, at):
-    path = tmp_path / "info.filters"
-    changed(path, {1: filter_of([b"x"])})
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(PackDamaged):
-        ClassFilters(path).filter(1)
-
-
-def test_missing_and_truncated_filters(tmp_path):
-    path = tmp_path / "info.filters"
-    with pytest.raises(PackDamaged):
-        ClassFilters(path)
-    changed(path, {1: filter_of([b"x"])})
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(PackDamaged):
-        ClassFilters(path)
 
 
 def test_phrases_of_fixed_text_are_counted_without_reading_rows(tmp_path, monkeypatch):
