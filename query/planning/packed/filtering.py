@@ -26,11 +26,12 @@ from storage.filtering.filters import (
 )
 from storage.packs.blocks import Block
 from storage.packs.errors import PackDamaged
+from storage.packs.index.signature import ID_COLUMNS
 from storage.packs.pack import Pack
 from storage.packs.parquet.encode import Array
 from storage.packs.search.candidates import Candidates
 from storage.packs.search.columns import columns_of
-from storage.packs.search.matching import Matcher
+from storage.packs.search.matching import Matcher, stored
 
 RowKey: TypeAlias = tuple[int, int, int, int]
 """created_us, created_ns, batch_id, position: unique without the id that Key has besides."""
@@ -106,6 +107,14 @@ def matching(block: Block, pack: Pack, condition: Filter) -> Array:
         return np.flatnonzero(Matcher(block, pack.plan).of(condition))
     except (IndexError, UnicodeDecodeError) as error:
         raise PackDamaged(pack.path, str(error), block=block.number) from error
+
+
+def id_of(where: Filter) -> tuple[str, bytes] | None:
+    """(column, value) of an id that every record of a filter has, and packs have filters of."""
+    for item in conjuncts(where):
+        if isinstance(item, FieldEquals) and item.field.column in ID_COLUMNS:
+            return item.field.column, stored(item.value)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,14 @@ import numpy as np
 
 from query.planning.compile import LeafFilter, Order
 from query.planning.explain import Explain, Skipped, Stage
-from query.planning.packed.filtering import BlockFilter, Chosen, RowKey, Wanted, chosen_blocks
+from query.planning.packed.filtering import (
+    BlockFilter,
+    Chosen,
+    RowKey,
+    Wanted,
+    chosen_blocks,
+    id_of,
+)
 from query.planning.packed.reading import PackReader
 from query.planning.packed.values import rows_of
 from storage.packs.blocks import Block
@@ -26,6 +33,8 @@ _RELEASE_EVERY = 32
 """Blocks after which the file's pages are given back."""
 _BLOCKS = 16
 """Decoded blocks that a scan keeps for the rows of its page."""
+_FEW = 4
+"""Packs that are opened rather than asked by the filters of their class."""
 _AHEAD, _FARTHEST_AHEAD = 4, 32
 """Blocks that are fetched from disk together; twice as many each time."""
 
@@ -85,6 +94,7 @@ class PageScan:
     ) -> None:
         self._packs = packs
         self._parts = parts
+        self._id = None if len(parts) < _FEW else id_of(parts[0].condition)
         self._wanted = wanted
         self._is_newest = wanted.order is Order.NEWEST
         self._others: list[RowKey] = []
@@ -160,6 +170,9 @@ class PageScan:
             if bound is not None:
                 if self.pause is not None and bound > self.pause:
                     return True
+                if self._id is not None:
+                    self._leave_out(*self._id)
+                    return False
                 self._take(heapq.heappop(self._heap)[2])
                 if self._most_scanned is not None and self._scanned > self._most_scanned:
                     self.cut(is_budget=True)
@@ -181,6 +194,15 @@ class PageScan:
             else:
                 self._begin()
         return False
+
+    def _leave_out(self, column: str, value: bytes) -> None:
+        """Leave out the packs without the id."""
+        self._id = None
+        with self.explain.stage(Stage.CANDIDATES):
+            absent = self._packs.without(column, value, [part.leaf for part in self._parts])
+        self.explain.skip_segments(Skipped.BLOOM, len(absent))
+        self._parts = [part for part in self._parts if part.leaf.segment not in absent]
+        self._begin()
 
     def _is_bad(self, place: Place | None) -> bool:
         return place is not None and (place.pack.segment, place.block) in self._bad

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,7 @@ from storage.database.fairness import FairQueue
 from storage.database.read import spent_on
 from storage.filtering.prune import Leaf
 from storage.packs.errors import PackDamaged
+from storage.packs.index.bloom import ClassFilters
 from storage.packs.pack import Pack
 from storage.packs.search.stopping import Stopped, stoppable
 
@@ -45,6 +47,10 @@ class Store(Protocol):
 
     def keep_only(self, segments: Iterable[int]) -> None:
         """Close the packs of all other segments."""
+        ...
+
+    def filters(self, class_name: str) -> ClassFilters:
+        """Which packs of a class cannot have a trace id or a correlation id."""
         ...
 
 
@@ -75,6 +81,17 @@ class PackReader:
             path = Path(leaf.class_name, f"{leaf.segment}.parquet")
             raise PackDamaged(path, "storage.packs_dir is not set")
         return self._store.open(leaf.class_name, leaf.segment, leaf.data_hash)
+
+    def without(self, column: str, value: bytes, leaves: Iterable[Leaf]) -> set[int]:
+        """Packs that certainly lack a trace id or correlation id (storage/packs/index/bloom.py)."""
+        absent: set[int] = set()
+        classes: dict[str, dict[int, bytes | None]] = defaultdict(dict)
+        if self._store is not None:
+            for leaf in leaves:
+                classes[leaf.class_name][leaf.segment] = leaf.data_hash
+            for name, packs in classes.items():
+                absent |= self._store.filters(name).without(column, value, packs)
+        return absent
 
     def keep_only(self, segments: Iterable[int]) -> None:
         """Close the packs of all other segments: open ones occupy the disk, removed or not."""

@@ -7,6 +7,7 @@ import pytest
 
 from query.planning.compile import RECORD, LeafFilter, Order
 from query.planning.counting import bucket_of
+from query.planning.explain import Explain, Skipped, Stage
 from query.planning.packed.batches import BatchScan
 from query.planning.packed.counts import CountScan
 from query.planning.packed.filtering import Wanted
@@ -19,11 +20,13 @@ from storage.filtering.filters import (
     FieldEquals,
     Not,
     Text,
+    TimeRange,
     all_of,
 )
 from storage.filtering.prune import Leaf
+from storage.packs.index.bloom import ClassFilters
 from storage.packs.pack import Pack
-from storage.record.fields import ACTOR_ID, LEVEL, SOURCE_MODULE
+from storage.record.fields import ACTOR_ID, CORRELATION_ID, LEVEL, SOURCE_MODULE
 from storage.record.times import microseconds_of
 from tests.unit.storage.packs.packing import leaf_of_both, pack_of, shop_rows
 
@@ -59,6 +62,10 @@ class Store:
     def keep_only(self, segments):
         pass
 
+    def filters(self, class_name):
+        assert class_name == "info"
+        return ClassFilters(self.folder)
+
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
@@ -80,6 +87,7 @@ def packed(tmp_path_factory):
                 facts.rows,
                 is_packed=True,
                 class_name="info",
+                data_hash=bytes.fromhex(facts.data_sha256),
             )
         )
     return Store(folder), leaves
@@ -170,6 +178,50 @@ def test_only_packs_that_can_have_rows_of_the_page_are_opened(packed):
     )
 
     assert set(store.opened) == {2, 3}
+
+
+@pytest.mark.parametrize("has_filters", [True, False])
+def test_packs_without_an_id_are_not_opened(packed, monkeypatch, has_filters):
+    store, leaves = packed
+    monkeypatch.setattr("query.planning.packed.pages._FEW", 1)
+    if not has_filters:
+        monkeypatch.setattr(store, "filters", lambda _: ClassFilters(store.folder / "none"))
+    key, row = every_row(packed, EVERYTHING)[5]
+    store.opened.clear()
+    explain = Explain()
+    scan = PageScan(
+        PackReader(store),
+        parts_of(leaves, FieldEquals(CORRELATION_ID, row["correlation_id"])),
+        Wanted(Order.NEWEST, 100, None, RECORD),
+        explain=explain,
+    )
+    finished(scan)
+
+    assert key in [key for key, _ in scan.rows]
+    skipped = explain.segments_skipped.get(Skipped.BLOOM, 0)
+    assert len(store.opened) == len(leaves) - skipped
+    assert (skipped > 0) is has_filters
+
+
+def test_what_was_read_is_counted(packed):
+    store, leaves = packed
+    explain = Explain()
+    where = all_of(FieldEquals(ACTOR_ID, "u-7"), TimeRange(None, leaves[0].latest_us * 1000))
+    scan = PageScan(
+        PackReader(store),
+        parts_of(leaves, where),
+        Wanted(Order.NEWEST, 3, None, RECORD),
+        explain=explain,
+    )
+    finished(scan)
+
+    skipped = explain.blocks_skipped
+    assert explain.blocks == explain.blocks_read + sum(skipped.values())
+    assert skipped[Skipped.ZONE_MAP] > 10
+    assert skipped[Skipped.PAGE_FULL] > 0
+    assert 32 <= explain.rows_scanned == 32 * explain.blocks_read
+    assert set(explain.stages_ms) == {Stage.OPEN, Stage.CANDIDATES, Stage.FILTER, Stage.ROWS}
+    assert explain.shown()["blocks"]["read"] == explain.blocks_read
 
 
 @pytest.mark.parametrize("order", list(Order))
