@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,19 +87,14 @@ class Candidates:
         """Blocks that have all of these places."""
         if not len(places):
             return self._every()
-        numbers = np.unique(scaled(places[:_MOST_PLACES], self._facts["bits"])).tolist()
-        found = self._matrix[numbers[0]].copy()
-        for number in numbers[1:]:
-            found &= self._matrix[number]
+        numbers = scaled(places[:_MOST_PLACES], self._facts["bits"])
+        found = np.bitwise_and.reduce(self._matrix[numbers], axis=0)
         return np.unpackbits(found, count=self._count, bitorder="little").view(np.bool_)
 
     def _token(self, path: bytes, values: Iterable[bytes], bits: int) -> Array:
         """Blocks that have one of the values."""
-        found = self._none()
-        seed = seed_of(path)
-        for value in values:
-            found |= self._with(token_places(hashes(seed, [value]), bits))
-        return found
+        each = [self._with(_places(path, value, bits)) for value in values]
+        return np.logical_or.reduce(each) if each else self._none()
 
     def _all(self, condition: And) -> Array:
         found = self._every()
@@ -173,13 +169,10 @@ class Candidates:
     def _line(self, line: bytes) -> Array:
         if len(line) < 3:
             return self._every()
-        three, five = gram_places(b"\n" + line + b"\n")
-        found = self._with(five if len(five) else three)
-        words = delimited_words(line)
-        if words:
-            bits = self._facts["word_bits"]
-            seed = seed_of(WORDS)
-            found &= self._with(token_places(hashes(seed, sorted(words)), bits))
+        grams, words = _line_places(line, self._facts["word_bits"])
+        found = self._with(grams)
+        if len(words):
+            found &= self._with(words)
         return found
 
     def _regex(self, condition: Regex) -> Array:
@@ -249,6 +242,20 @@ def literals(pattern: str) -> list[str]:
         for part in re.split(r".[*?]|.\+", piece, flags=re.DOTALL):
             found += _PLAIN.findall(part)
     return [text for text in found if len(text) >= 3]
+
+
+@lru_cache(maxsize=256)
+def _line_places(line: bytes, bits: int) -> tuple[Array, Array]:
+    """(places of the grams, of the words) of a line of folded text."""
+    three, five = gram_places(b"\n" + line + b"\n")
+    words = sorted(delimited_words(line))
+    return five if len(five) else three, token_places(hashes(seed_of(WORDS), words), bits)
+
+
+@lru_cache(maxsize=4096)
+def _places(path: bytes, value: bytes, bits: int) -> Array:
+    """The places of a token: the same in each pack of a query."""
+    return token_places(hashes(seed_of(path), [value]), bits)
 
 
 _METHODS: dict[type[Any], Callable[[Candidates, Any], Array]] = {
