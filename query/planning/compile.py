@@ -18,7 +18,7 @@ from storage.filtering.conditions import (
     condition_of,
     leaf_table,
 )
-from storage.filtering.filters import Filter
+from storage.filtering.filters import And, Filter, TimeRange, all_of
 from storage.filtering.prune import Leaf
 from storage.record.times import datetime_of
 
@@ -109,7 +109,21 @@ class Query:
     columns: Columns = RECORD
 
 
-# Read in the snapshot of the rows: shows whether the cached catalogue has all segments.
+def catalogue_check(ready: Sequence[int], arguments: Arguments) -> str:
+    """Columns that show whether the cached catalogue is behind, in the snapshot of the rows.
+
+    `newest_segment` is a number; `has_opened`: whether one of the `ready` segments is no longer
+    only ready, so that it may have rows.
+    """
+    numbers = arguments.add(tuple(ready), "integer[]")
+    return (
+        "SELECT (SELECT max(s.segment) FROM segments AS s"  # noqa: S608
+        " WHERE s.state NOT IN ('retiring', 'dropped')) AS newest_segment,"
+        " EXISTS (SELECT FROM segments AS s"
+        f" WHERE s.segment = ANY({numbers}) AND s.state <> 'ready') AS has_opened"
+    )
+
+
 NEWEST_SEGMENT = Statement(
     "SELECT max(s.segment) AS newest_segment FROM segments AS s"
     " WHERE s.state NOT IN ('retiring', 'dropped')"
@@ -125,6 +139,8 @@ class LeafFilter:
     """Narrowed to the leaf (storage/filtering/prune.py)."""
     is_lookup: bool = False
     """One index finds all records, unordered: use it."""
+    is_scan: bool = False
+    """Scan the whole leaf: its times are tested last, and not by their index."""
 
 
 def compile_wave(
@@ -134,11 +150,12 @@ def compile_wave(
     limit: int,
     after: Key | None = None,
     columns: Columns = RECORD,
+    ready: Sequence[int] = (),
 ) -> Statement:
     """The first `limit` records of these leaves in order, after the key `after`.
 
-    Without records there is one row, whose `created_at` is NULL, with the number of the newest
-    segment, which every row has.
+    Every row has the columns of `catalogue_check`; without records there is one row with these,
+    whose `created_at` is NULL.
     """
     arguments = Arguments()
     direction = "DESC" if order is Order.NEWEST else "ASC"
@@ -149,8 +166,8 @@ def compile_wave(
         for part in parts
     )
     text = (
-        f"SELECT {columns.outer()}, n.newest_segment\n"  # noqa: S608
-        f"FROM ({NEWEST_SEGMENT.text}) AS n LEFT JOIN "
+        f"SELECT {columns.outer()}, n.newest_segment, n.has_opened\n"  # noqa: S608
+        f"FROM ({catalogue_check(ready, arguments)}) AS n LEFT JOIN "
         f"(SELECT * FROM (\n{leaves}\n) AS u ORDER BY {ordering} LIMIT {rows}) AS q ON TRUE"
     )
     return Statement(text, arguments.values())
@@ -164,12 +181,19 @@ def records_of(rows: list[Row]) -> list[Row]:
 def _select(
     part: LeafFilter, arguments: Arguments, order: Order, after: Key | None, columns: Columns
 ) -> str:
-    conditions = [condition_of(part.condition, arguments)]
+    of = part.condition.of if isinstance(part.condition, And) else (part.condition,)
+    times = [item for item in of if isinstance(item, TimeRange)] if part.is_scan else []
+    late = [condition_of(item, arguments) for item in times]
     if after is not None:
-        conditions.append(_beyond(after, arguments, order))
+        late.append(_beyond(after, arguments, order))
+    rest = all_of(*[item for item in of if item not in times])
     source = leaf_table(part.leaf.segment)
     what = columns.inner(arguments)
-    select = f"SELECT {what} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
+    select = f"SELECT {what} FROM {source} WHERE {condition_of(rest, arguments)}"  # noqa: S608
+    if part.is_scan:
+        where = f" WHERE {' AND '.join(late)}" if late else ""
+        return f"SELECT * FROM ({select} OFFSET 0) AS fenced{where}"  # noqa: S608
+    select = " AND ".join([select, *late])
     if part.is_lookup:
         # A generic plan would rather walk created_at than sort what the index of the id finds;
         # OFFSET 0 is an optimization fence between the filter and the ORDER BY.

@@ -21,6 +21,8 @@ from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRA
 _INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
 _UNORDERED = frozenset({ID, TRACE_ID, CORRELATION_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
+_LEAST_ID = 6
+"""Letters of an attribute's value that is probably an id, not a status or a port."""
 _UNINDEXED = _WORDS | AttrEquals | AttrCompare | AttrPresent
 
 
@@ -44,17 +46,19 @@ def is_unordered_lookup(where: Filter) -> bool:
     return any(_finds(item, _UNORDERED) for item in conjuncts(where))
 
 
-def is_rare_text(where: Filter) -> bool:
-    """Whether it requires a word that few records contain: one with a digit."""
-    return any(map(_is_rare_word, conjuncts(where)))
+def is_rare(where: Filter) -> bool:
+    """Whether it requires a word with a digit, or an attribute like an id, as few records do."""
+    return any(map(_is_rare, conjuncts(where)))
 
 
-def _is_rare_word(condition: Filter) -> bool:
+def _is_rare(condition: Filter) -> bool:
     match condition:
         case Text(text):
             return " " not in text and any(letter.isdigit() for letter in text)
+        case AttrEquals(_, value):
+            return len(value) >= _LEAST_ID and any(letter.isdigit() for letter in value)
         case Or(of):
-            return bool(of) and all(map(_is_rare_word, of))
+            return bool(of) and all(map(_is_rare, of))
         case _:
             return False
 

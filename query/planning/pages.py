@@ -14,13 +14,13 @@ number of the newest segment, in the same snapshot.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from query.planning.compile import NEWEST_SEGMENT, Key, LeafFilter, Order, Query
 from query.planning.explain import Explain, Skipped, Stage
-from query.planning.index_use import is_id_lookup, is_rare_text, scans_leaves
+from query.planning.index_use import is_id_lookup, is_rare, scans_leaves
 from query.planning.packed.filtering import RowKey, Wanted, key_tuple
 from query.planning.packed.pages import PageScan
 from query.planning.packed.reading import PackReader
@@ -165,7 +165,7 @@ class Pages:
         explain = Explain()
         with explain.stage(Stage.PLAN):
             known = self._known()
-            parts = plan(known, query.where, query.order)
+            parts = plan([leaf for leaf in known if not leaf.is_ready], query.where, query.order)
             explain.segments = len(known)
             explain.skip_segments(Skipped.CATALOGUE, len(known) - len(parts))
         scan = PageScan(
@@ -181,10 +181,10 @@ class Pages:
             explain=explain,
         )
         leaves = [part for part in parts if not part.leaf.is_packed]
-        tables = TableScan(session, leaves, query, explain)
-        page = await _Reading(self.packs, session, query, tables, scan).page(
-            lambda: self._is_behind(tables.newest_segment)
-        )
+        ready = [leaf.segment for leaf in known if leaf.is_ready]
+        newest = max((leaf.segment for leaf in known), default=0)
+        tables = TableScan(session, leaves, query, explain, ready=ready, newest=newest)
+        page = await _Reading(self.packs, session, query, tables, scan).page()
         if page is not None:
             explain.rows_found = len(page.rows)
         return page
@@ -192,7 +192,7 @@ class Pages:
 
 def _needs_both(where: Filter) -> bool:
     """Whether hardly any query is answered by leaves or packs alone."""
-    return is_id_lookup(where) or is_rare_text(where)
+    return is_id_lookup(where) or is_rare(where)
 
 
 class _Reading:
@@ -214,7 +214,7 @@ class _Reading:
         self._rows: dict[RowKey, Row] = {}
         """Found in tables."""
 
-    async def page(self, is_behind: Callable[[], bool]) -> Page | None:
+    async def page(self) -> Page | None:
         """The page; None if the cached catalogue lacks segments."""
         tables, scan = self._tables, self._scan
         try:
@@ -222,7 +222,7 @@ class _Reading:
             is_both = tables.bound is not None and _needs_both(self._query.where)
             if is_both and not await self._read_both():
                 return await self._cut()
-            while not is_behind() and (bound := self._bound()) is not None:
+            while not tables.is_behind and (bound := self._bound()) is not None:
                 near = scan.bound
                 if near is not None and near < bound:
                     scan.pause = bound
@@ -231,7 +231,7 @@ class _Reading:
                 else:
                     self._offer(await self._read_tables())
             await tables.check()
-            if is_behind():
+            if tables.is_behind:
                 return None
         except QueryTimeout:
             return await self._cut()
@@ -283,7 +283,7 @@ class _Reading:
         scan, bound = self._scan, self._bound()
         scan.cut(before=bound)
         is_lost = (bool(scan.left) or bound is not None) and not scan.has_more
-        is_unsure = self._tables.newest_segment is None
+        is_unsure = self._tables.is_behind is None
         if is_lost or is_unsure or not await self._finish(time.monotonic() + GRACE_S):
             raise QueryTimeout
         left = self._tables.left if bound is not None else []

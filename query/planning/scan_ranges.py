@@ -10,7 +10,7 @@ missing after the last is so rare that the text index finds it.
 from query.language.parser import conjuncts
 from query.planning.compile import Key, Order
 from query.planning.counter_hints import NearestRecords, nearest_records
-from query.planning.index_use import is_rare_text, scans_leaves
+from query.planning.index_use import is_rare, scans_leaves
 from storage.database.read import Session
 from storage.filtering.filters import Filter, TimeRange
 
@@ -73,7 +73,7 @@ async def scan_ranges(
     session: Session, where: Filter, order: Order, after: Key | None
 ) -> ScanRanges:
     """A single range where an index serves the query, and for rare words."""
-    if not scans_leaves(where) or is_rare_text(where):
+    if not scans_leaves(where) or is_rare(where):
         return ScanRanges(WHOLE, None, order)
     span = span_of(where, order, after)
     return ScanRanges(span, await nearest_records(session, where, span, order, FIRST_ROWS), order)

@@ -95,15 +95,19 @@ def _prefix(condition: FieldPrefix, arguments: Arguments) -> str:
 
 
 def _text(condition: Text, arguments: Arguments) -> str:
-    pattern = arguments.add(f"%{_like(condition.text)}%", "text")
     if not condition.ignores_case:
-        return f"message LIKE {pattern}"
+        return _with_text(condition.text, arguments)
+    pattern = arguments.add(f"%{_like(condition.text)}%", "text")
     part = max(_CASELESS.findall(condition.text), key=len, default="")
     if len(part) < _MIN_CASELESS_LETTERS:
         return f"message ILIKE {pattern}"
-    # LIKE costs half of ILIKE.
-    first = arguments.add(f"%{_like(part)}%", "text")
-    return f'(message COLLATE "C" LIKE {first} AND message ILIKE {pattern})'
+    # strpos costs a third of ILIKE; CASE, because the planner would test ILIKE first.
+    return f"CASE WHEN {_with_text(part, arguments)} THEN message ILIKE {pattern} ELSE FALSE END"
+
+
+def _with_text(text: str, arguments: Arguments) -> str:
+    """Cheaper than LIKE, which finds the same."""
+    return f"strpos(message, {arguments.add(text, 'text')}) > 0"
 
 
 _CASELESS = re.compile(r"[\x20-@\[-`{-~]+")

@@ -45,6 +45,10 @@ class Leaf:
     class_name: str = ""
     data_hash: bytes | None = None
     """Of the pack's data file."""
+    is_ready: bool = False
+    """Whether it waits to be opened, without rows."""
+    opened_us: int | None = None
+    """When rows were first stored in it; None: not known."""
 
     @property
     def latest_us(self) -> int:

@@ -34,6 +34,8 @@ def leaf_of(segment: Segment) -> Leaf:
         is_packed=segment.is_packed,
         class_name=name,
         data_hash=segment.data_hash,
+        is_ready=segment.state == "ready",
+        opened_us=None if segment.opened_at is None else microseconds_of(segment.opened_at),
     )
 
 

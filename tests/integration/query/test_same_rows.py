@@ -246,7 +246,10 @@ def random_filter(chance, rows, depth=2):
 
 
 def plain(rows):
-    return [{name: row[name] for name in dict(row) if name != "newest_segment"} for row in rows]
+    return [
+        {name: row[name] for name in dict(row) if name not in {"newest_segment", "has_opened"}}
+        for row in rows
+    ]
 
 
 class Tiers:
