@@ -3,6 +3,7 @@
 The index is mapped; only its header is a Python object. Threads may share a pack.
 """
 
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from storage.filtering.filters import Filter, Text, TimeRange
+from storage.filtering.filters import Filter
 from storage.packs.blocks import Block, DataFile
 from storage.packs.errors import PackDamaged
 from storage.packs.index.layout import BLOCK, PART, TAIL, IndexFile, tail_hash
@@ -24,8 +25,7 @@ from storage.packs.parquet.places import PAGE
 from storage.packs.rows import block as rows_block
 from storage.packs.search.candidates import Candidates
 from storage.packs.search.matching import Matcher
-from storage.packs.search.phrases import verdict
-from storage.packs.search.texts import time_bounds
+from storage.packs.search.verdicts import Tally
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -137,40 +137,33 @@ class Pack:
 
     def matches(self, block: int, condition: Filter) -> list[int]:
         """The rows of a block that match, the same as PostgreSQL selects."""
-        matcher = Matcher(self.block(block), self.plan)
+        matcher = Matcher(self.block(block), self.plan, lambda: self.templates)
         found: list[int] = np.flatnonzero(matcher.of(condition)).tolist()
         return found
 
     def count(self, condition: Filter) -> int:
-        """Count matching rows; from templates and zone maps alone where these suffice."""
-        if isinstance(condition, Text) and self.templates is not None:
-            templates = self.templates
-            rows, blocks = templates.verdicts(lambda text: verdict(text, condition, templates))
-            return rows + self._counted(
-                condition, set(self.candidate_blocks(condition)) & set(blocks)
-            )
-        if isinstance(condition, TimeRange):
-            start, end = time_bounds(condition)
-            zones = self.blocks
-            inside = (zones["min_created"] > start) & (zones["max_created"] < end)
-            rows = int(zones["rows"][inside].sum())
-            outside = set(self.candidate_blocks(condition)) - set(np.flatnonzero(inside).tolist())
-            return rows + self._counted(condition, outside)
-        return self._counted(condition, set(self.candidate_blocks(condition)))
-
-    def _counted(self, condition: Filter, blocks: set[int]) -> int:
-        return sum(len(self.matches(block, condition)) for block in sorted(blocks))
+        """Count matching rows; without reading blocks that zone maps and templates decide."""
+        tally = Tally(self, condition)
+        undecided = tally.undecided > 0
+        rows = int(tally.sure[~undecided].sum())
+        blocks = np.flatnonzero(undecided).tolist()
+        return rows + sum(len(self.matches(block, condition)) for block in blocks)
 
     @cached_property
     def templates(self) -> Templates | None:
-        """The pack's message templates; None if it had too many."""
+        """The pack's message templates; None if it had too many. Raises PackDamaged."""
         if not self.index.header["templates"]["kept"]:
             return None
-        return Templates(
-            self.index.bytes_of("templates"),
-            self.index.array("template_counts", COUNT),
-            self.index.bytes_of("variable_grams"),
-        )
+        try:
+            return Templates(
+                self.index.bytes_of("templates"),
+                self.index.array("template_counts", COUNT),
+                self.index.array("row_templates", np.uint8),
+                self.index.bytes_of("variable_grams"),
+                len(self.blocks),
+            )
+        except (zlib.error, ValueError) as error:
+            raise PackDamaged(self.index.path, f"templates: {error}") from error
 
     def each_block(self) -> Iterator[Block]:
         """All blocks in order, with the memory of a few."""

@@ -59,7 +59,7 @@ class BatchScan:
         wanted = np.isin(block.get("batch_id").array(), self._ids)
         if not wanted.any():
             return
-        matcher = Matcher(block, self._pack.plan)
+        matcher = Matcher(block, self._pack.plan, lambda: self._pack.templates)
         marks = [matcher.of(where) & wanted for where in self._wheres]
         for place, mark in enumerate(marks):
             self.counts[place] += int(np.count_nonzero(mark))

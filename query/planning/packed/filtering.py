@@ -1,4 +1,4 @@
-"""Which blocks of a pack to read, and which of their rows match: the cheapest conditions first."""
+"""Which blocks of a pack to read, and which of their rows match."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,18 +9,8 @@ from query.language.parser import conjuncts
 from query.planning.compile import Columns, Key, Order
 from storage.filtering.filters import (
     EVERYTHING,
-    AttrCompare,
-    AttrEquals,
-    AttrPrefix,
-    AttrPresent,
-    AttrRegex,
-    FieldCompare,
     FieldEquals,
-    FieldIn,
-    FieldPresent,
     Filter,
-    Regex,
-    Text,
     TimeRange,
     all_of,
 )
@@ -35,16 +25,6 @@ from storage.packs.search.matching import Matcher, stored
 
 RowKey: TypeAlias = tuple[int, int, int, int]
 """created_us, created_ns, batch_id, position: unique without the id that Key has besides."""
-
-_COSTS: tuple[tuple[type[Filter], ...], ...] = (
-    (FieldEquals, FieldIn, FieldPresent),
-    (FieldCompare, TimeRange),
-    (AttrEquals, AttrPresent),
-    (Text,),
-    (AttrCompare, AttrPrefix, AttrRegex),
-    (Regex,),
-)
-"""Conditions by what they cost in a block, from microseconds to milliseconds."""
 
 
 def key_tuple(key: Key) -> RowKey:
@@ -66,13 +46,6 @@ class Wanted:
         return self.order.rank(at_us)
 
 
-def _cost(condition: Filter) -> int:
-    for cost, kinds in enumerate(_COSTS):
-        if isinstance(condition, kinds):
-            return cost
-    return len(_COSTS)
-
-
 class BlockFilter:
     """Finds the matching rows of a pack's blocks."""
 
@@ -80,8 +53,7 @@ class BlockFilter:
         of = conjuncts(condition)
         self._pack = pack
         self._spans = [item for item in of if isinstance(item, TimeRange)]
-        rest = sorted([item for item in of if not isinstance(item, TimeRange)], key=_cost)
-        self._rest = all_of(*rest)
+        self._rest = all_of(*[item for item in of if not isinstance(item, TimeRange)])
         self.columns = columns_of(condition, pack.plan)
         """The columns that it reads."""
 
@@ -104,8 +76,8 @@ def matching(block: Block, pack: Pack, condition: Filter) -> Array:
     if condition == EVERYTHING:
         return np.arange(block.rows)
     try:
-        return np.flatnonzero(Matcher(block, pack.plan).of(condition))
-    except (IndexError, UnicodeDecodeError) as error:
+        return np.flatnonzero(Matcher(block, pack.plan, lambda: pack.templates).of(condition))
+    except (IndexError, ValueError) as error:
         raise PackDamaged(pack.path, str(error), block=block.number) from error
 
 

@@ -90,13 +90,10 @@ class IndexBuilder:
             numbers = scaled(places, bits)
             matrix[numbers, block >> 3] |= np.uint8(1 << (block & 7))
         self._spill.close()
-        templates, counts, edges = self._templates.sections()
         sections = {
             "blocks": np.array(self._blocks, BLOCK).tobytes(),
             "pages": np.concatenate(self._pages).astype(PAGE).tobytes(),
-            "templates": templates,
-            "template_counts": counts,
-            "variable_grams": edges,
+            **self._templates.sections(),
             "signature": matrix.tobytes(),
             **proof,
         }

@@ -1,17 +1,20 @@
 """Message templates: words with a digit are variables, the rest is the template.
 
 A pack keeps its 1,000 most frequent templates with their counts per block, and one count for all
-others, so that counting a phrase of fixed text reads no rows. The grams of all variables show
-whether a phrase can be part of a variable.
+others, so that counting a phrase of fixed text reads no rows. The template of each row tells which
+rows have such a phrase, without their messages. The grams of all variables show whether a phrase
+can be part of a variable.
 """
 
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+import zstandard
 
 from storage.packs.index.folding import blob_of
 from storage.packs.index.grams import UNIVERSE_BITS, gram_places
@@ -27,6 +30,13 @@ _LONGEST = 2_000
 """Maximum bytes of a message with a template; longer ones count as others."""
 COUNT = np.dtype([("template", "<u2"), ("block", "<u2"), ("rows", "<u4")])
 OTHER = 0xFFFF
+_compress = zstandard.ZstdCompressor(level=3).compress
+_WIDEST = 255
+"""Maximum number of templates whose codes, with that of all others, take one byte."""
+SECTIONS = ("templates", "template_counts", "row_templates", "variable_grams")
+_REMEMBERED = 64
+"""Maximum number of conditions whose verdicts a pack keeps."""
+_local = threading.local()
 
 
 class TemplateCounts:
@@ -36,6 +46,8 @@ class TemplateCounts:
         self._numbers: dict[bytes, int] = {}
         self._counts: list[Counter[int]] = []
         self._others: list[int] = []
+        self._of_rows: list[Array] = []
+        """The template of each row, by block; -1: none."""
         self._grams = np.zeros(1 << GRAM_BITS, np.bool_)
         self._rows = 0
         self._are_kept = True
@@ -48,12 +60,18 @@ class TemplateCounts:
             message for message in messages if len(message) <= _LONGEST and b"\n" not in message
         ]
         templated, words = variables_out(b"\n".join(short))
-        templates = Counter(templated.split(b"\n")) if short else Counter()
+        lines = templated.split(b"\n") if short else []
         numbers = self._numbers
         counts: Counter[int] = Counter()
-        for template, rows in templates.items():
+        for template, rows in Counter(lines).items():
             counts[numbers.setdefault(template, len(numbers))] = rows
         self._counts.append(counts)
+        of_rows = np.fromiter(map(numbers.__getitem__, lines), np.int32, len(lines))
+        if len(short) < len(messages):
+            is_short = [len(text) <= _LONGEST and b"\n" not in text for text in messages]
+            of_short, of_rows = of_rows, np.full(len(messages), -1, np.int32)
+            of_rows[is_short] = of_short
+        self._of_rows.append(of_rows)
         self._others.append(len(messages) - len(short))
         self._rows += len(messages)
         variables = blob_of(words.split(b"\n"))
@@ -62,13 +80,13 @@ class TemplateCounts:
         if len(numbers) > _TOO_MANY and self._rows >= _LOOKED_AT:
             self._are_kept = len(numbers) * 10 < self._rows
         if not self._are_kept:
-            self._numbers, self._counts = {}, []
+            self._numbers, self._counts, self._of_rows = {}, [], []
 
-    def sections(self) -> tuple[bytes, bytes, bytes]:
-        """(templates as zlib of JSON, their counts, the variables' grams)."""
+    def sections(self) -> dict[str, bytes]:
+        """The sections of the index."""
         if not self._are_kept or len(self._numbers) * 4 > self._rows or len(self._counts) > OTHER:
             self._are_kept = False
-            return b"", b"", b""
+            return dict.fromkeys(SECTIONS, b"")
         total: Counter[int] = Counter()
         for counts in self._counts:
             total.update(counts)
@@ -86,8 +104,26 @@ class TemplateCounts:
             if others:
                 rows.append((OTHER, block, others))
         texts = orjson.dumps([names[number].decode("utf-8", "replace") for number in place])
-        table = np.array(sorted(rows), COUNT)
-        return zlib.compress(texts, 6), table.tobytes(), np.packbits(self._grams).tobytes()
+        return {
+            "templates": zlib.compress(texts, 6),
+            "template_counts": np.array(sorted(rows), COUNT).tobytes(),
+            "row_templates": self._rows_section(place),
+            "variable_grams": np.packbits(self._grams).tobytes(),
+        }
+
+    def _rows_section(self, place: dict[int, int]) -> bytes:
+        """Where each block's bodies end, then the bodies: the template of each row."""
+        # The last place is of -1.
+        codes = np.full(len(self._numbers) + 1, len(place), np.uint16)
+        codes[list(place)] = list(place.values())
+        bodies = []
+        for of_rows in self._of_rows:
+            of_block = codes[of_rows]
+            low = of_block.astype(np.uint8).tobytes()
+            high = b"" if len(place) <= _WIDEST else (of_block >> 8).astype(np.uint8).tobytes()
+            bodies.append(_compress(low + high))
+        ends = np.cumsum([0, *map(len, bodies)]).astype("<u4")
+        return ends.tobytes() + b"".join(bodies)
 
     def facts(self) -> dict[str, Any]:
         """Entry for the header; call after `sections`."""
@@ -95,12 +131,24 @@ class TemplateCounts:
 
 
 class Templates:
-    """The templates of a pack."""
+    """The templates of a pack. The last verdict, or code, is that of all others."""
 
-    def __init__(self, texts: bytes, counts: Array, grams: bytes) -> None:
+    def __init__(self, texts: bytes, counts: Array, rows: Array, grams: bytes, blocks: int) -> None:
         self.texts: list[str] = orjson.loads(zlib.decompress(texts))
-        self._counts = counts
+        templates = counts["template"].astype(np.intp)
+        templates[templates == OTHER] = len(self.texts)
+        self.has_others = bool(len(templates)) and int(templates.max()) == len(self.texts)
+        """Whether some messages have none of the templates."""
+        self.counted = templates
+        """The template of each entry of the counts."""
+        self.blocks = counts["block"].astype(np.intp)
+        """The block of each entry."""
+        self.rows = counts["rows"].astype(np.int64)
+        """The rows of each entry."""
+        self._ends = rows[: 4 * (blocks + 1)].view("<u4").tolist()
+        self._bodies = rows[4 * (blocks + 1) :]
         self._grams = grams
+        self._known: dict[Hashable, Array] = {}
 
     def may_be_in_variable(self, folded: bytes) -> bool:
         """Whether folded text may be part of a variable; False is certain."""
@@ -111,15 +159,32 @@ class Templates:
         table = self._grams
         return all(table[at >> 3] & 0x80 >> (at & 7) for at in places.tolist())
 
-    def verdicts(self, matches: Any) -> tuple[int, list[int]]:
-        """(rows of templates for which `matches` returns True, blocks to read for None).
+    def remembered(self, key: Hashable, compute: Callable[[], Array]) -> Array:
+        """An array about the templates that is computed once for each key."""
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[key] = compute()
+        return known
 
-        Rows of blocks to read are not counted.
-        """
-        sure = {at for at, text in enumerate(self.texts) if matches(text) is True}
-        open_ = {at for at, text in enumerate(self.texts) if matches(text) is None} | {OTHER}
-        table = self._counts
-        blocks = set(table["block"][np.isin(table["template"], list(open_))].tolist())
-        read = np.isin(table["block"], list(blocks))
-        rows = int(table["rows"][np.isin(table["template"], list(sure)) & ~read].sum())
-        return rows, sorted(blocks)
+    def of_rows(self, block: int, rows: int) -> Array:
+        """The number of each row's template. Raises ValueError for damage."""
+        body = self._bodies[self._ends[block] : self._ends[block + 1]]
+        try:
+            codes: Array = np.frombuffer(_inflater().decompress(body), np.uint8)
+        except zstandard.ZstdError as error:
+            raise ValueError(f"templates of rows: {error}") from error
+        if len(self.texts) > _WIDEST and len(codes) == 2 * rows:
+            codes = codes[:rows] | codes[rows:].astype(np.uint16) << 8
+        if len(codes) != rows or (rows and int(codes.max()) > len(self.texts)):
+            raise ValueError("templates of rows do not fit the block")
+        return codes
+
+
+def _inflater() -> Any:
+    """This thread's decompressor: they are not thread-safe."""
+    found = getattr(_local, "inflater", None)
+    if found is None:
+        found = _local.inflater = zstandard.ZstdDecompressor()
+    return found

@@ -1,7 +1,6 @@
 """The values of an attribute as JSON, from its column or from the rest."""
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -28,10 +27,10 @@ def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
     rest = block.get("metadata_rest")
     key = orjson.dumps(name)
     if rest.codes is not None:
-        each = [_in_rest(text, name, key) for text in rest.dictionary]
+        each = [in_rest(text, name, key) for text in rest.dictionary]
         values: list[Json | None] = [each[code] for code in rest.codes.tolist()]
     else:
-        values = [_in_rest(text, name, key) for text in rest.present()]
+        values = [in_rest(text, name, key) for text in rest.present()]
     for slot, item in enumerate(plan.promoted):
         if item.top == TOP and item.key == name:
             own = promoted_json(block.get, item, slot, flags)
@@ -39,37 +38,8 @@ def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
     return values
 
 
-def rows_with(
-    block: Block, plan: Plan, name: str, value: str, test: Callable[[Json], bool]
-) -> Array | None:
-    """Which rows have an attribute that equals a text, and so passes the test.
-
-    Compares columns instead of each row's JSON; None where that does not suffice.
-    """
-    own: Array | None = None
-    for slot, item in enumerate(plan.promoted):
-        if item.top == TOP and item.key == name:
-            own = _own_rows(block, item, slot, value)
-            if own is None:
-                return None
-    rest = block.get("metadata_rest")
-    key = orjson.dumps(name)
-
-    def passes(text: bytes) -> bool:
-        raw = _in_rest(text, name, key)
-        return raw is not None and test(raw)
-
-    if rest.codes is not None:
-        found = rest.with_codes([n for n, text in enumerate(rest.dictionary) if passes(text)])
-    elif key not in rest.buffer and b"\\" not in rest.buffer:
-        found = np.zeros(block.rows, np.bool_)
-    else:
-        found = np.fromiter(map(passes, rest.present()), np.bool_, block.rows)
-    return found if own is None else found | own
-
-
-def _own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | None:
-    """The rows of a promoted column; None where values have to be printed to be compared."""
+def own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | None:
+    """The rows of a promoted column with this text; None where values must be printed first."""
     if item.kind == LINK and not is_number_column(item.link):
         flags = block.get("exceptions").array()
         holds: Array = flags & (2 << slot) == 0
@@ -84,7 +54,8 @@ def _own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | No
     return None
 
 
-def _in_rest(text: bytes, name: str, key: bytes) -> Json | None:
+def in_rest(text: bytes, name: str, key: bytes) -> Json | None:
+    """The attribute in metadata without promoted keys; `key`: its name as JSON."""
     if key not in text and b"\\" not in text:
         return None
     tops = dict(members(text))

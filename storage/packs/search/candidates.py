@@ -1,6 +1,5 @@
 """Selects blocks that may have matching rows, by zone maps and signatures; misses none."""
 
-import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Protocol
@@ -33,11 +32,10 @@ from storage.packs.scalars import DECIMAL, DELAY, DOUBLE, LINK
 from storage.packs.schema import Plan
 from storage.packs.search.attributes import TOP
 from storage.packs.search.matching import stored
+from storage.packs.search.patterns import clauses
 from storage.packs.search.texts import NUMBER, time_bounds
 from storage.record.fields import DURATION_NS, MESSAGE, Field, FieldValue
 
-_PLAIN = re.compile(r"[A-Za-z0-9 _:/=,;@\"'<>%&~`!#-]+")
-_SPECIAL = frozenset("|()[]{}\\")
 _MOST_PLACES = 64
 """Maximum bits that are looked up for one text."""
 _LARGE = 18
@@ -179,8 +177,11 @@ class Candidates:
         if condition.field is not MESSAGE and condition.field.column != "message":
             return self._every()
         found = self._every()
-        for literal in literals(condition.pattern):
-            found &= self._phrase(literal)
+        for clause in clauses(condition.pattern):
+            there = self._none()
+            for text in clause:
+                there |= self._phrase(text)
+            found &= there
         return found
 
     def _ip(self, condition: IpIn) -> Array:
@@ -230,18 +231,6 @@ class Candidates:
             word.startswith(prefix) for word in ("true", "false", "null")
         )
         return self._phrase(prefix) if is_of_text and not is_linked else self._every()
-
-
-def literals(pattern: str) -> list[str]:
-    """Texts that every match of a pattern contains."""
-    if any(letter in _SPECIAL for letter in pattern) or pattern.startswith("*"):
-        return []
-    found = []
-    for piece in re.split(r"[.^$]", pattern):
-        # A quantifier applies to the letter before it.
-        for part in re.split(r".[*?]|.\+", piece, flags=re.DOTALL):
-            found += _PLAIN.findall(part)
-    return [text for text in found if len(text) >= 3]
 
 
 @lru_cache(maxsize=256)

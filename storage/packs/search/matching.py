@@ -4,7 +4,7 @@ NULL is treated as false throughout: And and Or preserve that, and Not is `IS NO
 """
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from ipaddress import ip_interface
 from typing import Any
 
@@ -34,18 +34,30 @@ from storage.filtering.filters import (
 )
 from storage.packs.blocks import Block
 from storage.packs.errors import UnsupportedCondition
+from storage.packs.index.templates import Templates
+from storage.packs.parquet.decode import Column
 from storage.packs.parquet.encode import Array
 from storage.packs.rows import block as rows_block
 from storage.packs.rows.addresses import raw_of
+from storage.packs.scalars import DECIMAL, INTEGER
 from storage.packs.schema import Plan
-from storage.packs.search.attributes import (
-    Json,
-    attribute_values,
-    elements,
-    json_text,
-    rows_with,
+from storage.packs.search.attributes import Json, elements, json_text, own_rows
+from storage.packs.search.coded import (
+    Coded,
+    attribute_in_rest,
+    coded_attribute,
+    promoted_of,
+    promoted_rows,
 )
-from storage.packs.search.patterns import compiled
+from storage.packs.search.patterns import clauses, lines_searcher, searcher
+from storage.packs.search.phrases import OPEN, YES, verdicts
+from storage.packs.search.scanning import (
+    containing,
+    containing_caseless,
+    each,
+    matching_lines,
+    spread,
+)
 from storage.packs.search.stopping import check_stopped
 from storage.packs.search.texts import HIGHEST, LOWEST, NUMBER, double, lowered
 from storage.record.fields import Field, FieldValue, Kind, ValueType
@@ -75,62 +87,57 @@ def stored(value: FieldValue) -> Any:
 class Matcher:
     """Evaluates filters over one block."""
 
-    def __init__(self, block: Block, plan: Plan) -> None:
+    def __init__(
+        self, block: Block, plan: Plan, templates: Callable[[], Templates | None] = lambda: None
+    ) -> None:
         self._block = block
         self._plan = plan
-        self._attributes: dict[str, list[Json | None]] = {}
+        self._templates = templates
+        """Those of the pack, if a filter needs them."""
+        self._of_rows: Array | None = None
+        self._attributes: dict[str, Coded] = {}
 
-    def of(self, condition: Filter) -> Array:
-        """The matching rows. Raises UnsupportedCondition."""
+    def of(self, condition: Filter, among: Array | None = None) -> Array:
+        """The matching rows, at least among these. Raises UnsupportedCondition."""
         check_stopped()
         method = _METHODS.get(type(condition))
         if method is None:
             raise UnsupportedCondition(f"{type(condition).__name__} must be resolved first")
-        return method(self, condition)
+        return method(self, condition, among)
 
-    def _all(self, condition: And) -> Array:
-        found = np.ones(self._block.rows, np.bool_)
-        for item in condition.of:
-            found &= self.of(item)
+    def _all(self, condition: And, among: Array | None) -> Array:
+        found = among
+        for item in sorted(condition.of, key=_cost):
+            there = self.of(item, found)
+            found = there if found is None else found & there
             if not found.any():
-                break
-        return found
+                return found
+        return np.ones(self._block.rows, np.bool_) if found is None else found
 
-    def _any(self, condition: Or) -> Array:
+    def _any(self, condition: Or, among: Array | None) -> Array:
         found = np.zeros(self._block.rows, np.bool_)
-        for item in condition.of:
-            found |= self.of(item)
+        for item in sorted(condition.of, key=_cost):
+            found |= self.of(item, ~found if among is None else among & ~found)
         return found
 
-    def _not(self, condition: Not) -> Array:
-        return ~self.of(condition.of)
+    def _not(self, condition: Not, among: Array | None) -> Array:
+        return ~self.of(condition.of, among)
 
-    def _each(self, name: str, test: Callable[[Any], bool]) -> Array:
+    def _each(self, name: str, test: Callable[[Any], bool], among: Array | None) -> Array:
         """Rows whose value passes; each value of a dictionary is tested once."""
         if name == "id":
             numbers = [self._block.get(n).array() for n in ("created_at", "created_ns", "position")]
             values = rows_block.ids(self._block.get, *numbers)
             return np.fromiter(map(test, values), np.bool_, len(values))
-        column = self._block.get(name)
-        if column.codes is not None:
-            passed = np.array([test(value) for value in column.dictionary], np.bool_)
-            there = passed[column.codes]
-        else:
-            values = column.present()
-            there = np.fromiter(map(test, values), np.bool_, len(values))
-        if column.valid is None:
-            return there
-        found = np.zeros(self._block.rows, np.bool_)
-        found[column.valid] = there
-        return found
+        return each(self._block.get(name), test, among)
 
-    def _equals(self, condition: FieldEquals) -> Array:
+    def _equals(self, condition: FieldEquals, _: Array | None) -> Array:
         value, name = stored(condition.value), condition.field.column
         if name == "id":
             return rows_block.has_id(self._block.get, value)
         return self._block.get(name).equal(value)
 
-    def _in(self, condition: FieldIn) -> Array:
+    def _in(self, condition: FieldIn, _: Array | None) -> Array:
         values, name = {stored(value) for value in condition.values}, condition.field.column
         if name != "id":
             return self._block.get(name).among(values)
@@ -139,18 +146,23 @@ class Matcher:
             found |= rows_block.has_id(self._block.get, value)
         return found
 
-    def _compare(self, condition: FieldCompare) -> Array:
+    def _compare(self, condition: FieldCompare, among: Array | None) -> Array:
         value, compare = stored(condition.value), COMPARE[condition.comparison]
         if condition.field.type is ValueType.LEVEL:
             rank = _RANK[value]
-            return self._each("level", lambda other: compare(_RANK[other], rank))
-        return self._each(condition.field.column, lambda other: compare(other, value))
+            return self._each("level", lambda other: compare(_RANK[other], rank), among)
+        column = self._block.get(condition.field.column)
+        if column.numbers is not None:
+            return spread(column, np.asarray(compare(column.numbers, value)))
+        return each(column, lambda other: compare(other, value), among)
 
-    def _prefix(self, condition: FieldPrefix) -> Array:
+    def _prefix(self, condition: FieldPrefix, among: Array | None) -> Array:
         prefix = condition.prefix.encode()
-        return self._each(condition.field.column, lambda other: bool(other.startswith(prefix)))
+        return self._each(
+            condition.field.column, lambda other: bool(other.startswith(prefix)), among
+        )
 
-    def _present(self, condition: FieldPresent) -> Array:
+    def _present(self, condition: FieldPresent, _: Array | None) -> Array:
         return self._presence(condition.field)
 
     def _presence(self, field: Field) -> Array:
@@ -159,65 +171,108 @@ class Matcher:
         valid = self._block.get(field.column).valid
         return np.ones(self._block.rows, np.bool_) if valid is None else valid.copy()
 
-    def _text(self, condition: Text) -> Array:
-        if not condition.ignores_case:
-            raw = condition.text.encode()
-            return self._each("message", lambda value: raw in value)
-        text = lowered(condition.text)
+    def _by_template(
+        self,
+        condition: Text | Regex,
+        search: Callable[[Array | None], Array],
+        among: Array | None,
+    ) -> Array:
+        """Decide by the rows' templates; search the messages of the rows that these do not tell."""
+        templates = self._templates()
+        known = None if templates is None else verdicts(condition, templates)
+        if templates is None or known is None:
+            return search(among)
+        if (known == OPEN).all():
+            return search(among)
+        if self._of_rows is None:
+            self._of_rows = templates.of_rows(self._block.number, self._block.rows)
+        of_rows = known[self._of_rows]
+        found: Array = of_rows == YES
+        left = of_rows == OPEN
+        if among is not None:
+            left &= among
+        if left.any():
+            found |= search(left) & left
+        return found
+
+    def _text(self, condition: Text, among: Array | None) -> Array:
+        return self._by_template(condition, lambda rows: self._containing(condition, rows), among)
+
+    def _containing(self, condition: Text, among: Array | None) -> Array:
+        column = self._block.get("message")
+        text = lowered(condition.text) if condition.ignores_case else condition.text
         raw = text.encode()
-        if raw.isascii() and "k" not in text and "i" not in text:
+        if column.codes is not None:
+            if not condition.ignores_case:
+                return each(column, lambda value: raw in value, among)
+        elif not condition.ignores_case:
+            return containing(column, raw, among)
+        elif raw.isascii() and (("k" not in text and "i" not in text) or column.buffer.isascii()):
             # Of ASCII letters only k and i are the lower case of non-ASCII letters.
-            return self._each("message", lambda value: raw in value.lower())
-        return self._each("message", lambda value: text in lowered(value.decode()))
+            return containing_caseless(column, raw, among)
+        return each(column, lambda value: text in lowered(value.decode()), among)
 
-    def _regex(self, condition: Regex) -> Array:
-        search = compiled(condition.pattern, condition.ignores_case).search
-        return self._each(condition.field.column, lambda value: search(value.decode()) is not None)
+    def _regex(self, condition: Regex, among: Array | None) -> Array:
+        search = searcher(condition.pattern, condition.ignores_case)
+        in_lines = lines_searcher(condition.pattern, condition.ignores_case)
 
-    def _ip(self, condition: IpIn) -> Array:
+        def searched(rows: Array | None) -> Array:
+            column = self._block.get(condition.field.column)
+            if column.codes is None and not condition.ignores_case:
+                rows = self._with_clause(column, condition.pattern, rows)
+            found = None
+            if column.ends is not None and in_lines is not None:
+                found = matching_lines(column, in_lines, rows)
+            return each(column, search, rows) if found is None else found
+
+        return self._by_template(condition, searched, among)
+
+    @staticmethod
+    def _with_clause(column: Column, pattern: str, among: Array | None) -> Array | None:
+        """The rows of a column of texts that contain the longest text that every match has."""
+        clause = max(clauses(pattern), key=lambda texts: min(map(len, texts)), default=())
+        if not clause:
+            return among
+        there = np.zeros(column.rows, np.bool_)
+        for text in clause:
+            there |= containing(column, text.encode(), among)
+        return there if among is None else among & there
+
+    def _ip(self, condition: IpIn, among: Array | None) -> Array:
         network = condition.network
         if network.num_addresses == 1:
             address = str(network.network_address).encode()
             wanted = raw_of(address)
-            return self._each("ip_address", lambda text: raw_of(text) == wanted)
+            return self._each("ip_address", lambda text: raw_of(text) == wanted, among)
 
         def inside(text: bytes) -> bool:
             other = ip_interface(text.decode()).network
             return other.version == network.version and other.subnet_of(network)  # type: ignore[arg-type]
 
-        return self._each("ip_address", inside)
+        return self._each("ip_address", inside, among)
 
-    def _time(self, condition: TimeRange) -> Array:
+    def _time(self, condition: TimeRange, _: Array | None) -> Array:
         created = self._block.get("created_at").array()
-        rest = self._block.get("created_ns").array()
         found = np.ones(self._block.rows, np.bool_)
         for bound, is_start in ((condition.start_ns, True), (condition.end_ns, False)):
             if bound is None:
                 continue
             micros, ns = divmod(bound, 1000)
             micros = min(max(micros, LOWEST), HIGHEST)
-            late = (created > micros) | ((created == micros) & (rest >= ns))
+            late = created >= micros
+            if ns:
+                rest = self._block.get("created_ns").array()
+                late &= (created != micros) | (rest >= ns)
             found &= late if is_start else ~late
         return found
 
-    def _values(self, name: str) -> list[Json | None]:
-        values = self._attributes.get(name)
-        if values is None:
-            values = self._attributes[name] = attribute_values(self._block, self._plan, name)
-        return values
-
     def _attribute(self, name: str, test: Callable[[Json], bool]) -> Array:
-        passed: dict[Json, bool] = {}
-        found = np.zeros(self._block.rows, np.bool_)
-        for row, value in enumerate(self._values(name)):
-            if value is not None:
-                known = passed.get(value)
-                if known is None:
-                    known = passed[value] = test(value)
-                found[row] = known
-        return found
+        coded = self._attributes.get(name)
+        if coded is None:
+            coded = self._attributes[name] = coded_attribute(self._block, self._plan, name)
+        return _passed(coded, test)
 
-    def _attribute_equals(self, condition: AttrEquals) -> Array:
+    def _attribute_equals(self, condition: AttrEquals, _: Array | None) -> Array:
         value = condition.value
         number = Decimal(value) if NUMBER.fullmatch(value) else None
         truth = value.encode() if value in {"true", "false"} else None
@@ -229,16 +284,29 @@ class Matcher:
                 return True
             return number is not None and is_number(raw) and Decimal(raw.decode()) == number
 
-        found = rows_with(self._block, self._plan, condition.name, value, test)
-        return self._attribute(condition.name, test) if found is None else found
+        promoted = promoted_of(self._plan, condition.name)
+        own = None if promoted is None else own_rows(self._block, *promoted[::-1], value)
+        if own is None:
+            return self._attribute(condition.name, test)
+        return own | _passed(attribute_in_rest(self._block, condition.name), test)
 
-    def _attribute_compare(self, condition: AttrCompare) -> Array:
+    def _attribute_compare(self, condition: AttrCompare, _: Array | None) -> Array:
         number, compare = Decimal(condition.number), COMPARE[condition.comparison]
 
         def test(raw: Json) -> bool:
             values = numbers_of(raw)
             return values is not None and any(compare(value, number) for value in values)
 
+        promoted = promoted_of(self._plan, condition.name)
+        if promoted is not None and promoted[1].kind in {INTEGER, DECIMAL}:
+            column = self._block.get(promoted[1].name)
+            if column.numbers is not None and _are_exact(column.numbers):
+                bound = number.scaleb(promoted[1].scale)
+                least = condition.comparison in {Comparison.LESS, Comparison.GREATER_OR_EQUAL}
+                whole = int(bound.to_integral_value(ROUND_CEILING if least else ROUND_FLOOR))
+                limit = min(max(whole, LOWEST), HIGHEST)
+                own = spread(column, np.asarray(compare(column.numbers, limit)))
+                return own | _passed(attribute_in_rest(self._block, condition.name), test)
         return self._attribute(condition.name, test)
 
     def _attribute_text(self, name: str, test: Callable[[str], bool]) -> Array:
@@ -248,15 +316,55 @@ class Matcher:
 
         return self._attribute(name, of_json)
 
-    def _attribute_prefix(self, condition: AttrPrefix) -> Array:
+    def _attribute_prefix(self, condition: AttrPrefix, _: Array | None) -> Array:
         return self._attribute_text(condition.name, lambda text: text.startswith(condition.prefix))
 
-    def _attribute_regex(self, condition: AttrRegex) -> Array:
-        search = compiled(condition.pattern, condition.ignores_case).search
-        return self._attribute_text(condition.name, lambda text: search(text) is not None)
+    def _attribute_regex(self, condition: AttrRegex, _: Array | None) -> Array:
+        search = searcher(condition.pattern, condition.ignores_case)
+        return self._attribute_text(condition.name, lambda text: search(text.encode()))
 
-    def _attribute_present(self, condition: AttrPresent) -> Array:
-        return self._attribute(condition.name, lambda _: True)
+    def _attribute_present(self, condition: AttrPresent, _: Array | None) -> Array:
+        there = attribute_in_rest(self._block, condition.name).codes >= 0
+        promoted = promoted_of(self._plan, condition.name)
+        return there if promoted is None else there | promoted_rows(self._block, *promoted)
+
+
+def _passed(coded: Coded, test: Callable[[Json], bool]) -> Array:
+    """The rows with a value that passes; a code of -1 is the last place, which is False."""
+    passed = np.zeros(len(coded.values) + 1, np.bool_)
+    passed[:-1] = [value is not None and test(value) for value in coded.values]
+    return passed[coded.codes]
+
+
+def _are_exact(numbers: Array) -> bool:
+    """Whether double precision has all these numbers with all their digits."""
+    return not len(numbers) or max(-int(numbers.min()), int(numbers.max())) < 10**15
+
+
+def _cost(condition: Filter) -> int:
+    """Rank of a condition: what reads least comes first."""
+    if isinstance(condition, And | Or):
+        return max(map(_cost, condition.of), default=0)
+    if isinstance(condition, Not):
+        return _cost(condition.of)
+    return _COSTS.get(type(condition), len(_COSTS))
+
+
+_COSTS: dict[type[Any], int] = {
+    kind: cost
+    for cost, kinds in enumerate(
+        (
+            (FieldEquals, FieldIn, FieldPresent),
+            (FieldCompare, TimeRange),
+            (AttrEquals, AttrPresent),
+            (Text,),
+            (AttrCompare, AttrPrefix, AttrRegex),
+            (Regex, FieldPrefix, IpIn),
+        )
+    )
+    for kind in kinds
+}
+"""Conditions by what they cost in a block, from microseconds to milliseconds."""
 
 
 def is_number(raw: Json) -> bool:
@@ -276,7 +384,7 @@ def numbers_of(raw: Json) -> list[Decimal] | None:
     return values
 
 
-_METHODS: dict[type[Any], Callable[[Matcher, Any], Array]] = {
+_METHODS: dict[type[Any], Callable[[Matcher, Any, Array | None], Array]] = {
     And: Matcher._all,  # noqa: SLF001 - this table is the class's own
     Or: Matcher._any,  # noqa: SLF001
     Not: Matcher._not,  # noqa: SLF001

@@ -108,6 +108,7 @@ USES = {
     "templates": lambda pack: pack.count(Text("placed")),
     "template_counts": lambda pack: pack.count(Text("placed")),
     "variable_grams": lambda pack: pack.count(Text("placed")),
+    "row_templates": lambda pack: pack.matches(0, Text("placed")),
     "parts": lambda pack: pack.parts,
     "marks": lambda pack: pack.marks,
     "blocks": lambda pack: pack,

@@ -33,7 +33,7 @@ from storage.filtering.filters import (
     TimeRange,
 )
 from storage.packs.errors import UnsupportedCondition
-from storage.packs.search.candidates import literals
+from storage.packs.search.patterns import clauses, is_free
 from storage.record import fields
 from storage.record.fields import Kind
 from tests.unit.storage.packs.packing import BASE_NS, leaf_of_both, odd_rows, pack_of, shop_rows
@@ -308,15 +308,35 @@ def test_unresolved_conditions_are_refused(shop):
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("abc", ["abc"]),
-        ("abc.*def", ["abc", "def"]),
-        ("abcd?efg", ["abc", "efg"]),
-        ("abc+def", ["def"]),
-        ("abc|def", []),
-        (r"\yabc", []),
+        ("abc", [("abc",)]),
+        ("abc.*def", [("abc",), ("def",)]),
+        ("abcd?efg", [("abc",), ("efg",)]),
+        ("abc+def", [("abc",), ("def",)]),
+        ("abc{0,3}def", [("def",)]),
+        ("abc{2}def", [("abc",), ("def",)]),
+        ("abc|def", [("abc", "def")]),
+        ("abc|de", []),
+        ("abc(de|fgh)ijk", [("abc",), ("ijk",)]),
+        ("abc(?:def|fgh)?ijk", [("abc",), ("ijk",)]),
+        ("(abc|x+|def)", []),
+        ("(abc(def|ghi))+", [("abc",), ("def", "ghi")]),
+        (r"\yabc", [("abc",)]),
+        (r"abc\.def\d+ghi", [("abc.def",), ("ghi",)]),
+        ("abc[]x[:alpha:]]def", [("abc",), ("def",)]),
+        (r"abc[\]x]def", [("abc",), ("def",)]),
         ("***=abc", []),
         ("ab", []),
+        ("", []),
     ],
 )
-def test_literals_of_patterns(pattern, expected):
-    assert literals(pattern) == expected
+def test_texts_that_every_match_contains(pattern, expected):
+    assert list(clauses(pattern)) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("a.*b", True), ("[$^]", True), (r"\$\d", True), ("^a", False), ("(a|b$)", False)]
+    + [(rf"a\{letter}", False) for letter in "yYAZ"],
+)
+def test_patterns_that_match_without_what_surrounds_them(pattern, expected):
+    assert is_free(pattern) is expected
