@@ -6,6 +6,7 @@ minutes at the ends of its range, which are counted from rows; both are exact. S
 storage/record/fields.py and the catalogue's segment numbers, values are arguments.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -195,10 +196,17 @@ async def _count_rows(
     parts = [
         part for span in spans for part in plan(leaves, all_of(span, request.where), Order.NEWEST)
     ]
-    await _count_tables(session, request, [p for p in parts if not p.leaf.is_packed], found)
     packed = [part for part in parts if part.leaf.is_packed]
-    if packed:
-        await _count_packs(session, pages, request, packed, found)
+    of_packs = asyncio.create_task(_count_packs(session, pages, request, packed))
+    try:
+        await _count_tables(session, request, [p for p in parts if not p.leaf.is_packed], found)
+        more = await of_packs
+    finally:
+        of_packs.cancel()
+        await asyncio.gather(of_packs, return_exceptions=True)
+    for key, count in more.counts.items():
+        found.counts[key] += count
+    found.missing = both(found.missing, more.missing)
 
 
 async def _count_tables(
@@ -223,13 +231,15 @@ async def _count_packs(
     pages: Pages,
     request: CountRequest,
     parts: Sequence[LeafFilter],
-    found: Counts,
-) -> None:
+) -> Counts:
+    found = Counts()
+    if not parts:
+        return found
     origin_s = 0 if request.step_s is None else _origin_s(request.step_s)
     most = MAX_SCANNED_ROWS if scans_leaves(request.where) else None
     scan = CountScan(pages.packs, parts, request.by, request.step_s, origin_s, most_scanned=most)
-    if not await pages.packs.finish(scan, session.deadline_s):
-        if not found.counts and not scan.counts:
+    if not await scan.finish(session.deadline_s):
+        if not scan.counts:
             raise QueryTimeout
         found.missing = both(found.missing, missing_of(scan.left, _TIMED_OUT))
     elif scan.left:
@@ -241,6 +251,7 @@ async def _count_packs(
         found.missing = both(found.missing, unreadable_of(scan.unreadable.values()))
     for (at, text), count in scan.counts.items():
         found.counts[at, _shown(request, text)] += count
+    return found
 
 
 def _row_statement(request: CountRequest, wave: Sequence[LeafFilter]) -> Statement:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,12 @@ from query.api.http.models import Model
 from query.api.http.responses import conditional_response
 from query.api.records.models import Explanation, Partial
 from query.api.records.querying import SAMPLE, Querying, ScopedSearch, notes, read_route
-from query.api.records.statistics import ValueCount, count, time_span
+from query.api.records.statistics import Span, ValueCount, count, time_span
 from query.language.filter_parameters import one_text
 from query.language.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
 from query.planning.compile import Order, key_and
 from query.planning.counting import BY, is_counted
+from query.planning.faceting import FacetRequest, count_facets
 from query.planning.pages import Query
 from query.planning.scan_budget import Missing
 from query.planning.search import FACETS, Search
@@ -77,20 +78,74 @@ class FacetRoutes:
         search = self._querying.search(call, FACETS)
         names = _fields(search)
         scoped = self._querying.scoped(call, search)
-        exact: dict[str, list[tuple[str, int]]] = {}
         async with self._from.reader.session() as session:
             span = await time_span(session, self._from, scoped)
             if "field" not in search.own:
                 names += await self._common_attributes(session, scoped)
-            for name in names:
-                if name in BY and is_counted(scoped.untimed, BY[name]):
-                    found = await count(session, self._from, scoped, span, BY[name], None)
-                    exact[name] = found.totals()
-            sampled = [name for name in names if name not in exact]
-            sample = await self._sample(session, scoped, sampled) if sampled else None
+            found = await self._counted(session, scoped, span, names)
+            rest = [name for name in names if name not in found.exact]
+            if rest:
+                await self._uncounted(session, scoped, span, rest, found)
         call.rows = 0
-        body = orjson.dumps(_document(search, names, exact, sample))
+        body = orjson.dumps(_document(search, names, found))
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
+
+    async def _counted(
+        self, session: Session, scoped: ScopedSearch, span: Span, names: Sequence[str]
+    ) -> "_Found":
+        """The fields that counters tell."""
+        found = _Found()
+        for name in names:
+            if name in BY and is_counted(scoped.untimed, BY[name]):
+                counts = await count(session, self._from, scoped, span, BY[name], None)
+                found.exact[name] = counts.totals()
+                found.missing = counts.missing
+        return found
+
+    async def _uncounted(
+        self,
+        session: Session,
+        scoped: ScopedSearch,
+        span: Span,
+        names: Sequence[str],
+        found: "_Found",
+    ) -> None:
+        """The other fields: from columns and tables, or from a sample of the newest records."""
+        columns = dict.fromkeys(_column(name) for name in names if not _is_attribute(name))
+        attributes = dict.fromkeys(_attribute(name) for name in names if _is_attribute(name))
+        where = await resolve(session, scoped.untimed)
+        request = FacetRequest(where, span.start_ns, span.end_ns, tuple(columns), tuple(attributes))
+        counted = await count_facets(session, self._from.pages, request)
+        if counted is None:
+            sample = await self._sample(session, scoped, names)
+            found.sampled = {name: _most_common(sample.counts[name]) for name in names}
+            found.is_cut = dict.fromkeys(names, sample.has_more)
+            found.missing = sample.missing or found.missing
+            return
+        found.missing = counted.missing or found.missing
+        places = {key: place for place, key in enumerate([*columns, *attributes])}
+        for name in names:
+            key = _attribute(name) if _is_attribute(name) else _column(name)
+            place = places[key]
+            counts = counted.counts[place]
+            if name.startswith(RESOURCE):
+                counts = await self._of_resources(session, name.removeprefix(RESOURCE), counts)
+            elif name == KIND.name:
+                counts = Counter({str(_shown(name, value)): n for value, n in counts.items()})
+            found.sampled[name] = _most_common(counts)
+            found.is_cut[name] = place in counted.cut
+
+    async def _of_resources(
+        self, session: Session, key: str, streams: Counter[str]
+    ) -> Counter[str]:
+        """The values of a resource's attribute, from the records of each stream."""
+        known = await self._from.streams.of(session, map(int, streams))
+        counts: Counter[str] = Counter()
+        for stream, rows in streams.items():
+            value = orjson.loads(known[int(stream)].resource).get(key)
+            if value is not None:
+                counts[_text(value)] += rows
+        return counts
 
     async def _common_attributes(self, session: Session, scoped: ScopedSearch) -> list[str]:
         """Names of attributes with few distinct values in the newest records."""
@@ -133,6 +188,18 @@ class FacetRoutes:
         return _Sample(counts, page.has_more, page.missing)
 
 
+@dataclass(slots=True)
+class _Found:
+    """Values with counts, the most frequent first."""
+
+    exact: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    """From counters."""
+    sampled: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    is_cut: dict[str, bool] = field(default_factory=dict)
+    """Whether not all records, or not all values, were counted."""
+    missing: Missing | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Sample:
     counts: dict[str, Counter[str]]
@@ -167,6 +234,14 @@ def _is_attribute(name: str) -> bool:
     return name not in _COLUMNS and not name.startswith(RESOURCE)
 
 
+def _column(name: str) -> str:
+    return "stream_id" if name.startswith(RESOURCE) else _COLUMNS[name]
+
+
+def _attribute(name: str) -> str:
+    return name.removeprefix(ATTRIBUTE)
+
+
 def _shown(name: str, value: Any) -> object:
     if name == KIND.name:
         return KIND_OF_LETTER[value.encode()].word
@@ -179,27 +254,21 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
-def _document(
-    search: Search,
-    names: Sequence[str],
-    exact: dict[str, list[tuple[str, int]]],
-    sample: _Sample | None,
-) -> dict[str, object]:
-    prefix = search.only("prefix") or ""
+def _document(search: Search, names: Sequence[str], found: _Found) -> dict[str, object]:
+    prefix = (search.only("prefix") or "").lower()
     data: list[dict[str, object]] = []
     for name in names:
-        counts = exact[name] if name in exact else _most_common(sample, name)
-        wanted = [item for item in counts if item[0].lower().startswith(prefix.lower())]
+        counts = found.exact[name] if name in found.exact else found.sampled[name]
+        wanted = [item for item in counts if item[0].lower().startswith(prefix)]
         data.append(
             {
                 "field": name,
                 "values": [{"value": value, "count": n} for value, n in wanted[: search.limit]],
-                "sample": name not in exact and sample is not None and sample.has_more,
+                "sample": found.is_cut.get(name, False),
             }
         )
-    return {"data": data, **notes(search, sample.missing if sample else None)}
+    return {"data": data, **notes(search, found.missing)}
 
 
-def _most_common(sample: _Sample | None, name: str) -> list[tuple[str, int]]:
-    assert sample is not None
-    return sorted(sample.counts[name].items(), key=lambda item: (-item[1], item[0]))
+def _most_common(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

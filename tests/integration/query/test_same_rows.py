@@ -13,6 +13,7 @@ import pytest
 from config.levels import Level
 from query.planning.compile import RECORD, RECORD_COLUMNS, Columns, Order
 from query.planning.counting import BY, CountRequest, count_records
+from query.planning.faceting import COLUMNS, FacetRequest, count_facets
 from query.planning.packed.reading import PackReader
 from query.planning.pages import Pages, Query, key_of
 from storage.database.read import Reader
@@ -359,6 +360,27 @@ async def test_counts_of_random_filters_are_equal(tiers, reader):
                 counts = await count_records(session, pages, request)
                 assert dict(counts.counts) == dict(expected.counts), request
                 assert counts.missing is None
+
+
+async def test_facets_of_random_filters_are_equal(tiers, reader):
+    chance = random.Random(4)
+    async with reader.session() as session:
+        everything = (
+            await tiers.leaves.read(session, Query(EVERYTHING, Order.OLDEST, 10_000))
+        ).rows
+    for _ in range(FILTERS // 3):
+        where = random_filter(chance, everything)
+        columns = tuple(chance.sample(list(COLUMNS), chance.randrange(1, 6)))
+        names = tuple(chance.sample([*NAMES, "none"], chance.randrange(4)))
+        begin_ns = BASE_NS - chance.choice([0, 10**18])
+        request = FacetRequest(where, begin_ns, BASE_NS + 10**12, columns, names)
+        async with reader.session() as session:
+            expected = await count_facets(session, tiers.leaves, request)
+            for pages in (tiers.packs, tiers.both):
+                found = await count_facets(session, pages, request)
+                assert [+counts for counts in found.counts] == expected.counts, request
+                assert found.missing is None
+                assert not found.cut
 
 
 async def test_a_cancelled_page_ends_soon(tiers, reader):

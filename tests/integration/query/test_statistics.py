@@ -148,7 +148,7 @@ async def test_unsupported_statistics_parameters_are_rejected(server, given):
     assert response.status == 400
 
 
-async def test_facets_are_exact_with_counters_and_sampled_otherwise(store, server, monkeypatch):
+async def test_facets_are_exact_unless_too_many_records_are_in_tables(store, server, monkeypatch):
     await store.put(
         *(
             record(n, message=f"m {n}", metadata=attributes(user__id=f"u-{n % 3}"))
@@ -172,6 +172,7 @@ async def test_facets_are_exact_with_counters_and_sampled_otherwise(store, serve
     assert found["resource.service.name"]["values"] == [{"value": "checkout", "count": 10}]
     assert not any(item["sample"] for item in page["data"])
 
+    monkeypatch.setattr("query.planning.faceting.MAX_TABLE_ROWS", -1)
     monkeypatch.setattr("query.api.records.facets.SAMPLE", 5)
     page = await server.page("/api/v1/logs/facets", field=["level", "user.id"], prefix="U-1")
     found = {item["field"]: item for item in page["data"]}
