@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import opslog  # noqa: F401 - first: it decides whether the codec is the compiled one
+from query.planning import faceting
 from query.planning.compile import Order
 from query.planning.counting import CountRequest, count_records
 from query.planning.export import Export
+from query.planning.faceting import FacetRequest, count_facets
 from query.planning.packed.reading import PackReader
 from query.planning.pages import Pages, Query
+from query.planning.trace_list import TraceRequest, find_traces
 from storage.database.pool import DatabaseRole, open_pool
 from storage.database.read import Reader, Streams
 from storage.database.statements import statement
@@ -31,6 +34,7 @@ from storage.filtering.filters import (
     EVERYTHING,
     AttrEquals,
     FieldEquals,
+    FieldPresent,
     Filter,
     Regex,
     Text,
@@ -38,7 +42,7 @@ from storage.filtering.filters import (
     all_of,
 )
 from storage.record.canonical import canonical
-from storage.record.fields import ACTOR_ID, ID, LEVEL, SOURCE_MODULE, TRACE_ID
+from storage.record.fields import ACTOR_ID, ID, KIND, LEVEL, SOURCE_MODULE, TRACE_ID, Kind
 from storage.segments.catalogue import Segment
 from tests.support.databases import fresh_database, make_template
 from tests.support.querying import Packing, Storehouse
@@ -48,18 +52,8 @@ from tests.support.servers import postgres_server
 REQUEST = 500
 _START_NS = time.time_ns() - 86_400 * 10**9
 _WORDS = [
-    "cache",
-    "refreshed",
-    "payment",
-    "order",
-    "cart",
-    "item",
-    "stock",
-    "refused",
-    "shipped",
-    "returned",
-    "late",
-    "queue",
+    *("cache", "refreshed", "payment", "order", "cart", "item", "stock", "refused", "shipped"),
+    *("returned", "late", "queue"),
 ]
 
 
@@ -92,12 +86,16 @@ def record_of(chance: random.Random, number: int, rows: int) -> Any:
             "span.key": f"{chance.getrandbits(64):016x}",
         },
     }
+    is_span = number % 4 == 0
     return make_record(
+        kind="span" if is_span else "log",
+        parent_span_id=(number - 4).to_bytes(8, "big") if number % 32 and is_span else None,
+        duration_ns=chance.randrange(10**9) if is_span else None,
         level=chance.choice([0, 0, 1, 1, 1, 1, 1, 1, 2, 3]),
         created_unix_ns=at_ns,
         id=(at_ns // 10**6).to_bytes(6, "big") + os.urandom(10),
-        trace_id=(number // 8).to_bytes(16, "big"),
-        span_id=chance.randbytes(8),
+        trace_id=(number // 32).to_bytes(16, "big"),
+        span_id=number.to_bytes(8, "big") if is_span else chance.randbytes(8),
         actor_id=user,
         source_module=chance.choice(["checkout", "payments", "stock", "mail"]),
         message=f"Order {order} by {user}: {words} after {chance.randrange(3000)} ms",
@@ -138,8 +136,109 @@ async def timed(work: Callable[[int], Awaitable[Any]], repeats: int) -> tuple[fl
     return statistics.median(taken), found
 
 
-async def measure(dsn: str, segments: list[Segment], packing: Packing, repeats: int) -> None:
+class Cases:
+    """The queries, each a function of pages and the number of the run."""
+
+    def __init__(self, reader: Reader, rows: list[Any]) -> None:
+        self._reader = reader
+        self._rows = rows
+        """Of these, one a run is searched for."""
+        self._end_ns = _START_NS + 86_000 * 10**9
+        self._hour = TimeRange(self._end_ns - 3600 * 10**9, self._end_ns)
+
+    def all(self) -> dict[str, Any]:
+        """Name to query."""
+        window = TimeRange(self._end_ns - 430 * 10**9, self._end_ns)
+        phrase = Text("refused late")
+        return {
+            "needle in message": self.page(lambda row: Text(row["message"].split()[1]), 100),
+            "trace by id": self.page(
+                lambda row: FieldEquals(TRACE_ID, row["trace_id"]), 1000, Order.OLDEST
+            ),
+            "record by id": self.page(lambda row: FieldEquals(ID, row["id"]), 1),
+            "actor, newest 100": self.page(lambda row: FieldEquals(ACTOR_ID, row["actor_id"]), 100),
+            "newest 100 of a service": self.page(
+                lambda _: FieldEquals(SOURCE_MODULE, "stock"), 100
+            ),
+            "attribute equality": self.page(
+                lambda row: AttrEquals("order.id", row["message"].split()[1]), 100
+            ),
+            "phrase, newest 100": self.page(lambda _: phrase, 100),
+            "page of 500": self.page(lambda _: EVERYTHING, 500),
+            "export of 1,000": self.export(window),
+            "export of everything": self.export(EVERYTHING),
+            "count of a phrase": self.count(phrase, LEVEL),
+            "count by service, a phrase": self.count(phrase, SOURCE_MODULE),
+            "count of a regex": self.count(Regex("ref.*la", ignores_case=False), LEVEL),
+            "count by minute, a phrase": self.count(phrase, LEVEL, 60),
+            "count of an attribute": self.count(AttrEquals("http.status_code", "500"), LEVEL),
+            "facets of an hour": self.facets(self._hour),
+            "facets, a phrase": self.facets(phrase),
+            "traces of an hour": self.traces(EVERYTHING),
+            "traces of an hour, a service": self.traces(FieldEquals(SOURCE_MODULE, "stock")),
+        }
+
+    def page(self, where: Callable[[Any], Filter], limit: int, order: Order = Order.NEWEST) -> Any:
+        """One page."""
+
+        async def run(pages: Pages, number: int) -> int:
+            async with self._reader.session() as session:
+                query = Query(where(self._rows[number]), order, limit)
+                return len((await pages.read(session, query)).rows)
+
+        return run
+
+    def count(self, where: Filter, by: Any, step_s: int | None = None) -> Any:
+        """A count, or a histogram."""
+
+        async def run(pages: Pages, _: int) -> int:
+            end_ns = self._end_ns + 10**12
+            request = CountRequest(where, _START_NS - 1, end_ns, by, step_s)
+            async with self._reader.session() as session:
+                return sum((await count_records(session, pages, request)).counts.values())
+
+        return run
+
+    def facets(self, where: Filter) -> Any:
+        """Five columns and three attributes."""
+
+        async def run(pages: Pages, _: int) -> Any:
+            columns = ("level", "source_module", "action", "kind", "resource_type")
+            attributes = ("http.status_code", "user.id", "duration_ms")
+            request = FacetRequest(where, _START_NS, self._end_ns, columns, attributes)
+            async with self._reader.session() as session:
+                found = await count_facets(session, pages, request)
+            return found and sum(found.counts[0].values())
+
+        return run
+
+    def traces(self, where: Filter) -> Any:
+        """Fifty traces."""
+
+        async def run(pages: Pages, _: int) -> int:
+            is_span = all_of(FieldEquals(KIND, Kind.SPAN), FieldPresent(TRACE_ID))
+            spans = all_of(self._hour, is_span, where)
+            request = TraceRequest(spans, EVERYTHING, Order.NEWEST, 50, None, lambda _: True)
+            async with self._reader.session() as session:
+                return len((await find_traces(session, pages, request)).traces)
+
+        return run
+
+    def export(self, where: Filter) -> Any:
+        """All rows."""
+
+        async def run(pages: Pages, _: int) -> int:
+            pieces = Export(self._reader, pages, Streams()).pieces(where, Order.NEWEST)
+            return sum([len(piece.rows) async for piece in pieces])
+
+        return run
+
+
+async def measure(
+    dsn: str, segments: list[Segment], packing: Packing, *, repeats: int, only: str
+) -> None:
     """Run and print all cases."""
+    faceting.MAX_TABLE_ROWS = 10**9
     packs = PackReader(packing.store)
     unpacked = [replace(item, state="closed") if item.is_packed else item for item in segments]
     tiers = [Pages(Fixed(unpacked), packs), Pages(Fixed(segments), packs)]
@@ -148,55 +247,12 @@ async def measure(dsn: str, segments: list[Segment], packing: Packing, repeats: 
         async with reader.session() as session:
             some = (await tiers[1].read(session, Query(EVERYTHING, Order.NEWEST, 5000))).rows
         chance = random.Random(3)
-        rows = [chance.choice(some) for _ in range(repeats)]
-        end_ns = _START_NS + 86_000 * 10**9
-        window = TimeRange(end_ns - 430 * 10**9, end_ns)
-
-        def page(where: Callable[[Any], Filter], limit: int, order: Order = Order.NEWEST) -> Any:
-            async def run(pages: Pages, number: int) -> int:
-                async with reader.session() as session:
-                    query = Query(where(rows[number]), order, limit)
-                    return len((await pages.read(session, query)).rows)
-
-            return run
-
-        def count(where: Filter, by: Any) -> Any:
-            async def run(pages: Pages, _: int) -> int:
-                request = CountRequest(where, _START_NS - 1, end_ns + 10**12, by, None)
-                async with reader.session() as session:
-                    return sum((await count_records(session, pages, request)).counts.values())
-
-            return run
-
-        def export(where: Filter) -> Any:
-            async def run(pages: Pages, _: int) -> int:
-                pieces = Export(reader, pages, Streams()).pieces(where, Order.NEWEST)
-                return sum([len(piece.rows) async for piece in pieces])
-
-            return run
-
-        cases: dict[str, Any] = {
-            "needle in message": page(lambda row: Text(row["message"].split()[1]), 100),
-            "trace by id": page(
-                lambda row: FieldEquals(TRACE_ID, row["trace_id"]), 1000, Order.OLDEST
-            ),
-            "record by id": page(lambda row: FieldEquals(ID, row["id"]), 1),
-            "actor, newest 100": page(lambda row: FieldEquals(ACTOR_ID, row["actor_id"]), 100),
-            "newest 100 of a service": page(lambda _: FieldEquals(SOURCE_MODULE, "stock"), 100),
-            "attribute equality": page(
-                lambda row: AttrEquals("order.id", row["message"].split()[1]), 100
-            ),
-            "phrase, newest 100": page(lambda _: Text("refused late"), 100),
-            "page of 500": page(lambda _: EVERYTHING, 500),
-            "export of 1,000": export(window),
-            "export of everything": export(EVERYTHING),
-            "count of a phrase": count(Text("refused late"), LEVEL),
-            "count by service, a phrase": count(all_of(Text("refused late")), SOURCE_MODULE),
-            "count of a regex": count(Regex("ref.*la", ignores_case=False), LEVEL),
-        }
+        cases = Cases(reader, [chance.choice(some) for _ in range(repeats)])
         print(f"{'ms, p50':30}{'leaves':>10}{'packs':>10}{'found':>10}")
-        for name, run in cases.items():
-            times = 3 if "everything" in name or "count" in name else repeats
+        for name, run in cases.all().items():
+            if only not in name:
+                continue
+            times = 3 if "everything" in name else -(-repeats // 2) if "count" in name else repeats
             cells = [await timed(partial(run, pages), times) for pages in tiers]
             assert cells[0][1] == cells[1][1], (name, cells)
             print(f"{name:30}{cells[0][0]:10.1f}{cells[1][0]:10.1f}{cells[1][1]:10,}", flush=True)
@@ -207,11 +263,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--only", default="", help="queries whose name contains this")
     chosen = parser.parse_args()
 
     async def run(dsn: str, folder: Path) -> None:
         segments, packing = await fill(folder, dsn, chosen.rows)
-        await measure(dsn, segments, packing, chosen.repeats)
+        await measure(dsn, segments, packing, repeats=chosen.repeats, only=chosen.only)
 
     with (
         postgres_server(durable=False) as server,

@@ -15,6 +15,7 @@ from query.auth.record_scope import confine, visible_kinds
 from query.auth.tokens import Principal
 from query.errors import Forbidden
 from query.language.terms import StoredAs
+from query.planning.compile import Key
 from query.planning.cursor import Cursors, Position
 from query.planning.explain import EXPLAINED, Explain
 from query.planning.index_use import is_id_lookup
@@ -128,9 +129,13 @@ class Querying:
 
     def next_cursor(self, page: Page, scoped: ScopedSearch) -> str | None:
         """Cursor of the next page; None on the last one."""
-        if not page.has_more:
+        return self.cursor_after(key_of(page.rows[-1]) if page.has_more else None, scoped)
+
+    def cursor_after(self, key: Key | None, scoped: ScopedSearch) -> str | None:
+        """Cursor of what follows a row; None: nothing does."""
+        if key is None:
             return None
-        position = Position(key_of(page.rows[-1]), scoped.start_ns, scoped.end_ns)
+        position = Position(key, scoped.start_ns, scoped.end_ns)
         return self.sources.cursors.seal(position, scoped.search.digest)
 
     def is_closed(self, scoped: ScopedSearch) -> bool:

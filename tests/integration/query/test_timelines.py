@@ -138,7 +138,7 @@ async def test_a_trace_comes_with_its_tree(store, server):
     assert "trace" not in second
 
 
-async def test_traces_are_found_by_their_root(store, server):
+async def test_traces_are_found_by_their_spans(store, server):
     other = record(
         200 * MS, kind="span", trace_id=b"o" * 16, span_id=b"o" * 8, duration_ns=5 * MS, level=3,
         source_module="mail", action="send",
@@ -156,8 +156,10 @@ async def test_traces_are_found_by_their_root(store, server):
     assert (services, page.data[0].spans, page.data[0].errors) == (["checkout"], 3, 1)
     assert page.data[0].services == ["checkout", "bank"]
     assert (await found(operation="send"))[0] == ["mail"]
-    assert (await found(status="error"))[0] == ["mail"]
-    assert (await found(status="ok"))[0] == ["checkout"]
+    assert (await found(status="error"))[0] == ["mail", "checkout"]
+    assert (await found(status="ok"))[0] == []
+    assert (await found(rootStatus="error"))[0] == ["mail"]
+    assert (await found(rootStatus="ok"))[0] == ["checkout"]
     assert (await found(minDuration="50ms"))[0] == ["checkout"]
     assert (await found(maxDuration="50ms"))[0] == ["mail"]
     services, page = await found(limit=1)

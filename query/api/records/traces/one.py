@@ -12,16 +12,19 @@ from query.api.http.models import Model
 from query.api.http.responses import conditional_response
 from query.api.records.models import LogPage
 from query.api.records.querying import Querying, ScopedSearch, members, notes, read_route
-from query.api.records.traces.spans import ERRORS, MAX_SPANS, SPAN_COLUMNS, start_ns
 from query.language.filter_parameters import trace_id
 from query.planning.compile import Order
 from query.planning.pages import Page, Query
 from query.planning.search import TRACE
+from query.planning.trace_list import ERRORS, SPAN_COLUMNS, start_ns
 from query.render.records import page_json, records
 from storage.database.read import Row, Session, spent_on
 from storage.filtering.filters import FieldEquals
 from storage.record.fields import TRACE_ID
 from storage.record.times import rfc3339_ns
+
+MAX_SPANS = 10_000
+"""Records of one trace that its summary covers."""
 
 
 class TraceService(Model):

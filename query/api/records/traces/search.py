@@ -1,9 +1,7 @@
-"""The search for traces by their root spans: handler, models, route."""
+"""The search for traces: handler, models, route."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from uuid import UUID
 
 import orjson
 from aiohttp import web
@@ -15,57 +13,49 @@ from query.api.http.models import Model
 from query.api.http.responses import conditional_response
 from query.api.records.models import Explanation, Partial
 from query.api.records.querying import Querying, notes, read_route
-from query.api.records.traces.spans import ERRORS, MAX_SPANS, SPAN_COLUMNS, start_ns
 from query.auth.record_scope import visible
 from query.errors import BadQuery
 from query.language.filter_parameters import one_text
 from query.language.terms import nanoseconds
-from query.planning.compile import Order
-from query.planning.pages import Query
 from query.planning.search import TRACES, Search
-from storage.database.read import Row, Session
+from query.planning.trace_list import ERRORS, TraceRequest, TraceStatistics, find_traces
 from storage.filtering.filters import (
     Comparison,
     FieldCompare,
     FieldEquals,
-    FieldIn,
     FieldPresent,
     Filter,
-    Not,
-    TimeRange,
     all_of,
 )
-from storage.record.fields import (
-    ACTION,
-    DURATION_NS,
-    KIND,
-    LEVEL,
-    PARENT_SPAN_ID,
-    SOURCE_MODULE,
-    TRACE_ID,
-    Kind,
-)
-from storage.record.times import microseconds_of, rfc3339_ns
-
-_HOUR_NS = 3600 * 10**9
+from storage.filtering.resolve import resolve
+from storage.record.fields import ACTION, KIND, LEVEL, SOURCE_MODULE, TRACE_ID, Kind
+from storage.record.times import rfc3339_ns
 
 
 class FoundTrace(Model):
-    """A root span, with statistics of its trace."""
+    """A trace: its topmost span that is stored, and statistics of all of its spans."""
 
     trace_id: str
     span_id: str | None
     service: str
     operation: str
+    has_root: bool
+    """Whether the topmost span is the root; else the root was sampled out, or never sent."""
     start: datetime
+    """Of the span that started first."""
     duration_ns: int
+    """From the first start to the last end."""
+    root_duration_ns: int | None
     spans: int
+    """Duplicates count once."""
     errors: int
     services: list[str]
+    is_cut: bool
+    """The trace has more spans than were counted."""
 
 
 class FoundTraces(Model):
-    """A page of traces."""
+    """A page of traces. It may have fewer than requested, even none, and still a cursor."""
 
     data: list[FoundTrace]
     next_cursor: str | None
@@ -93,72 +83,84 @@ class TraceSearchRoutes:
         )
 
     async def search(self, call: Call) -> web.Response:
-        """GET /api/v1/traces: root spans, each with statistics of its whole trace."""
-        search = self._querying.search(call, TRACES, _roots())
+        """GET /api/v1/traces: traces with a span that matches, and statistics of them."""
+        search = self._querying.search(call, TRACES, _SPANS)
         scoped = self._querying.scoped(call, search)
-        where = all_of(scoped.where, *_filters(search))
-        after = None if scoped.position is None else scoped.position.after
-        query = Query(where, search.order, search.limit, after, SPAN_COLUMNS)
+        accepts = _accepts(search)
         async with self._from.reader.session() as session:
-            page = await self._from.pages.read(session, query)
-            parts = await self._parts(session, page.rows, visible(call.principal))
-        call.rows = len(page.rows)
-        cursor = self._querying.next_cursor(page, scoped)
-        found = [_found(row, parts[row["trace_id"]] or [row]) for row in page.rows]
-        document: dict[str, object] = {"data": found, "nextCursor": cursor}
-        body = orjson.dumps(document | notes(search, page.missing))
+            request = TraceRequest(
+                spans=await resolve(session, all_of(scoped.where, *_filters(search))),
+                visible=visible(call.principal),
+                order=search.order,
+                limit=search.limit,
+                after=None if scoped.position is None else scoped.position.after,
+                accepts=accepts,
+            )
+            found = await find_traces(session, self._from.pages, request)
+        call.rows = len(found.traces)
+        cursor = self._querying.cursor_after(found.after, scoped)
+        data = [_shown(trace) for trace in found.traces]
+        document: dict[str, object] = {"data": data, "nextCursor": cursor}
+        body = orjson.dumps(document | notes(search, found.missing))
         return conditional_response(call, body, cursor, is_closed=self._querying.is_closed(scoped))
 
-    async def _parts(
-        self, session: Session, roots: Sequence[Row], visible_to: Filter
-    ) -> dict[UUID, list[Row]]:
-        """The spans of these roots' traces, by trace id."""
-        found: dict[UUID, list[Row]] = defaultdict(list)
-        ids = tuple(dict.fromkeys(row["trace_id"] for row in roots if row["trace_id"]))
-        if not ids:
-            return found
-        starts_ns = [microseconds_of(row["created_at"]) * 1000 for row in roots]
-        longest_ns = max(row["duration_ns"] or 0 for row in roots)
-        # Spans are close to their root in time; the range excludes all other segments.
-        near = TimeRange(min(starts_ns) - _HOUR_NS, max(starts_ns) + longest_ns + _HOUR_NS)
-        where = all_of(near, visible_to, FieldEquals(KIND, Kind.SPAN), FieldIn(TRACE_ID, ids))
-        query = Query(where, Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS)
-        for row in (await self._from.pages.read(session, query)).rows:
-            found[row["trace_id"]].append(row)
-        return found
 
-
-def _roots() -> Filter:
-    return all_of(
-        FieldEquals(KIND, Kind.SPAN), Not(FieldPresent(PARENT_SPAN_ID)), FieldPresent(TRACE_ID)
-    )
+_SPANS = all_of(FieldEquals(KIND, Kind.SPAN), FieldPresent(TRACE_ID))
 
 
 def _filters(search: Search) -> Iterable[Filter]:
-    """The filters of a search for traces."""
+    """What one span of the trace must match."""
     for name, field in (("service", SOURCE_MODULE), ("operation", ACTION)):
         if name in search.own:
             yield FieldEquals(field, one_text(name, search.own[name]))
-    for name, comparison in (
-        ("minDuration", Comparison.GREATER_OR_EQUAL),
-        ("maxDuration", Comparison.LESS_OR_EQUAL),
-    ):
-        text = search.only(name)
-        if text is not None:
-            yield FieldCompare(DURATION_NS, comparison, _duration(name, text))
-    _check_durations(search)
-    status = search.only("status")
-    if status is not None:
-        if status not in {"ok", "error"}:
-            raise BadInput("status must be ok or error", where="status")
-        comparison = Comparison.GREATER_OR_EQUAL if status == "error" else Comparison.LESS
-        yield FieldCompare(LEVEL, comparison, Level.ERROR)
+    if _status(search, "status") == "error":
+        yield FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.ERROR)
 
 
-def _check_durations(search: Search) -> None:
-    least, most = (search.only(name) for name in ("minDuration", "maxDuration"))
-    if least and most and _duration("minDuration", least) > _duration("maxDuration", most):
-        raise BadInput("minDuration is longer than maxDuration", where="minDuration")
+def _accepts(search: Search) -> Callable[[TraceStatistics], bool]:
+    """What the whole trace, and its root, must match. Raises BadInput."""
+    status, root_status = (_status(search, name) for name in ("status", "rootStatus"))
+    least, most = _durations(search, "minDuration", "maxDuration")
+    root_least, root_most = _durations(search, "rootMinDuration", "rootMaxDuration")
+    is_of_root = any(item is not None for item in (root_status, root_least, root_most))
+
+    def accepts(trace: TraceStatistics) -> bool:
+        if status is not None and (trace.errors > 0) != (status == "error"):
+            return False
+        if not _within(trace.duration_ns, least, most):
+            return False
+        if not is_of_root:
+            return True
+        is_error = trace.top["level"] in ERRORS
+        return (
+            trace.has_root
+            and (root_status is None or is_error == (root_status == "error"))
+            and _within(trace.top["duration_ns"] or 0, root_least, root_most)
+        )
+
+    return accepts
+
+
+def _within(duration_ns: int, least: int | None, most: int | None) -> bool:
+    return (least is None or duration_ns >= least) and (most is None or duration_ns <= most)
+
+
+def _status(search: Search, name: str) -> str | None:
+    status = search.only(name)
+    if status not in {None, "ok", "error"}:
+        raise BadInput(f"{name} must be ok or error", where=name)
+    return status
+
+
+def _durations(search: Search, least: str, most: str) -> tuple[int | None, int | None]:
+    texts = search.only(least), search.only(most)
+    bounds = [
+        None if text is None else _duration(name, text)
+        for name, text in zip((least, most), texts, strict=True)
+    ]
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+        raise BadInput(f"{least} is longer than {most}", where=least)
+    return bounds[0], bounds[1]
 
 
 def _duration(name: str, text: str) -> int:
@@ -168,16 +170,19 @@ def _duration(name: str, text: str) -> int:
         raise BadInput(str(error), where=name) from error
 
 
-def _found(root: Row, spans: Sequence[Row]) -> dict[str, object]:
-    modules = dict.fromkeys([root["source_module"], *(row["source_module"] for row in spans)])
+def _shown(trace: TraceStatistics) -> dict[str, object]:
+    top = trace.top
     return {
-        "traceId": root["trace_id"].hex,
-        "spanId": root["span_id"].hex() if root["span_id"] else None,
-        "service": root["source_module"],
-        "operation": root["action"],
-        "start": rfc3339_ns(start_ns(root)),
-        "durationNs": root["duration_ns"] or 0,
-        "spans": len(spans),
-        "errors": sum(row["level"] in ERRORS for row in spans),
-        "services": list(modules),
+        "traceId": top["trace_id"].hex,
+        "spanId": top["span_id"].hex() if top["span_id"] else None,
+        "service": top["source_module"],
+        "operation": top["action"],
+        "hasRoot": trace.has_root,
+        "start": rfc3339_ns(trace.start_ns),
+        "durationNs": trace.duration_ns,
+        "rootDurationNs": (top["duration_ns"] or 0) if trace.has_root else None,
+        "spans": trace.spans,
+        "errors": trace.errors,
+        "services": trace.services,
+        "isCut": trace.is_cut,
     }
