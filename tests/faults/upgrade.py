@@ -166,8 +166,9 @@ def is_refused(product: Product, old_python: str) -> bool:
     try:
         product.start()
     except RuntimeError as error:
-        print(str(error).splitlines()[-1])
-        return "install the opslog that migrated it" in str(error)
+        advice = "install the opslog that migrated it"
+        print("\n".join(line for line in str(error).splitlines() if advice in line))
+        return advice in str(error)
     finally:
         product.kill_all() if product.is_running else None
         product.python = sys.executable
