@@ -88,6 +88,15 @@ def test_counts_add_up_by_minute_level_kind_and_module():
     }
 
 
+def test_counts_of_records_that_alternate_add_up():
+    """A count is found again after another one was in between."""
+    records = [make_record(source_module=("a", "b")[n % 2]) for n in range(6)]
+
+    (part,) = encoded(records)
+
+    assert sorted((count[3], count[4]) for count in part.counts) == [("a", 3), ("b", 3)]
+
+
 def test_odd_times_are_excluded_from_the_range():
     part = encoded(
         [make_record(created_unix_ns=5_000), make_record(created_unix_ns=1, odd_time=True)]

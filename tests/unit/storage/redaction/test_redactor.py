@@ -253,3 +253,15 @@ def test_siblings_name_values_only_in_small_maps(redactor: Redactor) -> None:
 
     assert hits == (("secret_field", 1),)
     assert "hunter2secret" not in str(safe)
+
+
+@pytest.mark.parametrize("value", [1234, 12.5, True, 4111111111111111, None, [1, "x"], {"a": 1}])
+@pytest.mark.parametrize("key", ["password", "duration_ms", "user.id"])
+def test_values_of_several_records_are_redacted_as_alone(
+    redactor: Redactor, key: str, value: Value
+) -> None:
+    """What the shared first pass does not cover is redacted one by one: no texts."""
+    ((_, _, (found,)),) = redactor.records([(None, [(key, value)])])
+
+    assert found == redactor.attribute(key, value)
+    assert (found.value == value) is (redactor.value(key, value)[0] == value)

@@ -2,13 +2,17 @@
 
 import dataclasses
 import random
+import struct
 from pathlib import Path
+from zlib import crc32
 
+import orjson
 import pytest
 
 from storage.record.copy_binary import leaf_of, part_digest, rows_of
 from storage.spool import frame as frames
 from storage.spool.frame import (
+    PREFIX_BYTES,
     FrameDamaged,
     FrameUnknown,
     decode_frame,
@@ -127,3 +131,35 @@ def test_a_head_with_negative_lengths_is_damage():
 
     with pytest.raises(FrameDamaged):
         frames.read_head(data)
+
+
+def with_header(frame, **changes) -> bytes:
+    """The frame with another header, under a checksum that is right."""
+    data = whole(frame)
+    magic, version, encoding, length, payload, _ = frames._PREFIX.unpack_from(data)
+    header = {**orjson.loads(data[PREFIX_BYTES : PREFIX_BYTES + length]), **changes}
+    text = orjson.dumps(header)
+    prefix = struct.pack(">4sHHIQ", magic, version, encoding, len(text), payload)
+    crc = struct.pack(">I", crc32(text, crc32(prefix)))
+    return prefix + crc + text + data[PREFIX_BYTES + length :]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"parts": None}, "header is not valid"),
+        ({"parts": [{}]}, "header is not valid"),
+        ({"batch_id": "7"}, "header is not valid"),
+        ({"batch_id": -1}, "header does not match its payload"),
+        ({"parts": []}, "header does not match its payload"),
+        ({"streams": [{}]}, "header is not valid"),
+        ({"secret": "no hex"}, "header is not valid"),
+        ({"rejected": None, "request_hash": 7}, "header is not valid"),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_damage(changes, problem):
+    """With a correct checksum: the writer would otherwise fail on it forever."""
+    data = with_header(make_frame([make_record()]), **changes)
+
+    with pytest.raises(FrameDamaged, match=problem):
+        decode_frame(data)
