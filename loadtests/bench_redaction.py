@@ -1,4 +1,4 @@
-"""Cost of redaction in microseconds per record, hostile texts, comparison with another tool.
+"""Cost of redaction in microseconds per record, hostile texts, harm, comparison with another tool.
 
     python loadtests/bench_redaction.py [--load-tool PATH]
 
@@ -26,6 +26,7 @@ from storage.record.record import Value  # noqa: E402
 from storage.redaction.redactor import Redactor  # noqa: E402
 from storage.redaction.tokens import HmacKeys  # noqa: E402
 from tests.corpus.cases import REPLACEMENT, Case, cases  # noqa: E402
+from tests.corpus.shapes import CARDS, OTHERS, samples  # noqa: E402
 
 Record = tuple[str, list[tuple[str, Value]]]
 LIMITS_US = {"ordinary records": 5.0, "records of which most hold secrets": 15.0}
@@ -132,6 +133,15 @@ def score(name: str, every: list[Case], hide: Callable[[Case], str]) -> None:
     )
 
 
+def report_harm(redactor: Redactor, count: int = 2000) -> None:
+    """Print how many numbers that only look like cards are redacted, and how many cards."""
+    for shape in (*OTHERS, *CARDS):
+        hidden = sum(
+            number not in redactor.text(text)[0] for number, text, _ in samples(shape, count)
+        )
+        print(f"{shape.name}: {100 * hidden / count:.1f} % redacted")
+
+
 def ours(redactor: Redactor) -> Callable[[Case], str]:
     """Redact with opslog."""
 
@@ -182,6 +192,7 @@ def main() -> None:
         print(f"ordinary records: no load tool at {path}; give --load-tool")
     report_speed(redactor, "records of which most hold secrets", corpus_records(every))
     report_hostile(redactor)
+    report_harm(redactor)
     score("opslog on the corpus", every, ours(redactor))
     other = detect_secrets()
     if other is None:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from storage.record.record import Hit, Value
 from storage.redaction.finders.pairs import is_secret
+from storage.redaction.recognition.cards import speaks_of_cards
 from storage.redaction.recognition.keys import KeyNames, Kind
 
 Text: TypeAlias = Callable[[bytes], tuple[bytes, tuple[Hit, ...]]]
@@ -22,6 +23,8 @@ Counts: TypeAlias = dict[str, int]
 
 TOO_DEEP: Final = "[REDACTED:unscanned]"
 _DEEPEST: Final = 100
+_CARD_DIGITS: Final = range(13, 20)
+_MOST_NAME_BYTES: Final = 64
 LEAST_CARD: Final = 10**12
 """A smaller number has too few digits for a card."""
 _NAME_FIELDS: Final = ("name", "key", "header", "field", "Name", "Key", "k")
@@ -74,6 +77,8 @@ class Values:
     def _string(self, kind: Kind, key: str, raw: bytes, counts: Counts) -> bytes:
         if kind is not Kind.PLAIN and self._is_secret(kind, key, raw):
             raw, hits = self._hide(kind, key, raw)
+        elif raw.isdigit() and len(raw) in _CARD_DIGITS:
+            raw, hits = self._digits(key, raw)
         else:
             raw, hits = self._text(raw)
         for rule, count in hits:
@@ -93,12 +98,20 @@ class Values:
             return value
         raw = str(int(value) if isinstance(value, int) or value.is_integer() else value).encode()
         secret = kind is Kind.CUSTOM or (by_name and is_secret(self._names, key, kind, raw))
-        safe, hits = self._hide(kind, key, raw) if secret else self._text(raw)
+        safe, hits = self._hide(kind, key, raw) if secret else self._digits(key, raw)
         if not hits:
             return value
         for rule, count in hits:
             counts[rule] = counts.get(rule, 0) + count
         return safe.decode()
+
+    def _digits(self, key: str, raw: bytes) -> tuple[bytes, tuple[Hit, ...]]:
+        """Scan a number beside its name, which says whether it may be a card's."""
+        name = key.encode("utf-8", "replace")[-_MOST_NAME_BYTES:] + b"="
+        safe, hits = self._text(name + raw)
+        if hits and not safe.startswith(name):
+            return self._text(raw)
+        return safe[len(name) :], hits
 
     def _list(self, kind: Kind, key: str, items: list[Value], depth: int, counts: Counts) -> Value:
         result: list[Value] = []
@@ -148,6 +161,7 @@ class Values:
         if key.startswith("/"):
             kind = Kind.PLAIN  # a path: {"/token": {"post": …}}
         is_jwk = "kty" in items
+        is_card = speaks_of_cards(key)
         result: dict[str, Value] = {}
         for name, value in items.items():
             own, label = self._names.kind(name), name
@@ -163,6 +177,8 @@ class Values:
                 own = Kind.SECRET
             if named is not Kind.PLAIN and name in value_fields:
                 own = named
+            # {"card": {"number": …}}
+            label = f"{key}.{name}" if is_card and own is Kind.PLAIN else label
             if is_jwk and name in _JWK_PRIVATE:
                 own = Kind.SECRET
             raw, hits = self._text(name.encode("utf-8", "replace"))

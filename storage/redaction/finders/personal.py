@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from storage.redaction.recognition.cards import is_other_number
 from storage.redaction.recognition.shapes import Shape, Span
 from storage.redaction.recognition.validators import card
 
@@ -93,7 +94,7 @@ def cards(raw: bytes) -> Iterator[Span]:
     for start, end in _DIGITS.each(raw):
         position = start
         while (match := _CARD.search(raw, position, end + _GUARD_BYTES)) is not None:
-            if card(match.group()):
+            if card(match.group()) and not is_other_number(raw, match.start(), match.end()):
                 yield match.span()
                 position = match.end()
             else:

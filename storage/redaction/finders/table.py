@@ -44,7 +44,7 @@ _BY_NAME: Final[dict[str, tuple[Callable[[KeyNames], Finder], _Pattern | None]]]
 # Approximate cost of a candidate, in tenths of a microsecond (scan.py).
 _COSTS: Final = {
     "authorization": 25,
-    "card": 17,
+    "card": 30,
     "cookie": 14,
     "elements": 15,
     "email": 13,
