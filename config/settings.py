@@ -7,6 +7,7 @@ The help texts become docs/reference/settings.md. load.py reads the values: envi
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -102,7 +103,8 @@ class ApiSettings(Section):
     port: Port = 8080
     """TCP port; 0 selects a free one."""
     public_url: str = ""
-    """URL that users open, if it is behind a proxy; default: built from host and port."""
+    """URL that users open, if it is behind a proxy; default: built from host and port. Browsers
+    that do not send Sec-Fetch-Site (plain HTTP) may only make changes from it."""
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Time limit of a query, in the database and over packs."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
@@ -129,7 +131,16 @@ class ApiSettings(Section):
     tls_key: Path | None = None
     """PEM private key of tls_cert."""
     trusted_proxies: list[str] = []
-    """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are trusted."""
+    """Addresses or networks whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host headers
+    are trusted."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError(f"{url!r} is not an address like https://logs.example.com/opslog")
+        return url
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -155,7 +166,8 @@ class AuthSettings(Section):
     audience: str = "opslog"
     """Required `aud` of tokens, exact match."""
     role_claim: str = "role"
-    """Claim with the role; dots select nested members."""
+    """Claim with the role, or with a list, of which the strongest known role counts; dots select
+    nested members, as in realm_access.roles."""
     role_map: dict[str, str] = {}
     """Maps the issuer's role names to opslog's, for example `{"ops": "NOC"}`."""
     modules_claim: str = "source_modules"

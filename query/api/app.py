@@ -14,6 +14,7 @@ from config.settings import Settings
 from query.api.http.access_control import AccessControl
 from query.api.http.call import ClientAddresses
 from query.api.http.middleware import put_headers, request_middleware
+from query.api.http.same_site import SameSite
 from query.api.operations.dead_letters import DeadLetterRoutes
 from query.api.operations.evidence import EvidenceRoutes
 from query.api.operations.holds import HoldRoutes
@@ -107,12 +108,14 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
     packs = PackReader(deps.packs)
     groups, live = _groups(settings, deps, reader, audit, sessions, packs)
     table = routes(groups)
+    addresses = ClientAddresses(settings.api.trusted_proxies)
     access_control = AccessControl(
         Verifier(settings.auth, keys_from(settings.auth, deps.token_keys)),
         audit,
-        ClientAddresses(settings.api.trusted_proxies),
+        addresses,
         sessions,
         deps.state,
+        SameSite(settings.api.public_url, addresses),
         concurrent_queries=settings.api.user_concurrency,
         body_timeout_s=settings.api.body_timeout_s,
     )

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import jwt
@@ -32,6 +32,10 @@ MIN_REFRESH_S = 60.0
 REFRESH_AFTER_S = 900.0
 """Known keys are fetched again after this, so that withdrawn ones are dropped."""
 MAX_KID = 256
+
+
+Published: TypeAlias = dict[str | int, RSAPublicKey]
+"""Keys of an issuer by id; one without an id by its position, which is no id of a token."""
 
 
 class InstallationKeys:
@@ -65,20 +69,33 @@ class IssuerKeys:
         self._url = _checked_url(url)
         self._own = own
         self._now_s = now_s
-        self._keys: dict[str, RSAPublicKey] = {}
+        self._keys: Published = {}
         self._fetched_s: float | None = None
         self._fetching = asyncio.Lock()
 
     async def find(self, kid: object) -> RSAPublicKey | None:
-        """The key for this id; fetches unknown ids at most once a minute."""
+        """The key for this id; fetches unknown ids at most once a minute.
+
+        Without an id: the key that the issuer publishes, if it is only one.
+        """
         own = await self._own.find(kid)
-        if own is not None or not isinstance(kid, str) or len(kid) > MAX_KID:
+        if own is not None or not (kid is None or isinstance(kid, str)):
             return own
-        if self._is_due(REFRESH_AFTER_S if kid in self._keys else MIN_REFRESH_S):
+        if isinstance(kid, str) and len(kid) > MAX_KID:
+            return None
+        if self._is_due(self._fetch_after_s(kid)):
             async with self._fetching:
-                if self._is_due(REFRESH_AFTER_S if kid in self._keys else MIN_REFRESH_S):
+                if self._is_due(self._fetch_after_s(kid)):
                     await self._refresh()
+        return self._published(kid)
+
+    def _published(self, kid: str | None) -> RSAPublicKey | None:
+        if kid is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
         return self._keys.get(kid)
+
+    def _fetch_after_s(self, kid: str | None) -> float:
+        return MIN_REFRESH_S if self._published(kid) is None else REFRESH_AFTER_S
 
     def _is_due(self, after_s: float) -> bool:
         return self._fetched_s is None or self._now_s() - self._fetched_s >= after_s
@@ -185,25 +202,26 @@ async def _fetch(url: URL) -> bytes:
         return body
 
 
-def _keys_of(body: bytes) -> dict[str, RSAPublicKey]:
+def _keys_of(body: bytes) -> Published:
     """The usable keys of a JWK set; others are ignored."""
     document = orjson.loads(body)
     listed = document.get("keys") if isinstance(document, dict) else None
-    keys = {}
-    for item in listed if isinstance(listed, list) else []:
-        if isinstance(item, dict) and isinstance(item.get("kid"), str) and _is_usable(item):
+    keys: Published = {}
+    for place, item in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(item, dict) and _is_usable(item):
             try:
                 key = RSAAlgorithm.from_jwk(item)
             except (jwt.PyJWTError, ValueError, TypeError):
                 continue
             if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS:
-                keys[item["kid"]] = key
+                keys[item.get("kid", place)] = key
     return keys
 
 
 def _is_usable(item: Mapping[str, Any]) -> bool:
     return (
         item.get("kty") == "RSA"
+        and isinstance(item.get("kid"), str | None)
         and item.get("alg", "RS256") == "RS256"
         and item.get("use", "sig") == "sig"
         and "d" not in item

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 
 from aiohttp import web
 
-from config.access import Permission
+from config.access import Permission, Role
 from config.errors import OpslogError
 from query.api.http.call import Call, ClientAddresses, Route
+from query.api.http.same_site import SameSite
 from query.auth.access_audit import AccessAudit, Outcome
 from query.auth.sessions import Sessions
 from query.auth.shared_state import SharedState, slot
@@ -18,10 +19,8 @@ from query.auth.tokens import Principal, Verifier
 from query.errors import Forbidden, Unauthorized
 from storage.database.fairness import CALLER
 
-VIEWER_HEADER = "X-Opslog-Viewer"
 CONCURRENT_STREAMS = 10
 """Exports, or live tails, per token: each export queries the database many times."""
-_SAFE = frozenset({"GET", "HEAD"})
 _BY_MODULE = frozenset(
     {Permission.LOGS_READ, Permission.LOGS_EXPORT, Permission.AUDIT_READ, Permission.REDACTION_TEST}
 )
@@ -39,6 +38,7 @@ class AccessControl:
         addresses: ClientAddresses,
         sessions: Sessions,
         state: SharedState,
+        same_site: SameSite,
         *,
         concurrent_queries: int,
         body_timeout_s: float = 30.0,
@@ -49,6 +49,7 @@ class AccessControl:
         self._audit = audit
         self._addresses = addresses
         self._state = state
+        self._same_site = same_site
         self._concurrent_queries = concurrent_queries
 
     def guard(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -73,7 +74,7 @@ class AccessControl:
         cookie = request.cookies.get(cookie_name(is_secure=call.is_secure), "")
         if "Authorization" in request.headers or not cookie:
             return await self._verifier.verify(_bearer(request))
-        _check_same_site(request)
+        self._same_site.check(request)
         found = self._sessions.find(cookie)
         if found is None:
             raise Unauthorized("The session has expired. Log in again")
@@ -119,22 +120,6 @@ def cookie_name(*, is_secure: bool) -> str:
     return "__Host-opslog" if is_secure else "opslog"
 
 
-def _check_same_site(request: web.Request) -> None:
-    """Reject cookies on requests that another site may have caused (CSRF).
-
-    In addition to SameSite=Strict: browsers send the origin of a request, and a custom header
-    needs a CORS preflight, which is never granted. Downloads are plain links.
-    """
-    fetched_from = request.headers.get("Sec-Fetch-Site", "same-origin")
-    origin = request.headers.get("Origin")
-    if fetched_from not in {"same-origin", "none"}:
-        raise Forbidden("Cross-site requests are not allowed")
-    if origin is not None and origin.partition("://")[2] != request.host:
-        raise Forbidden("Cross-site requests are not allowed")
-    if request.method not in _SAFE and VIEWER_HEADER not in request.headers:
-        raise Forbidden(f"The header {VIEWER_HEADER} is required")
-
-
 def _check_permission(call: Call) -> None:
     held, route = call.principal.permissions, call.route
     if route.permission is None:
@@ -143,6 +128,11 @@ def _check_permission(call: Call) -> None:
         raise Forbidden("A token restricted to source modules may read records only")
     if route.permission in held or (route.audit_permission and route.audit_permission in held):
         return
+    if call.principal.role not in set(Role):
+        raise Forbidden(
+            f"This requires {route.permission}. The token has none of opslog's roles: check"
+            " auth.role_claim and auth.role_map"
+        )
     raise Forbidden(f"This requires {route.permission}")
 
 

@@ -131,6 +131,15 @@ class ClientAddresses:
         protocols = request.headers.getall("X-Forwarded-Proto", [""])[-1]
         return protocols.rpartition(",")[2].strip().lower() == "https"
 
+    def hosts(self, request: web.Request) -> set[str]:
+        """The hosts that the client may have asked: Host, and X-Forwarded-Host of a proxy."""
+        hosts = {request.host}
+        peer = _address(request.remote or "")
+        if peer is not None and self._is_trusted(peer):
+            for value in request.headers.getall("X-Forwarded-Host", []):
+                hosts.update(host.strip() for host in value.split(","))
+        return hosts - {""}
+
     def _is_trusted(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return any(address in network for network in self._trusted)
 

@@ -75,13 +75,36 @@ async def test_unknown_key_ids_cause_one_fetch_a_minute(keys, issuer, clock):
     for number in range(50):
         assert await keys.find(f"invented-{number}") is None
     await asyncio.gather(*(keys.find(f"more-{number}") for number in range(50)))
-    for odd in (None, 5, ["x"], "k" * 300):
+    for odd in (5, ["x"], "k" * 300):
         assert await keys.find(odd) is None
     assert issuer.fetches == 1
 
     clock[0] = 61
     await asyncio.gather(*(keys.find("again") for _ in range(50)))
     assert issuer.fetches == 2
+
+
+@pytest.mark.parametrize("kid", ["theirs", None])
+async def test_a_token_without_kid_uses_the_only_published_key(keys, issuer, kid):
+    """Whether that key has an id or not."""
+    issuer.response = lambda: web.json_response({"keys": [jwk(kid=kid)]})
+    verifier = Verifier(AuthSettings(), keys)
+
+    await verifier.verify(make_token(key=THEIR_KEY, headers={}))
+    with pytest.raises(Unauthorized, match="signature"):
+        await verifier.verify(make_token(headers={}))
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize(
+    "published", [[], [jwk(), jwk(kid="more")], [jwk(kid=None), jwk(kid=None)]], ids=len
+)
+async def test_a_token_without_kid_is_refused_beside_several_keys(keys, issuer, published):
+    """None of them is tried; the answer says why."""
+    issuer.response = lambda: web.json_response({"keys": published})
+
+    with pytest.raises(Unauthorized, match="publishes exactly one key"):
+        await Verifier(AuthSettings(), keys).verify(make_token(key=THEIR_KEY, headers={}))
 
 
 async def test_new_keys_are_found_and_withdrawn_ones_dropped(keys, issuer, clock):
