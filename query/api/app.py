@@ -115,7 +115,7 @@ def build_app(settings: Settings, deps: Dependencies) -> web.Application:
         addresses,
         sessions,
         deps.state,
-        SameSite(settings.api.public_url, addresses),
+        same_site=SameSite(settings.api.public_url, addresses),
         concurrent_queries=settings.api.user_concurrency,
         body_timeout_s=settings.api.body_timeout_s,
     )

@@ -38,8 +38,8 @@ class AccessControl:
         addresses: ClientAddresses,
         sessions: Sessions,
         state: SharedState,
-        same_site: SameSite,
         *,
+        same_site: SameSite,
         concurrent_queries: int,
         body_timeout_s: float = 30.0,
     ) -> None:

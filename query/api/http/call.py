@@ -132,7 +132,7 @@ class ClientAddresses:
         return protocols.rpartition(",")[2].strip().lower() == "https"
 
     def hosts(self, request: web.Request) -> set[str]:
-        """The hosts that the client may have asked: Host, and X-Forwarded-Host of a proxy."""
+        """The hosts that the client may have named: Host, and X-Forwarded-Host of a proxy."""
         hosts = {request.host}
         peer = _address(request.remote or "")
         if peer is not None and self._is_trusted(peer):

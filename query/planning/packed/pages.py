@@ -34,7 +34,7 @@ _RELEASE_EVERY = 32
 _BLOCKS = 16
 """Decoded blocks that a scan keeps for the rows of its page."""
 _FEW = 4
-"""Packs that are opened rather than asked by the filters of their class."""
+"""Packs that are opened rather than looked up in the filters of their class."""
 _AHEAD, _FARTHEST_AHEAD = 4, 32
 """Blocks that are fetched from disk together; twice as many each time."""
 

@@ -100,7 +100,7 @@ async def test_a_token_without_kid_uses_the_only_published_key(keys, issuer, kid
     "published", [[], [jwk(), jwk(kid="more")], [jwk(kid=None), jwk(kid=None)]], ids=len
 )
 async def test_a_token_without_kid_is_refused_beside_several_keys(keys, issuer, published):
-    """None of them is tried; the answer says why."""
+    """None of them is tried; the response says why."""
     issuer.response = lambda: web.json_response({"keys": published})
 
     with pytest.raises(Unauthorized, match="publishes exactly one key"):

@@ -204,7 +204,7 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("claims", "headers", "reason"), REASONS)
-async def test_a_refusal_says_why_in_the_answer_and_the_log(claims, headers, reason, caplog):
+async def test_a_refusal_says_why_in_the_response_and_the_log(claims, headers, reason, caplog):
     """Never what is in the token."""
     caplog.set_level(logging.INFO)
     token = make_token(headers=headers, **claims)

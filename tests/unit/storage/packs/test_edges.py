@@ -109,7 +109,7 @@ def test_a_prefix_of_two_letters_has_no_grams(tmp_path):
     assert pack.candidate_blocks(FieldPrefix(MESSAGE, "or")) == [0, 1, 2]
 
 
-def test_no_more_keys_are_promoted_than_have_room(tmp_path):
+def test_at_most_the_limit_of_keys_is_promoted(tmp_path):
     """The others stay in the rest, and are found there."""
     texts = [
         orjson.dumps({"attributes": {f"key{k:02d}": f"v{n % 7}x{k}" for k in range(40)}}).decode()
