@@ -10,7 +10,7 @@ import pytest
 
 from storage.filtering.filters import AttrEquals, FieldEquals, FieldPrefix, Text
 from storage.packs import spool
-from storage.packs.blocks import DataFile
+from storage.packs.blocks import Block, DataFile
 from storage.packs.errors import PackDamaged
 from storage.packs.index.layout import IndexFile, write
 from storage.packs.pack import Pack
@@ -184,7 +184,7 @@ def test_an_unreadable_column_of_another_layout_is_named(tmp_path):
     pages["crc"][number] = crc32(data[start : start + size])
 
     with pytest.raises(PackDamaged, match=r"broken\.parquet, block 0: column message"):
-        DataFile(broken, pack.plan).column("message", 0, int(pack.blocks[0]["at"]), 300, pages)
+        Block(DataFile(broken, pack.plan), 0, int(pack.blocks[0]["at"]), 300, pages).get("message")
 
 
 @pytest.mark.parametrize("ending", ["parquet", "idx"])
