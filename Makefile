@@ -161,6 +161,7 @@ FAULTS := tests/faults tests/durability tests/unit/storage/spool/test_spool.py \
 	tests/integration/storage/test_writer.py tests/integration/retention/test_faults.py \
 	tests/integration/retention/test_faults_of_postgres.py \
 	tests/integration/retention/test_pack_interrupted.py \
+	tests/integration/retention/test_pack_refusals.py \
 	tests/integration/query/test_packed_damage.py \
 	tests/integration/evidence tests/contract/otlp/test_slow_senders.py \
 	tests/contract/otlp/test_sizes.py

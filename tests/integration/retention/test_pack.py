@@ -10,6 +10,7 @@ import pytest
 from retention.packing.leaves import drop_leaves, forget_parts
 from retention.packing.pack import NotClosed, pack_segment, root_of
 from storage.ledger.tree.merkle import tree_root
+from storage.packs.index.bloom import NAME
 from storage.packs.verify import check_quick
 from tests.support.keeping import close, keep, keep_many
 from tests.support.packing import digests
@@ -93,6 +94,7 @@ async def test_nobody_else_may_change_the_files(owner_pool, store, closed):
     assert {path.name for path in (store.directory / "info").iterdir()} == {
         f"{closed}.parquet",
         f"{closed}.idx",
+        NAME,
     }
 
 
