@@ -10,11 +10,12 @@ import asyncpg
 import pytest
 
 from config.settings import Settings, StorageSettings
+from retention.packing import pack as packing
 from retention.packing import run as packing_run
 from retention.packing import unpack as unpacking
 from retention.packing.checking import check_packs, reindex
 from retention.packing.leaves import drop_leaf, drop_leaf_held
-from retention.packing.pack import pack_segment
+from retention.packing.pack import NotClosed, pack_segment
 from retention.packing.rewriting import ContentMismatch, build, packed_source, switch
 from retention.packing.run import pack_all, pack_named
 from retention.packing.unpack import NotUnpackable, unpack
@@ -420,3 +421,58 @@ async def test_a_store_keeps_a_few_packs_open(database, owner_pool, writer_pool,
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
         store.unlink("error", other)
+
+
+async def test_a_segment_that_expires_while_it_is_packed_leaves_no_files(
+    owner_pool, store, segment, monkeypatch
+):
+    before = packing._commit
+
+    async def later(connection, *given):
+        await connection.execute("UPDATE segments SET state = 'retiring' WHERE rows > 0")
+        await before(connection, *given)
+
+    monkeypatch.setattr(packing, "_commit", later)
+    async with owner_pool.acquire() as conn:
+        with pytest.raises(NotClosed, match="was changed"):
+            await pack_segment(conn, store, segment)
+
+    assert list(store.files()) == []
+
+
+async def test_rows_that_cannot_be_split_are_left_in_their_leaf(
+    database, owner_pool, segment, monkeypatch, caplog
+):
+    def unknown(*_):
+        raise ValueError("a tuple does not have 26 fields")
+
+    with monkeypatch.context() as changed:
+        changed.setattr("storage.packs.spool.scan", unknown)
+        done = await pack(database)
+
+    assert (done.segments, done.failed) == (0, 1)
+    assert f"{segment}.parquet: a tuple does not have 26 fields" in caplog.text
+    assert (await states(owner_pool))[segment] == "closed"
+    await pack_again(owner_pool)
+
+
+async def test_a_pack_with_other_rows_than_were_received_is_not_rewritten(
+    owner_pool, store, segment, monkeypatch
+):
+    async with owner_pool.acquire() as conn:
+        source = await packed_source(conn, store, segment, deadline_s=FOREVER_S)
+        with monkeypatch.context() as changed:
+            changed.setattr("storage.record.nonces.Completer.leaf", lambda *_: bytes(32))
+            with pytest.raises(ContentMismatch, match="differ from what was received"):
+                await build(conn, store, [source], lambda _, block: [0])
+
+    assert {file.segment for file in store.files()} == {segment}
+    await pack_again(owner_pool)
+
+
+async def test_a_segment_that_another_packer_has_is_skipped_by_hand(database, owner_pool, segment):
+    async with owner_pool.acquire() as other:
+        await other.execute("SELECT pg_advisory_lock($1, $2)", PACK_SPACE, segment)
+        assert (await pack_named(database.dsn, Settings(), [segment])).segments == 0
+        await other.execute("SELECT pg_advisory_unlock_all()")
+    assert (await pack_named(database.dsn, Settings(), [segment])).segments == 1
