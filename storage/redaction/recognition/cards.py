@@ -29,6 +29,8 @@ _BESIDE: Final = b" \t\"'\\:=#_/-.([{"
 _TOKENS: Final = re.compile(rb"[A-Za-z]+|[0-9]+|[^A-Za-z0-9_.\- ]")
 _GENERIC: Final = frozenset(("code", "key", "no", "nr", "num", "number", "value"))
 """Words after which the one before counts: order number, ean_code."""
+_LETTERS: Final = bytes(range(ord("a"), ord("z") + 1)) + bytes(range(ord("A"), ord("Z") + 1))
+_MAY_BE_IDS: Final = ID_WORDS | _GENERIC
 _NAME_WORDS: Final = 3
 _NEGATIVE: Final = re.compile(rb"(?:^|[^0-9A-Za-z%*])-\Z")
 _SHORT_DIGITS: Final = 13
@@ -43,7 +45,7 @@ def is_other_number(raw: bytes, start: int, end: int) -> bool:
     (True, True)
     """
     before = raw[max(0, start - _BEFORE_BYTES) : start]
-    if _NEGATIVE.search(before) is not None:
+    if before.endswith(b"-") and _NEGATIVE.search(before) is not None:
         return True
     if not raw[start:end].isdigit():
         return False  # in groups, as cards are printed
@@ -61,6 +63,10 @@ def speaks_of_cards(name: str) -> bool:
 def _is_id(before: bytes) -> bool:
     """Whether the name that ends here, if any, is that of an id and does not speak of cards."""
     head = before.rstrip(_BESIDE)[-_NAME_BYTES:]
+    # Most numbers that come here are cards, after a word for them: nothing else is looked at.
+    last = head[len(head.rstrip(_LETTERS)) :].decode()
+    if not last or split_words(last)[-1] not in _MAY_BE_IDS:
+        return False
     words: list[str] = []
     for token in reversed(_TOKENS.findall(head)):
         if not token.isalpha() or len(words) >= _NAME_WORDS:
