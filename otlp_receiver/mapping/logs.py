@@ -7,6 +7,7 @@ explain.py uses the same code: `sources` is filled along with the columns.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Final
 
 from otlp_receiver.export import Group, Head, LogRow, Stream
 from otlp_receiver.mapping.attribute_shapes import Shape
@@ -32,9 +33,9 @@ from storage.record.canonical import canonical
 from storage.record.record import Attribute, Record
 from storage.record.record_ids import TAIL_MASK, id_of
 
-NO_MEMBERS: Named = {}
+NO_MEMBERS: Final[Named] = {}
 """Of a body that is not a map."""
-_EVENT_SOURCES = frozenset(("event.name", "logrecord.event.name"))
+_EVENT_SOURCES: Final = frozenset(("event.name", "logrecord.event.name"))
 """Sources of an action that name the event of a record without text, too."""
 
 

@@ -262,12 +262,11 @@ class ProtobufReader:
         if None in attributes:
             self._miss(attributes, raws, "attributes", fresh)
         tally = self._tally
-        before = len(tally.notes)
+        before = len(tally.notes) if tally.touched else 0
         value = any_value(body, tally)
-        if len(tally.notes) > before:
-            tally.place(before, "body")
         odd = None
         if tally.touched or len(attributes) > self._max_attributes:
+            tally.place(before, "body")
             odd = self._odd(attributes)
         return head, times[0], times[1], ids[0], ids[1], value, attributes, fresh, odd
 

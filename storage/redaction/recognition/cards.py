@@ -65,7 +65,7 @@ def _is_id(before: bytes) -> bool:
     head = before.rstrip(_BESIDE)[-_NAME_BYTES:]
     # Most numbers that come here are cards, after a word for them: nothing else is looked at.
     last = head[len(head.rstrip(_LETTERS)) :].decode()
-    if not last or split_words(last)[-1] not in _MAY_BE_IDS:
+    if not last or (last.islower() and last not in _MAY_BE_IDS):
         return False
     words: list[str] = []
     for token in reversed(_TOKENS.findall(head)):
