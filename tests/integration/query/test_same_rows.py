@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from ipaddress import ip_address, ip_network
+from unittest.mock import patch
 
 import pytest
 
@@ -39,12 +40,16 @@ from storage.filtering.filters import (
     Text,
     TimeRange,
 )
+from storage.packs import writer as pack_writer
+from storage.packs.rewrite import merge
+from storage.packs.writer import PackWriter
 from storage.record import fields
 from storage.record.canonical import canonical
 from storage.record.fields import Kind
 from storage.segments.catalogue import Segment
 from tests.support.querying import Packing, Storehouse
 from tests.support.records import make_record, make_stream
+from tests.unit.storage.packs.packing import STREAMS, leaf_of_both
 
 pytestmark = pytest.mark.leaves_only
 
@@ -253,8 +258,43 @@ def plain(rows):
     ]
 
 
+def merge_all(segments, store):
+    """The catalogue with all packs of a class merged into one with many small blocks."""
+    kept = [item for item in segments if not item.is_packed]
+    newest = max(item.number for item in segments)
+    for name in sorted({item.class_name for item in segments if item.is_packed}):
+        of = [item for item in segments if item.is_packed and item.class_name == name]
+        newest += 1
+        writer = PackWriter(
+            store.folder(name),
+            newest,
+            name,
+            lambda ids: dict.fromkeys(ids, STREAMS),
+            leaf=leaf_of_both,
+        )
+        with patch.object(pack_writer, "ROWS", 24):
+            merge([store.open(name, item.number) for item in of], writer)
+            facts = writer.finish()
+        assert facts.blocks > facts.rows // 24
+        moments = [(item.min_created_at, item.max_created_at) for item in of if item.max_created_at]
+        kept.append(
+            replace(
+                of[0],
+                number=newest,
+                rows=facts.rows,
+                min_created_at=min(first for first, _ in moments),
+                max_created_at=max(last for _, last in moments),
+                odd_times=sum(item.odd_times for item in of),
+                min_received_at=min(item.min_received_at for item in of),
+                max_received_at=max(item.max_received_at for item in of),
+                data_hash=bytes.fromhex(facts.data_sha256),
+            )
+        )
+    return kept
+
+
 class Tiers:
-    """Readers of the same records: from leaves, from packs, from both."""
+    """Readers of the same records: from leaves, from packs, from both, from merged packs."""
 
     def __init__(self, segments, store):
         packed = {item.number for item in segments if item.is_packed}
@@ -270,6 +310,8 @@ class Tiers:
         self.leaves = Pages(Fixed(without(packed)), packs)
         self.packs = Pages(Fixed(segments), packs)
         self.both = Pages(Fixed(without(some)), packs)
+        self.merged = Pages(Fixed(merge_all(segments, store)), packs)
+        self.others = (self.packs, self.both, self.merged)
 
 
 @pytest.fixture
@@ -331,7 +373,7 @@ async def test_pages_of_random_filters_are_equal(tiers, reader):
             query = Query(where, order, limit, after, columns)
             async with reader.session() as session:
                 expected = await tiers.leaves.read(session, query)
-                for pages in (tiers.packs, tiers.both):
+                for pages in tiers.others:
                     page = await pages.read(session, query)
                     assert plain(page.rows) == plain(expected.rows), query
                     assert page.has_more == expected.has_more, query
@@ -341,6 +383,31 @@ async def test_pages_of_random_filters_are_equal(tiers, reader):
                 break
             after = key_of(expected.rows[-1])
     assert found[2] > FILTERS / 4  # else the filters select nothing
+
+
+async def test_a_cursor_stays_good_whatever_is_packed_and_merged_meanwhile(tiers, reader):
+    chance = random.Random(int(os.environ.get("OPSLOG_TEST_SEED", "3")))
+    async with reader.session() as session:
+        everything = (
+            await tiers.leaves.read(session, Query(EVERYTHING, Order.OLDEST, 10_000))
+        ).rows
+    pages_read = 0
+    for _ in range(FILTERS // 3):
+        where, order = random_filter(chance, everything, depth=1), chance.choice(list(Order))
+        async with reader.session() as session:
+            whole = await tiers.leaves.read(session, Query(where, order, 10_000))
+        limit = max(1, len(whole.rows) // chance.choice([2, 5, 9]))
+        found, after, has_more = [], None, True
+        while has_more:
+            pages = chance.choice([tiers.leaves, *tiers.others])
+            async with reader.session() as session:
+                page = await pages.read(session, Query(where, order, limit, after))
+            found += page.rows
+            has_more = page.has_more
+            after = key_of(page.rows[-1]) if page.rows else None
+            pages_read += 1
+        assert plain(found) == plain(whole.rows), where
+    assert pages_read > FILTERS
 
 
 async def test_counts_of_random_filters_are_equal(tiers, reader):
@@ -356,7 +423,7 @@ async def test_counts_of_random_filters_are_equal(tiers, reader):
         request = CountRequest(where, BASE_NS - chance.choice([0, 10**18]), end_ns, by, step_s)
         async with reader.session() as session:
             expected = await count_records(session, tiers.leaves, request)
-            for pages in (tiers.packs, tiers.both):
+            for pages in tiers.others:
                 counts = await count_records(session, pages, request)
                 assert dict(counts.counts) == dict(expected.counts), request
                 assert counts.missing is None
@@ -376,7 +443,7 @@ async def test_facets_of_random_filters_are_equal(tiers, reader):
         request = FacetRequest(where, begin_ns, BASE_NS + 10**12, columns, names)
         async with reader.session() as session:
             expected = await count_facets(session, tiers.leaves, request)
-            for pages in (tiers.packs, tiers.both):
+            for pages in tiers.others:
                 found = await count_facets(session, pages, request)
                 assert [+counts for counts in found.counts] == expected.counts, request
                 assert found.missing is None
