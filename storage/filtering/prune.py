@@ -53,11 +53,15 @@ class Leaf:
     @property
     def latest_us(self) -> int:
         """Upper bound of its times."""
+        if len(self.spans_us) == 1:
+            return self.spans_us[0][1]
         return max((high for _, high in self.spans_us), default=-FOREVER_US)
 
     @property
     def earliest_us(self) -> int:
         """Lower bound of its times."""
+        if len(self.spans_us) == 1:
+            return self.spans_us[0][0]
         return min((low for low, _ in self.spans_us), default=FOREVER_US)
 
 
@@ -94,16 +98,30 @@ def narrower(condition: Filter) -> Callable[[Leaf], Filter]:
     if any(map(_has_time, rest)):
         return lambda leaf: narrow(condition, leaf)
     known: dict[tuple[frozenset[Level] | None, frozenset[Kind] | None], Filter] = {}
+    combined: dict[tuple[int, ...], Filter] = {}
 
     def narrowed(leaf: Leaf) -> Filter:
         kind = leaf.levels, leaf.kinds
-        if kind not in known:
-            known[kind] = _narrow_and(rest, leaf)
-        left = known[kind]
-        if left == NOTHING or not spans:
+        left = known.get(kind)
+        if left is None:
+            left = _narrow_and(rest, leaf)
+            left = known[kind] = NOTHING if left == NOTHING else left
+        if left is NOTHING or not spans:
             return left
-        times = _narrow_and(spans, leaf)
-        return NOTHING if times == NOTHING else all_of(times, left)
+        times: list[Filter] = []
+        for span in spans:
+            time = _narrow_time(span, leaf)
+            if time is NOTHING:
+                return NOTHING
+            if time is not EVERYTHING:
+                times.append(time)
+        if not times:
+            return left
+        # Both are the same objects for all segments of a class.
+        key = (id(left), *map(id, times))
+        if key not in combined:
+            combined[key] = all_of(*times, left)
+        return combined[key]
 
     return narrowed
 

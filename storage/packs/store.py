@@ -11,6 +11,7 @@ Threads may share a store. A pack stays usable for who holds it after it was clo
 import errno
 import json
 import os
+import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -28,9 +29,17 @@ MARKER = "opslog-packs.json"
 FORMAT = 1
 ENDINGS = ("parquet", "idx")
 _FOLDER_MODE = 0o700
-_OPEN = 256
-"""Packs that stay open, of those read last."""
+_OPEN = 1024
+"""Packs that stay open, of those read last: about 20 kB and two file descriptors each."""
+_DESCRIPTORS = 0.25
+"""Share of the process's file descriptors for open packs."""
 _GONE = {errno.ENOENT, errno.ENOTDIR}
+
+
+def most_open_packs() -> int:
+    """How many packs may stay open in this process."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(_OPEN, int(descriptors * _DESCRIPTORS / 2)))
 
 
 class PacksUnavailable(OpslogError):
@@ -58,9 +67,9 @@ class Found:
 class PackStore:
     """The packs below one directory."""
 
-    def __init__(self, directory: Path, *, most_open: int = _OPEN) -> None:
+    def __init__(self, directory: Path, *, most_open: int | None = None) -> None:
         self.directory = directory
-        self._most_open = most_open
+        self._most_open = most_open_packs() if most_open is None else most_open
         self._open: OrderedDict[int, Pack] = OrderedDict()
         self._filters: dict[str, ClassFilters] = {}
         self._lock = threading.Lock()
