@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query.planning.compile import LeafFilter, Order
+from query.planning.explain import Explain, Skipped, add_explained
 from query.planning.index_use import scans_leaves
 from query.planning.packed.counts import CountScan
 from query.planning.pages import LOOKUP_LEAVES, TRIES, WAVE_LEAVES, Pages, plan
@@ -197,7 +198,9 @@ async def _count_rows(
         part for span in spans for part in plan(leaves, all_of(span, request.where), Order.NEWEST)
     ]
     packed = [part for part in parts if part.leaf.is_packed]
-    of_packs = asyncio.create_task(_count_packs(session, pages, request, packed))
+    explain = Explain(segments=len(leaves), leaves_read=len(parts) - len(packed))
+    explain.skip_segments(Skipped.CATALOGUE, max(len(leaves) - len(parts), 0))
+    of_packs = asyncio.create_task(_count_packs(session, pages, request, packed, explain))
     try:
         await _count_tables(session, request, [p for p in parts if not p.leaf.is_packed], found)
         more = await of_packs
@@ -207,6 +210,8 @@ async def _count_rows(
     for key, count in more.counts.items():
         found.counts[key] += count
     found.missing = both(found.missing, more.missing)
+    explain.rows_found = sum(found.counts.values())
+    add_explained(explain)
 
 
 async def _count_tables(
@@ -231,6 +236,7 @@ async def _count_packs(
     pages: Pages,
     request: CountRequest,
     parts: Sequence[LeafFilter],
+    explain: Explain,
 ) -> Counts:
     found = Counts()
     if not parts:
@@ -238,6 +244,7 @@ async def _count_packs(
     origin_s = 0 if request.step_s is None else _origin_s(request.step_s)
     most = MAX_SCANNED_ROWS if scans_leaves(request.where) else None
     scan = CountScan(pages.packs, parts, request.by, request.step_s, origin_s, most_scanned=most)
+    scan.explain = explain
     if not await scan.finish(session.deadline_s):
         if not scan.counts:
             raise QueryTimeout

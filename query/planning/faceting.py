@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.planning.compile import LeafFilter, Order
+from query.planning.explain import Explain, Skipped, add_explained
 from query.planning.index_use import is_id_lookup
 from query.planning.packed.facets import MOST_VALUES, FacetScan
 from query.planning.pages import TRIES, WAVE_LEAVES, Pages, plan
@@ -97,7 +98,14 @@ async def _count(session: Session, pages: Pages, request: FacetRequest) -> Facet
             return None
     found = FacetCounts([Counter() for _ in (*request.columns, *request.attributes)])
     packed = [part for part in parts if part.leaf.is_packed]
-    scanning = asyncio.create_task(_scan(session, pages, request, packed, found))
+    explain = Explain(segments=len(leaves), leaves_read=len(tables))
+    explain.skip_segments(Skipped.CATALOGUE, len(leaves) - len(parts))
+    columns = {name: COLUMNS[name][1] for name in request.columns}
+    scan = FacetScan(
+        pages.packs, packed, columns, request.attributes, most_scanned=MAX_SCANNED_ROWS
+    )
+    scan.explain = explain
+    scanning = asyncio.create_task(_scan(session, pages, scan, found))
     try:
         for begin in range(0, len(tables), WAVE_LEAVES):
             wave = tables[begin : begin + WAVE_LEAVES]
@@ -107,20 +115,11 @@ async def _count(session: Session, pages: Pages, request: FacetRequest) -> Facet
     finally:
         scanning.cancel()
         await asyncio.gather(scanning, return_exceptions=True)
+    add_explained(explain)
     return found
 
 
-async def _scan(
-    session: Session,
-    pages: Pages,
-    request: FacetRequest,
-    parts: Sequence[LeafFilter],
-    found: FacetCounts,
-) -> None:
-    if not parts:
-        return
-    columns = {name: COLUMNS[name][1] for name in request.columns}
-    scan = FacetScan(pages.packs, parts, columns, request.attributes, most_scanned=MAX_SCANNED_ROWS)
+async def _scan(session: Session, pages: Pages, scan: FacetScan, found: FacetCounts) -> None:
     if not await scan.finish(session.deadline_s):
         if not any(scan.counts):
             raise QueryTimeout

@@ -158,7 +158,7 @@ class Pack:
             return Templates(
                 self.index.bytes_of("templates"),
                 self.index.array("template_counts", COUNT),
-                self.index.array("row_templates", np.uint8),
+                lambda: self.index.array("row_templates", np.uint8),
                 self.index.bytes_of("variable_grams"),
                 len(self.blocks),
             )

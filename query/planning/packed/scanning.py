@@ -52,6 +52,7 @@ class BlocksScan(ABC):
         self.unreadable: dict[int, LeafFilter] = {}
         """Segments whose pack could not be read, or not all of it."""
         self.explain = Explain()
+        """Counts what is read; the caller may set its own."""
 
     @abstractmethod
     def _opened(self, of: BlocksOf) -> Sequence[int]:

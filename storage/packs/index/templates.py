@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,9 @@ class TemplateCounts:
 class Templates:
     """The templates of a pack. The last verdict, or code, is that of all others."""
 
-    def __init__(self, texts: bytes, counts: Array, rows: Array, grams: bytes, blocks: int) -> None:
+    def __init__(
+        self, texts: bytes, counts: Array, rows: Callable[[], Array], grams: bytes, blocks: int
+    ) -> None:
         self.texts: list[str] = orjson.loads(zlib.decompress(texts))
         templates = counts["template"].astype(np.intp)
         templates[templates == OTHER] = len(self.texts)
@@ -145,8 +148,9 @@ class Templates:
         """The block of each entry."""
         self.rows = counts["rows"].astype(np.int64)
         """The rows of each entry."""
-        self._ends = rows[: 4 * (blocks + 1)].view("<u4").tolist()
-        self._bodies = rows[4 * (blocks + 1) :]
+        self._read_rows = rows
+        """Reads the section of rows' templates, which counts alone do not need."""
+        self._blocks = blocks
         self._grams = grams
         self._known: dict[Hashable, Array] = {}
 
@@ -168,9 +172,16 @@ class Templates:
             known = self._known[key] = compute()
         return known
 
+    @cached_property
+    def _of_blocks(self) -> tuple[list[int], Array]:
+        """(where each block's codes end in the bodies, the bodies)."""
+        section, size = self._read_rows(), 4 * (self._blocks + 1)
+        return section[:size].view("<u4").tolist(), section[size:]
+
     def of_rows(self, block: int, rows: int) -> Array:
         """The number of each row's template. Raises ValueError for damage."""
-        body = self._bodies[self._ends[block] : self._ends[block + 1]]
+        ends, bodies = self._of_blocks
+        body = bodies[ends[block] : ends[block + 1]]
         try:
             codes: Array = np.frombuffer(_inflater().decompress(body), np.uint8)
         except zstandard.ZstdError as error:

@@ -26,7 +26,7 @@ def random_span(chance, number, at):
         "level": chance.choice([1, 1, 1, 1, ERROR]),
         "source_module": chance.choice(SERVICES[: 3 + (number % 10 == 0)]),
         "action": f"do {at % 3}",
-        "offset": number * 37 * MS + at * 11 * MS + chance.randrange(500) * MS,
+        "offset": (number * 37 + at * 11 + chance.randrange(500)) * MS + number * 10 + at,
     }
 
 
