@@ -26,7 +26,7 @@ from query.planning.export import Export
 from query.planning.faceting import FacetRequest, count_facets
 from query.planning.packed.reading import PackReader
 from query.planning.pages import Pages, Query
-from query.planning.trace_list import TraceRequest, find_traces
+from query.planning.trace_list import TraceRequest, find_traces, start_ns
 from storage.database.pool import DatabaseRole, open_pool
 from storage.database.read import Reader, Streams
 from storage.database.statements import statement
@@ -175,7 +175,9 @@ class Cases:
             "facets of an hour": self.facets(self._hour),
             "facets, a phrase": self.facets(phrase),
             "traces of an hour": self.traces(EVERYTHING),
-            "traces of an hour, a service": self.traces(FieldEquals(SOURCE_MODULE, "stock")),
+            "traces of an hour, a service": self.traces(
+                FieldEquals(SOURCE_MODULE, "stock"), lambda row: row["source_module"] == "stock"
+            ),
         }
 
     def page(self, where: Callable[[Any], Filter], limit: int, order: Order = Order.NEWEST) -> Any:
@@ -212,13 +214,20 @@ class Cases:
 
         return run
 
-    def traces(self, where: Filter) -> Any:
+    def traces(self, where: Filter, matches: Callable[[Any], bool] = lambda _: True) -> Any:
         """Fifty traces."""
 
         async def run(pages: Pages, _: int) -> int:
             is_span = all_of(FieldEquals(KIND, Kind.SPAN), FieldPresent(TRACE_ID))
-            spans = all_of(self._hour, is_span, where)
-            request = TraceRequest(spans, EVERYTHING, Order.NEWEST, 50, None, lambda _: True)
+            request = TraceRequest(
+                spans=all_of(self._hour, is_span, where),
+                matches=lambda row: start_ns(row) >= self._hour.start_ns and matches(row),
+                visible=EVERYTHING,
+                order=Order.NEWEST,
+                limit=50,
+                after=None,
+                accepts=lambda _: True,
+            )
             async with self._reader.session() as session:
                 return len((await find_traces(session, pages, request)).traces)
 

@@ -91,15 +91,16 @@ class Counts:
 def is_counted(where: Filter, by: Field, step_s: int | None = None) -> bool:
     """Whether the counters, which are per minute, suffice."""
     in_minutes = step_s is None or step_s % 60 == 0
-    return in_minutes and by in COUNTED and _has_counters(where)
+    return in_minutes and by in COUNTED and has_counters(where)
 
 
-def _has_counters(condition: Filter) -> bool:
+def has_counters(condition: Filter) -> bool:
+    """Whether a filter is of fields of the counters only."""
     match condition:
         case And(of) | Or(of):
-            return all(map(_has_counters, of))
+            return all(map(has_counters, of))
         case Not(of):
-            return _has_counters(of)
+            return has_counters(of)
         case FieldEquals() | FieldIn() | FieldCompare() | FieldPrefix() | FieldPresent() | Regex():
             return condition.field in COUNTED
         case _:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.planning.compile import LeafFilter, Order
+from query.planning.counting import has_counters
 from query.planning.explain import Explain, Skipped, add_explained
 from query.planning.index_use import is_id_lookup
 from query.planning.packed.facets import MOST_VALUES, FacetScan
@@ -24,6 +25,8 @@ from storage.record.times import datetime_of
 
 MAX_TABLE_ROWS = 50_000
 """Records in tables that are counted: a tenth of a second. Packs have a budget of their own."""
+MAX_FILTERED_ROWS = 300_000
+"""The same where a filter leaves few of them to count."""
 MAX_SCANNED_ROWS = 8_000_000
 """Records in packs that are looked at."""
 _HOUR_NS = 3600 * 10**9
@@ -94,7 +97,8 @@ async def _count(session: Session, pages: Pages, request: FacetRequest) -> Facet
     tables = [part for part in parts if not part.leaf.is_packed]
     if tables and not is_id_lookup(where):
         rows = await session.rows(_rows_statement(request, tables))
-        if (rows[0]["rows"] or 0) > MAX_TABLE_ROWS:
+        most = MAX_TABLE_ROWS if has_counters(request.where) else MAX_FILTERED_ROWS
+        if (rows[0]["rows"] or 0) > most:
             return None
     found = FacetCounts([Counter() for _ in (*request.columns, *request.attributes)])
     packed = [part for part in parts if part.leaf.is_packed]

@@ -7,8 +7,10 @@ that row's key is the cursor, whatever else arrives. Whether it matches as a who
 its statistics.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from config.levels import Level
@@ -43,6 +45,8 @@ class TraceRequest:
 
     spans: Filter
     """Of one of its spans; resources resolved."""
+    matches: Callable[[Row], bool]
+    """The same of a span that is read and visible."""
     visible: Filter
     """Of the spans that its statistics are of."""
     order: Order
@@ -84,6 +88,14 @@ class TraceList:
     missing: Missing | None = None
 
 
+Place: TypeAlias = tuple[datetime, int, int, int]
+
+
+def place_of(row: Row) -> Place:
+    """Where a row is in the order: its key without the id, which no two rows share."""
+    return row["created_at"], row["created_ns"], row["batch_id"], row["position"]
+
+
 def start_ns(row: Row) -> int:
     """Start of a span in nanoseconds since 1970."""
     return microseconds_of(row["created_at"]) * 1000 + int(row["created_ns"])
@@ -114,7 +126,7 @@ def statistics_of(spans: Sequence[Row], *, is_cut: bool) -> TraceStatistics:
 async def find_traces(session: Session, pages: Pages, request: TraceRequest) -> TraceList:
     """A page of traces. Raises the errors of storage/database/read.py."""
     found = TraceList(after=request.after)
-    known: dict[UUID, tuple[TraceStatistics, Key]] = {}
+    known: dict[UUID, tuple[TraceStatistics, Place]] = {}
     size = min(max(request.limit * _SPANS_OF_TRACE, _LEAST), _MOST)
     for _ in range(MAX_BATCHES):
         query = Query(request.spans, request.order, size, found.after, SPAN_COLUMNS)
@@ -125,15 +137,15 @@ async def find_traces(session: Session, pages: Pages, request: TraceRequest) -> 
             await _learn(session, pages, request, new, known)
         for row in page.rows:
             trace, first = known[row["trace_id"]]
-            key = key_of(row)
-            if key == first and request.accepts(trace):
+            if place_of(row) == first and request.accepts(trace):
                 if len(found.traces) == request.limit:
                     return found
                 found.traces.append(trace)
-            found.after = key
+                found.after = key_of(row)
         if not page.has_more:
             found.after = None
             return found
+        found.after = key_of(page.rows[-1])
     return found
 
 
@@ -142,7 +154,7 @@ async def _learn(
     pages: Pages,
     request: TraceRequest,
     rows: Sequence[Row],
-    known: dict[UUID, tuple[TraceStatistics, Key]],
+    known: dict[UUID, tuple[TraceStatistics, Place]],
 ) -> None:
     """Read the whole traces of these spans, and which of their spans is the first that matches."""
     ids = tuple(dict.fromkeys(row["trace_id"] for row in rows))
@@ -154,23 +166,10 @@ async def _learn(
         all_of(near, request.visible, of_traces), Order.OLDEST, MAX_SPANS, columns=SPAN_COLUMNS
     )
     spans = await pages.read(session, whole)
-    # Those that match: of these traces only, so few that one page has them.
-    matching = Query(
-        all_of(request.spans, of_traces), Order.OLDEST, MAX_SPANS, columns=key_and("trace_id")
-    )
-    firsts = await pages.read(session, matching)
     by_trace: dict[UUID, list[Row]] = {trace_id: [] for trace_id in ids}
-    for row in _both(spans.rows, rows):
+    # A span that was just found is there even if the whole trace is not.
+    for row in (*spans.rows, *rows):
         by_trace[row["trace_id"]].append(row)
-    first: dict[UUID, Key] = {}
-    for row in _both(firsts.rows, rows):
-        key = key_of(row)
-        first[row["trace_id"]] = min(first.get(row["trace_id"], key), key)
     for trace_id, of_trace in by_trace.items():
         trace = statistics_of(of_trace, is_cut=spans.has_more)
-        known[trace_id] = trace, first[trace_id]
-
-
-def _both(one: Iterable[Row], other: Iterable[Row]) -> list[Row]:
-    """Rows of both, each once."""
-    return list({key_of(row): row for row in [*other, *one]}.values())
+        known[trace_id] = trace, min(place_of(row) for row in of_trace if request.matches(row))

@@ -9,13 +9,16 @@ import numpy as np
 from query.planning.compile import LeafFilter
 from query.planning.packed.reading import PackReader
 from query.planning.packed.scanning import BlocksOf, BlocksScan
+from query.planning.packed.values import Selected
 from storage.packs.errors import PackDamaged
 from storage.packs.parquet.encode import Array
 from storage.packs.search.attributes import json_text
-from storage.packs.search.coded import Coded, coded_attribute, coded_column
+from storage.packs.search.coded import Coded, Rows, coded_attribute, coded_column
 from storage.packs.search.phrases import NO
 from storage.packs.search.verdicts import Verdicts
 
+_FEW = 32
+"""Of fewer rows than this fraction of a block, only their values are read."""
 MOST_VALUES = 50_000
 """Distinct values of a field that are counted; a field with more is not counted to the end."""
 
@@ -54,13 +57,17 @@ class FacetScan(BlocksScan):
         at = of.filter.rows(block)
         if not len(at):
             return block.rows
+        rows: Rows = block
+        if len(at) * _FEW < block.rows:
+            rows = Selected(block, at.tolist())
+            at = np.arange(len(at))
         try:
             for place, (name, show) in enumerate(self._columns.items()):
                 if place not in self.cut:
-                    self._add(place, coded_column(block.get(name), list), at, show)
+                    self._add(place, coded_column(rows.get(name), list), at, show)
             for place, name in enumerate(self._attributes, len(self._columns)):
                 if place not in self.cut:
-                    self._add(place, coded_attribute(block, pack.plan, name), at, json_text)
+                    self._add(place, coded_attribute(rows, pack.plan, name), at, json_text)
         except (ValueError, TypeError, IndexError) as error:
             raise PackDamaged(pack.path, str(error), block=number) from error
         return block.rows

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
 
-from storage.packs.blocks import Block
+from storage.packs.blocks import Picked
 from storage.packs.parquet.decode import Column
 from storage.packs.parquet.encode import Array
 from storage.packs.rows.block import json_of, number_json
@@ -30,19 +30,30 @@ class Coded:
     values: Sequence[Any]
 
 
-def coded_column(column: Column, convert: Callable[[Sequence[Any]], Sequence[Any]]) -> Coded:
-    """A column; `convert` gets its distinct values, or some more."""
+class Rows(Protocol):
+    """A block, or some of its rows."""
+
+    rows: int
+
+    def get(self, name: str) -> Any:
+        """A column of these rows."""
+        ...
+
+
+def coded_column(column: Any, convert: Callable[[Sequence[Any]], Sequence[Any]]) -> Coded:
+    """A column (Column or Picked); `convert` gets its distinct values, or some more."""
     values: Sequence[Any]
+    valid = column.valid
     if column.codes is not None:
         codes, values = column.codes.astype(np.int64), column.dictionary
-    elif column.numbers is not None:
+    elif isinstance(column, Column) and column.numbers is not None:
         distinct, codes = np.unique(column.numbers, return_inverse=True)
         values = distinct.tolist()
     else:
         codes, values = _numbered(column.present())
-    if column.valid is not None:
-        of_rows = np.full(column.rows, -1, np.int64)
-        of_rows[column.valid] = codes
+    if valid is not None:
+        of_rows = np.full(len(valid), -1, np.int64)
+        of_rows[valid] = codes
         codes = of_rows
     return Coded(codes, convert(values))
 
@@ -61,7 +72,7 @@ def promoted_of(plan: Plan, name: str) -> tuple[int, Promoted] | None:
     return None
 
 
-def promoted_rows(block: Block, slot: int, item: Promoted) -> Array:
+def promoted_rows(block: Rows, slot: int, item: Promoted) -> Array:
     """The rows whose value is in a column."""
     valid = block.get(item.link if item.kind == LINK else item.name).valid
     there = np.ones(block.rows, np.bool_) if valid is None else valid
@@ -70,7 +81,7 @@ def promoted_rows(block: Block, slot: int, item: Promoted) -> Array:
     return there
 
 
-def coded_attribute(block: Block, plan: Plan, name: str) -> Coded:
+def coded_attribute(block: Rows, plan: Plan, name: str) -> Coded:
     """An attribute as JSON (JSON's null is b"null")."""
     rest = attribute_in_rest(block, name)
     found = promoted_of(plan, name)
@@ -86,12 +97,14 @@ def coded_attribute(block: Block, plan: Plan, name: str) -> Coded:
     return Coded(np.where(there, own.codes, behind), [*own.values, *rest.values])
 
 
-def attribute_in_rest(block: Block, name: str) -> Coded:
+def attribute_in_rest(block: Rows, name: str) -> Coded:
     """The values that are not in a column."""
     rest = block.get("metadata_rest")
     if rest.codes is not None:
         found = _in_dictionary(rest.dictionary, name)
         return Coded(found.codes[rest.codes], found.values)
+    if isinstance(rest, Picked):
+        return _of_texts(rest.values(), name)
     key = orjson.dumps(name)
     codes: Array = np.full(block.rows, -1, np.int64)
     if key not in rest.buffer and b"\\" not in rest.buffer:
@@ -121,7 +134,7 @@ def _of_texts(texts: Sequence[bytes], name: str) -> Coded:
     return Coded(codes, values if any(value is not None for value in values) else ())
 
 
-def _promoted(block: Block, slot: int, item: Promoted) -> Coded:
+def _promoted(block: Rows, slot: int, item: Promoted) -> Coded:
     if item.kind == LINK:
         coded = coded_column(block.get(item.link), _as_json)
         broken = block.get("exceptions").array() & (2 << slot) != 0

@@ -1,7 +1,8 @@
 """The search for traces: handler, models, route."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -12,13 +13,14 @@ from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
 from query.api.records.models import Explanation, Partial
-from query.api.records.querying import Querying, notes, read_route
+from query.api.records.querying import Querying, ScopedSearch, notes, read_route
 from query.auth.record_scope import visible
 from query.errors import BadQuery
 from query.language.filter_parameters import one_text
 from query.language.terms import nanoseconds
 from query.planning.search import TRACES, Search
-from query.planning.trace_list import ERRORS, TraceRequest, TraceStatistics, find_traces
+from query.planning.trace_list import ERRORS, TraceRequest, TraceStatistics, find_traces, start_ns
+from storage.database.read import Row
 from storage.filtering.filters import (
     Comparison,
     FieldCompare,
@@ -87,9 +89,11 @@ class TraceSearchRoutes:
         search = self._querying.search(call, TRACES, _SPANS)
         scoped = self._querying.scoped(call, search)
         accepts = _accepts(search)
+        filters = list(_filters(search))
         async with self._from.reader.session() as session:
             request = TraceRequest(
-                spans=await resolve(session, all_of(scoped.where, *_filters(search))),
+                spans=await resolve(session, all_of(scoped.where, *[each for each, _ in filters])),
+                matches=_matches(scoped, [test for _, test in filters]),
                 visible=visible(call.principal),
                 order=search.order,
                 limit=search.limit,
@@ -108,13 +112,33 @@ class TraceSearchRoutes:
 _SPANS = all_of(FieldEquals(KIND, Kind.SPAN), FieldPresent(TRACE_ID))
 
 
-def _filters(search: Search) -> Iterable[Filter]:
-    """What one span of the trace must match."""
+def _filters(search: Search) -> Iterable[tuple[Filter, Callable[[Row], bool]]]:
+    """What one span of the trace must match: as a filter, and as a test of a span that is read."""
     for name, field in (("service", SOURCE_MODULE), ("operation", ACTION)):
         if name in search.own:
-            yield FieldEquals(field, one_text(name, search.own[name]))
+            text = one_text(name, search.own[name])
+            yield FieldEquals(field, text), partial(_has, field.column, text)
     if _status(search, "status") == "error":
-        yield FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.ERROR)
+        is_error = FieldCompare(LEVEL, Comparison.GREATER_OR_EQUAL, Level.ERROR)
+        yield is_error, lambda row: row["level"] in ERRORS
+
+
+def _has(column: str, text: str, row: Row) -> bool:
+    return bool(row[column] == text)
+
+
+def _matches(scoped: ScopedSearch, tests: Sequence[Callable[[Row], bool]]) -> Callable[[Row], bool]:
+    begin_ns, end_ns = scoped.start_ns, scoped.end_ns
+
+    def matches(row: Row) -> bool:
+        at_ns = start_ns(row)
+        return (
+            (begin_ns is None or at_ns >= begin_ns)
+            and (end_ns is None or at_ns < end_ns)
+            and all(test(row) for test in tests)
+        )
+
+    return matches
 
 
 def _accepts(search: Search) -> Callable[[TraceStatistics], bool]:
