@@ -103,19 +103,21 @@ def start_ns(row: Row) -> int:
 
 def statistics_of(spans: Sequence[Row], *, is_cut: bool) -> TraceStatistics:
     """The statistics of a trace's spans, of which there is at least one. Duplicates count once."""
-    distinct: dict[tuple[object, ...], Row] = {}
+    distinct: dict[tuple[object, ...], tuple[int, Row]] = {}
     for row in spans:
-        same = (row["span_id"], row["source_module"], row["action"], start_ns(row))
-        distinct.setdefault(same, row)
-    rows = sorted(distinct.values(), key=start_ns)
+        begin_ns = start_ns(row)
+        same = (row["span_id"], row["source_module"], row["action"], begin_ns)
+        distinct.setdefault(same, (begin_ns, row))
+    timed = sorted(distinct.values(), key=lambda item: item[0])
+    rows = [row for _, row in timed]
     ids = {row["span_id"] for row in rows}
     roots = [row for row in rows if row["parent_span_id"] is None]
     tops = roots or [row for row in rows if row["parent_span_id"] not in ids] or rows
     return TraceStatistics(
         top=tops[0],
         has_root=bool(roots),
-        start_ns=start_ns(rows[0]),
-        end_ns=max(start_ns(row) + (row["duration_ns"] or 0) for row in rows),
+        start_ns=timed[0][0],
+        end_ns=max(begin_ns + (row["duration_ns"] or 0) for begin_ns, row in timed),
         spans=len(rows),
         errors=sum(row["level"] in ERRORS for row in rows),
         services=list(dict.fromkeys(row["source_module"] for row in [tops[0], *rows])),

@@ -159,7 +159,7 @@ class Pack:
                 self.index.bytes_of("templates"),
                 self.index.array("template_counts", COUNT),
                 lambda: self.index.array("row_templates", np.uint8),
-                self.index.bytes_of("variable_grams"),
+                self.index.array("variable_grams", np.uint8),
                 len(self.blocks),
             )
         except (zlib.error, ValueError) as error:

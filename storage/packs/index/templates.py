@@ -6,6 +6,7 @@ rows have such a phrase, without their messages. The grams of all variables show
 can be part of a variable.
 """
 
+import sys
 import threading
 import zlib
 from collections import Counter
@@ -35,7 +36,7 @@ _compress = zstandard.ZstdCompressor(level=3).compress
 _WIDEST = 255
 """Maximum number of templates whose codes, with that of all others, take one byte."""
 SECTIONS = ("templates", "template_counts", "row_templates", "variable_grams")
-_REMEMBERED = 64
+_REMEMBERED = 16
 """Maximum number of conditions whose verdicts a pack keeps."""
 _local = threading.local()
 
@@ -135,24 +136,27 @@ class Templates:
     """The templates of a pack. The last verdict, or code, is that of all others."""
 
     def __init__(
-        self, texts: bytes, counts: Array, rows: Callable[[], Array], grams: bytes, blocks: int
+        self, texts: bytes, counts: Array, rows: Callable[[], Array], grams: Array, blocks: int
     ) -> None:
-        self.texts: list[str] = orjson.loads(zlib.decompress(texts))
-        templates = counts["template"].astype(np.intp)
-        templates[templates == OTHER] = len(self.texts)
-        self.has_others = bool(len(templates)) and int(templates.max()) == len(self.texts)
-        """Whether some messages have none of the templates."""
-        self.counted = templates
-        """The template of each entry of the counts."""
-        self.blocks = counts["block"].astype(np.intp)
-        """The block of each entry."""
-        self.rows = counts["rows"].astype(np.int64)
-        """The rows of each entry."""
+        # Packs of a class have much the same templates: their texts are shared.
+        self.texts: list[str] = [sys.intern(text) for text in orjson.loads(zlib.decompress(texts))]
+        self._counts = counts
         self._read_rows = rows
         """Reads the section of rows' templates, which counts alone do not need."""
         self._blocks = blocks
         self._grams = grams
         self._known: dict[Hashable, Array] = {}
+
+    @cached_property
+    def has_others(self) -> bool:
+        """Whether some messages have none of the templates."""
+        return bool((self._counts["template"] == OTHER).any())
+
+    def entries(self) -> tuple[Array, Array, Array]:
+        """Rows by template and block: (template, block, rows) of each entry."""
+        templates = self._counts["template"].astype(np.intp)
+        templates[templates == OTHER] = len(self.texts)
+        return templates, self._counts["block"].astype(np.intp), self._counts["rows"]
 
     def may_be_in_variable(self, folded: bytes) -> bool:
         """Whether folded text may be part of a variable; False is certain."""
@@ -160,8 +164,7 @@ class Templates:
             return True
         three, five = gram_places(b"\n" + folded + b"\n")
         places = np.unique(np.concatenate([three, five]) >> (UNIVERSE_BITS - GRAM_BITS))
-        table = self._grams
-        return all(table[at >> 3] & 0x80 >> (at & 7) for at in places.tolist())
+        return bool((self._grams[places >> 3] & 0x80 >> (places & 7)).all())
 
     def remembered(self, key: Hashable, compute: Callable[[], Array]) -> Array:
         """An array about the templates that is computed once for each key."""

@@ -16,6 +16,8 @@ from storage.record.fields import MESSAGE
 NO, OPEN, YES = 0, 1, 2
 """No message of the template, some, all. And is the minimum, Or the maximum, Not YES minus it."""
 _SLOT = "\x00"
+_MOST_KNOWN = 20_000
+"""Templates of one condition that are remembered."""
 
 Needs: TypeAlias = "bool | tuple[tuple[str, ...], ...]"
 """A verdict, or the alternatives: words that variables of the message must contain."""
@@ -45,14 +47,25 @@ def _of_text(condition: Text, templates: Templates) -> Array:
             may_be[word] = templates.may_be_in_variable(folded(word))
         return may_be[word]
 
+    known = _known_needs(condition)
+    if len(known) > _MOST_KNOWN:
+        known.clear()
     found = _open(templates)
     for at, template in enumerate(templates.texts):
-        needs = needs_of(template, condition)
-        if isinstance(needs, bool):
-            found[at] = YES if needs else NO
-        elif not any(all(map(in_variable, words)) for words in needs):
+        needs = known.get(template)
+        if needs is None:
+            needs = known[template] = needs_of(template, condition)
+        if needs is True:
+            found[at] = YES
+        elif needs is False or not any(all(map(in_variable, words)) for words in needs):
             found[at] = NO
     return found
+
+
+@lru_cache(maxsize=64)
+def _known_needs(_: Text) -> dict[str, Needs]:
+    """What is known about the templates that were looked at for a condition."""
+    return {}
 
 
 def _of_pattern(condition: Regex, templates: Templates) -> Array:
@@ -78,7 +91,6 @@ def _matched(template: str, condition: Regex) -> int:
     return YES if any(map(search, pieces)) else OPEN
 
 
-@lru_cache(maxsize=16_384)
 def needs_of(template: str, condition: Text) -> Needs:
     """True: all messages contain the phrase. False: none does. Else it depends on variables."""
     phrase = condition.text

@@ -99,24 +99,20 @@ class Tally:
 
     def __init__(self, pack: JudgedPack, condition: Filter) -> None:
         found = Verdicts(pack).of(condition)
-        zones, templates = pack.blocks, pack.templates
-        blocks = len(zones)
-        if found.shape[1] == 1 or templates is None:
-            verdict = np.broadcast_to(found[:, 0], blocks)
-            rows = zones["rows"].astype(np.int64)
-            self.sure = np.where(verdict == YES, rows, 0)
+        zones = pack.blocks
+        templates = pack.templates if found.shape[1] > 1 else None
+        if templates is None:
+            verdict = np.broadcast_to(found[:, 0], len(zones))
+            self.sure = np.where(verdict == YES, zones["rows"], 0).astype(np.int64)
             """Rows of each block that match for sure."""
-            self.undecided = np.where(verdict == OPEN, rows, 0)
+            self.undecided = np.where(verdict == OPEN, zones["rows"], 0).astype(np.int64)
             """Rows of each block that must be looked at."""
             return
-        of_entries = np.broadcast_to(found, (blocks, found.shape[1]))[
-            templates.blocks, templates.counted
-        ]
+        of_template, of_block, rows = templates.entries()
+        of_entries = np.broadcast_to(found, (len(zones), found.shape[1]))[of_block, of_template]
         self.sure, self.undecided = (
             np.bincount(
-                templates.blocks,
-                weights=np.where(of_entries == verdict, templates.rows, 0),
-                minlength=blocks,
+                of_block, np.where(of_entries == verdict, rows, 0), minlength=len(zones)
             ).astype(np.int64)
             for verdict in (YES, OPEN)
         )
