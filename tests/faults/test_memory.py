@@ -14,7 +14,7 @@ from storage.spool.spool import Spool
 from tests.support.databases import run
 from tests.support.faults import balance_of, more, settle
 from tests.support.product import Product
-from tests.support.product_records import records
+from tests.support.product_records import count
 from tests.support.records import make_frame, make_record
 from tests.support.senders import Senders
 
@@ -65,4 +65,4 @@ def test_a_large_spool_is_replayed_in_bounded_memory():
 
 
 def stored(product):
-    return len(records(product, "checkout", "position"))
+    return count(product, "checkout")
