@@ -68,7 +68,8 @@ def _is_id(before: bytes) -> bool:
     if not last or (last.islower() and last not in _MAY_BE_IDS):
         return False
     words: list[str] = []
-    for token in reversed(_TOKENS.findall(head)):
+    tokens: list[bytes] = _TOKENS.findall(head)
+    for token in reversed(tokens):
         if not token.isalpha() or len(words) >= _NAME_WORDS:
             break
         words = split_words(token.decode()) + words
