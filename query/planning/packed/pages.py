@@ -7,8 +7,7 @@ block, the columns of the filter are read; the others only for the rows of the p
 import heapq
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,8 +69,7 @@ class _Opened:
         return len(self.blocks) - self.next
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a row is."""
 
     part: LeafFilter
