@@ -45,9 +45,8 @@ from query.auth.verification_keys import keys_from
 from query.language.terms import StoredAs
 from query.live.tail import LiveTail, Notifications
 from query.planning.cursor import Cursors
-from query.planning.explaining import ExplainedPages
 from query.planning.packed.reading import PackReader, Store
-from query.planning.pages import Catalogue
+from query.planning.pages import Catalogue, Pages
 from storage.database.pool import Pool
 from storage.database.read import Reader, Streams
 from storage.packs.store import store_at
@@ -141,7 +140,7 @@ def _groups(  # noqa: PLR0917 - all that the routes depend on
     querying = Querying(
         Sources(
             reader=reader,
-            pages=ExplainedPages(deps.catalogue, packs),
+            pages=Pages(deps.catalogue, packs),
             streams=streams,
             cursors=Cursors(deps.cursor_key),
             audit=audit,

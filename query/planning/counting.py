@@ -199,11 +199,12 @@ async def _count_rows(
         part for span in spans for part in plan(leaves, all_of(span, request.where), Order.NEWEST)
     ]
     packed = [part for part in parts if part.leaf.is_packed]
-    explain = Explain(segments=len(leaves), leaves_read=len(parts) - len(packed))
-    explain.skip_segments(Skipped.CATALOGUE, max(len(leaves) - len(parts), 0))
+    tables = [part for part in parts if not part.leaf.is_packed]
+    explain = Explain(segments=len(leaves) * len(spans))
+    explain.skip_segments(Skipped.CATALOGUE, explain.segments - len(parts))
     of_packs = asyncio.create_task(_count_packs(session, pages, request, packed, explain))
     try:
-        await _count_tables(session, request, [p for p in parts if not p.leaf.is_packed], found)
+        explain.leaves_read = await _count_tables(session, request, tables, found)
         more = await of_packs
     finally:
         of_packs.cancel()
@@ -211,13 +212,15 @@ async def _count_rows(
     for key, count in more.counts.items():
         found.counts[key] += count
     found.missing = both(found.missing, more.missing)
+    explain.skip_segments(Skipped.LIMIT, len(tables) - explain.leaves_read)
     explain.rows_found = sum(found.counts.values())
     add_explained(explain)
 
 
 async def _count_tables(
     session: Session, request: CountRequest, parts: Sequence[LeafFilter], found: Counts
-) -> None:
+) -> int:
+    """Count what time and budget allow; how many tables that were."""
     chosen, found.missing = within_budget(parts, most_rows=MAX_SCANNED_ROWS)
     most = LOOKUP_LEAVES if session.keeps_plans else WAVE_LEAVES
     for begin in range(0, len(chosen), most):
@@ -228,8 +231,9 @@ async def _count_tables(
             if not found.counts:
                 raise
             found.missing = missing_of(chosen[begin:], _TIMED_OUT)
-            return
+            return begin
         _add(found, request, rows)
+    return len(chosen)
 
 
 async def _count_packs(

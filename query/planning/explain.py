@@ -112,7 +112,10 @@ EXPLAINED: ContextVar[Explain | None] = ContextVar("opslog_explained", default=N
 
 
 def add_explained(part: Explain) -> None:
-    """Add what a part of the current request read."""
+    """Add what a part of the current request read.
+
+    A request of several searches has the segments of each, so a segment may count several times.
+    """
     whole = EXPLAINED.get()
     if whole is None:
         return

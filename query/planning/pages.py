@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from query.planning.compile import NEWEST_SEGMENT, Key, LeafFilter, Order, Query
-from query.planning.explain import Explain, Skipped, Stage
+from query.planning.explain import Explain, Skipped, Stage, add_explained
 from query.planning.index_use import is_id_lookup, is_rare, scans_leaves
 from query.planning.packed.filtering import RowKey, Wanted, key_tuple
 from query.planning.packed.pages import PageScan
@@ -130,9 +130,11 @@ class Pages:
             except LeafGone:
                 page = None
             if page is not None and not page.unreadable:
+                add_explained(page.explain)
                 return page
             await self.refresh()
             if page is not None and self.are_packed(page.unreadable):
+                add_explained(page.explain)
                 return page
         raise LeafGone("segments changed faster than they could be read")
 

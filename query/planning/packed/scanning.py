@@ -123,6 +123,8 @@ class BlocksScan(ABC):
                 self.explain.skip_blocks(Skipped.TEMPLATES, len(pack.blocks) - len(blocks))
         except PackDamaged as error:
             self._note(part, error)
+            with self._lock:
+                self.explain.skip_segments(Skipped.UNREADABLE)
         finally:
             with self._lock:
                 self._opening -= 1
@@ -134,6 +136,8 @@ class BlocksScan(ABC):
         ended = await asyncio.gather(
             *[self._packs.finish(self, deadline_s) for _ in range(THREADS)]
         )
+        self.explain.skip_segments(Skipped.LIMIT, len(self._parts))
+        self.explain.skip_blocks(Skipped.LIMIT, sum(len(numbers) for _, numbers in self._blocks))
         return all(ended)
 
     def _note(self, part: LeafFilter, error: PackDamaged) -> None:

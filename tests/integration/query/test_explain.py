@@ -13,8 +13,8 @@ TRACE = FULL["trace_id"].hex()
 PATHS = {
     "/api/v1/logs": SINCE,
     "/api/v1/logs/actor/u-42": {},
-    "/api/v1/logs/resource/42": {},
-    "/api/v1/logs/correlation/42": {},
+    "/api/v1/logs/resource/o-17": {},
+    "/api/v1/logs/correlation/c-1": {},
     f"/api/v1/logs/trace/{TRACE}": {},
     "/api/v1/logs/stats": SINCE,
     "/api/v1/logs/facets": SINCE,
@@ -31,7 +31,9 @@ async def filled(store, server):
 
 
 def response_model(server, path):
-    route = path.replace(TRACE, "{traceId}").replace("u-42", "{id}").replace("/42", "/{id}")
+    route = path.replace(TRACE, "{traceId}")
+    for number in ("u-42", "o-17", "c-1"):
+        route = route.replace(f"/{number}", "/{id}")
     return next(each for each in server.client.app[ROUTES] if each.path == route).response
 
 
@@ -43,6 +45,12 @@ async def test_every_query_explains_itself(filled):
         TypeAdapter(response_model(filled, path)).validate_json(await response.text())
         explained = Explanation.model_validate((await response.json())["explain"])
         assert explained.request_ms, path
+        segments, blocks = explained.segments, explained.blocks
+        read = segments.leaves_read + segments.packs_read
+        assert segments.considered == read + sum(segments.skipped.values()), (path, segments)
+        assert blocks.considered == blocks.read + sum(blocks.skipped.values()), (path, blocks)
+        assert segments.considered, path
+        assert explained.rows.found, path
         assert "ETag" not in response.headers
         assert "explain" not in await filled.page(path, **parameters)
         assert "explain" not in await filled.page(path, explain="false", **parameters)
