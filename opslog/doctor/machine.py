@@ -19,7 +19,7 @@ from opslog.doctor import database, exposure
 from opslog.doctor.finding import Finding
 from opslog.embedded.homes import abandoned_homes
 from opslog.embedded.programs import postgres_programs, valkey_program
-from opslog.installation.installation import Installation
+from opslog.installation.installation import Installation, is_listening
 from opslog.system.lock import PortTaken, listener
 
 PACKAGES = ("config", "storage", "retention", "otlp_receiver", "query")
@@ -157,6 +157,22 @@ def _ports(installation: Installation) -> Iterator[Finding]:
             yield Finding(problem, "opslog cannot listen there", fix, is_problem=True)
 
 
+def _processes(installation: Installation) -> Iterator[Finding]:
+    if installation.running() is None:
+        return
+    names = installation.process_names
+    absent = [name for name in names if not is_listening(installation.health_socket(name))]
+    for name in absent:
+        yield Finding(
+            f"{name} does not respond",
+            "it is starting, or waits to be restarted after it exited",
+            "see its lines in the log of `opslog up`",
+            is_problem=True,
+        )
+    if not absent:
+        yield Finding(f"all processes respond: {', '.join(names)}")
+
+
 def _clock(_: Installation) -> Iterator[Finding]:
     buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None) if sys.platform == "linux" else None
@@ -209,6 +225,7 @@ _CHECKS: tuple[Callable[[Installation], Iterator[Finding]], ...] = (
     _folders,
     _disk,
     _ports,
+    _processes,
     _clock,
     _file_limit,
     _overcommit,

@@ -198,6 +198,17 @@ class Installation:
             return []
         return [f"packer-{number}" for number in range(self.settings.storage.pack_workers)]
 
+    @property
+    def process_names(self) -> list[str]:
+        """Our own processes under `opslog up`, each with a health socket."""
+        return [
+            *self.receiver_names,
+            *self.query_names,
+            "worker",
+            *self.packer_names,
+            "scheduler",
+        ]
+
     def health_socket(self, process: str) -> Path:
         """The health socket of a process (opslog/wiring/health.py)."""
         name = f"{process}.sock"

@@ -168,11 +168,5 @@ def _process_checks(installation: Installation, name: str) -> dict[str, Check]:
     """Checks of the other processes of this installation."""
     if not os.environ.get("OPSLOG_PROCESS"):
         return {}
-    names = [
-        *installation.receiver_names,
-        *(other for other in installation.query_names if other != name),
-        "worker",
-        *installation.packer_names,
-        "scheduler",
-    ]
-    return {other: check_of(other, installation.health_socket(other)) for other in names}
+    others = [other for other in installation.process_names if other != name]
+    return {other: check_of(other, installation.health_socket(other)) for other in others}

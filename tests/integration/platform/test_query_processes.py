@@ -209,6 +209,19 @@ def test_readiness_and_metrics_cover_both(product):
         assert f'opslog_process_ready{{process="{name}"}} 1.0' in text
 
 
+def test_doctor_names_the_processes_that_do_not_respond(product):
+    product.wait(lambda: "all processes respond" in product.command("doctor", check=False), 30)
+    assert "query-0, query-1" in product.command("doctor", check=False)
+
+    socket = product.installation.health_socket("query-1")
+    hidden = socket.with_suffix(".hidden")
+    socket.rename(hidden)
+    try:
+        assert "query-1 does not respond" in product.command("doctor", check=False)
+    finally:
+        hidden.rename(socket)
+
+
 class Requests(threading.Thread):
     """Requests one after the other until stopped; their statuses."""
 

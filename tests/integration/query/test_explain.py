@@ -100,8 +100,6 @@ async def test_server_timing_names_the_stages_that_took_time(filled):
 
     assert {"db", "render", "total"} <= stages.keys()
     assert stages.keys() <= {"db", "packs", "queue", "render", "total"}
-    assert sum(float(spent) for name, spent in stages.items() if name != "total") <= float(
-        stages["total"]
-    )
+    assert all(float(spent) > 0 for spent in stages.values())
     public = await filled.get("/livez", token=None)
     assert public.headers["Server-Timing"].startswith("total;dur=")
