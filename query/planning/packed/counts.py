@@ -67,6 +67,7 @@ class CountScan(BlocksScan):
         for bucket, rows in zip(first[decided].tolist(), tally.sure[decided].tolist(), strict=True):
             found[bucket, level] += rows
         self._add(found)
+        of.searched = tally.undecided
         blocks: list[int] = np.flatnonzero(is_open).tolist()
         return blocks
 
@@ -85,13 +86,12 @@ class CountScan(BlocksScan):
             return 0
         return (bucket * self._step_us + self._origin_us) // _S_US
 
-    def _look(self, of: BlocksOf, number: int) -> int:
+    def _look(self, of: BlocksOf, number: int) -> None:
         pack = of.pack
         block = pack.block(number)
         at = of.filter.rows(block)
         if len(at):
             self._add(self._counted(of.part, block, at))
-        return block.rows
 
     def _counted(self, part: LeafFilter, block: Block, at: Array) -> Counter[tuple[int, Any]]:
         values: Sequence[Any] = [_level(part)]

@@ -51,12 +51,12 @@ class FacetScan(BlocksScan):
         blocks: list[int] = np.flatnonzero(may).tolist()
         return blocks
 
-    def _look(self, of: BlocksOf, number: int) -> int:
+    def _look(self, of: BlocksOf, number: int) -> None:
         pack = of.pack
         block = pack.block(number)
         at = of.filter.rows(block)
         if not len(at):
-            return block.rows
+            return
         rows: Rows = block
         if len(at) * _FEW < block.rows:
             rows = Selected(block, at.tolist())
@@ -70,7 +70,6 @@ class FacetScan(BlocksScan):
                     self._add(place, coded_attribute(rows, pack.plan, name), at, json_text)
         except (ValueError, TypeError, IndexError) as error:
             raise PackDamaged(pack.path, str(error), block=number) from error
-        return block.rows
 
     def _add(self, place: int, coded: Coded, at: Array, show: Callable[[Any], str | None]) -> None:
         if not coded.values:

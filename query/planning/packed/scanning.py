@@ -13,6 +13,7 @@ from query.planning.packed.filtering import BlockFilter
 from query.planning.packed.reading import PackReader
 from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
+from storage.packs.parquet.encode import Array
 
 THREADS = 2
 """Threads of one scan: decompression and NumPy do not wait for each other."""
@@ -24,13 +25,15 @@ _RELEASE_EVERY = 64
 """Blocks after which the file's pages are given back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlocksOf:
     """A pack of which blocks are looked at."""
 
     part: LeafFilter
     pack: Pack
     filter: BlockFilter
+    searched: Array | None = None
+    """Rows of each block that must be searched; None: all."""
 
 
 class BlocksScan(ABC):
@@ -48,7 +51,7 @@ class BlocksScan(ABC):
         self._opening = 0
         self._has_opened = threading.Condition(self._lock)
         self.scanned = 0
-        """Rows that were looked at."""
+        """Rows that were searched."""
         self.unreadable: dict[int, LeafFilter] = {}
         """Segments whose pack could not be read, or not all of it."""
         self.explain = Explain()
@@ -59,8 +62,8 @@ class BlocksScan(ABC):
         """What a pack tells at once; the blocks to look at."""
 
     @abstractmethod
-    def _look(self, of: BlocksOf, number: int) -> int:
-        """Look at a block; how many rows that were."""
+    def _look(self, of: BlocksOf, number: int) -> None:
+        """Look at a block."""
 
     @property
     def left(self) -> list[LeafFilter]:
@@ -91,14 +94,15 @@ class BlocksScan(ABC):
     def _look_at(self, of: BlocksOf, numbers: Sequence[int]) -> None:
         for number in numbers:
             try:
-                scanned = self._look(of, number)
+                self._look(of, number)
             except PackDamaged as error:
                 self._note(of.part, error)
                 continue
+            rows = int(of.pack.blocks["rows"][number])
             with self._lock:
-                self.scanned += scanned
+                self.scanned += rows if of.searched is None else int(of.searched[number])
                 self.explain.blocks_read += 1
-                self.explain.rows_scanned += scanned
+                self.explain.rows_scanned += rows
         with self._lock:
             ahead = next((more for other, more in self._blocks if other is of), None)
         if ahead is not None:
