@@ -86,13 +86,12 @@ PATTERNS = Shape("patterns", (*_RANGE, "limit", "explain"), limit=50)
 TRACES = Shape(
     "traces",
     (
-        *("start", "end", *_PAGE),
+        *("q", "start", "end", *_PAGE),
         *("service", "operation", "minDuration", "maxDuration", "status"),
         *("rootMinDuration", "rootMaxDuration", "rootStatus"),
     ),
     limit=50,
     most=200,
-    takes_filters=False,
 )
 HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, limits_text=False)
 PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, limits_text=False)

@@ -45,8 +45,8 @@ class TraceRequest:
 
     spans: Filter
     """Of one of its spans; resources resolved."""
-    matches: Callable[[Row], bool]
-    """The same of a span that is read and visible."""
+    matches: Callable[[Row], bool] | None
+    """The same of a span that is read and visible; None: only a query tells."""
     visible: Filter
     """Of the spans that its statistics are of."""
     order: Order
@@ -172,6 +172,17 @@ async def _learn(
     # A span that was just found is there even if the whole trace is not.
     for row in (*spans.rows, *rows):
         by_trace[row["trace_id"]].append(row)
+    if request.matches is not None:
+        matching = [row for row in (*spans.rows, *rows) if request.matches(row)]
+    else:
+        query = Query(
+            all_of(request.spans, of_traces), Order.OLDEST, MAX_SPANS, columns=key_and("trace_id")
+        )
+        matching = [*(await pages.read(session, query)).rows, *rows]
+    first: dict[UUID, Place] = {}
+    for row in matching:
+        place = place_of(row)
+        first[row["trace_id"]] = min(first.get(row["trace_id"], place), place)
     for trace_id, of_trace in by_trace.items():
         trace = statistics_of(of_trace, is_cut=spans.has_more)
-        known[trace_id] = trace, min(place_of(row) for row in of_trace if request.matches(row))
+        known[trace_id] = trace, first[trace_id]

@@ -65,6 +65,8 @@ class Whole:
             span["offset"]
             for span in self.spans
             if given.get("service", span["source_module"]) == span["source_module"]
+            and given.get("sourceModule", span["source_module"]) == span["source_module"]
+            and (given.get("q") is None or span["action"] == "do 2")
             and given.get("operation", span["action"]) == span["action"]
             and (given.get("status") != "error" or span["level"] >= ERROR)
         ]
@@ -128,6 +130,8 @@ GIVEN = [
     {"rootStatus": "ok", "service": "mail"},
     {"rootStatus": "error"},
     {"service": "nobody"},
+    {"q": "action:/2$/"},
+    {"sourceModule": "mail", "status": "error", "operation": "do 2"},
 ]
 
 

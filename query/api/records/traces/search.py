@@ -90,10 +90,11 @@ class TraceSearchRoutes:
         scoped = self._querying.scoped(call, search)
         accepts = _accepts(search)
         filters = list(_filters(search))
+        matches = _matches(scoped, [test for _, test in filters])
         async with self._from.reader.session() as session:
             request = TraceRequest(
                 spans=await resolve(session, all_of(scoped.where, *[each for each, _ in filters])),
-                matches=_matches(scoped, [test for _, test in filters]),
+                matches=matches if search.where == _SPANS else None,
                 visible=visible(call.principal),
                 order=search.order,
                 limit=search.limit,
