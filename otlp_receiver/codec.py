@@ -135,10 +135,10 @@ class Codec:
         for reject in tallies.rejects:
             batch.rejected[reject.reason] = batch.rejected.get(reject.reason, 0) + reject.count
             batch.rejected_at.setdefault(reject.reason, reject.where)
-        if tallies.unreadable:
-            batch.warnings.append(unreadable_text(tallies.unreadable, tallies.unreadable_at))
         if context.odd_times:
             batch.warnings.append(odd_times_text(context.odd_times))
+        if tallies.unreadable:
+            batch.warnings.append(unreadable_text(tallies.unreadable, tallies.unreadable_at))
         yield redacted
 
     def _shape_of(self, keys: tuple[str, ...]) -> Shape:
