@@ -3,11 +3,19 @@
 import asyncio
 import contextlib
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from query.planning.compile import Order
+from query.planning.pages import Pages, Query
+from storage.database.read import Reader
+from storage.database.statements import statement
+from storage.filtering.filters import EVERYTHING, FieldEquals, Text
+from storage.record.fields import ACTOR_ID
+from storage.segments.catalogue import Segment
 from tests.integration.query.test_search import BASE_NS, record
 from tests.support.querying import Storehouse, query_server
 
@@ -154,3 +162,38 @@ def test_pages_together_are_the_whole_in_order(postgres, migrated_template, rows
         fresh_database(postgres.dsn, migrated_template) as database,
     ):
         run(check(database, Path(folder) / "spool"))
+
+
+class Stale:
+    """A catalogue in which an open segment is still ready, until it is reloaded."""
+
+    def __init__(self, pool, segments):
+        self._pool = pool
+        self._segments = tuple(
+            replace(item, state="ready") if item.state == "open" else item for item in segments
+        )
+        self.reloads = 0
+
+    def segments(self):
+        return self._segments
+
+    async def refresh(self):
+        self.reloads += 1
+        rows = await self._pool.fetch(statement("catalogue"))
+        self._segments = tuple(Segment(**row) for row in rows)
+
+
+@pytest.mark.leaves_only
+@pytest.mark.parametrize("where", [EVERYTHING, Text("first"), FieldEquals(ACTOR_ID, "u-1")])
+async def test_a_segment_that_was_opened_since_the_catalogue_was_read_is_searched(
+    store, reader_pool, where
+):
+    await store.put(record(1, message="first", actor_id="u-1"))
+    rows = await reader_pool.fetch(statement("catalogue"))
+    catalogue = Stale(reader_pool, [Segment(**row) for row in rows])
+    async with Reader(reader_pool, limit_s=10).session() as session:
+        page = await Pages(catalogue).read(session, Query(where, Order.NEWEST, 10))
+
+    assert [row["message"] for row in page.rows] == ["first"]
+    assert catalogue.reloads == 1
+    assert page.explain.leaves_read == 1
