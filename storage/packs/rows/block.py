@@ -169,12 +169,21 @@ def ids(get: Getter, created: Array, created_ns: Array, position: Array) -> list
     return ids_of(tail.array(), tail.valid, get("id_exact").values(), created, created_ns, position)
 
 
-def has_id(get: Getter, raw: bytes) -> Array:
-    """Which rows have this id."""
-    numbers = [get(name).array() for name in ("created_at", "created_ns", "position")]
-    tail = get("id_tail")
-    found = same_id(raw, tail.array(), tail.valid, *numbers)
-    found |= get("id_exact").equal(raw)
+def has_id(get: Getter, some: Callable[[str, list[int]], Any], raw: bytes) -> Array:
+    """Which rows have this id; `some` returns a column of some rows.
+
+    Ids that follow from the time are looked for in the rows of their millisecond only.
+    """
+    found: Array = get("id_exact").equal(raw)
+    created = get("created_at").array()
+    at_us = int.from_bytes(raw[:6]) * 1000
+    first, after = np.searchsorted(created, (at_us, at_us + 1000)).tolist()
+    rows = list(range(first, after))
+    if rows:
+        tail = some("id_tail", rows)
+        numbers = [some(name, rows).array() for name in ("created_ns", "position")]
+        same = same_id(raw, tail.array(), tail.valid, created[first:after], *numbers)
+        found[first:after] |= same
     return found
 
 

@@ -134,7 +134,7 @@ class Matcher:
     def _equals(self, condition: FieldEquals, _: Array | None) -> Array:
         value, name = stored(condition.value), condition.field.column
         if name == "id":
-            return rows_block.has_id(self._block.get, value)
+            return rows_block.has_id(self._block.get, self._block.some, value)
         return self._block.get(name).equal(value)
 
     def _in(self, condition: FieldIn, _: Array | None) -> Array:
@@ -143,7 +143,7 @@ class Matcher:
             return self._block.get(name).among(values)
         found = np.zeros(self._block.rows, np.bool_)
         for value in values:
-            found |= rows_block.has_id(self._block.get, value)
+            found |= rows_block.has_id(self._block.get, self._block.some, value)
         return found
 
     def _compare(self, condition: FieldCompare, among: Array | None) -> Array:
