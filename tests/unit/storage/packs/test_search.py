@@ -32,11 +32,19 @@ from storage.filtering.filters import (
     Text,
     TimeRange,
 )
+from storage.packs.blocks import Block
 from storage.packs.errors import UnsupportedCondition
 from storage.packs.search.patterns import clauses, is_free
 from storage.record import fields
 from storage.record.fields import Kind
-from tests.unit.storage.packs.packing import BASE_NS, leaf_of_both, odd_rows, pack_of, shop_rows
+from tests.unit.storage.packs.packing import (
+    BASE_NS,
+    leaf_of_both,
+    make_tuple,
+    odd_rows,
+    pack_of,
+    shop_rows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -340,3 +348,76 @@ def test_texts_that_every_match_contains(pattern, expected):
 )
 def test_patterns_that_match_without_what_surrounds_them(pattern, expected):
     assert is_free(pattern) is expected
+
+
+@pytest.fixture(scope="module", params=[3, 400], ids=["one byte a row", "two bytes a row"])
+def templated(request, tmp_path_factory):
+    """A pack whose messages have this many templates, some of them none; and its messages."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [f"{one}{other}word" for one in letters for other in letters][: request.param]
+    texts = [f"order {n} of {words[n % len(words)]} placed at x{n % 7}" for n in range(4000)]
+    for n in range(0, 4000, 97):
+        texts[n] = f"first line {n}\nof {words[0]} placed"
+    rows = [make_tuple(n, message=text) for n, text in enumerate(texts)]
+    pack, _ = pack_of(tmp_path_factory.mktemp("templated"), rows, block_rows=512)
+    return pack, texts, words
+
+
+@pytest.mark.parametrize(
+    ("condition", "test"),
+    [
+        (Text("placed at"), lambda text: "placed at" in text),
+        (Text("PLACED", ignores_case=True), lambda text: "placed" in text),
+        (Text("at x3"), lambda text: "at x3" in text),
+        (Text("line\nof"), lambda text: False),
+        (Text("of {word} pl"), lambda text: "of {word} pl" in text),
+        (Regex("of {word}.*placed"), lambda text: "{word}" in text),
+        (Regex("{word}$"), lambda text: False),
+        (Regex("^first|x5$"), lambda text: text.startswith("first") or text.endswith("x5")),
+        (Regex("order [0-9]*7 of"), lambda text: "7 of" in text),
+        (Not(Text("order")), lambda text: "order" not in text),
+        (
+            And((Text("{word}"), Not(Regex("x[1-6]")))),
+            lambda text: "{word}" in text and (text.endswith("x0") or "\n" in text),
+        ),
+    ],
+    ids=str,
+)
+def test_templates_decide_which_rows_match(templated, condition, test):
+    pack, texts, words = templated
+
+    def put(item):
+        match item:
+            case And(of):
+                return And(tuple(map(put, of)))
+            case Not(of):
+                return Not(put(of))
+            case Text(text, ignores_case):
+                return Text(text.replace("{word}", words[1]), ignores_case)
+            case Regex(pattern, ignores_case):
+                return Regex(pattern.replace("{word}", words[1]), ignores_case)
+
+    wanted = put(condition)
+    expected = [n for n, text in enumerate(texts) if test(text.replace(words[1], "{word}"))]
+    numbers = [
+        int(pack.blocks["first_row"][block]) + row
+        for block in range(len(pack.blocks))
+        for row in pack.matches(block, wanted)
+    ]
+    assert numbers == expected
+    assert pack.count(wanted) == len(expected)
+
+
+def test_a_phrase_of_fixed_text_is_counted_without_messages(tmp_path, monkeypatch):
+    rows = [make_tuple(n, message=f"order {n} placed by u{n}") for n in range(2000)]
+    pack, _ = pack_of(tmp_path, rows, block_rows=256)
+    read = []
+    before = Block.get
+    monkeypatch.setattr(Block, "get", lambda self, name: read.append(name) or before(self, name))
+
+    assert pack.count(Text("placed by")) == 2000
+    assert pack.count(Regex("plac.d by")) == 2000
+    assert pack.count(Not(Text("placed"))) == 0
+    assert pack.matches(0, Text("placed by")) == list(range(256))
+    assert pack.count(And((Text("placed"), FieldEquals(fields.ACTION, "order.place")))) == 2000
+    assert "message" not in read
