@@ -23,7 +23,6 @@ from librt.strings import BytesWriter
 
 import opslog  # noqa: F401 - first: it decides whether the loops are the compiled ones
 from loadtests.unlike_logs import KINDS, copy_bytes, secret_of
-from storage.packs.proof import Leaf
 from storage.packs.rows.tuples import scan
 from storage.packs.spool import KEY
 from storage.record.nonces import Completer, class_key
@@ -77,8 +76,8 @@ def load_tool_rows(tool_path: Path, rows: int, request: int) -> Iterator[bytes]:
             return
 
 
-def leaves_of(source: Path) -> Leaf:
-    """How the rows of a file are hashed, with the keys of its batches."""
+def nonces_of(source: Path) -> Completer:
+    """The keys of the batches of a file."""
     keys: dict[int, bytes] = {}
     found = BytesWriter()
     rest = b""
@@ -89,7 +88,7 @@ def leaves_of(source: Path) -> Leaf:
             for batch_id in np.unique(np.frombuffer(found.getvalue(), KEY)["batch"]).tolist():
                 keys[batch_id] = class_key(secret_of(batch_id), CLASS)
             found.truncate(0)
-    return Completer(keys).leaf
+    return Completer(keys)
 
 
 def make_file(options: argparse.Namespace, path: Path) -> None:
@@ -108,7 +107,7 @@ def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
     """Pack it and print what it took."""
     from storage.packs.writer import PackWriter  # noqa: PLC0415
 
-    leaf = leaves_of(source)
+    nonces = nonces_of(source)
     base_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     streams = {"resource": "{}" * 100, "scope": "{}"}
     writer = PackWriter(
@@ -116,7 +115,7 @@ def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
         1,
         CLASS,
         lambda ids: dict.fromkeys(ids, streams),
-        leaf=leaf,
+        leaf=nonces,
     )
     writer.measures = options.parts
     begin = time.process_time()

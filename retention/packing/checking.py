@@ -101,7 +101,7 @@ async def _check(connection: Connection, store: PackStore, pack: PackState, *, f
                 store.read, pack.class_name, pack.segment, pack.data_hash
             )
             nonces = await nonces_of(connection, [opened])
-            result = await asyncio.to_thread(check_full, opened, nonces.leaf)
+            result = await asyncio.to_thread(check_full, opened, nonces)
             if result.first_bad is not None:
                 block, row = result.first_bad
                 return f"{data}, block {block}, row {row}: the row was changed"

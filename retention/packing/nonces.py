@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from storage.database.connection import Connection
 from storage.ledger.encodings import encodings_of_batches, encodings_of_segments
 from storage.packs.pack import Pack
-from storage.packs.proof import Leaf, leaf_of_version_1
+from storage.packs.proof import Leaf
 from storage.record.columns import SELF_CONTAINED
 from storage.record.nonces import Completer
 
@@ -21,11 +21,13 @@ async def nonces_of(connection: Connection, packs: Sequence[Pack]) -> Completer:
     return (await encodings_of_batches(connection, batches, packs[0].class_name)).rows
 
 
-async def encodings_of_closed(connection: Connection, segment: int) -> tuple[Leaf, list[int]]:
-    """How the rows of a closed segment are hashed, and its batches of version 2; as the owner."""
+async def encodings_of_closed(
+    connection: Connection, segment: int
+) -> tuple[Completer, list[int]]:
+    """What the rows of a closed segment need, and its batches of version 2; as the owner."""
     found = await encodings_of_segments(connection, [segment])
     version_2 = [batch for batch, version in found.versions.items() if version != SELF_CONTAINED]
-    return (found.rows.leaf if version_2 else leaf_of_version_1), version_2
+    return found.rows, version_2
 
 
 def leaf_on_demand(connection: Connection, class_name: str) -> Leaf:

@@ -92,9 +92,9 @@ async def _write(
 ) -> PackFacts | None:
     """Write the files; None where the leaf has no rows."""
     folder = await asyncio.to_thread(store.make_folder, class_name)
-    leaf, version_2 = await encodings_of_closed(connection, segment)
+    nonces, version_2 = await encodings_of_closed(connection, segment)
     writer = PackWriter(
-        folder, segment, class_name, streams_of(connection), leaf=leaf, version_2=version_2
+        folder, segment, class_name, streams_of(connection), leaf=nonces, version_2=version_2
     )
     feeding = _Feeding(writer)
     try:

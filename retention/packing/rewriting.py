@@ -154,7 +154,7 @@ async def build(
     nonces = await nonces_of(connection, packs)
     folder = await asyncio.to_thread(store.make_folder, class_name)
     work = _Building(made, packs, nonces, streams_of(connection))
-    writer = PackWriter(folder, segment, class_name, work.streams, leaf=nonces.leaf)
+    writer = PackWriter(folder, segment, class_name, work.streams, leaf=nonces)
     try:
         if dropped is None:
             await in_thread(writer, work.merge, writer)

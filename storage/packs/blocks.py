@@ -2,7 +2,8 @@
 
 import mmap
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -12,16 +13,26 @@ import zstandard
 
 from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.parquet.decode import Column, UnknownLayout, decode, parsed
-from storage.packs.parquet.encode import DELTA, DELTA_LENGTH, DICTIONARY, PLAIN, Array
+from storage.packs.parquet.encode import (
+    DELTA,
+    DELTA_LENGTH,
+    DICTIONARY,
+    PLAIN,
+    Array,
+    few_texts,
+    joined,
+)
 from storage.packs.parquet.fallback import read_column
 from storage.packs.parquet.pick import IS_COMPILED, Unusual, pick
 from storage.packs.parquet.places import ZSTD_FLAG
-from storage.packs.rows.block import tuples_of
+from storage.packs.rows.block import hashed_of, tuples_of
 from storage.packs.schema import ColumnSpec, Kind, Plan
 
 MAGIC = b"PAR1"
 _PICKED = frozenset({DICTIONARY, DELTA, DELTA_LENGTH})
 _local = threading.local()
+_UNFIT = (ValueError, IndexError, TypeError, OverflowError, AssertionError)
+"""What columns raise that do not fit together."""
 
 
 def _inflate(data: memoryview) -> bytes:
@@ -174,7 +185,14 @@ class Block:
         """(the COPY tuples, the stored nonces of rows of encoding version 2)."""
         try:
             return tuples_of(self.get, self.rows, self._data.plan)
-        except (ValueError, IndexError, TypeError, OverflowError) as error:
+        except _UNFIT as error:
+            raise PackDamaged(self._data.path, str(error), block=self.number) from error
+
+    def hashed(self, derived: list[bytes | None]) -> list[bytes]:
+        """What the leaf hashes of the rows cover; `derived`: nonces of rows that store none."""
+        try:
+            return hashed_of(self.get, self.rows, self._data.plan, derived)
+        except _UNFIT as error:
             raise PackDamaged(self._data.path, str(error), block=self.number) from error
 
 
@@ -223,9 +241,16 @@ class BufferedColumn:
         numbers: Array = self._data[0]
         return numbers if self.valid is None else np.where(self.valid, numbers, 0)
 
-    def distinct(self) -> set[Any]:
-        """The distinct values."""
+    @cached_property
+    def few(self) -> dict[bytes | None, None] | None:
+        """The distinct texts, if they are few (parquet/encode.py)."""
+        return few_texts(self._data) if isinstance(self._data, list) else None
+
+    def some(self) -> Iterable[Any]:
+        """The values without NULL, most repetitions left out."""
         if isinstance(self._data, list):
-            return set(self._data)
+            texts = self._data if self.few is None else self.few
+            has_nulls = joined(self._data) is None if self.few is None else None in self.few
+            return [text for text in texts if text is not None] if has_nulls else texts
         numbers = self._data[0] if self.valid is None else self._data[0][self.valid]
         return set(numbers.tolist())

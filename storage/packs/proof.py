@@ -1,60 +1,57 @@
 """Leaf hashes of a pack's rows: a digest per batch, and the first four bytes of each (its mark)."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 
+from storage.packs.blocks import Block
 from storage.packs.index.layout import PART
 from storage.packs.parquet.encode import Array
-from storage.record.copy_binary import leaf_of, part_digest
+from storage.record.copy_binary import part_digest
+from storage.record.nonces import Completer
 
 Leaf: TypeAlias = Callable[[str, int, int, bytes, bytes | None], bytes]
-"""(class, batch id, position, COPY tuple, stored nonce of a row of version 2) -> leaf hash."""
+"""(class, batch id, position, COPY tuple, stored nonce of a row of version 2) -> leaf hash.
+A Completer does the same for a whole block at once, at half the cost."""
+VERSION_1 = Completer({})
+"""For rows that have their nonces in the tuple."""
+_sha256 = hashlib.sha256
 
 ROW = np.dtype([("batch", "<i8"), ("position", "<i4"), ("version", "<i4"), ("leaf", "V32")])
 MARK = 4
 
 
-def leaf_of_version_1(
-    class_name: str, batch_id: int, position: int, row: bytes, nonce: bytes | None
-) -> bytes:
-    """The leaf hash of a row whose nonce is in its tuple."""
-    del class_name, batch_id, position, nonce
-    return leaf_of(row)
-
-
 class Proof:
     """Collects the leaf hashes of a pack."""
 
-    def __init__(self, class_name: str, leaf: Leaf) -> None:
+    def __init__(self, class_name: str, leaf: Leaf | Completer) -> None:
         self._class = class_name
         self._leaf = leaf
         self._rows: list[Array] = []
         self._sorted: Array | None = None
         self._parts: Array | None = None
 
-    def add(
-        self,
-        tuples: Sequence[bytes],
-        nonces: Sequence[bytes | None],
-        batches: Array,
-        positions: Array,
-        versions: Array,
-    ) -> None:
-        """Add the rows of a block."""
-        rows = np.empty(len(tuples), ROW)
+    def add(self, block: Block) -> None:
+        """Add the rows of a block. Raises PackDamaged."""
+        batches, positions, versions = (
+            block.get(name).array() for name in ("batch_id", "position", "encoding_version")
+        )
+        rows = np.empty(block.rows, ROW)
         rows["batch"], rows["position"], rows["version"] = batches, positions, versions
-        if self._leaf is leaf_of_version_1:
-            leaves = [leaf_of(row) for row in tuples]
-        else:
-            name, leaf = self._class, self._leaf
-            leaves = [
-                leaf(name, *of)
-                for of in zip(batches.tolist(), positions.tolist(), tuples, nonces, strict=True)
-            ]
-        rows["leaf"] = np.frombuffer(b"".join(leaves), "V32")
+        leaves = self._leaves(block, batches.tolist(), positions.tolist())
+        rows["leaf"] = np.frombuffer(leaves, "V32")
         self._rows.append(rows)
+
+    def _leaves(self, block: Block, batches: list[int], positions: list[int]) -> bytes:
+        if isinstance(self._leaf, Completer):
+            hashed = block.hashed(self._leaf.each(batches, positions))
+            return b"".join([_sha256(row).digest() for row in hashed])
+        name, leaf = self._class, self._leaf
+        return b"".join([
+            leaf(name, *of) for of in zip(batches, positions, *block.tuples(), strict=True)
+        ])  # fmt: skip
 
     def parts(self) -> tuple[tuple[int, int, bytes], ...]:
         """(batch id, rows, digest) in order of batch id."""

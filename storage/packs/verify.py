@@ -17,8 +17,9 @@ from storage.packs.metadata import plan_of_promoted, read_key_values
 from storage.packs.pack import Pack
 from storage.packs.parquet.fallback import open_file
 from storage.packs.parquet.inspect import chunks
-from storage.packs.proof import Leaf, Proof, leaf_of_version_1
+from storage.packs.proof import VERSION_1, Leaf, Proof
 from storage.packs.writer import MODE, index_header
+from storage.record.nonces import Completer
 
 _PIECE = 1 << 20
 
@@ -56,15 +57,14 @@ def check_quick(path: Path, sha256: str) -> None:
         raise PackDamaged(path, "the file does not match its hash")
 
 
-def check_full(pack: Pack, leaf: Leaf = leaf_of_version_1) -> FullCheck:
+def check_full(pack: Pack, leaf: Leaf | Completer = VERSION_1) -> FullCheck:
     """Read and hash every row and compare with the index. Raises PackDamaged."""
     pack.index.check_all()
     proof = Proof(pack.class_name, leaf)
     places: list[tuple[int, int, int, int]] = []
     for block in pack.each_block():
-        tuples, nonces = block.tuples()
+        proof.add(block)
         batch, position = block.get("batch_id").array(), block.get("position").array()
-        proof.add(tuples, nonces, batch, position, block.get("encoding_version").array())
         places += [
             (*key, block.number, row)
             for row, key in enumerate(zip(batch.tolist(), position.tolist(), strict=True))
@@ -98,7 +98,7 @@ def check_filter(pack: Pack, filters: ClassFilters) -> None:
         raise PackDamaged(filters.path, f"the filter of segment {pack.segment} has other ids")
 
 
-def rebuild_index(path: Path, target: Path, leaf: Leaf = leaf_of_version_1) -> str:
+def rebuild_index(path: Path, target: Path, leaf: Leaf | Completer = VERSION_1) -> str:
     """Rebuild the index of a data file as `target`, and the pack's record in the filters beside it.
 
     Returns the index's SHA-256. Raises PackDamaged.
@@ -113,9 +113,7 @@ def rebuild_index(path: Path, target: Path, leaf: Leaf = leaf_of_version_1) -> s
     for number, (at, rows, pages) in enumerate(table):
         block = Block(data, number, at, rows, pages)
         builder.add(block.get, rows, at, pages)
-        tuples, nonces = block.tuples()
-        keys = [block.get(name).array() for name in ("batch_id", "position", "encoding_version")]
-        proof.add(tuples, nonces, *keys)
+        proof.add(block)
     proof.parts()
     header = index_header(plan, class_name, int(values["opslog.segment"]), data, sha256_of(path))
     digest = builder.finish(target, header, proof.sections())

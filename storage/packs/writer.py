@@ -21,20 +21,20 @@ from storage.packs.blocks import Block, BufferedColumn, DataFile
 from storage.packs.errors import NotPackable, WritingCancelled
 from storage.packs.index import bloom
 from storage.packs.index.build import IndexBuilder
-from storage.packs.index.grams import UNIVERSE
 from storage.packs.index.layout import TAIL, tail_hash
-from storage.packs.index.signature import Parts, signature
+from storage.packs.index.signature import signature
 from storage.packs.metadata import key_values
 from storage.packs.parquet.encode import Array, encode, pages
 from storage.packs.parquet.footer import MAGIC, Placed, footer, row_group
 from storage.packs.parquet.places import page_of, pages_array
-from storage.packs.proof import Leaf, Proof, leaf_of_version_1
+from storage.packs.proof import VERSION_1, Leaf, Proof
 from storage.packs.rows.block import PG_EPOCH_US, columns_of, walker_of
 from storage.packs.rows.promote import plan_of
 from storage.packs.rows.tuples import with_nonce
 from storage.packs.rows.walk import Misfit
 from storage.packs.schema import Plan
 from storage.packs.spool import TupleSpool, fresh_file, sync_folder
+from storage.record.nonces import Completer
 
 ROWS = 2048
 """Maximum rows of a block."""
@@ -45,7 +45,7 @@ MOST_TEXT = 1 << 20
 ORDINARY = 600
 STEP = 128
 MODE = 0o440
-_SAMPLE = 4096
+_SAMPLE = 2048
 _DAY_US = 86_400_000_000
 _RELEASE_EVERY = 32
 
@@ -90,7 +90,7 @@ class PackWriter:
         class_name: str,
         streams: Streams,
         *,
-        leaf: Leaf = leaf_of_version_1,
+        leaf: Leaf | Completer = VERSION_1,
         version_2: Collection[int] = (),
     ) -> None:
         self._folder = directory
@@ -233,11 +233,12 @@ class PackWriter:
                     columns = columns_of(self._spool.rows(some), some["version"], plan, walker)
                     buffered = {name: BufferedColumn(data) for name, data in columns.items()}
                     parts = signature(buffered.__getitem__, plan)
-                    if count <= STEP or (grams := _distinct(parts)) <= MOST_GRAMS:
+                    grams = len(parts.grams["grams 5"])
+                    if count <= STEP or grams <= MOST_GRAMS:
                         break
                     count = max(STEP, int(count * MOST_GRAMS / grams * 0.9) // STEP * STEP)
                 at = out.size
-                placed, pages_ = self._write_block(out, plan, columns, count)
+                placed, pages_ = self._write_block(out, plan, columns, buffered, count)
                 groups.append(row_group(plan.columns, placed, count))
                 builder.add(buffered.__getitem__, count, at, pages_, parts)
                 table.append((at, count, pages_))
@@ -250,12 +251,17 @@ class PackWriter:
         return table, out.size, out.digest()
 
     def _write_block(
-        self, out: "_Hashed", plan: Plan, columns: Mapping[str, Any], rows: int
+        self,
+        out: "_Hashed",
+        plan: Plan,
+        columns: Mapping[str, Any],
+        buffered: Mapping[str, BufferedColumn],
+        rows: int,
     ) -> tuple[list[Placed], Array]:
         start = out.size
         placed, records = [], []
         for spec in plan.columns:
-            chunk = encode(spec, columns[spec.name], rows)
+            chunk = encode(spec, columns[spec.name], rows, buffered[spec.name].few)
             first, second = pages(chunk, rows)
             at = out.size
             before = first or second
@@ -277,11 +283,7 @@ class PackWriter:
         data = DataFile(self._data, plan)
         for number, (at, rows, pages_) in enumerate(table):
             self.go_on()
-            block = Block(data, number, at, rows, pages_)
-            tuples, nonces = block.tuples()
-            batch, position = block.get("batch_id").array(), block.get("position").array()
-            versions = block.get("encoding_version").array()
-            self._proof.add(tuples, nonces, batch, position, versions)
+            self._proof.add(Block(data, number, at, rows, pages_))
             if number % _RELEASE_EVERY == 0:
                 data.release()
         data.release()
@@ -324,12 +326,6 @@ def _rows_within(sizes: Array) -> int:
     """How many rows fit into a block by their size."""
     beyond = np.cumsum(np.maximum(sizes.astype(np.int64) - ORDINARY, 0))
     return max(1, int(np.searchsorted(beyond, MOST_TEXT, side="right")))
-
-
-def _distinct(parts: Parts) -> int:
-    table = np.zeros(UNIVERSE, np.bool_)
-    table[parts.places["grams 5"]] = True
-    return int(np.count_nonzero(table))
 
 
 def index_header(

@@ -114,6 +114,18 @@ class Completer:
         nonces = self._nonces(batch_id)
         return None if nonces is None else nonces.of(position)
 
+    def each(self, batch_ids: list[int], positions: list[int]) -> list[bytes | None]:
+        """The nonces of rows; None where a batch has no key."""
+        found: list[bytes | None] = []
+        last: int = -1
+        nonces: Nonces | None = None
+        for batch_id, position in zip(batch_ids, positions, strict=True):
+            if nonces is None or batch_id != last:
+                nonces = self._nonces(batch_id)
+                last = batch_id
+            found.append(None if nonces is None else nonces.of(position))
+        return found
+
     def completed(self, row: bytes) -> bytes:
         """A tuple with its nonce.
 

@@ -49,8 +49,7 @@ class IndexBuilder:
         parts = parts or signature(get, self._plan)
         places = parts.together()
         if self.measures:
-            for name, some in parts.places.items():
-                self.distinct_by_part[name] += len(np.unique(some))
+            self.distinct_by_part.update(parts.counts())
         self._ids.append(np.array(parts.ids, np.uint32))
         self._spill.write(places.tobytes())
         self._sizes.append(len(places))

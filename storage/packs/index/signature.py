@@ -3,7 +3,8 @@
 Lookups (search/candidates.py) compute places with the same functions.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import orjson
 
 from storage.packs.index.folding import LEAST_WORD, blob_of
-from storage.packs.index.grams import UNIVERSE, gram_places, token_places
+from storage.packs.index.grams import distinct, gram_places, token_places
 from storage.packs.index.tokens import Scalars, hashes, numbered_words, seed_of
 from storage.packs.parquet.encode import Array
 from storage.packs.scalars import BOOLEAN, INTEGER, STRING
@@ -24,6 +25,8 @@ TOKEN_BITS: dict[str, int] = {
     **dict.fromkeys(("level", "kind"), 4),
 }
 """Columns with exact tokens, and the number of bits of a token."""
+NUMBERED = {"stream_id"}
+"""Those of numbers."""
 PATH_BITS = 7
 """Bits of a token for a (path, scalar) of metadata."""
 WORD_BITS = 4
@@ -37,18 +40,29 @@ Getter = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Places of a signature by origin, for measurements."""
+    """The contents of a block's signature by origin."""
 
-    places: dict[str, Array]
+    grams: dict[str, Array]
+    """Distinct places of the 3-grams and of the 5-grams."""
+    tokens: dict[str, tuple[list[int], int]]
+    """(hashes, bits of each)."""
     ids: list[int]
-    """Hashes of the distinct ids of ID_COLUMNS."""
+    """Hashes of the ids of ID_COLUMNS."""
 
     def together(self) -> Array:
         """The distinct places, sorted."""
-        table = np.zeros(UNIVERSE, np.bool_)
-        for places in self.places.values():
-            table[places] = True
-        return np.flatnonzero(table).astype(np.uint32)
+        by_bits: dict[int, list[int]] = defaultdict(list)
+        for found, bits in self.tokens.values():
+            by_bits[bits] += found
+        places = [token_places(found, bits) for bits, found in by_bits.items()]
+        return distinct(np.concatenate([*self.grams.values(), *places]))
+
+    def counts(self) -> dict[str, int]:
+        """Number of distinct places by origin."""
+        counts = {name: len(places) for name, places in self.grams.items()}
+        for name, (found, bits) in self.tokens.items():
+            counts[name] = len(distinct(token_places(found, bits)))
+        return counts
 
 
 def column_path(name: str) -> bytes:
@@ -61,51 +75,43 @@ def key_path(top: str, key: str) -> bytes:
     return top.encode() + b"\x1f" + key.encode()
 
 
-def token_values(values: set[Any]) -> list[bytes]:
-    """A column's values as bytes."""
-    return [value if isinstance(value, bytes) else b"%d" % value for value in values]
-
-
 def signature(get: Getter, plan: Plan) -> Parts:
     """The signature of a block; `get` returns a column by name."""
     scalars = Scalars()
-    for rest in get("metadata_rest").distinct():
+    for rest in set(get("metadata_rest").some()):
         if len(rest) > 2:
             scalars.add(_document(rest))
-    texts: set[bytes] = set(get("message").distinct())
-    places: dict[str, Array] = {}
+    texts: list[bytes] = list(get("message").some())
+    tokens: dict[str, tuple[list[int], int]] = {}
     ids: list[int] = []
     for item in plan.promoted:
         if item.spec is None:
             continue
-        values = get(item.name).distinct()
-        values.discard(None)
+        values = get(item.name).some()
         if item.kind == STRING:
-            texts |= values
-        tokens = promoted_tokens(item, values)
-        places[item.name] = token_places(
-            hashes(seed_of(key_path(item.top, item.key)), tokens), PATH_BITS
-        )
+            texts += values
+        seed = seed_of(key_path(item.top, item.key))
+        tokens[item.name] = hashes(seed, promoted_tokens(item, values)), PATH_BITS
     for name, bits in TOKEN_BITS.items():
-        values = get(name).distinct()
-        values.discard(None)
-        found = hashes(seed_of(column_path(name)), token_values(values))
-        places[name] = token_places(found, bits)
+        values = get(name).some()
+        if name in NUMBERED:
+            values = [b"%d" % value for value in values]
+        found = hashes(seed_of(column_path(name)), values)
+        tokens[name] = found, bits
         if name in ID_COLUMNS:
             ids += found
-    places["rest"] = token_places(sorted(scalars.tokens), PATH_BITS)
-    blob = blob_of(texts | scalars.texts)
-    places["grams 3"], places["grams 5"] = gram_places(blob)
-    places["words"] = token_places(
-        hashes(seed_of(WORDS), numbered_words(blob, LEAST_WORD)), WORD_BITS
-    )
-    return Parts(places, ids)
+    tokens["rest"] = list(scalars.tokens), PATH_BITS
+    blob = blob_of([*texts, *scalars.texts])
+    three, five = gram_places(blob)
+    words = hashes(seed_of(WORDS), numbered_words(blob, LEAST_WORD))
+    tokens["words"] = words, WORD_BITS
+    return Parts({"grams 3": distinct(three), "grams 5": distinct(five)}, tokens, ids)
 
 
-def promoted_tokens(item: Promoted, values: set[Any]) -> list[bytes]:
+def promoted_tokens(item: Promoted, values: Iterable[Any]) -> Iterable[bytes]:
     """The token values of a promoted key; fractions have none."""
     if item.kind == STRING:
-        return list(values)
+        return values
     if item.kind == INTEGER:
         return [b"%d" % value for value in values]
     if item.kind == BOOLEAN:

@@ -58,10 +58,12 @@ class TemplateCounts:
         """Add the messages of a block."""
         if not self._are_kept:
             return
-        short = [
-            message for message in messages if len(message) <= _LONGEST and b"\n" not in message
-        ]
-        templated, words = variables_out(b"\n".join(short))
+        short = messages
+        joined = b"\n".join(messages)
+        if joined.count(b"\n") >= len(messages) or max(map(len, messages)) > _LONGEST:
+            short = [text for text in messages if len(text) <= _LONGEST and b"\n" not in text]
+            joined = b"\n".join(short)
+        templated, words = variables_out(joined)
         lines = templated.split(b"\n") if short else []
         numbers = self._numbers
         counts: Counter[int] = Counter()

@@ -4,7 +4,7 @@ Reads exactly what encode.py writes. Any other layout raises UnknownLayout, and 
 (fallback.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -41,6 +41,8 @@ class Column:
     def present(self) -> list[Any]:
         """The values that are not NULL, in order."""
         if self.codes is not None:
+            if len(self.dictionary) == 1:
+                return [self.dictionary[0]] * len(self.codes)
             return [self.dictionary[code] for code in self.codes.tolist()]
         if self.numbers is not None:
             return list(self.numbers.tolist())
@@ -58,8 +60,14 @@ class Column:
         """One value per row, None for NULL, from the values of the rows that have one."""
         if self.valid is None:
             return present
+        if not present:
+            return [None] * self.rows
         each = iter(present)
         return [next(each) if there else None for there in self.valid.tolist()]
+
+    def any_value(self) -> bool:
+        """Whether a row has a value."""
+        return self.rows > 0 if self.valid is None else bool(self.valid.any())
 
     def array(self) -> Array:
         """Numbers of all rows, 0 for NULL."""
@@ -77,6 +85,10 @@ class Column:
     def distinct(self) -> set[Any]:
         """The distinct values."""
         return set(self.dictionary) if self.codes is not None else set(self.present())
+
+    def some(self) -> Iterable[Any]:
+        """The values without NULL, those of a dictionary once."""
+        return self.dictionary if self.codes is not None else self.present()
 
     def take(self, rows: Array) -> "Column":
         """The column of these rows only, in their order."""

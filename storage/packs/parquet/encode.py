@@ -7,7 +7,7 @@ page is an array that NumPy can use in place (decode.py).
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,6 +24,7 @@ MOST_IN_DICTIONARY = 256
 _WORTH = 0.93
 """Maximum compressed share; a chunk that compresses less is stored as it is."""
 _SMALLEST = 64
+_PROBE = 512
 _WIDEST = 56
 """Maximum bits of a delta; wider ones take 64."""
 
@@ -61,6 +62,10 @@ def packed(values: Array, width: int) -> bytes:
         values = np.concatenate([values, np.zeros(padded, values.dtype)])
     if width in {8, 16, 32, 64}:
         return values.astype(f"<u{width // 8}").tobytes()
+    if width < 8:
+        shifts = np.arange(8, dtype=np.uint64) * np.uint64(width)
+        words = (values.reshape(-1, 8).astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64)
+        return bytes(words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes())
     raw = np.ascontiguousarray(values.astype("<u8")).view(np.uint8).reshape(-1, 8)
     used = (width + 7) // 8
     bits = np.unpackbits(np.ascontiguousarray(raw[:, :used]), axis=1, bitorder="little")
@@ -106,15 +111,43 @@ def levels(valid: Array | None, rows: int) -> bytes:
     return _length(len(body)) + body
 
 
-def encode(spec: ColumnSpec, data: Data, rows: int) -> Chunk:
-    """The pages of a column."""
+def few_texts(data: Texts) -> dict[bytes | None, None] | None:
+    """The distinct values in order, NULL included; None where they are too many for a dictionary.
+
+    Most columns have either few values or too many in the first rows already.
+    """
+    if len(data) > _PROBE and len(set(data[:_PROBE])) > MOST_IN_DICTIONARY + 1:
+        return None
+    found = dict.fromkeys(data)
+    return found if len(found) <= MOST_IN_DICTIONARY + 1 else None
+
+
+def joined(data: Texts) -> bytes | None:
+    """All texts one after the other; None if one is NULL: faster than looking for None."""
+    try:
+        return b"".join(data)  # type: ignore[arg-type] # that fails where one is NULL
+    except TypeError:
+        return None
+
+
+def encode(
+    spec: ColumnSpec, data: Data, rows: int, few: Mapping[bytes | None, None] | None = None
+) -> Chunk:
+    """The pages of a column; `few`: of texts, what few_texts returns."""
     valid: Array | None
     if isinstance(data, list):
-        texts = [value for value in data if value is not None]
         valid = None
-        if len(texts) < rows:
-            valid = np.fromiter([value is not None for value in data], np.bool_, rows)
-        chunk = _texts(spec, texts)
+        if few is not None and len(few) == 1 and None in few:
+            chunk, valid = _texts(spec, [], b"", ()), np.zeros(rows, np.bool_)
+        elif few is not None and None not in few:
+            chunk = _texts(spec, data, None, tuple(few))
+        else:
+            whole = joined(data)
+            texts: Texts = data
+            if whole is None:
+                texts = [value for value in data if value is not None]
+                valid = np.fromiter([value is not None for value in data], np.bool_, rows)
+            chunk = _texts(spec, texts, whole, [text for text in few or () if text is not None])
     else:
         numbers, valid = data
         if valid is not None:
@@ -128,41 +161,59 @@ def encode(spec: ColumnSpec, data: Data, rows: int) -> Chunk:
     return chunk
 
 
-def _texts(spec: ColumnSpec, texts: Sequence[bytes]) -> Chunk:
-    distinct = dict.fromkeys(texts) if spec.kind is not Kind.UUID else {}
+def _texts(
+    spec: ColumnSpec, texts: Sequence[Any], whole: bytes | None, distinct: Sequence[Any]
+) -> Chunk:
+    """`whole`: the texts joined, if that was done."""
+    if spec.kind is Kind.UUID:
+        return _chunk(PLAIN, b"", 0, b"".join(texts) if whole is None else whole)
     if 0 < len(distinct) <= MOST_IN_DICTIONARY and len(distinct) * 2 <= max(len(texts), 2):
-        places = {value: number for number, value in enumerate(distinct)}
-        codes = np.fromiter(map(places.__getitem__, texts), np.uint8, len(texts))
+        if len(distinct) == 1:
+            codes = np.zeros(len(texts), np.uint8)
+        else:
+            places = {value: number for number, value in enumerate(distinct)}
+            codes = np.fromiter(map(places.__getitem__, texts), np.uint8, len(texts))
         dictionary = b"".join([_length(len(value)) + value for value in distinct])
         return _chunk(DICTIONARY, dictionary, len(distinct), indices(codes, len(distinct)))
-    if spec.kind is Kind.UUID:
-        return _chunk(PLAIN, b"", 0, b"".join(texts))
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    return _chunk(DELTA_LENGTH, b"", 0, delta_packed(lengths) + b"".join(texts))
+    whole = b"".join(texts) if whole is None else whole
+    return _chunk(DELTA_LENGTH, b"", 0, delta_packed(lengths) + whole)
 
 
 def _numbers(spec: ColumnSpec, numbers: Array) -> Chunk:
     if spec.kind is Kind.BOOLEAN:
         return _chunk(PLAIN, b"", 0, np.packbits(numbers != 0, bitorder="little").tobytes())
-    kind = _DTYPES[spec.kind]
     if spec.kind is Kind.DOUBLE:
         numbers = numbers.view(np.int64)  # by bits
-    distinct, codes = np.unique(numbers, return_inverse=True)
-    plain = b"" if spec.kind is Kind.DOUBLE else delta_packed(numbers)
-    size = len(plain) if plain else 8 * len(numbers)
-    width = max(1, (len(distinct) - 1).bit_length())
-    cost = len(distinct) * kind.itemsize + (len(codes) * width // 8 if len(distinct) > 1 else 0)
-    chunk = _chunk(DELTA, b"", 0, plain)
-    if 0 < len(distinct) <= MOST_IN_DICTIONARY and cost < size:
-        body = (distinct if spec.kind is Kind.DOUBLE else distinct.astype(kind)).tobytes()
-        chunk = _chunk(
-            DICTIONARY, body, len(distinct), indices(codes.astype(np.uint8), len(distinct))
-        )
+    ordered = np.sort(numbers)
+    distinct = ordered
+    if len(ordered):
+        changes = ordered[1:] != ordered[:-1]
+        distinct = ordered[np.append(True, changes)]
+    if 0 < len(distinct) <= MOST_IN_DICTIONARY:
+        chunk = _few_numbers(spec, numbers, distinct)
     elif spec.kind is Kind.DOUBLE:
         chunk = _chunk(PLAIN, b"", 0, numbers.tobytes())
+    else:
+        chunk = _chunk(DELTA, b"", 0, delta_packed(numbers))
     if spec.has_range and len(distinct):
         chunk.range = (_DTYPE64.type(distinct[0]).tobytes(), _DTYPE64.type(distinct[-1]).tobytes())
     return chunk
+
+
+def _few_numbers(spec: ColumnSpec, numbers: Array, distinct: Array) -> Chunk:
+    """As a dictionary where that is smaller."""
+    kind = _DTYPES[spec.kind]
+    plain = numbers.tobytes() if spec.kind is Kind.DOUBLE else delta_packed(numbers)
+    width = max(1, (len(distinct) - 1).bit_length())
+    cost = len(distinct) * kind.itemsize + (len(numbers) * width // 8 if len(distinct) > 1 else 0)
+    if cost >= len(plain):
+        return _chunk(PLAIN if spec.kind is Kind.DOUBLE else DELTA, b"", 0, plain)
+    body = (distinct if spec.kind is Kind.DOUBLE else distinct.astype(kind)).tobytes()
+    codes = np.zeros(len(numbers), np.uint8)
+    if len(distinct) > 1:
+        codes = np.searchsorted(distinct, numbers).astype(np.uint8)
+    return _chunk(DICTIONARY, body, len(distinct), indices(codes, len(distinct)))
 
 
 _DTYPE64 = np.dtype("<i8")

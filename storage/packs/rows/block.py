@@ -16,11 +16,11 @@ from storage.packs.errors import NotPackable
 from storage.packs.parquet.encode import Array, Data
 from storage.packs.rows.addresses import raw_of, text_of
 from storage.packs.rows.ids import ids_of, same_id, tails_of
-from storage.packs.rows.merge import Top, restored
+from storage.packs.rows.merge import JSON, NUMBER, QUOTED, Member, Top, restored
 from storage.packs.rows.tuples import INTS, OTHERS, join, split
 from storage.packs.rows.walk import WHOLE, Walker
 from storage.packs.scalars import BOOLEAN, DECIMAL, DELAY, INTEGER, LINK, STRING, unscaled
-from storage.packs.schema import SYSTEM, Plan, Promoted
+from storage.packs.schema import SYSTEM, Kind, Plan, Promoted
 
 PG_EPOCH_US = 946_684_800_000_000
 INT_NAMES = (
@@ -34,6 +34,9 @@ OTHER_NAMES = (
 )
 _MAX_US = (1 << 63) // 1000 - 1
 _NUMBERS = frozenset(spec.name for spec in SYSTEM if spec.kind.is_number)
+_DERIVED = {"id", "metadata", "nonce"}
+LEAF = b"\0"
+"""The first byte of what a leaf hash covers; the tuple follows."""
 _QUOTED = orjson.dumps
 _SPECIAL = bytes(range(0x20)) + b'"\\'
 
@@ -79,9 +82,11 @@ def columns_of(rows: list[bytes], versions: Array, plan: Plan, walker: Walker) -
         texts["id"], numbers["created_at"], numbers["created_ns"], numbers["position"]
     )
     out["id_tail"] = (tails, follows)
-    out["id_exact"] = [
-        None if there else raw for raw, there in zip(texts["id"], follows.tolist(), strict=True)
-    ]
+    out["id_exact"] = (
+        [None] * len(rows)
+        if follows.all()
+        else [None if fit else raw for raw, fit in zip(texts["id"], follows.tolist(), strict=True)]
+    )
     _shred(out, texts["metadata"], numbers, plan, walker)
     return out
 
@@ -105,23 +110,22 @@ def _shred(
 ) -> None:
     walker.start()
     for slot in walker.link_slots:
-        walker.links[slot] = json_of(out[plan.promoted[slot].link])
+        column = out[plan.promoted[slot].link]
+        is_plain = isinstance(column, list) and not _has_special(column)
+        walker.quotes[slot] = is_plain
+        walker.links[slot] = column if isinstance(column, list) and is_plain else json_of(column)
     walker.take([text for text in metadata if text is not None], _moments(numbers))
     out["metadata_rest"] = list(walker.rest)
     out["exceptions"] = (np.array(walker.exceptions, np.int64), None)
     for slot, item in enumerate(plan.promoted):
         if item.kind == LINK:
             continue
-        values = walker.columns[slot]
         if item.kind == STRING:
-            out[item.name] = values  # type: ignore[assignment] # a STRING slot holds bytes
+            out[item.name] = walker.texts[slot]
             continue
-        there = np.fromiter([value is not None for value in values], np.bool_, len(values))
-        kind = (
-            np.float64 if item.spec is not None and item.spec.kind.value == "double" else np.int64
-        )
-        filled = [0 if value is None else value for value in values]
-        out[item.name] = (np.array(filled, kind), there)
+        kind = "<f8" if item.spec is not None and item.spec.kind is Kind.DOUBLE else "<i8"
+        there = np.frombuffer(walker.valid[slot].getvalue(), np.bool_)
+        out[item.name] = (np.frombuffer(walker.numbers[slot].getvalue(), kind), there)
 
 
 def json_of(data: Data) -> list[bytes | None]:
@@ -140,6 +144,37 @@ def _has_special(values: Sequence[bytes | None]) -> bool:
 
 def tuples_of(get: Getter, rows: int, plan: Plan) -> tuple[list[bytes], list[bytes | None]]:
     """(COPY tuples of a block, stored nonces of its rows of encoding version 2)."""
+    versions = get("encoding_version").array().astype(np.uint8)
+    nonces = get("nonce").values()
+    made = _joined(get, rows, plan, nonces, versions.tobytes())
+    if (versions == 1).all():
+        return made, [None] * rows
+    return made, [
+        None if version == 1 else nonce
+        for version, nonce in zip(versions.tolist(), nonces, strict=True)
+    ]
+
+
+def hashed_of(get: Getter, rows: int, plan: Plan, derived: list[bytes | None]) -> list[bytes]:
+    """What the leaf hashes of a block's rows cover; `derived`: nonces of rows that store none."""
+    stored = get("nonce").values()
+    if get("nonce").any_value():
+        versions = get("encoding_version").array().tolist()
+        derived = [
+            nonce if nonce is not None or version == 1 else other
+            for nonce, version, other in zip(stored, versions, derived, strict=True)
+        ]
+    return _joined(get, rows, plan, derived, b"\1" * rows, LEAF)
+
+
+def _joined(
+    get: Getter,
+    rows: int,
+    plan: Plan,
+    nonces: list[bytes | None],
+    versions: bytes,
+    head: bytes = b"",
+) -> list[bytes]:
     table = np.empty((rows, INTS), "<i8")
     for at, name in enumerate(INT_NAMES):
         table[:, at] = get(name).array()
@@ -148,19 +183,12 @@ def tuples_of(get: Getter, rows: int, plan: Plan) -> tuple[list[bytes], list[byt
     table[:, 1] -= PG_EPOCH_US
     duration = get("duration_ns").valid
     spans = b"\1" * rows if duration is None else duration.astype(np.uint8).tobytes()
-    texts = {name: get(name).values() for name in OTHER_NAMES if name not in {"id", "metadata"}}
+    texts = {name: get(name).values() for name in OTHER_NAMES if name not in _DERIVED}
     texts["ip_address"] = [None if text is None else raw_of(text) for text in texts["ip_address"]]
     texts["id"] = ids(get, created, table[:, 8], table[:, 5])
     texts["metadata"] = metadata(get, plan)
-    versions = get("encoding_version").array().astype(np.uint8)
-    made = join(rows, table.tobytes(), spans, [texts[n] for n in OTHER_NAMES], versions.tobytes())
-    if (versions == 1).all():
-        return made, [None] * rows
-    nonces = [
-        None if version == 1 else nonce
-        for version, nonce in zip(versions.tolist(), texts["nonce"], strict=True)
-    ]
-    return made, nonces
+    texts["nonce"] = nonces
+    return join(rows, table.tobytes(), spans, [texts[n] for n in OTHER_NAMES], versions, head)
 
 
 def ids(get: Getter, created: Array, created_ns: Array, position: Array) -> list[bytes]:
@@ -201,15 +229,13 @@ def metadata(
     if not plan.promoted:
         return [completed(text) for text in rest]
     flags = get("exceptions").array()
-    tops: dict[str, list[tuple[bytes, list[bytes | None]]]] = {top: [] for top in defaults or ()}
+    tops: dict[str, list[Member]] = {top: [] for top in defaults or ()}
     for slot, item in enumerate(plan.promoted):
-        values = promoted_json(get, item, slot, flags)
-        tops.setdefault(item.top, []).append((_QUOTED(item.key), values))
+        tops.setdefault(item.top, []).append(_member(get, item, slot, flags))
     made = []
     for top, members in tops.items():
-        members.sort(key=lambda member: (len(member[0]), member[0]))
-        keys, columns = [key for key, _ in members], [values for _, values in members]
-        made.append(Top(_QUOTED(top), keys, columns, (defaults or {}).get(top, b"")))
+        members.sort(key=lambda member: (len(member.key), member.key))
+        made.append(Top(_QUOTED(top), members, (defaults or {}).get(top, b"")))
     made.sort(key=lambda top: (len(top.key), top.key))
     whole = (flags & WHOLE).astype(np.uint8).tobytes()
     texts = restored(rest, whole, made)
@@ -218,15 +244,39 @@ def metadata(
     return texts
 
 
+def _member(get: Getter, item: Promoted, slot: int, flags: Array) -> Member:
+    """A promoted key's values in the form that is restored fastest."""
+    key = _QUOTED(item.key)
+    if item.kind in {INTEGER, DECIMAL, DELAY}:
+        column = get(item.name)
+        numbers = column.array()
+        if item.kind == DELAY:
+            numbers = get("created_at").array() * 1000 + get("created_ns").array() + numbers
+        valid = b"\1" * len(numbers) if column.valid is None else column.valid.tobytes()
+        return Member(key, NUMBER, [], numbers.astype("<i8").tobytes(), valid, item.scale)
+    if item.kind == STRING or (item.kind == LINK and not is_number_column(item.link)):
+        values = get(item.name if item.kind == STRING else item.link).values()
+        if not _has_special(values):
+            return Member(key, QUOTED, _unless(values, item, slot, flags))
+    return Member(key, JSON, promoted_json(get, item, slot, flags))
+
+
+def _unless(
+    values: list[bytes | None], item: Promoted, slot: int, flags: Array
+) -> list[bytes | None]:
+    """The values of a link, without those of rows in which it does not hold."""
+    broken = flags & (2 << slot) != 0
+    if item.kind != LINK or not broken.any():
+        return values
+    return [None if b else v for v, b in zip(values, broken.tolist(), strict=True)]
+
+
 def promoted_json(get: Getter, item: Promoted, slot: int, flags: Array) -> list[bytes | None]:
     """A promoted key's values as JSON; None where the row lacks it or keeps it in the rest."""
     if item.kind == LINK:
         column = get(item.link)
         values = json_of((column.array(), None) if is_number_column(item.link) else column.values())
-        broken = flags & (2 << slot) != 0
-        if not broken.any():
-            return values
-        return [None if b else v for v, b in zip(values, broken.tolist(), strict=True)]
+        return _unless(values, item, slot, flags)
     column = get(item.name)
     if item.kind == DELAY:
         moments = get("created_at").array() * 1000 + get("created_ns").array() + column.array()

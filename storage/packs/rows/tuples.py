@@ -134,14 +134,20 @@ def split(
 
 
 def join(
-    count: i64, ints: bytes, spans: bytes, others: list[list[bytes | None]], versions: bytes
+    count: i64,
+    ints: bytes,
+    spans: bytes,
+    others: list[list[bytes | None]],
+    versions: bytes,
+    head: bytes = b"",
 ) -> list[bytes]:
-    """The tuples of `count` rows; the nonce of encoding version 2 is NULL in the tuple."""
+    """The tuples of `count` rows after `head`; NULL as nonce where the version is not 1."""
     made: list[bytes] = []
     writer = BytesWriter()
     number: i64 = 0
     while number < count:
         writer.truncate(0)
+        writer.write(head)
         base: i64 = number * (INTS * 8)
         write_i16_be(writer, FIELDS)
         write_i32_be(writer, 8)

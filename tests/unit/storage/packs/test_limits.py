@@ -27,13 +27,11 @@ from storage.packs.errors import NotPackable, PackDamaged
 from storage.packs.index import templates as pack_templates
 from storage.packs.pack import Pack, moment
 from storage.packs.parquet.decode import Column
-from storage.packs.proof import leaf_of_version_1
 from storage.packs.scalars import DECIMAL, DOUBLE, LINK
 from storage.packs.search.texts import HIGHEST, LOWEST, time_bounds
 from storage.packs.spool import TupleSpool
 from storage.packs.writer import PackWriter
 from storage.record import fields
-from storage.record.copy_binary import leaf_of
 from tests.unit.storage.packs.packing import (
     BASE_NS,
     STREAMS,
@@ -123,10 +121,6 @@ def test_a_spool_rejects_what_is_incomplete(tmp_path):
     with pytest.raises(NotPackable, match="incomplete"):
         spool.start_copy()
     spool.close()
-
-
-def test_a_leaf_of_version_1_is_that_of_its_tuple():
-    assert leaf_of_version_1("info", 1, 2, make_tuple(), None) == leaf_of(make_tuple())
 
 
 def test_times_are_counted_by_zone_maps(tmp_path):
