@@ -9,15 +9,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from storage.packs.index.grams import UNIVERSE_BITS, scaled
-from storage.packs.index.layout import BLOCK, write
-from storage.packs.index.signature import (
-    PATH_BITS,
-    TOKEN_BITS,
-    WORD_BITS,
-    Getter,
-    Parts,
-    signature,
-)
+from storage.packs.index.layout import BLOCK, stripe_sums, write
+from storage.packs.index.signature import PATH_BITS, TOKEN_BITS, WORD_BITS, Getter, Parts
+from storage.packs.index.signature import signature as signature_of
 from storage.packs.index.templates import TemplateCounts
 from storage.packs.parquet.encode import Array
 from storage.packs.parquet.places import PAGE
@@ -46,7 +40,7 @@ class IndexBuilder:
         self, get: Getter, rows: int, at: int, pages: Array, parts: Parts | None = None
     ) -> None:
         """Add a block: its columns, offset and chunks."""
-        parts = parts or signature(get, self._plan)
+        parts = parts or signature_of(get, self._plan)
         places = parts.together()
         if self.measures:
             self.distinct_by_part.update(parts.counts())
@@ -89,11 +83,13 @@ class IndexBuilder:
             numbers = scaled(places, bits)
             matrix[numbers, block >> 3] |= np.uint8(1 << (block & 7))
         self._spill.close()
+        signature = matrix.tobytes()
         sections = {
             "blocks": np.array(self._blocks, BLOCK).tobytes(),
             "pages": np.concatenate(self._pages).astype(PAGE).tobytes(),
             **self._templates.sections(),
-            "signature": matrix.tobytes(),
+            "signature": signature,
+            "signature_sums": stripe_sums(signature, stride),
             **proof,
         }
         whole = {

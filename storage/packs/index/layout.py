@@ -10,8 +10,10 @@ import hashlib
 import mmap
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import orjson
@@ -31,6 +33,8 @@ BLOCK = np.dtype([
 """Zone map of a block; min_duration above max_duration: no row has a duration."""
 PART = np.dtype([("batch_id", "<i8"), ("rows", "<u4"), ("first", "<u4"), ("digest", "V32")])
 """Rows of one batch; `first`: index of their first mark."""
+STRIPE = 64
+"""Rows of the signature that have a checksum together."""
 TAIL = 4096
 """Bytes at the end of the data file that bind the index to it."""
 
@@ -118,7 +122,12 @@ class IndexFile:
 
     def array(self, name: str, dtype: Any) -> Array:
         """A section as an array over the map, verified on first access. Raises PackDamaged."""
-        at, size = self._verified(name)
+        self._verified(name)
+        return self.unchecked(name, dtype)
+
+    def unchecked(self, name: str, dtype: Any) -> Array:
+        """A section as an array over the map, not verified."""
+        at, size, _ = self._sections[name]
         kind = np.dtype(dtype)
         return np.frombuffer(self._map, kind, size // kind.itemsize, at)
 
@@ -129,6 +138,11 @@ class IndexFile:
             self._checked.add(name)
         at, size, _ = self._sections[name]
         return at, size
+
+    @cached_property
+    def signature(self) -> "Matrix":
+        """The rows of the signature. Raises PackDamaged."""
+        return Matrix(self, self.header["signature"]["stride"])
 
     def check(self, name: str) -> None:
         """Compare a section with its hash. Raises PackDamaged."""
@@ -142,3 +156,34 @@ class IndexFile:
         """Compare all sections with their hashes. Raises PackDamaged."""
         for name in self._sections:
             self.check(name)
+
+
+def stripe_sums(matrix: bytes, stride: int) -> bytes:
+    """The section `signature_sums`: CRC-32 of each STRIPE rows of the signature."""
+    size = STRIPE * stride
+    sums = [crc32(matrix[at : at + size]) for at in range(0, len(matrix), size)]
+    return np.array(sums, "<u4").tobytes()
+
+
+class Matrix:
+    """Rows of the signature; a lookup needs few of them, so each stripe is verified alone."""
+
+    def __init__(self, index: IndexFile, stride: int) -> None:
+        self._index = index
+        self._bytes = index.unchecked("signature", np.uint8)
+        self._size = STRIPE * stride
+        self._rows = self._bytes.reshape(-1, stride)
+        self._sums = index.array("signature_sums", "<u4")
+        self._checked = np.zeros(len(self._sums), np.bool_)
+
+    def __getitem__(self, numbers: Array | int) -> Array:
+        """Rows by their numbers, verified on first access. Raises PackDamaged."""
+        stripes = np.atleast_1d(np.asarray(numbers) // STRIPE).astype(np.int64)
+        for stripe in set(stripes[~self._checked[stripes]].tolist()):
+            start = stripe * self._size
+            if crc32(self._bytes[start : start + self._size]) != self._sums[stripe]:
+                raise PackDamaged(
+                    self._index.path, "section signature of the index does not match its checksums"
+                )
+            self._checked[stripe] = True
+        return self._rows[numbers]

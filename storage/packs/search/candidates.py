@@ -58,7 +58,7 @@ class Candidates:
         self._count = len(pack.blocks)
         facts = pack.index.header["signature"]
         self._facts = facts
-        self._matrix = pack.index.array("signature", np.uint8).reshape(-1, facts["stride"])
+        self._matrix = pack.index.signature
 
     def of(self, condition: Filter) -> Array:
         """Which blocks may match."""

@@ -9,6 +9,7 @@ import pytest
 from storage.filtering.filters import Text
 from storage.packs.blocks import Chunks, DataFile
 from storage.packs.errors import PackDamaged
+from storage.packs.index.layout import STRIPE
 from storage.packs.pack import Pack
 from storage.packs.parquet.places import PAGE, ZSTD_FLAG
 from storage.packs.schema import Kind
@@ -104,7 +105,7 @@ def test_a_file_of_another_writer_has_no_index(tmp_path, pack):
 
 
 USES = {
-    "signature": lambda pack: pack.candidate_blocks(Text("placed")),
+    "signature_sums": lambda pack: pack.candidate_blocks(Text("placed")),
     "templates": lambda pack: pack.count(Text("placed")),
     "template_counts": lambda pack: pack.count(Text("placed")),
     "variable_grams": lambda pack: pack.count(Text("placed")),
@@ -121,7 +122,7 @@ def test_a_section_is_verified_on_first_access(tmp_path, section):
     rows = [make_tuple(n, message=f"order {n} placed") for n in range(300)]
     pack, _ = pack_of(tmp_path, rows, block_rows=128)
     USES[section](pack)
-    assert set(pack.index.header["sections"]) == set(USES)
+    assert set(pack.index.header["sections"]) == {*USES, "signature"}
     at, size, _ = pack.index.header["sections"][section]
     path = pack.index.path
     path.chmod(0o600)
@@ -150,3 +151,26 @@ def test_some_rows_of_a_page_are_those_of_the_whole_page(pack, wanted):
         ]
 
     assert kinds >= set(Kind) - {Kind.DOUBLE, Kind.BOOLEAN}
+
+
+def test_a_stripe_of_the_signature_is_verified_on_first_access(tmp_path):
+    rows = [make_tuple(n, message=f"order {n} placed") for n in range(300)]
+    pack, _ = pack_of(tmp_path, rows, block_rows=128)
+    facts = pack.index.header["signature"]
+    assert facts["bits"] > 4 * STRIPE
+    at, size, _ = pack.index.header["sections"]["signature"]
+    path = pack.index.path
+    path.chmod(0o600)
+    data = bytearray(path.read_bytes())
+    data[at + size - 1] ^= 1
+    path.write_bytes(data)
+    signature = Pack(tmp_path, 7).index.signature
+
+    assert (signature[0] == pack.index.signature[0]).all()
+    whole = STRIPE * (facts["bits"] // STRIPE - 1)
+    assert signature[np.arange(whole)].shape == (whole, facts["stride"])
+    for numbers in (facts["bits"] - 1, np.array([0, facts["bits"] - 1])):
+        with pytest.raises(PackDamaged, match="section signature "):
+            signature[numbers]
+    with pytest.raises(PackDamaged, match="section signature "):
+        Pack(tmp_path, 7).index.check_all()
