@@ -181,7 +181,7 @@ class Matrix:
         stripes = np.atleast_1d(np.asarray(numbers) // STRIPE).astype(np.int64)
         for stripe in set(stripes[~self._checked[stripes]].tolist()):
             start = stripe * self._size
-            if crc32(self._bytes[start : start + self._size]) != self._sums[stripe]:
+            if crc32(self._bytes[start : start + self._size].tobytes()) != self._sums[stripe]:
                 raise PackDamaged(
                     self._index.path, "section signature of the index does not match its checksums"
                 )
