@@ -21,9 +21,7 @@ async def nonces_of(connection: Connection, packs: Sequence[Pack]) -> Completer:
     return (await encodings_of_batches(connection, batches, packs[0].class_name)).rows
 
 
-async def encodings_of_closed(
-    connection: Connection, segment: int
-) -> tuple[Completer, list[int]]:
+async def encodings_of_closed(connection: Connection, segment: int) -> tuple[Completer, list[int]]:
     """What the rows of a closed segment need, and its batches of version 2; as the owner."""
     found = await encodings_of_segments(connection, [segment])
     version_2 = [batch for batch, version in found.versions.items() if version != SELF_CONTAINED]

@@ -17,15 +17,19 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from config.errors import OpslogError
+from retention.packing.nonces import nonces_of
 from retention.safety.locks import held
 from storage import failpoints
 from storage.database.connection import Connection
 from storage.database.locks import PACK_SPACE
 from storage.database.statements import statement
 from storage.filtering.conditions import leaf_table
+from storage.ledger.data import MARK_BYTES
 from storage.ledger.entries import enter
 from storage.packs.blocks import Block
+from storage.packs.errors import PackDamaged
 from storage.packs.pack import Pack
+from storage.packs.proof import Proof
 from storage.packs.store import PackStore
 from storage.record.columns import COPY_COLUMNS
 from storage.record.copy_binary import HEADER
@@ -56,7 +60,10 @@ class _Part:
 
 
 async def unpack(connection: Connection, store: PackStore, segment: int, *, by: str) -> int:
-    """Unpack one segment; its rows. Raises NotUnpackable, PackDamaged."""
+    """Unpack one segment, after its rows were compared with their digests; how many they are.
+
+    Raises NotUnpackable, PackDamaged.
+    """
     async with held(connection, PACK_SPACE, segment) as is_ours:
         if not is_ours:
             raise NotUnpackable(f"segment {segment} is in use by another process")
@@ -67,23 +74,25 @@ async def unpack(connection: Connection, store: PackStore, segment: int, *, by: 
             raise NotUnpackable(f"the leaf of segment {segment} is being dropped; try again")
         pack = await asyncio.to_thread(store.read, row["class"], segment, row["data_hash"])
         parts: dict[int, _Part] = defaultdict(_Part)
-        await _fill(connection, pack, parts)
+        proof = Proof(pack.class_name, await nonces_of(connection, [pack]))
+        await _fill(connection, pack, parts, proof)
+        await asyncio.to_thread(_check, pack, proof)
         await build_live_indexes(connection, segment)
         failpoints.reach("unpack.before_switch")
-        await _switch(connection, pack, parts, by)
+        await _switch(connection, pack, parts, proof.marks(MARK_BYTES), by)
         failpoints.reach("unpack.after_switch")
         store.unlink(pack.class_name, segment)
         return pack.rows_total
 
 
-async def _fill(connection: Connection, pack: Pack, parts: dict[int, _Part]) -> None:
+async def _fill(connection: Connection, pack: Pack, parts: dict[int, _Part], proof: Proof) -> None:
     await connection.execute(leaf_statement("drop_unread_leaf", pack.segment))
     await connection.execute(statement("make_bare_leaf"), pack.segment)
 
     async def rows() -> AsyncIterator[bytes]:
         yield HEADER
         for number in range(len(pack.blocks)):
-            yield await asyncio.to_thread(_tuples, pack.block(number), parts)
+            yield await asyncio.to_thread(_tuples, pack.block(number), parts, proof)
         yield _TRAILER
 
     await connection.copy_to_table(
@@ -95,7 +104,15 @@ async def _fill(connection: Connection, pack: Pack, parts: dict[int, _Part]) -> 
     )
 
 
-def _tuples(block: Block, parts: dict[int, _Part]) -> bytes:
+def _check(pack: Pack, proof: Proof) -> None:
+    """Compare the rows with the digests of their batches. Raises PackDamaged."""
+    proof.parts()
+    if proof.sections()["parts"] != pack.index.bytes_of("parts"):
+        raise PackDamaged(pack.path, "its rows are not those of its index; `opslog packs verify`")
+
+
+def _tuples(block: Block, parts: dict[int, _Part], proof: Proof) -> bytes:
+    proof.add(block)
     tuples, nonces = block.tuples()
     names = ("batch_id", "created_at", "received_at")
     for data, batch, created, received in zip(
@@ -115,15 +132,16 @@ def _tuples(block: Block, parts: dict[int, _Part]) -> bytes:
     )
 
 
-async def _switch(connection: Connection, pack: Pack, parts: dict[int, _Part], by: str) -> None:
+async def _switch(
+    connection: Connection, pack: Pack, parts: dict[int, _Part], marks: bytes, by: str
+) -> None:
     hashes = pack.parts
-    marks = pack.index.bytes_of("marks")
     columns = [
         (
             int(part["batch_id"]),
             int(part["rows"]),
             bytes(part["digest"]),
-            marks[4 * int(part["first"]) : 4 * int(part["first"] + part["rows"])],
+            marks[MARK_BYTES * int(part["first"]) : MARK_BYTES * int(part["first"] + part["rows"])],
             parts[int(part["batch_id"])],
         )
         for part in hashes

@@ -12,6 +12,7 @@ import numpy as np
 
 from storage.filtering.filters import FieldEquals
 from storage.ledger.encodings import Encodings
+from storage.packs.index.layout import MARK
 from storage.packs.pack import Pack
 from storage.packs.store import PackStore
 from storage.packs.verify import sha256_of
@@ -69,8 +70,8 @@ def parts_in(pack: Pack) -> list[list[object]]:
     marks = pack.index.bytes_of("marks")
     found: list[list[object]] = []
     for part in pack.parts:
-        rows, at = int(part["rows"]), 4 * int(part["first"])
-        text = base64.b64encode(marks[at : at + 4 * rows]).decode()
+        rows, at = int(part["rows"]), MARK * int(part["first"])
+        text = base64.b64encode(marks[at : at + MARK * rows]).decode()
         found.append([int(part["batch_id"]), rows, text])
     return found
 

@@ -335,12 +335,14 @@ class Verifier:
             return None
         if len(rows) == len(part.absent):
             return self.fault(COMPLETENESS, f"all {part.leaves} rows are missing", *place)
-        # The marks prove nothing, but identify the rows that differ.
-        wanted = [marks[at : at + 4] for at in range(0, len(marks), 4)]
+        # The marks prove nothing, but identify the rows that differ. Those of packs are shorter.
+        present = part.leaves - len(part.absent)
+        size = 2 if len(marks) in {2 * part.leaves, 2 * present} else 4
+        wanted = [marks[at : at + size] for at in range(0, len(marks), size)]
         if len(wanted) + len(part.absent) == part.leaves:  # a pack has none of absent rows
             rows = [row for row in rows if row[0] not in part.absent]
             leaves = [leaf for _, leaf in rows]
-        shown = [leaf[:4] for _, leaf in rows]
+        shown = [leaf[:size] for _, leaf in rows]
         swapped = sorted(wanted) == sorted(shown)
         steps = SequenceMatcher(None, wanted, shown, autojunk=False).get_opcodes()
         for tag, first, end, at, stop in steps:

@@ -17,7 +17,7 @@ import numpy as np
 from storage.filtering.filters import Filter
 from storage.packs.blocks import Block, DataFile
 from storage.packs.errors import PackDamaged
-from storage.packs.index.layout import BLOCK, PART, TAIL, IndexFile, tail_hash
+from storage.packs.index.layout import BLOCK, MARK, PART, TAIL, IndexFile, tail_hash
 from storage.packs.index.templates import COUNT, Templates
 from storage.packs.metadata import plan_of_promoted
 from storage.packs.parquet.encode import Array
@@ -80,8 +80,8 @@ class Pack:
 
     @property
     def marks(self) -> Array:
-        """The first four bytes of each leaf hash, by batch and position."""
-        return self.index.array("marks", "V4")
+        """The first bytes of each leaf hash, by batch and position."""
+        return self.index.array("marks", f"V{MARK}")
 
     def release(self) -> None:
         """Release the memory of what was read of the data file."""

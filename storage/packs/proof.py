@@ -1,4 +1,4 @@
-"""Leaf hashes of a pack's rows: a digest per batch, and the first four bytes of each (its mark)."""
+"""Leaf hashes of a pack's rows: a digest per batch, and the first bytes of each (its mark)."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from storage.packs.blocks import Block
-from storage.packs.index.layout import PART
+from storage.packs.index.layout import MARK, PART
 from storage.packs.parquet.encode import Array
 from storage.record.copy_binary import part_digest
 from storage.record.nonces import Completer
@@ -20,7 +20,6 @@ VERSION_1 = Completer({})
 _sha256 = hashlib.sha256
 
 ROW = np.dtype([("batch", "<i8"), ("position", "<i4"), ("version", "<i4"), ("leaf", "V32")])
-MARK = 4
 
 
 class Proof:
@@ -76,7 +75,11 @@ class Proof:
 
     def sections(self) -> dict[str, bytes]:
         """The sections `parts` and `marks` of the index; call after `parts`."""
-        assert self._sorted is not None
         assert self._parts is not None
+        return {"parts": self._parts.tobytes(), "marks": self.marks(MARK)}
+
+    def marks(self, size: int) -> bytes:
+        """The first bytes of each leaf, by batch and position; call after `parts`."""
+        assert self._sorted is not None
         leaves = np.frombuffer(self._sorted["leaf"].tobytes(), np.uint8).reshape(-1, 32)
-        return {"parts": self._parts.tobytes(), "marks": leaves[:, :MARK].tobytes()}
+        return leaves[:, :size].tobytes()

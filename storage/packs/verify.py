@@ -12,6 +12,7 @@ from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.index import bloom
 from storage.packs.index.bloom import ClassFilters
 from storage.packs.index.build import IndexBuilder
+from storage.packs.index.layout import MARK
 from storage.packs.index.signature import ID_COLUMNS
 from storage.packs.metadata import plan_of_promoted, read_key_values
 from storage.packs.pack import Pack
@@ -79,7 +80,8 @@ def check_full(pack: Pack, leaf: Leaf | Completer = VERSION_1) -> FullCheck:
         found = [
             (block, row)
             for at, (_, _, block, row) in enumerate(places)
-            if sections["marks"][4 * at : 4 * at + 4] != expected[4 * at : 4 * at + 4]
+            if sections["marks"][MARK * at : MARK * (at + 1)]
+            != expected[MARK * at : MARK * (at + 1)]
         ]
         bad = min(found, default=(0, 0))
     return FullCheck(parts, bad)

@@ -41,9 +41,9 @@ HEAD = np.dtype([
 BLOCK = 512
 """Bytes of a block: bits, then their CRC-32 (4 bytes, little endian)."""
 BLOCK_BITS = (BLOCK - 4) * 8
-BITS = 10
-"""Bits per id: one false positive in about a hundred packs."""
-HASHES = 7
+BITS = 8
+"""Bits per id: one false positive in about forty-five packs."""
+HASHES = 5
 _RECORD = b"IDBF"
 _ABOVE = np.uint64(32)
 

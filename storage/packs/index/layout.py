@@ -20,9 +20,13 @@ import orjson
 
 from storage.packs.errors import PackDamaged, unreadable
 from storage.packs.parquet.encode import Array
-from storage.packs.schema import FORMAT_VERSION
 
 MAGIC = b"OPSLOGIX"
+VERSION = 2
+"""An index of another version is built again from the data (opslog packs reindex)."""
+MARK = 2
+"""Bytes of a row's mark: the first of its leaf hash. Digests tell whether a row differs, marks
+which one; ingest_parts has twice as many bytes."""
 BLOCK = np.dtype([
     ("first_row", "<u4"), ("rows", "<u4"), ("at", "<u8"),
     ("min_created", "<i8"), ("max_created", "<i8"),
@@ -57,7 +61,7 @@ def write(path: Path, header: dict[str, Any], sections: Mapping[str, bytes]) -> 
         table[name][0] = at
         at = _aligned(at + len(body))
     text = orjson.dumps(header).ljust(padded)
-    head = MAGIC + FORMAT_VERSION.to_bytes(4, "little") + padded.to_bytes(4, "little") + text
+    head = MAGIC + VERSION.to_bytes(4, "little") + padded.to_bytes(4, "little") + text
     digest = hashlib.sha256()
     pieces = [(0, head + hashlib.sha256(head).digest())]
     pieces += [(table[name][0], body) for name, body in sections.items()]
@@ -102,8 +106,10 @@ class IndexFile:
         if head[:8] != MAGIC:
             raise PackDamaged(self.path, "not an index file")
         version = int.from_bytes(head[8:12], "little")
-        if version != FORMAT_VERSION:
-            raise PackDamaged(self.path, f"index of format {version}, known is {FORMAT_VERSION}")
+        if version != VERSION:
+            raise PackDamaged(
+                self.path, f"index of format {version}, known is {VERSION}; `opslog packs reindex`"
+            )
         end = 16 + int.from_bytes(head[12:16], "little")
         if hashlib.sha256(self._map[:end]).digest() != self._map[end : end + 32]:
             raise PackDamaged(self.path, "the index's header does not match its hash")

@@ -44,7 +44,7 @@ def test_ids_of_a_pack_are_never_excluded_and_others_mostly(tmp_path):
         found = [filters.without("trace_id", value, known) for value in ids(segment)]
         assert all(segment not in absent for absent in found)
     absent = [filters.without("trace_id", b"none %d" % n, known) for n in range(1000)]
-    assert sum(map(len, absent)) > 3000 * 0.98
+    assert sum(map(len, absent)) > 3000 * 0.96
 
 
 def test_columns_are_kept_apart(tmp_path):
