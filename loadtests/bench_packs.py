@@ -23,6 +23,7 @@ from librt.strings import BytesWriter
 
 import opslog  # noqa: F401 - first: it decides whether the loops are the compiled ones
 from loadtests.unlike_logs import KINDS, copy_bytes, secret_of
+from storage.packs.index.layout import MARK, PART
 from storage.packs.rows.tuples import scan
 from storage.packs.spool import KEY
 from storage.record.nonces import Completer, class_key
@@ -127,7 +128,7 @@ def pack_file(options: argparse.Namespace, source: Path, folder: Path) -> None:
     done = time.process_time()
     rows = facts.rows
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    marks = 4 + 48 * len(facts.parts) / rows
+    marks = MARK + PART.itemsize * len(facts.parts) / rows
     print(
         f"{options.kind or f'load tool, requests of {options.request}'}:"
         f" {rows} rows, {facts.blocks} blocks,"

@@ -33,10 +33,10 @@ LIMIT = 72.0
 OPEN_LIMIT = 720
 BOUNDED = {
     *("ingest_requests", "ledger_in", "ledger_checkpoints"),
-    *("segments", "spools", "retention_runs", "ingest_keys"),
+    *("segments", "spools", "retention_runs", "ingest_keys", "log_streams"),
 }
-"""Tables that do not grow with rows: emptied after a window of time, or a row a minute, process or
-segment."""
+"""Tables that do not grow with rows: emptied after a window of time, or a row a minute, process,
+segment or resource."""
 SIZES = """
 SELECT c.relname, pg_total_relation_size(c.oid) AS bytes
   FROM pg_class AS c

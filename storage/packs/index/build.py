@@ -17,7 +17,9 @@ from storage.packs.parquet.encode import Array
 from storage.packs.parquet.places import PAGE
 from storage.packs.schema import Plan
 
-_LN2 = 0.6931471805599453
+_LOAD = 0.868
+"""Places a bit. At 0.69 half of the bits are set, and tokens need the fewest; texts have more grams
+than they need, so that fewer bits cost them little: 58 % are set, a fifth of the bytes is saved."""
 _ROUNDING = 64
 
 
@@ -68,9 +70,9 @@ class IndexBuilder:
         self._spill.close()
 
     def signature_bits(self) -> int:
-        """Bits per block, so that the fullest block has half of them set."""
+        """Bits per block, so that the fullest block has 58 % of them set."""
         most = max(self._sizes, default=1)
-        return -(-int(most / _LN2 + 1) // _ROUNDING) * _ROUNDING
+        return -(-int(most / _LOAD + 1) // _ROUNDING) * _ROUNDING
 
     def finish(self, path: Path, header: Mapping[str, Any], proof: Mapping[str, bytes]) -> str:
         """Write the index file; returns its SHA-256."""

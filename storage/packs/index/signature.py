@@ -19,15 +19,13 @@ from storage.packs.scalars import BOOLEAN, INTEGER, STRING
 from storage.packs.schema import Plan, Promoted
 
 TOKEN_BITS: dict[str, int] = {
-    **dict.fromkeys(("actor_id", "resource_id", "id_exact"), 8),
-    **dict.fromkeys(("trace_id", "correlation_id"), 7),
+    **dict.fromkeys(("trace_id", "correlation_id", "actor_id", "resource_id", "id_exact"), 8),
     "ip_address": 5,
     **dict.fromkeys(("span_id", "parent_span_id"), 4),
     **dict.fromkeys(("stream_id", "action", "resource_type", "source_module"), 5),
     **dict.fromkeys(("level", "kind"), 4),
 }
-"""Columns with exact tokens, and the number of bits of a token. Those of the class's filters need
-fewer: most packs without the id are not searched at all."""
+"""Columns with exact tokens, and the number of bits of a token."""
 NUMBERED = {"stream_id"}
 """Those of numbers."""
 PATH_BITS = 7

@@ -92,7 +92,9 @@ def test_the_words_of_a_line_are_looked_up(tmp_path):
     pack, _ = pack_of(tmp_path, rows, block_rows=100)
     condition = Text("request a00123b of")
 
-    assert pack.candidate_blocks(condition) == [1]
+    found = pack.candidate_blocks(condition)
+    assert 1 in found
+    assert len(found) <= 2
     assert pack.count(condition) == 1
 
 
