@@ -153,7 +153,7 @@ def _codes(page: Page, count: i64, values: tuple[Any, ...], places: list[int]) -
     base = page.at
     if base + (count * width + 7) // 8 > page.size:
         raise Unusual("truncated")
-    mask: i64 = (1 << width) - 1
+    mask = _mask(width)
     picked: list[Any] = []
     for place in places:
         bit: i64 = i64(place) * width
@@ -162,6 +162,15 @@ def _codes(page: Page, count: i64, values: tuple[Any, ...], places: list[int]) -
             raise Unusual("no such value")
         picked.append(values[code])
     return picked
+
+
+def _mask(width: i64) -> i64:
+    """The lowest `width` bits. A literal 1 would be shifted as a C int, of 32 bits."""
+    bits: i64 = -1
+    if width > 63:
+        return bits
+    bits <<= width
+    return ~bits
 
 
 def _start(page: Page, count: i64) -> tuple[i64, i64, i64]:
@@ -200,7 +209,7 @@ def _numbers(page: Page, count: i64, places: list[int], is_short: bool) -> list[
     base = page.at
     if base + (0 if count < 2 else _padded(count) * width // 8) != page.size:
         raise Unusual("bytes are left over")
-    mask: i64 = -1 if width == 64 else (1 << width) - 1
+    mask = _mask(width)
     picked: list[Any] = []
     at: i64 = 0
     bit: i64 = 0
@@ -221,7 +230,7 @@ def _texts(page: Page, count: i64, places: list[int]) -> list[Any]:
     length, least, width = _start(page, count)
     base = page.at
     text: i64 = base + (0 if count < 2 else _padded(count) * width // 8)
-    mask: i64 = -1 if width == 64 else (1 << width) - 1
+    mask = _mask(width)
     data, size = page.data, page.size
     picked: list[Any] = []
     at: i64 = 0

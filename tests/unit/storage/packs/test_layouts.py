@@ -1,18 +1,23 @@
 """Pages in other layouts are read by pyarrow; damaged pages and sections are reported."""
 
+import random
 from zlib import crc32
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from storage.filtering.filters import Text
 from storage.packs.blocks import Chunks, DataFile
 from storage.packs.errors import PackDamaged
 from storage.packs.index.layout import STRIPE
 from storage.packs.pack import Pack
+from storage.packs.parquet.decode import decode
+from storage.packs.parquet.encode import DELTA, DELTA_LENGTH, encode
+from storage.packs.parquet.pick import IS_COMPILED, pick
 from storage.packs.parquet.places import PAGE, ZSTD_FLAG
-from storage.packs.schema import Kind
+from storage.packs.schema import ColumnSpec, Kind
 from storage.packs.verify import rebuild_index, sha256_of
 from tests.unit.storage.packs.packing import leaf_of_both, make_tuple, pack_of, shop_rows
 
@@ -132,6 +137,38 @@ def test_a_section_is_verified_on_first_access(tmp_path, section):
 
     with pytest.raises(PackDamaged, match=f"section {section} "):
         USES[section](Pack(tmp_path, 7))
+
+
+# Interpreted, numbers do not wrap.
+@pytest.mark.parametrize("width", [*range(56), *((60, 63) if IS_COMPILED else ())])
+@pytest.mark.parametrize("has_nulls", [True, False])
+def test_numbers_of_every_width_are_picked(width, has_nulls):
+    chance = random.Random(width)
+    spec = ColumnSpec("n", Kind.INT64, is_optional=has_nulls)
+    rows = 600
+    steps = [chance.randrange(1 << width) - (1 << width) // 2 for _ in range(rows)]
+    numbers = np.cumsum(np.array(steps, np.int64))
+    valid = np.array([chance.random() < 0.7 for _ in range(rows)]) if has_nulls else None
+    chunk = encode(spec, (numbers if valid is None else np.where(valid, numbers, 0), valid), rows)
+    data = zstandard.ZstdDecompressor().decompress(chunk.data) if chunk.codec else chunk.data
+    whole = decode(spec, DELTA, rows, b"", data).values() if chunk.encoding == DELTA else None
+    for wanted in ([], [0], [599], [7, 150, 151, 299], list(range(rows))):
+        if whole is not None:
+            picked = pick(DELTA, has_nulls, False, (), data, rows, wanted)
+            assert picked == [whole[number] for number in wanted]
+    assert whole is not None or width < 3
+
+
+def test_long_texts_are_picked():
+    spec = ColumnSpec("t", Kind.TEXT)
+    texts = [b"%d" % n * (n * 37 % 911) for n in range(300)]
+    chunk = encode(spec, texts, 300)
+    data = zstandard.ZstdDecompressor().decompress(chunk.data) if chunk.codec else chunk.data
+
+    assert chunk.encoding == DELTA_LENGTH
+    for wanted in ([5], [0, 299], list(range(300))):
+        picked = pick(DELTA_LENGTH, False, False, (), data, 300, wanted)
+        assert picked == [texts[n] for n in wanted]
 
 
 @pytest.mark.parametrize("wanted", [[], [0], [255], [3, 4, 200], list(range(256))])
