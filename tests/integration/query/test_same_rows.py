@@ -46,6 +46,7 @@ from storage.packs.writer import PackWriter
 from storage.record import fields
 from storage.record.canonical import canonical
 from storage.record.fields import Kind
+from storage.record.record_ids import id_of
 from storage.segments.catalogue import Segment
 from tests.support.querying import Packing, Storehouse
 from tests.support.records import make_record, make_stream
@@ -137,7 +138,13 @@ def random_record(chance, stream):
         severity_number=chance.choice([0, 9, 17, -5]),
         created_unix_ns=created,
         odd_time=not BASE_NS <= created <= BASE_NS + 10**12,
-        id=chance.choice([os.urandom(16), (created // 10**6).to_bytes(6, "big") + os.urandom(10)]),
+        id=chance.choice(
+            [
+                os.urandom(16),
+                (created // 10**6).to_bytes(6, "big") + os.urandom(10),
+                id_of(created, chance.getrandbits(54)),
+            ]
+        ),
         stream_id=stream.id,
         duration_ns=chance.choice([None, 0, n * 10**6, 2**63 - 1]) if kind == "span" else None,
         trace_id=chance.choice([None, bytes([m]) * 16]),
