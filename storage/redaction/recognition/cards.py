@@ -11,9 +11,10 @@ from typing import Final
 
 from storage.redaction.recognition.keys import split_words
 
-_IDS: Final = """article barcode blk block ean epoch gtin iccid id ids imei imsi invoice isbn item lot
-msisdn order orders parcel phone product request serial shipment sku span tel timestamp trace
-tracking time ts uid upc"""
+_IDS: Final = """article artikel artikelnummer auftrag auftragsnummer barcode bestellnummer bestellung blk
+block ean epoch gtin iccid id ids imei imsi invoice isbn item lot msisdn order orders parcel phone
+product rechnung rechnungsnummer request sendung sendungsnummer serial shipment sku span tel telefon
+time timestamp trace tracking ts uid upc"""
 ID_WORDS: Final = frozenset(_IDS.split())
 """Last word of a name whose number is no card's: of ids, articles, devices, times."""
 
