@@ -1,10 +1,10 @@
 """Many packs from one, for benchmarks of work on whole segments and of queries over many of them.
 
-The data file of a clone is a hard link, or a copy where its removal is measured. Its index is rewritten with the clone's number, its times, and
-signatures of its own: the rows of the matrix are rotated, so that any lookup finds other bits, as many as
-in the source; likewise the clone's filter of ids. A clone so contains none of the ids of its data,
-and a query reads as many blocks of it in vain as of a real pack. Its counts are those of the source by
-hour, at the clone's times; by minute they are not repeated for large ones.
+The data file of a clone is a hard link, or a copy where its removal is measured. Its index is rewritten
+with the clone's number, its times, and signatures of its own: the rows of the matrix are rotated, so that
+any lookup finds other bits, as many as in the source; its filter of ids is of random ones. A clone so
+contains none of the ids of its data, and a query reads as many blocks of it in vain as of a real pack. Its
+counts are those of the source by hour, at the clone's times; by minute they are left out for linked ones.
 """
 
 import random
@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from storage.database.pool import DatabaseRole, connect
-from storage.packs.index.layout import BLOCK, IndexFile, write
+from storage.packs.index import bloom
+from storage.packs.index.layout import BLOCK, IndexFile, stripe_sums, write
 from storage.packs.store import PackStore
 from tests.support.databases import run
 from tests.support.product import Product
@@ -67,6 +68,7 @@ async def _clones(
             own_data.hardlink_to(data)
         else:
             shutil.copy2(data, own_data)
+        add_filter(store, class_name, source, number)
         digest = write_index(index, own_index, number, age_hours * _HOUR_S * 1_000_000)
         size = own_index.stat().st_size
         await connection.execute(_CATALOGUE, number, source, age_hours * _HOUR_S, size, digest)
@@ -75,6 +77,15 @@ async def _clones(
         found.append(number)
     await connection.close()
     return found
+
+
+def add_filter(store: PackStore, class_name: str, source: int, target: int) -> None:
+    """Add a record of as many random ids as the source has to the filters of the class."""
+    data_hash = bytes.fromhex(store.read(class_name, source).data_sha256)
+    record = store.filters(class_name).record(source, data_hash)
+    count = int(np.frombuffer(record, bloom.HEAD, 1)["ids"][0])
+    hashes = np.random.default_rng(target).integers(0, 2**64, count, np.uint64)
+    bloom.add(store.folder(class_name), target, data_hash, hashes)
 
 
 def write_index(source: Path, target: Path, segment: int, age_us: int) -> bytes:
@@ -90,6 +101,7 @@ def write_index(source: Path, target: Path, segment: int, age_us: int) -> bytes:
     stride = header["signature"]["stride"]
     at = stride * chance.randrange(1, len(sections["signature"]) // stride)
     sections["signature"] = sections["signature"][at:] + sections["signature"][:at]
+    sections["signature_sums"] = stripe_sums(sections["signature"], stride)
     digest = write(target, header, sections)
     target.chmod(0o440)
     return bytes.fromhex(digest)
