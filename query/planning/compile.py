@@ -140,7 +140,7 @@ class LeafFilter:
     is_lookup: bool = False
     """One index finds all records, unordered: use it."""
     is_scan: bool = False
-    """Scan the whole leaf: its times are tested last, and not by their index."""
+    """Test times last, and not by their index: of what a scan of the leaf, or a lookup, finds."""
 
 
 def compile_wave(

@@ -20,6 +20,7 @@ from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRA
 
 _INDEXED = frozenset({ID, TRACE_ID, CORRELATION_ID, ACTOR_ID, RESOURCE_ID})
 _UNORDERED = frozenset({ID, TRACE_ID, CORRELATION_ID})
+_OF_FEW = frozenset({TRACE_ID, CORRELATION_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
 _LEAST_ID = 6
 """Letters of an attribute's value that is probably an id, not a status or a port."""
@@ -44,6 +45,11 @@ def is_id_lookup(where: Filter) -> bool:
 def is_unordered_lookup(where: Filter) -> bool:
     """Whether the index that finds the records does not return them in order of time."""
     return any(_finds(item, _UNORDERED) for item in conjuncts(where))
+
+
+def has_index_of_its_own(where: Filter) -> bool:
+    """Whether an index finds the few records of a trace or a request, in any time."""
+    return any(_finds(item, _OF_FEW) for item in conjuncts(where))
 
 
 def is_rare(where: Filter) -> bool:

@@ -21,7 +21,11 @@ from query.planning.compile import (
 )
 from query.planning.counter_hints import segments_with
 from query.planning.explain import Explain, Skipped, Stage
-from query.planning.index_use import is_unordered_lookup, scans_leaves
+from query.planning.index_use import (
+    has_index_of_its_own,
+    is_unordered_lookup,
+    scans_leaves,
+)
 from query.planning.scan_budget import Missing, within_budget
 from query.planning.scan_ranges import WHOLE, ScanRanges, scan_ranges
 from storage.database.read import Row, Session, Statement
@@ -86,7 +90,11 @@ class TableScan:
             if not self._parts:
                 return
             if session.keeps_plans and is_unordered_lookup(query.where):
-                self._parts = [replace(part, is_lookup=True) for part in self._parts]
+                # A generic plan would combine the index with that of times, which selects all.
+                is_scan = has_index_of_its_own(query.where)
+                self._parts = [
+                    replace(part, is_lookup=True, is_scan=is_scan) for part in self._parts
+                ]
             self._ranges = await scan_ranges(session, query.where, query.order, query.after)
         self._plan(self._ranges.first())
 
