@@ -45,6 +45,7 @@ from query.auth.verification_keys import keys_from
 from query.language.terms import StoredAs
 from query.live.tail import LiveTail, Notifications
 from query.planning.cursor import Cursors
+from query.planning.known_names import KnownNames
 from query.planning.packed.reading import PackReader, Store
 from query.planning.pages import Catalogue, Pages
 from storage.database.pool import Pool
@@ -141,6 +142,7 @@ def _groups(  # noqa: PLR0917 - all that the routes depend on
         Sources(
             reader=reader,
             pages=Pages(deps.catalogue, packs),
+            known=KnownNames(reader, Pages(deps.catalogue, packs)),
             streams=streams,
             cursors=Cursors(deps.cursor_key),
             audit=audit,

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 
 def parse_query(text: str, context: Context) -> Filter:
     """The filter of a query; EVERYTHING for an empty one. Raises BadQuery."""
-    found = tokens(text)
+    found = tokens(text, context.is_known)
     terms = [item for item in found if item.type in _TERMS]
     if len(terms) > MAX_TERMS:
         raise BadQuery(f"A query has at most {MAX_TERMS} terms", terms[MAX_TERMS].at)

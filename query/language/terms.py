@@ -1,9 +1,8 @@
 """One term of a query as a filter: which values each field accepts, by its type. Pure."""
 
-import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from config.errors import BadInput
@@ -18,6 +17,20 @@ from query.language.filter_parameters import (
     span_id,
 )
 from query.language.lexer import Quoting, Token
+from query.language.names import (
+    ATTRIBUTE,
+    CREATED_AT,
+    IP_ADDRESS,
+    NO_NAMES,
+    RESOURCE,
+    Alias,
+    Names,
+    alias_of,
+    field_of,
+    folded,
+    is_known,
+)
+from query.language.pasted import shape_of
 from storage.filtering.conditions import NUMBER
 from storage.filtering.filters import (
     EVERYTHING,
@@ -32,6 +45,9 @@ from storage.filtering.filters import (
     FieldPrefix,
     FieldPresent,
     Filter,
+    Not,
+    OnResource,
+    Or,
     Regex,
     ResourceEquals,
     Text,
@@ -62,15 +78,12 @@ class Context:
 
     now_ns: int
     stored_as: StoredAs
+    names: Names = NO_NAMES
+    """Names that stored records are known to have."""
 
-
-ATTRIBUTE = "attr."
-RESOURCE = "resource."
-CREATED_AT = "createdAt"
-IP_ADDRESS = "ipAddress"
-
-FIELD_NAMES = (*FIELDS, CREATED_AT, IP_ADDRESS)
-_BY_LOWER = {name.lower(): name for name in FIELD_NAMES}
+    def is_known(self, name: str) -> bool:
+        """Whether a name is a field, an alias, an exact form, or a known attribute."""
+        return is_known(name, self.names)
 
 
 def word_term(token: Token, _: Context) -> Filter:
@@ -94,36 +107,64 @@ def contains(text: str) -> Text:
 
 
 def field_term(token: Token, context: Context) -> Filter:
-    """A term `field:value`."""
-    name = _BY_LOWER.get(token.field.lower(), token.field)
-    if name == CREATED_AT:
-        return _created(token, context)
-    if name in FIELDS:
-        return _of_field(token, FIELDS[name], context)
-    if name == IP_ADDRESS:
-        return _address(token)
+    """A term `name:value`: of a field, an alias, an attribute, or text that looks like a term."""
+    found = _named(token, context)
+    return Not(found) if token.is_negated else found
+
+
+def _named(token: Token, context: Context) -> Filter:
+    name = token.field
     if name.startswith(RESOURCE):
         return _resource(token, name.removeprefix(RESOURCE), context)
     if name.startswith(ATTRIBUTE):
         return _attribute(token, name.removeprefix(ATTRIBUTE), context)
-    _refuse_misspelled(token)
-    return _attribute(token, name, context)
+    if field := field_of(name):
+        return _target(token, field, context)
+    if folded(name) == "minlevel" and not token.comparison:
+        return _compared(replace(token, comparison=">="), LEVEL)
+    if alias := alias_of(name):
+        return _of_alias(token, alias, context)
+    return _of_attribute(token, context)
 
 
-def _refuse_misspelled(token: Token) -> None:
-    """A name without dots similar to a field's is an error, not an attribute."""
-    if token.field.lower() == "minlevel":
-        raise BadQuery("minLevel is a parameter. In a query, use level:>=WARN", token.at)
-    if "." in token.field:
-        return
-    plain = token.field.lower().replace("_", "").replace("-", "")
-    near = difflib.get_close_matches(plain, _BY_LOWER, n=1, cutoff=0.8)
-    if near:
-        raise BadQuery(
-            f"Unknown field {token.field}. Did you mean {_BY_LOWER[near[0]]}? "
-            f"For an attribute, use {ATTRIBUTE}{token.field}",
-            token.at,
-        )
+def _target(token: Token, name: str, context: Context) -> Filter:
+    """A term on a field, or on the attribute of a resource, by its canonical name."""
+    if name == CREATED_AT:
+        return _created(token, context)
+    if name == IP_ADDRESS:
+        return _address(token)
+    if name.startswith(RESOURCE):
+        return _resource(token, name.removeprefix(RESOURCE), context)
+    return _of_field(token, FIELDS[name], context)
+
+
+def _of_alias(token: Token, alias: Alias, context: Context) -> Filter:
+    """The field that is meant; where records have an attribute of this name, either."""
+    if alias.is_mapped or not context.names.has(token.field):
+        return _target(token, alias.target, context)
+    both = _anywhere(token, context)
+    try:
+        return Or((_target(token, alias.target, context), *both))
+    except BadQuery:
+        return Or(both)  # a value that the field cannot have, such as `severity:5`
+
+
+def _of_attribute(token: Token, context: Context) -> Filter:
+    """An attribute of the record or of its resource; or text, where the term is pasted text."""
+    is_pasted = bool(token.whole) and not context.names.has(token.field)
+    shape = shape_of(token.whole) if is_pasted else None
+    text = contains(_plain(token, token.whole))
+    if shape is not None and shape.is_certain:
+        return text
+    has_equals = is_pasted and token.whole[len(token.field) : len(token.field) + 1] == "="
+    both = _anywhere(token, context)
+    if shape is not None or (has_equals and not token.comparison):
+        return Or((*both, text))
+    return Or(both)
+
+
+def _anywhere(token: Token, context: Context) -> tuple[Filter, ...]:
+    return _attribute(token, token.field, context), _resource(token, token.field, context)
 
 
 # ---- fields of the record ----
@@ -240,13 +281,18 @@ def _address(token: Token) -> Filter:
 # ---- attributes ----
 
 
-def _attribute(token: Token, name: str, context: Context) -> Filter:
+def _attribute(
+    token: Token, name: str, context: Context
+) -> AttrEquals | AttrCompare | AttrPrefix | AttrRegex | AttrPresent:
     if not name:
         raise BadQuery("Attribute name missing", token.at)
     name = _plain(token, name)
     if token.comparison:
         if not NUMBER.fullmatch(token.text):
-            raise BadQuery("Attributes can only be compared with numbers", token.value_at)
+            raise BadQuery(
+                f"{name} can only be compared with a number. For a text, use {name}:value",
+                token.value_at,
+            )
         return AttrCompare(name, Comparison(token.comparison), token.text)
     if token.quoting is Quoting.REGEX:
         pattern = _pattern(token)
@@ -261,10 +307,12 @@ def _attribute(token: Token, name: str, context: Context) -> Filter:
 def _resource(token: Token, name: str, context: Context) -> Filter:
     if not name:
         raise BadQuery("Resource attribute name missing", token.at)
-    is_plain = not token.comparison and token.quoting is not Quoting.REGEX
-    if not is_plain or _is_star(token) or _prefix(token) is not None:
-        raise BadQuery("Resource attributes support exact values only", token.value_at)
-    return ResourceEquals(_plain(token, name), context.stored_as(name, _plain(token, token.text)))
+    found = _attribute(token, name, context)
+    return (
+        ResourceEquals(found.name, found.value)
+        if isinstance(found, AttrEquals)
+        else (OnResource(found))
+    )
 
 
 # ---- values ----

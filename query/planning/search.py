@@ -14,8 +14,9 @@ from typing import NoReturn
 
 from config.errors import BadInput
 from query.language.filter_parameters import FILTERS, Parameter, one_text
+from query.language.names import ATTRIBUTE, NO_NAMES, RESOURCE, Names, canonical
 from query.language.parser import conjuncts, parse_query
-from query.language.terms import ATTRIBUTE, RESOURCE, Context, StoredAs
+from query.language.terms import Context, StoredAs
 from query.planning.compile import Order
 from query.planning.index_use import scans_text
 from storage.filtering.filters import (
@@ -40,8 +41,11 @@ MAX_VALUES = 200
 MAX_REPEATS = 50
 """Values of one parameter."""
 TEXT_DAYS = 7
-TEXT_NOTICE = f"Searched the last {TEXT_DAYS} days. Set a start time to search further back"
 _DAY_NS = 86400 * 10**9
+AHEAD_NS = _DAY_NS
+"""How far ahead of the clock a search without `end` reaches: as far as a time is plausible
+(otlp_receiver/mapping/columns/times.py), so that clocks that are fast and local times sent as UTC
+are found, and one sender dated 2099 does not fill every first page."""
 _READ = frozenset({"q", "start", "end", "order", "limit", "cursor"})
 """Controls that `parse` handles itself."""
 _NOT_SELECTING = frozenset({"order", "limit", "cursor", "fields", "explain"})
@@ -58,8 +62,8 @@ class Shape:
     limit: int = 100
     most: int = MAX_LIMIT
     """Maximum limit."""
-    ends_now: bool = True
-    """Whether `end` defaults to now; otherwise there is no end."""
+    has_end: bool = True
+    """Whether `end` has a default, AHEAD_NS after now; otherwise there is no end."""
     limits_text: bool = True
     """Whether text without a `start` is searched in the last TEXT_DAYS days only."""
     takes_filters: bool = True
@@ -75,11 +79,11 @@ TRACE = Shape(
     ("q", "kind", *_PAGE, "fields"),
     order=Order.OLDEST,
     limit=MAX_LIMIT,
-    ends_now=False,
+    has_end=False,
     limits_text=False,
 )
 EXPORT = Shape("export", (*_RANGE, "order", "format", "fields"), limits_text=False)
-TAIL = Shape("tail", ("q", "kind"), ends_now=False, limits_text=False)
+TAIL = Shape("tail", ("q", "kind"), has_end=False, limits_text=False)
 STATS = Shape("stats", (*_RANGE, "by", "interval", "explain"))
 FACETS = Shape("facets", (*_RANGE, "field", "prefix", "limit", "explain"), limit=10)
 PATTERNS = Shape("patterns", (*_RANGE, "limit", "explain"), limit=50)
@@ -93,8 +97,8 @@ TRACES = Shape(
     limit=50,
     most=200,
 )
-HOLD = Shape("hold", ("q", "start", "end"), ends_now=False, limits_text=False)
-PURGE = Shape("purge", (*_RANGE, "token", "reason"), ends_now=False, limits_text=False)
+HOLD = Shape("hold", ("q", "start", "end"), has_end=False, limits_text=False)
+PURGE = Shape("purge", (*_RANGE, "token", "reason"), limits_text=False)
 CONTEXT = Shape("context", ("before", "after", "explain"), takes_filters=False)
 
 CONTROLS: dict[str, Parameter] = {
@@ -107,7 +111,7 @@ CONTROLS: dict[str, Parameter] = {
             {"enum": list(KIND_WORDS)},
         ),
         Parameter("start", "start time (inclusive): RFC 3339, or relative like -1h", {}),
-        Parameter("end", "end time (exclusive); default: now", {}),
+        Parameter("end", "end time (exclusive); default: one day from now", {}),
         Parameter("order", "newest first (desc) or oldest first (asc)", {"enum": ["desc", "asc"]}),
         Parameter(
             "limit", "records per page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
@@ -146,6 +150,22 @@ CONTROLS: dict[str, Parameter] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a client should know about a result."""
+
+    detail: str
+    """A sentence."""
+    change: tuple[tuple[str, str], ...] = ()
+    """Parameters (name, value) that the client may want instead."""
+
+
+TEXT_NOTICE = Notice(
+    f"Searched the last {TEXT_DAYS} days. Set a start time to search further back",
+    (("start", "-30d"),),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """A validated search; record_scope.py restricts it to the principal's permissions."""
 
@@ -163,8 +183,10 @@ class Search:
     """Digest of everything that determines which records are selected, in which order."""
     typed: frozenset[str] = frozenset()
     """Names of the given parameters."""
-    notice: str = ""
-    """A default that was applied, as a sentence."""
+    notices: tuple[Notice, ...] = ()
+    """Defaults that were applied."""
+    text: str = ""
+    """The query as typed."""
 
     def only(self, name: str) -> str | None:
         """The only value of a specific control."""
@@ -179,10 +201,12 @@ def parse(
     now_ns: int,
     stored_as: StoredAs,
     within: Filter = EVERYTHING,
+    names: Names = NO_NAMES,
 ) -> Search:
     """The search in a request's parameters. Raises BadInput with the parameter's name.
 
-    `within` is the filter of the path; it is part of the search.
+    `within` is the filter of the path; it is part of the search. `names` are those that stored
+    records are known to have.
     """
     given = _grouped(pairs, shape)
     typed = frozenset(given)
@@ -194,18 +218,19 @@ def parse(
     }
     own = {name: given.pop(name) for name in shape.controls if name in given}
     filters = [_filter(name, values, stored_as) for name, values in sorted(given.items())]
-    query = parse_query(controls.get("q", ""), Context(now_ns, stored_as))
+    query = parse_query(controls.get("q", ""), Context(now_ns, stored_as, names))
     where = all_of(within, *filters, query)
     order = _order(controls.get("order"), shape)
     start_ns = _time(controls, "start", now_ns)
     end_ns = _time(controls, "end", now_ns)
-    if end_ns is None and shape.ends_now:
-        end_ns = now_ns
+    last_ns = now_ns if end_ns is None else end_ns
+    if end_ns is None and shape.has_end:
+        end_ns = now_ns + AHEAD_NS
     if start_ns is not None and end_ns is not None and start_ns > end_ns:
         raise BadInput("start must be before end", where="start")
-    notice = ""
+    notices: tuple[Notice, ...] = ()
     if shape.limits_text and start_ns is None and end_ns is not None and scans_text(where):
-        start_ns, notice = end_ns - TEXT_DAYS * _DAY_NS, TEXT_NOTICE
+        start_ns, notices = last_ns - TEXT_DAYS * _DAY_NS, (TEXT_NOTICE,)
     return Search(
         where=where,
         kinds=kinds or _kinds_named(query),
@@ -216,19 +241,23 @@ def parse(
         cursor=controls.get("cursor"),
         own=own,
         typed=typed,
-        notice=notice,
+        notices=notices,
+        text=controls.get("q", ""),
         digest=_digest(shape, all_of(within, *filters), kinds, order, [controls, own]),
     )
 
 
 def _grouped(pairs: Iterable[tuple[str, str]], shape: Shape) -> dict[str, tuple[str, ...]]:
     values: dict[str, list[str]] = defaultdict(list)
-    for count, (name, value) in enumerate(pairs):
+    for count, (given, value) in enumerate(pairs):
+        name = given
         if count >= MAX_VALUES:
             raise BadInput(f"At most {MAX_VALUES} parameters", where=name[:100])
+        if name not in shape.controls and shape.takes_filters:
+            name = canonical(name)
         is_filter = name in FILTERS or name.startswith(_OPEN_NAMES)
         if not (name in shape.controls or (is_filter and shape.takes_filters)):
-            _refuse_unknown(name, shape)
+            _refuse_unknown(given, shape)
         values[name].append(value)
         if len(values[name]) > MAX_REPEATS:
             raise BadInput(f"At most {MAX_REPEATS} values of {name[:100]}", where=name[:100])
@@ -242,7 +271,9 @@ def _refuse_unknown(name: str, shape: Shape) -> NoReturn:
     shown = name[:100]
     known = [*(FILTERS if shape.takes_filters else ()), *shape.controls]
     near = difflib.get_close_matches(shown, known, n=1)
-    hint = f". Did you mean {near[0]}?" if near else ""
+    hint = f". Did you mean {near[0]}?" if near else "."
+    if shape.takes_filters:
+        hint += f" For an attribute, use {ATTRIBUTE}{shown} or {RESOURCE}{shown}"
     raise BadInput(f"Unknown parameter {shown}{hint}", where=shown)
 
 

@@ -7,6 +7,7 @@ ruff's S608 is suppressed here and in query/planning/compile.py, and nowhere els
 import json
 import re
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from config.levels import Level
@@ -26,6 +27,7 @@ from storage.filtering.filters import (
     Filter,
     IpIn,
     Not,
+    OnResource,
     Or,
     Regex,
     ResourceEquals,
@@ -163,39 +165,71 @@ def _attribute(condition: AttrEquals, arguments: Arguments) -> str:
 
 def attribute_text(name: str, arguments: Arguments) -> str:
     """The SQL of an attribute's value as text; NULL where a record lacks it."""
-    return f"(metadata -> 'attributes' ->> {arguments.add(name, 'text')})"
+    return _text_in(_RECORD, name, arguments)
 
 
-def _attribute_compare(condition: AttrCompare, arguments: Arguments) -> str:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where attributes are: the SQL of their object, its column, and its path in the column."""
+
+    object: str
+    column: str
+    path: str
+
+
+_RECORD = _Place("metadata -> 'attributes'", "metadata", "$.attributes")
+_RESOURCE = _Place("resource", "resource", "$")
+
+
+def _text_in(place: _Place, name: str, arguments: Arguments) -> str:
+    return f"({place.object} ->> {arguments.add(name, 'text')})"
+
+
+def _attribute_compare(
+    condition: AttrCompare, arguments: Arguments, place: _Place = _RECORD
+) -> str:
     # A jsonpath, so that non-numeric text is not an error: @@ is then NULL.
-    path = f"$.attributes.{json.dumps(condition.name)}.double()"
+    path = f"{place.path}.{json.dumps(condition.name)}.double()"
     value = f"{path} {condition.comparison.value} {condition.number}"
-    return f"metadata @@ {arguments.add(value, 'jsonpath')}"
+    return f"{place.column} @@ {arguments.add(value, 'jsonpath')}"
 
 
-def _attribute_prefix(condition: AttrPrefix, arguments: Arguments) -> str:
-    value = attribute_text(condition.name, arguments)
+def _attribute_prefix(condition: AttrPrefix, arguments: Arguments, place: _Place = _RECORD) -> str:
+    value = _text_in(place, condition.name, arguments)
     return f"{value} LIKE {arguments.add(f'{_like(condition.prefix)}%', 'text')}"
 
 
-def _attribute_regex(condition: AttrRegex, arguments: Arguments) -> str:
+def _attribute_regex(condition: AttrRegex, arguments: Arguments, place: _Place = _RECORD) -> str:
     operator = "~*" if condition.ignores_case else "~"
-    value = attribute_text(condition.name, arguments)
+    value = _text_in(place, condition.name, arguments)
     return f"{value} {operator} {arguments.add(condition.pattern, 'text')}"
 
 
-def _attribute_present(condition: AttrPresent, arguments: Arguments) -> str:
+def _attribute_present(
+    condition: AttrPresent, arguments: Arguments, place: _Place = _RECORD
+) -> str:
     name = arguments.add(condition.name, "text")
-    return f"jsonb_exists(metadata -> 'attributes', {name})"
+    return f"jsonb_exists({place.object}, {name})"
 
 
-def compile_streams(condition: ResourceEquals, *, most: int) -> Statement:
+def compile_streams(condition: ResourceEquals | OnResource, *, most: int) -> Statement:
     """The ids of up to `most` streams whose resource has this attribute."""
     arguments = Arguments()
-    found = _contains("resource", _members(condition.name, condition.value), arguments)
+    if isinstance(condition, ResourceEquals):
+        found = _contains("resource", _members(condition.name, condition.value), arguments)
+    else:
+        found = _ON_RESOURCE[type(condition.of)](condition.of, arguments, _RESOURCE)
     limit = arguments.add(most, "bigint")
     text = f"SELECT stream_id FROM log_streams WHERE {found} LIMIT {limit}"  # noqa: S608
     return Statement(text, arguments.values())
+
+
+_ON_RESOURCE: dict[type[Filter], Callable[[Any, Arguments, _Place], str]] = {
+    AttrCompare: _attribute_compare,
+    AttrPrefix: _attribute_prefix,
+    AttrRegex: _attribute_regex,
+    AttrPresent: _attribute_present,
+}
 
 
 def _members(name: str, value: str) -> list[str]:
@@ -247,4 +281,4 @@ _WRITERS: dict[type[Filter], Callable[[Any, Arguments], str]] = {
     IpIn: _in_network,
     TimeRange: _in_time,
 }
-"""All nodes except ResourceEquals, which resolve.py replaces by its streams."""
+"""All nodes except ResourceEquals and OnResource, which resolve.py replaces by streams."""

@@ -156,6 +156,13 @@ class ResourceEquals:
 
 
 @dataclass(frozen=True, slots=True)
+class OnResource:
+    """The attribute is one of the record's resource; resolved to streams like ResourceEquals."""
+
+    of: "AttrCompare | AttrPrefix | AttrRegex | AttrPresent"
+
+
+@dataclass(frozen=True, slots=True)
 class IpIn:
     """The client's address is in this network (which may be a single address)."""
 
@@ -187,6 +194,7 @@ Filter: TypeAlias = (
     | AttrRegex
     | AttrPresent
     | ResourceEquals
+    | OnResource
     | IpIn
     | TimeRange
 )

@@ -6,7 +6,18 @@ A resource is stored once per stream, so `resource.<name>` is looked up there fi
 from config.errors import BadInput
 from storage.database.read import Session
 from storage.filtering.conditions import compile_streams
-from storage.filtering.filters import NOTHING, And, FieldIn, Filter, Not, Or, ResourceEquals
+from storage.filtering.filters import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    FieldIn,
+    Filter,
+    Not,
+    OnResource,
+    Or,
+    ResourceEquals,
+    all_of,
+)
 from storage.record.fields import STREAM_ID
 
 MAX_STREAMS = 20_000
@@ -14,26 +25,38 @@ MAX_STREAMS = 20_000
 
 
 async def resolve(session: Session, condition: Filter) -> Filter:
-    """The same filter without any ResourceEquals."""
+    """The same filter without conditions on resources; alternatives without any are left out."""
     match condition:
-        case ResourceEquals():
+        case ResourceEquals() | OnResource():
             return await _streams(session, condition)
         case And(of):
-            return And(tuple([await resolve(session, item) for item in of]))
+            return _and([await resolve(session, item) for item in of])
         case Or(of):
-            return Or(tuple([await resolve(session, item) for item in of]))
+            return _or([await resolve(session, item) for item in of])
         case Not(inner):
             return Not(await resolve(session, inner))
         case _:
             return condition
 
 
-async def _streams(session: Session, condition: ResourceEquals) -> Filter:
+def _and(of: list[Filter]) -> Filter:
+    return NOTHING if NOTHING in of else all_of(*of)
+
+
+def _or(of: list[Filter]) -> Filter:
+    if EVERYTHING in of:
+        return EVERYTHING
+    left = tuple(item for item in of if item != NOTHING)
+    return left[0] if len(left) == 1 else Or(left)
+
+
+async def _streams(session: Session, condition: ResourceEquals | OnResource) -> Filter:
     rows = await session.rows(compile_streams(condition, most=MAX_STREAMS + 1))
     if len(rows) > MAX_STREAMS:
+        name = condition.of.name if isinstance(condition, OnResource) else condition.name
         raise BadInput(
-            f"more than {MAX_STREAMS} resources match; use a more selective attribute",
-            where=f"resource.{condition.name}",
+            f"More than {MAX_STREAMS} resources match. Use a more selective value of {name}",
+            where=f"resource.{name}",
         )
     if not rows:
         return NOTHING

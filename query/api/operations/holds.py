@@ -18,7 +18,7 @@ from query.api.http.responses import json_response
 from query.api.operations.times import time_or_null
 from query.api.records.querying import Querying
 from query.language.filter_parameters import FILTERS, one_text
-from query.planning.search import HOLD, Search, parse
+from query.planning.search import HOLD, Search
 from retention.errors import NoSuchHold
 from retention.holding import holds
 from retention.holding.holds import Hold, HoldRequest
@@ -124,7 +124,7 @@ class HoldRoutes:
         pairs += list(_filter_pairs(body.filter))
         pairs += [(key, text) for key, text in (("start", body.start), ("end", body.end)) if text]
         sources = self._querying.sources
-        search = parse(pairs, HOLD, now_ns=sources.now_ns(), stored_as=sources.stored_as)
+        search = await self._querying.parse(pairs, HOLD)
         shown = " ".join(f"{name}={value}" if name != "q" else value for name, value in pairs)
         request = HoldRequest(
             name=body.name,

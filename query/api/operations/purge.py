@@ -4,8 +4,10 @@ Package `retention` decides; the worker removes the records, and the second step
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from aiohttp import web
@@ -16,7 +18,8 @@ from query.api.http.call import API, Call, Route
 from query.api.http.change_audit import record_change
 from query.api.http.models import Model
 from query.api.http.responses import json_response
-from query.api.records.querying import Querying
+from query.api.records.models import NoticeModel
+from query.api.records.querying import Querying, ScopedSearch, notes
 from query.planning.search import PURGE
 from retention.errors import NothingSelected
 from retention.purging import purge
@@ -27,6 +30,7 @@ from storage.record.times import rfc3339
 WAIT_S = 25.0
 """How long the second step waits for the purge to finish; proxies time out after thirty."""
 _POLL_S = 0.2
+_TIME = re.compile(r"\d{1,20}", re.ASCII)
 
 
 class PurgeResult(Model):
@@ -44,6 +48,9 @@ class PurgeResult(Model):
     """Younger than the minimum retention of their class."""
     is_done: bool
     """false in the second step: still running; poll `retention/runs`."""
+    notice: str = ""
+    notices: tuple[NoticeModel, ...] = ()
+    """Of the preview: how many matching records are dated after the default end."""
 
 
 class PurgeRoutes:
@@ -71,12 +78,13 @@ class PurgeRoutes:
 
     async def purge(self, call: Call) -> web.Response:
         """DELETE /api/v1/logs/purge: without a token a preview, with it the purge."""
-        search = self._querying.search(call, PURGE)
+        search = await self._querying.search(call, PURGE)
         if search.where == EVERYTHING:
             raise NothingSelected("A purge needs a filter besides the time range", where="q")
         scoped = self._querying.scoped(call, search, telemetry=Permission.LOGS_PURGE)
         token = search.only("token")
         if token is not None:
+            token, scoped = _end_of_preview(token, scoped)
             return await self._carry_out(call, scoped.where, token)
         await record_change(self._querying.sources.audit, call)
         request = purge.PurgeRequest(
@@ -87,7 +95,9 @@ class PurgeRoutes:
         )
         async with self._changes.acquire() as connection:
             preview = await purge.request_purge(connection, connection, self._settings, request)
-        return json_response(_preview_json(preview))
+        async with self._querying.sources.reader.session() as session:
+            remarks = await self._querying.notices(session, scoped, is_empty=False)
+        return json_response(_preview_json(preview, scoped) | notes(remarks, None))
 
     async def _carry_out(self, call: Call, condition: Filter, token: str) -> web.Response:
         await record_change(self._querying.sources.audit, call)
@@ -103,11 +113,23 @@ class PurgeRoutes:
             await asyncio.sleep(_POLL_S)
 
 
-def _preview_json(preview: purge.PurgePreview) -> dict[str, object]:
+def _end_of_preview(token: str, scoped: ScopedSearch) -> tuple[str, ScopedSearch]:
+    """The token, and the search with the default end that its preview had.
+
+    The end is part of the token, because the default moves with the clock; the database compares
+    the whole filter with that of the preview.
+    """
+    token, _, end_ns = token.partition(".")
+    if "end" in scoped.search.typed or not _TIME.fullmatch(end_ns):
+        return token, scoped
+    return token, replace(scoped, end_ns=int(end_ns))
+
+
+def _preview_json(preview: purge.PurgePreview, scoped: ScopedSearch) -> dict[str, object]:
     found = preview.estimate
     return {
         "id": preview.purge_id,
-        "token": preview.token,
+        "token": f"{preview.token}.{scoped.end_ns}",
         "expiresAt": rfc3339(preview.expires_at),
         "rows": found.rows,
         "bytes": found.size,

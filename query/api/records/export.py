@@ -45,7 +45,7 @@ class ExportRoutes:
 
     async def export(self, call: Call) -> web.StreamResponse:
         """GET /api/v1/logs/export."""
-        search = self._querying.search(call, EXPORT)
+        search = await self._querying.search(call, EXPORT)
         fmt = FORMATS.get(search.only("format") or "ndjson")
         if fmt is None:
             raise BadInput(f"Unknown format. Use {', '.join(FORMATS)}", where="format")
@@ -54,15 +54,21 @@ class ExportRoutes:
             fmt = fmt.only(names)
         scoped = self._querying.scoped(call, search, telemetry=Permission.LOGS_EXPORT)
         await self._from.audit.require(call.event(Outcome.SUCCESS))
-        return await self._stream(call, fmt, self._export.pieces(scoped.where, search.order))
+        async with self._from.reader.session() as session:
+            remarks = await self._querying.notices(session, scoped, is_empty=False)
+        notice = ". ".join(item.detail for item in remarks)
+        pieces = self._export.pieces(scoped.where, search.order)
+        return await self._stream(call, fmt, pieces, notice)
 
     async def _stream(
-        self, call: Call, fmt: ExportFormat, pieces: AsyncGenerator[Piece, None]
+        self, call: Call, fmt: ExportFormat, pieces: AsyncGenerator[Piece, None], notice: str
     ) -> web.StreamResponse:
         # Read the first piece before sending headers, so that a query that fails at once can
         # still return its error.
         piece = await anext(pieces, None)
         body = _Body(call, fmt, self._from.now_ns())
+        if notice:
+            body.response.headers["Opslog-Notice"] = notice
         await body.begin()
         call.rows = 0
         try:

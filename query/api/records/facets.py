@@ -13,17 +13,17 @@ from config.errors import BadInput
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Explanation, Partial
+from query.api.records.models import Explanation, NoticeModel, Partial
 from query.api.records.querying import SAMPLE, Querying, ScopedSearch, notes, read_route
 from query.api.records.statistics import Span, ValueCount, count, time_span
 from query.language.filter_parameters import one_text
-from query.language.terms import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE
+from query.language.names import ATTRIBUTE, CREATED_AT, IP_ADDRESS, RESOURCE, canonical
 from query.planning.compile import Order, key_and
 from query.planning.counting import BY, is_counted
 from query.planning.faceting import FacetRequest, count_facets
 from query.planning.pages import Query
 from query.planning.scan_budget import Missing
-from query.planning.search import FACETS, Search
+from query.planning.search import FACETS, Notice, Search
 from storage.database.read import Session
 from storage.filtering.resolve import resolve
 from storage.record.fields import FIELDS, KIND, KIND_OF_LETTER
@@ -51,6 +51,7 @@ class Facets(Model):
 
     data: list[Facet]
     notice: str = ""
+    notices: tuple[NoticeModel, ...] = ()
     partial: Partial | None = None
     explain: Explanation | None = None
 
@@ -75,7 +76,7 @@ class FacetRoutes:
 
     async def facets(self, call: Call) -> web.Response:
         """GET /api/v1/logs/facets: the most frequent values of fields."""
-        search = self._querying.search(call, FACETS)
+        search = await self._querying.search(call, FACETS)
         names = _fields(search)
         scoped = self._querying.scoped(call, search)
         async with self._from.reader.session() as session:
@@ -86,8 +87,10 @@ class FacetRoutes:
             rest = [name for name in names if name not in found.exact]
             if rest:
                 await self._uncounted(session, scoped, span, rest, found)
+            is_empty = not any(found.exact.values()) and not any(found.sampled.values())
+            remarks = await self._querying.notices(session, scoped, is_empty=is_empty)
         call.rows = 0
-        body = orjson.dumps(_document(search, names, found))
+        body = orjson.dumps(_document(search, names, found, remarks))
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
 
     async def _counted(
@@ -220,7 +223,7 @@ def common_attributes(documents: Iterable[str]) -> list[str]:
 
 
 def _fields(search: Search) -> list[str]:
-    names = list(search.own.get("field", _DEFAULT_FIELDS))
+    names = list(dict.fromkeys(map(canonical, search.own.get("field", _DEFAULT_FIELDS))))
     if len(names) > MAX_FIELDS:
         raise BadInput(f"At most {MAX_FIELDS} fields", where="field")
     for name in names:
@@ -254,7 +257,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
-def _document(search: Search, names: Sequence[str], found: _Found) -> dict[str, object]:
+def _document(
+    search: Search, names: Sequence[str], found: _Found, remarks: Iterable[Notice]
+) -> dict[str, object]:
     prefix = (search.only("prefix") or "").lower()
     data: list[dict[str, object]] = []
     for name in names:
@@ -267,7 +272,10 @@ def _document(search: Search, names: Sequence[str], found: _Found) -> dict[str, 
                 "sample": found.is_cut.get(name, False),
             }
         )
-    return {"data": data, **notes(search, found.missing)}
+    requested = {canonical(name): name for name in search.own.get("field", ())}
+    for item in data:  # an alias is answered by its own name
+        item["field"] = requested.get(str(item["field"]), item["field"])
+    return {"data": data, **notes(remarks, found.missing)}
 
 
 def _most_common(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -45,7 +45,7 @@ class LiveRoutes:
 
     async def tail(self, call: Call) -> web.StreamResponse:
         """GET /api/v1/logs/tail."""
-        search = self._querying.search(call, TAIL)
+        search = await self._querying.search(call, TAIL)
         scoped = self._querying.scoped(call, search)
         with self._live.subscribed(scoped.untimed, call.principal.token) as subscriber:
             await self._querying.sources.audit.note(call.event(Outcome.SUCCESS))

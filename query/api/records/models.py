@@ -113,6 +113,14 @@ class Explanation(Model):
     """Milliseconds of the request, as in Server-Timing."""
 
 
+class NoticeModel(Model):
+    """What to know about a result: a default, a name that no record has, records left out."""
+
+    detail: str
+    change: dict[str, str] | None
+    """Parameters that may be what was meant, to send instead; null: none."""
+
+
 class LogPage(Model):
     """A page of records."""
 
@@ -120,7 +128,9 @@ class LogPage(Model):
     next_cursor: str | None
     """Send it as `cursor`, with the same parameters, for the next page; null on the last page."""
     notice: str = ""
-    """A default that was applied, such as a time range; only present when there is one."""
+    """The details of `notices` as one text; only present when there are some."""
+    notices: tuple[NoticeModel, ...] = ()
+    """What to know about the result; only present when there is something."""
     partial: Partial | None = None
     """What was not searched; only present for incomplete results."""
     explain: Explanation | None = None

@@ -10,7 +10,7 @@ from query.analysis.patterns import grouped
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Explanation, LogRecord, Partial
+from query.api.records.models import Explanation, LogRecord, NoticeModel, Partial
 from query.api.records.querying import SAMPLE, Querying, notes, read_route
 from query.planning.compile import Order
 from query.planning.pages import Query
@@ -39,6 +39,7 @@ class Patterns(Model):
     records: int
     """Number of records that the patterns are based on."""
     notice: str = ""
+    notices: tuple[NoticeModel, ...] = ()
     partial: Partial | None = None
     explain: Explanation | None = None
 
@@ -63,11 +64,12 @@ class PatternRoutes:
 
     async def patterns(self, call: Call) -> web.Response:
         """GET /api/v1/logs/patterns: messages by pattern, the most frequent first."""
-        search = self._querying.search(call, PATTERNS)
+        search = await self._querying.search(call, PATTERNS)
         scoped = self._querying.scoped(call, search)
         async with self._from.reader.session() as session:
             query = Query(await resolve(session, scoped.where), Order.NEWEST, SAMPLE)
             page = await self._from.pages.read(session, query)
+            remarks = await self._querying.notices(session, scoped, is_empty=not page.rows)
             found = await asyncio.to_thread(grouped, [row["message"] for row in page.rows])
             found = found[: search.limit]
             samples = [page.rows[item.first] for item in found]
@@ -79,6 +81,6 @@ class PatternRoutes:
             record = record_json(row, streams.get(row["stream_id"], NO_STREAM))
             parts.append(orjson.dumps(head)[:-1] + b',"sample":' + record + b"}")
         more: dict[str, object] = {"sampled": page.has_more, "records": len(page.rows)}
-        more |= notes(search, page.missing)
+        more |= notes(remarks, page.missing)
         body = b'{"data":[%s],' % b",".join(parts) + orjson.dumps(more)[1:]
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))

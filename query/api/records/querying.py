@@ -1,6 +1,6 @@
 """What the groups of routes over records share: their sources, and queries within a scope."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,19 +14,24 @@ from query.auth.access_audit import AccessAudit
 from query.auth.record_scope import confine, visible_kinds
 from query.auth.tokens import Principal
 from query.errors import Forbidden
+from query.language.names import NO_NAMES
 from query.language.terms import StoredAs
 from query.planning.compile import Key
 from query.planning.cursor import Cursors, Position
 from query.planning.explain import EXPLAINED, Explain
 from query.planning.index_use import is_id_lookup
+from query.planning.known_names import KnownNames
+from query.planning.notices import beyond_end, unknown_names
 from query.planning.pages import Page, Pages, Query, key_of
 from query.planning.scan_budget import Missing
-from query.planning.search import Search, Shape, parse
+from query.planning.search import Notice, Search, Shape, parse
 from query.render.records import MEMBERS, page_json, records
 from storage.database.read import Reader, Session, Streams, spent_on
 from storage.filtering.filters import EVERYTHING, Filter, TimeRange, all_of
 from storage.filtering.resolve import resolve
 
+_SIGNS = frozenset(":=<>")
+"""Queries without these have no names."""
 SAMPLE = 5_000
 """Number of newest records that patterns and approximate facets are based on."""
 
@@ -37,6 +42,7 @@ class Sources:
 
     reader: Reader
     pages: Pages
+    known: KnownNames
     streams: Streams
     cursors: Cursors
     audit: AccessAudit
@@ -51,6 +57,8 @@ class ScopedSearch:
     search: Search
     untimed: Filter
     """Kinds and filters without the time range; resources not resolved yet."""
+    scope: Filter
+    """What the principal may read of the kinds, without the filters of the search."""
     start_ns: int | None
     end_ns: int | None
     position: Position | None
@@ -68,18 +76,27 @@ class Querying:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
 
-    def search(self, call: Call, shape: Shape, within: Filter = EVERYTHING) -> Search:
+    async def search(self, call: Call, shape: Shape, within: Filter = EVERYTHING) -> Search:
         """The search in a request's parameters. Raises BadInput, Forbidden."""
-        search = parse(
-            call.request.query.items(),
+        search = await self.parse(call.request.query.items(), shape, within)
+        if is_explained(search, call.principal):
+            EXPLAINED.set(Explain())
+        return search
+
+    async def parse(
+        self, pairs: Iterable[tuple[str, str]], shape: Shape, within: Filter = EVERYTHING
+    ) -> Search:
+        """The search in these parameters. Raises BadInput."""
+        given = list(pairs)
+        has_names = any(name == "q" and set(text) & _SIGNS for name, text in given)
+        return parse(
+            given,
             shape,
             now_ns=self.sources.now_ns(),
             stored_as=self.sources.stored_as,
             within=within,
+            names=await self.sources.known.names() if has_names else NO_NAMES,
         )
-        if is_explained(search, call.principal):
-            EXPLAINED.set(Explain())
-        return search
 
     def scoped(
         self,
@@ -100,8 +117,9 @@ class Querying:
         principal = call.principal
         default = visible_kinds(principal.permissions) if with_audit else frozenset()
         kinds = search.kinds or default
-        untimed = all_of(confine(kinds, principal, telemetry=telemetry), search.where)
-        return ScopedSearch(search, untimed, start_ns, end_ns, position)
+        scope = confine(kinds, principal, telemetry=telemetry)
+        untimed = all_of(scope, search.where)
+        return ScopedSearch(search, untimed, scope, start_ns, end_ns, position)
 
     async def read(self, session: Session, scoped: ScopedSearch) -> Page:
         """The page of records that the search selects."""
@@ -120,12 +138,27 @@ class Querying:
             streams = await self.sources.streams.of(
                 session, [row["stream_id"] for row in page.rows]
             )
+            found = await self.notices(session, scoped, is_empty=not page.rows)
         call.rows = len(page.rows)
         with spent_on("render_s"):
             cursor = self.next_cursor(page, scoped)
-            remarks = notes(scoped.search, page.missing)
+            remarks = notes(found, page.missing)
             body = page_json(records(page.rows, streams, names), cursor, remarks)
         return conditional_response(call, body, cursor, is_closed=self.is_closed(scoped))
+
+    async def notices(
+        self, session: Session, scoped: ScopedSearch, *, is_empty: bool
+    ) -> list[Notice]:
+        """What a client should know about the result; `is_empty`: nothing was found."""
+        search, pages = scoped.search, self.sources.known.pages
+        found: list[Notice] = []
+        if scoped.position is None and is_empty:
+            within = all_of(TimeRange(scoped.start_ns, scoped.end_ns), scoped.scope)
+            found += await unknown_names(session, pages, search, within)
+        if scoped.position is None and "end" not in search.typed and scoped.end_ns is not None:
+            where = scoped.untimed
+            found += await beyond_end(session, pages, scoped.scope, where, scoped.end_ns)
+        return [*found, *search.notices]
 
     def next_cursor(self, page: Page, scoped: ScopedSearch) -> str | None:
         """Cursor of the next page; None on the last one."""
@@ -196,11 +229,14 @@ def members(search: Search) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def notes(search: Search, missing: Missing | None) -> dict[str, object]:
-    """The optional members of a response: a notice, and what was not searched."""
+def notes(notices: Iterable[Notice], missing: Missing | None) -> dict[str, object]:
+    """The optional members of a response: notices, and what was not searched."""
     found: dict[str, object] = {}
-    if search.notice:
-        found["notice"] = search.notice
+    if items := list(notices):
+        found["notice"] = ". ".join(item.detail for item in items)
+        found["notices"] = [
+            {"detail": item.detail, "change": dict(item.change) or None} for item in items
+        ]
     if missing is not None:
         found["partial"] = {
             "detail": missing.detail,

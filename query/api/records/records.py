@@ -100,7 +100,7 @@ class RecordRoutes:
 
     async def search(self, call: Call) -> web.Response:
         """GET /api/v1/logs."""
-        search = self._querying.search(call, SEARCH)
+        search = await self._querying.search(call, SEARCH)
         return await self._querying.page(call, self._querying.scoped(call, search))
 
     async def resource(self, call: Call) -> web.Response:
@@ -121,7 +121,7 @@ class RecordRoutes:
         return await self._timeline(call, within)
 
     async def _timeline(self, call: Call, within: Filter) -> web.Response:
-        search = self._querying.search(call, TIMELINE, within)
+        search = await self._querying.search(call, TIMELINE, within)
         scoped = self._querying.scoped(call, search, with_audit=True)
         return await self._querying.page(call, scoped)
 
@@ -138,7 +138,7 @@ class RecordRoutes:
 
     async def context(self, call: Call) -> web.Response:
         """GET /api/v1/logs/{id}/context: what the same service logged before and after."""
-        search = self._querying.search(call, CONTEXT)
+        search = await self._querying.search(call, CONTEXT)
         before, after = (_count(search, name) for name in ("before", "after"))
         async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)

@@ -13,7 +13,7 @@ from config.errors import BadInput
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Explanation, Partial
+from query.api.records.models import Explanation, NoticeModel, Partial
 from query.api.records.querying import Querying, ScopedSearch, Sources, notes, read_route
 from query.planning.counting import (
     BY,
@@ -24,7 +24,8 @@ from query.planning.counting import (
     count_records,
     is_counted,
 )
-from query.planning.search import STATS, Search
+from query.planning.notices import last_ns
+from query.planning.search import STATS, Notice, Search
 from storage.database.read import Session
 from storage.filtering.resolve import resolve
 from storage.record.fields import LEVEL, Field
@@ -68,6 +69,7 @@ class Stats(Model):
     totals: list[ValueCount]
     series: list[Bucket]
     notice: str = ""
+    notices: tuple[NoticeModel, ...] = ()
     partial: Partial | None = None
     explain: Explanation | None = None
 
@@ -92,7 +94,7 @@ class StatisticsRoutes:
 
     async def stats(self, call: Call) -> web.Response:
         """GET /api/v1/logs/stats."""
-        search = self._querying.search(call, STATS)
+        search = await self._querying.search(call, STATS)
         by = _by(search)
         scoped = self._querying.scoped(call, search)
         async with self._from.reader.session(
@@ -101,8 +103,9 @@ class StatisticsRoutes:
             span = await time_span(session, self._from, scoped)
             step_s = _step(search, span)
             found = await count(session, self._from, scoped, span, by, step_s)
+            remarks = await self._querying.notices(session, scoped, is_empty=not found.counts)
         call.rows = 0
-        body = orjson.dumps(_document(search, span, step_s, found))
+        body = orjson.dumps(_document(remarks, span, step_s, found))
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
 
     def _is_lookup(self, search: Search, scoped: ScopedSearch, by: Field) -> bool:
@@ -122,8 +125,14 @@ class Span:
 
 
 async def time_span(session: Session, sources: Sources, scoped: ScopedSearch) -> Span:
-    """The time range of a search; without a start, from the oldest record on."""
+    """The time range of a search; without a start, from the oldest record on.
+
+    Without an end it ends now, or after the last record that is dated ahead within the default end.
+    """
     end_ns = _end_ns(sources, scoped)
+    if "end" not in scoped.search.typed:
+        now_ns = max(sources.now_ns(), scoped.start_ns or 0)
+        end_ns = min(end_ns, max(now_ns, await last_ns(session) or 0))
     if scoped.start_ns is not None:
         return Span(scoped.start_ns, end_ns)
     first = (await session.rows(FIRST_COUNTED))[0]["hour"]
@@ -175,7 +184,9 @@ def _step(search: Search, span: Span) -> int | None:
     return step
 
 
-def _document(search: Search, span: Span, step_s: int | None, found: Counts) -> dict[str, object]:
+def _document(
+    notices: Iterable[Notice], span: Span, step_s: int | None, found: Counts
+) -> dict[str, object]:
     document: dict[str, object] = {
         "total": sum(found.counts.values()),
         "start": rfc3339_ns(span.start_ns),
@@ -184,7 +195,7 @@ def _document(search: Search, span: Span, step_s: int | None, found: Counts) -> 
         "totals": [{"value": value, "count": count} for value, count in found.totals()],
         "series": [] if step_s is None else _series(span, step_s, found),
     }
-    return document | notes(search, found.missing)
+    return document | notes(notices, found.missing)
 
 
 def _series(span: Span, step_s: int, found: Counts) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from query.api.http.call import Route
 from query.api.http.models import Problem
 from query.language.filter_parameters import FILTERS, Parameter
-from query.language.terms import ATTRIBUTE, RESOURCE
+from query.language.names import ATTRIBUTE, RESOURCE
 from query.planning.search import CONTROLS, MAX_REPEATS, Shape
 
 Document: TypeAlias = dict[str, Any]

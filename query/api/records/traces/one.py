@@ -106,7 +106,7 @@ class TraceRoutes:
     async def one(self, call: Call) -> web.Response:
         """GET /api/v1/logs/trace/{traceId}: all its spans and logs, oldest first."""
         wanted = trace_id("traceId", call.request.match_info["traceId"])
-        search = self._querying.search(call, TRACE, FieldEquals(TRACE_ID, wanted))
+        search = await self._querying.search(call, TRACE, FieldEquals(TRACE_ID, wanted))
         scoped = self._querying.scoped(call, search)
         names = members(search)
         async with self._from.reader.session(is_lookup=True) as session:
@@ -117,7 +117,7 @@ class TraceRoutes:
             if whole is not None and whole.has_more:
                 whole = await self._whole(session, scoped)
         call.rows = len(page.rows)
-        more = notes(search, page.missing)
+        more = notes(search.notices, page.missing)
         with spent_on("render_s"):
             if whole is not None:
                 more["trace"] = summary(wanted, whole.rows, is_cut=whole.has_more)

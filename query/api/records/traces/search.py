@@ -86,7 +86,7 @@ class TraceSearchRoutes:
 
     async def search(self, call: Call) -> web.Response:
         """GET /api/v1/traces: traces with a span that matches, and statistics of them."""
-        search = self._querying.search(call, TRACES, _SPANS)
+        search = await self._querying.search(call, TRACES, _SPANS)
         scoped = self._querying.scoped(call, search)
         accepts = _accepts(search)
         filters = list(_filters(search))
@@ -102,11 +102,12 @@ class TraceSearchRoutes:
                 accepts=accepts,
             )
             found = await find_traces(session, self._from.pages, request)
+            remarks = await self._querying.notices(session, scoped, is_empty=False)
         call.rows = len(found.traces)
         cursor = self._querying.cursor_after(found.after, scoped)
         data = [_shown(trace) for trace in found.traces]
         document: dict[str, object] = {"data": data, "nextCursor": cursor}
-        body = orjson.dumps(document | notes(search, found.missing))
+        body = orjson.dumps(document | notes(remarks, found.missing))
         return conditional_response(call, body, cursor, is_closed=self._querying.is_closed(scoped))
 
 

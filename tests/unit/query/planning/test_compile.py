@@ -28,6 +28,7 @@ from storage.filtering.filters import (
     FieldPresent,
     IpIn,
     Not,
+    OnResource,
     Or,
     Regex,
     ResourceEquals,
@@ -161,7 +162,7 @@ def test_conditions_are_written_with_values_as_arguments(condition, sql, values)
 
 
 def test_every_node_of_the_tree_is_written_narrowed_and_described():
-    nodes = {type(condition) for condition, _, _ in CONDITIONS} | {ResourceEquals}
+    nodes = {type(condition) for condition, _, _ in CONDITIONS} | {ResourceEquals, OnResource}
 
     assert nodes == set(filters.Filter.__args__)
     for condition, _, _ in CONDITIONS:

@@ -8,7 +8,7 @@ import pytest
 from config.errors import BadInput
 from config.levels import Level
 from query.planning.compile import Order
-from query.planning.search import EXPORT, SEARCH, TRACE, parse
+from query.planning.search import AHEAD_NS, EXPORT, SEARCH, TRACE, parse
 from storage.filtering.filters import (
     EVERYTHING,
     And,
@@ -33,11 +33,11 @@ def parse_parameters(*pairs, shape=SEARCH, stored_as=lambda _, value: value, **r
     return parse(pairs, shape, now_ns=NOW_NS, stored_as=stored_as, **rest)
 
 
-def test_no_parameters_mean_the_newest_hundred_until_now():
+def test_no_parameters_mean_the_newest_hundred_until_a_day_from_now():
     search = parse_parameters()
 
     assert search.where == EVERYTHING
-    assert (search.start_ns, search.end_ns) == (None, NOW_NS)
+    assert (search.start_ns, search.end_ns) == (None, NOW_NS + AHEAD_NS)
     assert (search.order, search.limit, search.cursor) == (Order.NEWEST, 100, None)
     assert search.kinds == frozenset()
 
@@ -103,7 +103,7 @@ def test_kinds_are_kept_apart_because_rights_depend_on_them():
 
 BAD = [
     ([("colour", "red")], "colour"),
-    ([("sourcemodule", "x")], "sourcemodule"),
+    ([("sourcemodul", "x")], "sourcemodul"),
     ([("q", "(x")], "q"),
     ([("offset", "10")], "offset"),
     ([("level", "LOUD")], "level"),
@@ -164,7 +164,7 @@ def test_exports_have_no_pages():
 
 def test_a_misspelled_parameter_gets_a_suggestion():
     with pytest.raises(BadInput, match="Did you mean sourceModule"):
-        parse_parameters(("sourcemodule", "x"))
+        parse_parameters(("sourceModul", "x"))
 
 
 def test_values_are_searched_as_redaction_stored_them():

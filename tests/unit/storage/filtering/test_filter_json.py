@@ -30,6 +30,7 @@ EXAMPLES = [
     filters.AttrRegex("path", "v[12]"),
     filters.AttrPresent("x"),
     filters.ResourceEquals("service.name", 'sh"op'),
+    filters.OnResource(filters.AttrPrefix("host.name", "web-")),
     filters.IpIn(ip_network("10.0.0.0/8")),
     filters.IpIn(ip_network("2001:db8::/32")),
     filters.TimeRange(1, None),
