@@ -19,7 +19,7 @@ from otlp_receiver.export import Encoding, Export, RedactedExport, Signal, Strea
 from otlp_receiver.json.decode import JsonReader
 from otlp_receiver.mapping.attribute_shapes import Shape, ShapeMaker
 from otlp_receiver.mapping.columns.identity import random_bits_of
-from otlp_receiver.mapping.columns.times import odd_times_text
+from otlp_receiver.mapping.columns.times import odd_times_text, skewed_text
 from otlp_receiver.mapping.context import MappingContext, Note
 from otlp_receiver.mapping.logs import map_logs
 from otlp_receiver.mapping.metadata import unreadable_text
@@ -137,6 +137,8 @@ class Codec:
             batch.rejected_at.setdefault(reject.reason, reject.where)
         if context.odd_times:
             batch.warnings.append(odd_times_text(context.odd_times))
+        if context.ahead_times:
+            batch.warnings.append(skewed_text(context.ahead_times, context.most_ahead_ns))
         if tallies.unreadable:
             batch.warnings.append(unreadable_text(tallies.unreadable, tallies.unreadable_at))
         yield redacted

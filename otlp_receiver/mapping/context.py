@@ -12,6 +12,7 @@ from otlp_receiver.mapping.columns.texts import cut
 from otlp_receiver.mapping.columns.times import (
     OBSERVED,
     RECEIVED,
+    SKEW_NS,
     plausible_ns,
     quality_of,
     time_without_own,
@@ -67,13 +68,20 @@ class MappingContext:
     latest_ns: int = field(init=False)
     remaining_bytes: int = field(init=False)
     """Remaining metadata of the request."""
+    skewed_ns: int = field(init=False)
+    """Records dated later are ahead of our clock."""
     odd_times: int = 0
     """Records with an implausible time."""
+    ahead_times: int = 0
+    """Records with a plausible time that is ahead of our clock."""
+    most_ahead_ns: int = 0
+    """How far the latest of them is ahead."""
 
     def __post_init__(self) -> None:
         self.remaining_bytes = MAX_METADATA_BYTES
         self.short_message = self.max_message_bytes // 4
         self.earliest_ns, self.latest_ns = plausible_ns(self.received_ns)
+        self.skewed_ns = self.received_ns + SKEW_NS
 
     def set_time(
         self, record: Record, time_ns: int, observed_ns: int, sources: Sources | None
@@ -87,6 +95,9 @@ class MappingContext:
         odd = quality_of(time_ns, self.earliest_ns, self.latest_ns)
         record.created_unix_ns, record.odd_time = time_ns, bool(odd)
         self.odd_times += bool(odd)
+        if time_ns > self.skewed_ns and not odd:
+            self.ahead_times += 1
+            self.most_ahead_ns = max(self.most_ahead_ns, time_ns - self.received_ns)
         if sources is not None:
             sources["createdAt"] = _TIME_SOURCES[quality]
         return odd or quality

@@ -75,7 +75,7 @@ def _map_log(  # noqa: C901, PLR0912, PLR0915 - hot path, see above
     record.duration_ns = record.parent_span_id = None
 
     quality = ""
-    if context.earliest_ns <= time_ns <= context.latest_ns:
+    if context.earliest_ns <= time_ns <= context.skewed_ns:
         record.created_unix_ns, record.odd_time = time_ns, False
         if sources is not None:
             sources["createdAt"] = "time_unix_nano"

@@ -10,6 +10,9 @@ PAST_NS = 400 * _DAY_NS
 FUTURE_NS = _DAY_NS
 """Records further in the future are marked: no time zone error exceeds a day."""
 
+SKEW_NS = 300 * 10**9
+"""Records further ahead of our clock are reported to the sender: synchronised clocks differ by less."""
+
 OBSERVED, RECEIVED, PAST, FUTURE = "observed", "received", "past", "future"
 """metadata.time_quality of a record without a plausible time of its own."""
 
@@ -44,6 +47,18 @@ def odd_times_text(count: int) -> str:
         f"{count} records have timestamps more than {PAST_NS // _DAY_NS} days before or more than"
         f" {FUTURE_NS // _DAY_NS} day after arrival; stored with metadata.time_quality: check the"
         " sender's clock, and that seconds and milliseconds are converted to nanoseconds"
+    )
+
+
+def skewed_text(count: int, most_ns: int) -> str:
+    """Warning to the sender about records dated ahead, which are stored as sent.
+
+    >>> skewed_text(2, 3600 * 10**9)[:63]
+    '2 records are dated up to 60 minutes after their arrival; stored'
+    """
+    return (
+        f"{count} records are dated up to {most_ns // (60 * 10**9)} minutes after their arrival;"
+        " stored as sent: check the sender's clock, and that local times are not sent as UTC"
     )
 
 

@@ -221,6 +221,25 @@ async def test_points_101_and_133_implausible_times_are_stored_with_a_warning(re
     assert len(receiver.sink.records) == 3
 
 
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+@pytest.mark.parametrize("ahead_s", [0, 290, 310, 3610, 86_390])
+async def test_clocks_more_than_five_minutes_ahead_are_a_warning(receiver, kind, ahead_s):
+    """133: nothing is rejected, and the sender learns by how much its clock is wrong."""
+    export = logs(3)
+    for record, ahead in zip(
+        export.resource_logs[0].scope_logs[0].log_records, (0, ahead_s, ahead_s), strict=True
+    ):
+        record.time_unix_nano = NOW_NS + ahead * 10**9
+    body = export.SerializeToString() if kind == PROTOBUF else json_format.MessageToJson(export)
+
+    reply = await receiver.post(LOGS, body.encode() if kind == JSON else body, Content_Type=kind)
+
+    expected = f"2 records are dated up to {ahead_s // 60} minutes after their arrival"
+    assert (expected.encode() in reply.body) == (ahead_s > 300)
+    assert b"ejected" not in reply.body
+    assert len(receiver.sink.records) == 3
+
+
 async def test_point_132_a_rejection_names_the_first_invalid_record(receiver):
     """132: only the first, however many there are."""
     records = [{"body": {"stringValue": "good"}}, *["no record"] * 1000]
