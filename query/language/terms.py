@@ -1,6 +1,7 @@
 """One term of a query as a filter: which values each field accepts, by its type. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -101,7 +102,8 @@ def word_term(token: Token, _: Context) -> Filter:
 
 
 def contains(text: str) -> Text:
-    """A filter: the message contains this text, ignoring case."""
+    """A filter: the message contains this text, ignoring case; letters are composed (NFC)."""
+    text = unicodedata.normalize("NFC", text)
     # Without letters, a case-sensitive comparison is equivalent and cheaper.
     return Text(text, ignores_case=text.lower() != text.upper())
 

@@ -82,9 +82,9 @@ TRACE = Shape(
     has_end=False,
     limits_text=False,
 )
-EXPORT = Shape("export", (*_RANGE, "order", "format", "fields"), limits_text=False)
+EXPORT = Shape("export", (*_RANGE, "order", "format", "fields", "bom"), limits_text=False)
 TAIL = Shape("tail", ("q", "kind"), has_end=False, limits_text=False)
-STATS = Shape("stats", (*_RANGE, "by", "interval", "explain"))
+STATS = Shape("stats", (*_RANGE, "by", "interval", "timezone", "explain"))
 FACETS = Shape("facets", (*_RANGE, "field", "prefix", "limit", "explain"), limit=10)
 PATTERNS = Shape("patterns", (*_RANGE, "limit", "explain"), limit=50)
 TRACES = Shape(
@@ -121,6 +121,12 @@ CONTROLS: dict[str, Parameter] = {
         Parameter("fields", "members of the record to return, comma-separated; default: all", {}),
         Parameter("by", "field to group by", {"enum": ["level", "sourceModule", "action", "kind"]}),
         Parameter("interval", "length of a bucket, like 30s, 5m, 1h, 1d; or auto", {}),
+        Parameter("timezone", "where buckets of 1h and more begin, like Europe/Berlin", {}),
+        Parameter(
+            "bom",
+            "true: CSV begins with a byte order mark, so that spreadsheets read UTF-8",
+            {"type": "boolean"},
+        ),
         Parameter(
             "field",
             "field of the record, or attr.<name>, or resource.<name>; "

@@ -3,8 +3,9 @@
 import csv
 import io
 import itertools
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.errors import BadInput
 from query.render.otlp import otlp_lines
@@ -37,6 +38,12 @@ class ExportFormat:
         if self.narrowed is None:
             raise BadInput(f"{self.name} does not support fields", where="fields")
         return self.narrowed(names)
+
+    def with_mark(self) -> "ExportFormat":
+        """The format with a byte order mark before its text. Raises BadInput for JSON."""
+        if self.name != "csv":
+            raise BadInput(f"{self.name} has no byte order mark; only csv may", where="bom")
+        return replace(self, head=BOM_UTF8 + self.head)
 
 
 def _ndjson(names: frozenset[str] | None = None) -> ExportFormat:

@@ -97,19 +97,29 @@ def _prefix(condition: FieldPrefix, arguments: Arguments) -> str:
 
 
 def _text(condition: Text, arguments: Arguments) -> str:
+    found = _in_message(condition, "message", arguments)
+    if condition.text.isascii():
+        return found
+    composed = _in_message(condition, "normalize(message, NFC)", arguments)
+    # Few messages are not composed, and only those are composed.
+    return f"({found} OR (message IS NOT NFC NORMALIZED AND {composed}))"
+
+
+def _in_message(condition: Text, message: str, arguments: Arguments) -> str:
     if not condition.ignores_case:
-        return _with_text(condition.text, arguments)
+        return _with_text(message, condition.text, arguments)
     pattern = arguments.add(f"%{_like(condition.text)}%", "text")
     part = max(_CASELESS.findall(condition.text), key=len, default="")
     if len(part) < _MIN_CASELESS_LETTERS:
-        return f"message ILIKE {pattern}"
+        return f"{message} ILIKE {pattern}"
     # strpos costs a third of ILIKE; CASE, because the planner would test ILIKE first.
-    return f"CASE WHEN {_with_text(part, arguments)} THEN message ILIKE {pattern} ELSE FALSE END"
+    first = _with_text(message, part, arguments)
+    return f"CASE WHEN {first} THEN {message} ILIKE {pattern} ELSE FALSE END"
 
 
-def _with_text(text: str, arguments: Arguments) -> str:
+def _with_text(message: str, text: str, arguments: Arguments) -> str:
     """Cheaper than LIKE, which finds the same."""
-    return f"strpos(message, {arguments.add(text, 'text')}) > 0"
+    return f"strpos({message}, {arguments.add(text, 'text')}) > 0"
 
 
 _CASELESS = re.compile(r"[\x20-@\[-`{-~]+")

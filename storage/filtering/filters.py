@@ -90,7 +90,10 @@ class FieldPresent:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The message contains this literal text: a word, a phrase, an identifier."""
+    """The message contains this literal text: a word, a phrase, an identifier.
+
+    A text beyond ASCII is also found in the message's NFC.
+    """
 
     text: str
     ignores_case: bool = False

@@ -32,7 +32,9 @@ QueryArgument = Annotated[
     list[str] | None, typer.Argument(help="Search query, see docs/query-language.md.")
 ]
 SinceOption = Annotated[str, typer.Option("--since", help="Start: 1h, 7d, or RFC 3339.")]
-UntilOption = Annotated[str, typer.Option("--until", help="End (exclusive); default: now.")]
+UntilOption = Annotated[
+    str, typer.Option("--until", help="End (exclusive); default: one day from now.")
+]
 LevelOption = Annotated[str, typer.Option("--level", help="Minimum level: warn, error, …")]
 ExcludeOption = Annotated[
     list[str] | None,

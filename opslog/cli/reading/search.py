@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from opslog.cli.options import ConfigOption
+from config.errors import OpslogError
+from opslog.cli.options import ConfigOption, echo_err
 from opslog.cli.reading.output import (
     ColourOption,
     ExcludeOption,
-    ExitCodeOption,
     LevelOption,
     OutputOption,
     ProfileOption,
@@ -25,6 +25,9 @@ from opslog.cli.reading.output import (
     query_of,
     writer,
 )
+
+NOT_FOUND, TROUBLE = 1, 2
+"""Exit codes, as of grep."""
 
 
 def search(  # noqa: PLR0917 - options of a command line
@@ -43,7 +46,6 @@ def search(  # noqa: PLR0917 - options of a command line
         bool,
         typer.Option("--explain", help="Also print what was read, skipped and how long it took."),
     ] = False,
-    exit_code: ExitCodeOption = False,
     color: ColourOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
@@ -53,6 +55,8 @@ def search(  # noqa: PLR0917 - options of a command line
     """Show the latest matching records, oldest first.
 
     opslog search --since 1h 'timeout -retry level:>=WARN'
+
+    Exits with 0 if records match, 1 if none does, 2 if it cannot tell.
     """
     from opslog.client.api_client import api
 
@@ -60,13 +64,20 @@ def search(  # noqa: PLR0917 - options of a command line
     pairs += [("explain", "true")] if explain else []
     write = writer(output, colour=has_colour(wanted=color))
     found = []
-    for place, page in enumerate(api(url, token, config, profile).pages("/logs", pairs, number)):
-        if place == 0:
-            print_notes(page)
-        found += page["data"]
-        if explain:
-            print_explanation(page["explain"])
+    is_partial = False
+    try:
+        pages = api(url, token, config, profile).pages("/logs", pairs, number)
+        for place, page in enumerate(pages):
+            if place == 0:
+                print_notes(page)
+            found += page["data"]
+            is_partial |= "partial" in page
+            if explain:
+                print_explanation(page["explain"])
+    except OpslogError as error:
+        echo_err(f"opslog: {error}")
+        raise typer.Exit(TROUBLE) from error
     for record in found[:number] if reverse else reversed(found[:number]):
         write(record)
-    if exit_code and not found:
-        raise typer.Exit(1)
+    if not found:
+        raise typer.Exit(TROUBLE if is_partial else NOT_FOUND)

@@ -10,7 +10,7 @@ from config.access import Permission
 from config.errors import BadInput, OpslogError
 from query.api.http.call import API, Call, Route
 from query.api.http.compression import GZIP_BITS, accepts
-from query.api.records.querying import Querying, members
+from query.api.records.querying import Querying, is_true, members
 from query.auth.access_audit import Outcome
 from query.planning.export import Export, Piece
 from query.planning.search import EXPORT
@@ -52,6 +52,8 @@ class ExportRoutes:
         names = members(search)
         if names is not None:
             fmt = fmt.only(names)
+        if is_true(search, "bom"):
+            fmt = fmt.with_mark()
         scoped = self._querying.scoped(call, search, telemetry=Permission.LOGS_EXPORT)
         await self._from.audit.require(call.event(Outcome.SUCCESS))
         async with self._from.reader.session() as session:

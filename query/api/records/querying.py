@@ -183,10 +183,7 @@ def is_explained(search: Search, principal: Principal) -> bool:
 
     What is read depends on all records, whatever the principal may see of them.
     """
-    text = search.only("explain") or "false"
-    if text not in {"true", "false"}:
-        raise BadInput("explain must be true or false", where="explain")
-    if text == "false":
+    if not is_true(search, "explain"):
         return False
     if Permission.OPERATIONS_READ not in principal.permissions or principal.modules is not None:
         raise Forbidden(f"explain requires {Permission.OPERATIONS_READ}, for all source modules")
@@ -215,6 +212,14 @@ def read_route(
         parameters=parameters,
         response=response,
     )
+
+
+def is_true(search: Search, name: str) -> bool:
+    """A control that is true or false; false by default. Raises BadInput."""
+    text = search.only(name) or "false"
+    if text not in {"true", "false"}:
+        raise BadInput(f"{name} must be true or false", where=name)
+    return text == "true"
 
 
 def members(search: Search) -> frozenset[str] | None:

@@ -36,13 +36,25 @@ Open segments have no index by service and are scanned.
 MAX_CONTEXT = 200
 _DEFAULT_CONTEXT = 20
 _INSTANCE_ATTRIBUTES = (
-    *("service.instance.id", "host.name", "k8s.pod.name", "host.id", "container.id"),
+    *("k8s.pod.uid", "k8s.pod.name", "container.id", "service.instance.id", "host.name", "host.id"),
 )
-"""What distinguishes the instances of a service, the most specific first."""
+"""What distinguishes the instances of a service, the most specific first: a host has many pods, and
+some SDKs make a new `service.instance.id` for each process of a pod."""
+
+
+class Instance(Model):
+    """The attribute of the resource that the records have in common."""
+
+    name: str
+    value: str
 
 
 class Context(Model):
     """A record, and what its service logged before and after it."""
+
+    instance: Instance | None
+    """The pod, container or host whose records these are; null: those of all instances, because
+    the resource names none or this one has no others near."""
 
     before: list[LogRecord]
     """Oldest first."""
@@ -143,16 +155,27 @@ class RecordRoutes:
         async with self._from.reader.session(is_lookup=True) as session:
             row, stream = await self._find(session, call)
         async with self._from.reader.session() as session:
-            where = await resolve(session, _same_instance(row, stream, call))
-            earlier = await self._neighbors(session, where, row, Order.NEWEST, before)
-            later = await self._neighbors(session, where, row, Order.OLDEST, after)
+            instance = _instance_of(stream)
+            service = all_of(
+                FieldEquals(SOURCE_MODULE, row["source_module"]), visible(call.principal)
+            )
+            for same in [instance, None] if instance else [None]:
+                where = service if same is None else all_of(service, same)
+                where = await resolve(session, where)
+                earlier = await self._neighbors(session, where, row, Order.NEWEST, before)
+                later = await self._neighbors(session, where, row, Order.OLDEST, after)
+                instance = same
+                if earlier.rows or later.rows:
+                    break
             rows = [*reversed(earlier.rows), row, *later.rows]
             streams = await self._from.streams.of(session, [item["stream_id"] for item in rows])
         call.rows = len(rows)
         with spent_on("render_s"):
             written = records(rows, streams)
         middle = len(earlier.rows)
-        body = b'{"before":[%s],"record":%s,"after":[%s]}' % (
+        shown = instance and {"name": instance.name, "value": instance.value}
+        body = b'{"instance":%s,"before":[%s],"record":%s,"after":[%s]}' % (
+            orjson.dumps(shown),
             b",".join(written[:middle]),
             written[middle],
             b",".join(written[middle + 1 :]),
@@ -190,15 +213,12 @@ class RecordRoutes:
         return page
 
 
-def _same_instance(row: Row, stream: Stream, call: Call) -> Filter:
-    """The records of the same service, and of the same instance where that is known."""
+def _instance_of(stream: Stream) -> ResourceEquals | None:
+    """The filter of records of the same instance; None if the resource does not name one."""
     resource = orjson.loads(stream.resource)
     names = (name for name in _INSTANCE_ATTRIBUTES if isinstance(resource.get(name), str))
     name = next(names, None)
-    same: Filter = FieldEquals(SOURCE_MODULE, row["source_module"])
-    if name is not None:
-        same = all_of(same, ResourceEquals(name, resource[name]))
-    return all_of(same, visible(call.principal))
+    return None if name is None else ResourceEquals(name, resource[name])
 
 
 def _count(search: Search, name: str) -> int:

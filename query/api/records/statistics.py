@@ -24,6 +24,7 @@ from query.planning.counting import (
     count_records,
     is_counted,
 )
+from query.planning.local_buckets import LocalBuckets, zone_of
 from query.planning.notices import last_ns
 from query.planning.search import STATS, Notice, Search
 from storage.database.read import Session
@@ -102,10 +103,14 @@ class StatisticsRoutes:
         ) as session:
             span = await time_span(session, self._from, scoped)
             step_s = _step(search, span)
-            found = await count(session, self._from, scoped, span, by, step_s)
+            local = _local(search, step_s)
+            short_s = step_s if local is None else local.short_s(*span.seconds)
+            found = await count(session, self._from, scoped, span, by, short_s)
+            if local is not None:
+                local.together(found)
             remarks = await self._querying.notices(session, scoped, is_empty=not found.counts)
         call.rows = 0
-        body = orjson.dumps(_document(remarks, span, step_s, found))
+        body = orjson.dumps(_document(remarks, span, step_s, local, found))
         return conditional_response(call, body, is_closed=self._querying.is_closed(scoped))
 
     def _is_lookup(self, search: Search, scoped: ScopedSearch, by: Field) -> bool:
@@ -122,6 +127,11 @@ class Span:
 
     start_ns: int
     end_ns: int
+
+    @property
+    def seconds(self) -> tuple[int, int]:
+        """Both ends in whole seconds that contain it."""
+        return self.start_ns // _S_NS, -(-self.end_ns // _S_NS)
 
 
 async def time_span(session: Session, sources: Sources, scoped: ScopedSearch) -> Span:
@@ -184,8 +194,21 @@ def _step(search: Search, span: Span) -> int | None:
     return step
 
 
+def _local(search: Search, step_s: int | None) -> LocalBuckets | None:
+    """Buckets in a time zone; None in UTC, and for those shorter than an hour."""
+    name = search.only("timezone")
+    zone = None if name is None else zone_of(name)
+    if zone is None or step_s is None or step_s % _UNIT_S["h"]:
+        return None
+    return LocalBuckets(zone, step_s)
+
+
 def _document(
-    notices: Iterable[Notice], span: Span, step_s: int | None, found: Counts
+    notices: Iterable[Notice],
+    span: Span,
+    step_s: int | None,
+    local: LocalBuckets | None,
+    found: Counts,
 ) -> dict[str, object]:
     document: dict[str, object] = {
         "total": sum(found.counts.values()),
@@ -193,22 +216,27 @@ def _document(
         "end": rfc3339_ns(span.end_ns),
         "interval": step_s,
         "totals": [{"value": value, "count": count} for value, count in found.totals()],
-        "series": [] if step_s is None else _series(span, step_s, found),
+        "series": [] if step_s is None else _series(span, step_s, local, found),
     }
     return document | notes(notices, found.missing)
 
 
-def _series(span: Span, step_s: int, found: Counts) -> list[dict[str, object]]:
+def _series(
+    span: Span, step_s: int, local: LocalBuckets | None, found: Counts
+) -> list[dict[str, object]]:
     """All buckets of the range, including empty ones."""
     by_bucket: dict[int, dict[str, int]] = defaultdict(dict)
     for (bucket, value), count in found.counts.items():
         by_bucket[bucket][value] = count
-    first = bucket_of(span.start_ns // _S_NS, step_s)
+    start_s, end_s = span.seconds
+    begins: Iterable[int] = range(bucket_of(start_s, step_s), end_s, step_s)
+    if local is not None:
+        begins = local.begins(start_s, end_s)
     return [
         {
             "start": rfc3339_ns(at * _S_NS),
             "count": sum(by_bucket[at].values()) if at in by_bucket else 0,
             "values": by_bucket.get(at, {}),
         }
-        for at in range(first, -(-span.end_ns // _S_NS), step_s)
+        for at in begins
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from ipaddress import ip_interface
 from typing import Any
+from unicodedata import is_normalized, normalize
 
 import numpy as np
 
@@ -196,6 +197,8 @@ class Matcher:
         return found
 
     def _text(self, condition: Text, among: Array | None) -> Array:
+        if not condition.text.isascii():
+            return self._composed(condition, among)
         return self._by_template(condition, lambda rows: self._containing(condition, rows), among)
 
     def _containing(self, condition: Text, among: Array | None) -> Array:
@@ -211,6 +214,19 @@ class Matcher:
             # Of ASCII letters only k and i are the lower case of non-ASCII letters.
             return containing_caseless(column, raw, among)
         return each(column, lambda value: text in lowered(value.decode()), among)
+
+    def _composed(self, condition: Text, among: Array | None) -> Array:
+        """Rows that contain it as stored or composed, for a text beyond ASCII."""
+        fold = lowered if condition.ignores_case else str
+        text = fold(condition.text)
+
+        def test(value: bytes) -> bool:
+            raw = value.decode()
+            return text in fold(raw) or (
+                not is_normalized("NFC", raw) and text in fold(normalize("NFC", raw))
+            )
+
+        return each(self._block.get("message"), test, among)
 
     def _regex(self, condition: Regex, among: Array | None) -> Array:
         search = searcher(condition.pattern, condition.ignores_case)

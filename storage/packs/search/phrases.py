@@ -29,6 +29,8 @@ def verdicts(condition: Text | Regex, templates: Templates) -> Array | None:
         if condition.field is not MESSAGE:
             return None
         return templates.remembered(condition, lambda: _of_pattern(condition, templates))
+    if not condition.text.isascii():
+        return None  # templates are not composed (NFC)
     return templates.remembered(condition, lambda: _of_text(condition, templates))
 
 

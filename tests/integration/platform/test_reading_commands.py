@@ -170,17 +170,17 @@ def test_a_trace_that_is_not_there_is_no_error(product):
 
 
 def test_exit_codes_say_what_came(product):
-    none = run(product, "search", "--exit-code", "nothing-of-the-kind")
+    none = run(product, "search", "nothing-of-the-kind")
     fault = run(product, "search", "(x")
     usage = run(product, "search", "--colour-of-the-sky")
     away = run(product, "search", "--url", "http://127.0.0.1:9", "--token", "x")
 
     assert (none.returncode, none.stdout) == (1, "")
     assert "7 days" in none.stderr
-    assert fault.returncode == 1
+    assert fault.returncode == 2
     assert "character 1" in fault.stderr
     assert usage.returncode == 2
-    assert away.returncode == 1
+    assert away.returncode == 2
     assert "Traceback" not in none.stderr + fault.stderr + away.stderr
 
 
