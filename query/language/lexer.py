@@ -59,7 +59,9 @@ class Token:
 
 _OPERATOR = re.compile(r"(?:OR|AND|NOT)(?=[\s()]|$)")
 _BARE_NAME = r"(?:[\w@$#%]|\{[^\s(){}\":]+\})(?:[\w.@/$#%-]|\{[^\s(){}\":]+\})*"
-_NAME = re.compile(rf'(?:((?:attr|resource)\.)?"((?:[^"\\]|\\.)+)"|({_BARE_NAME}))', re.DOTALL)
+_NAME = re.compile(
+    rf'(?:((?:attr|resource)\.)?"((?:[^"\\]|\\.)+)"|(\*(?=:)|{_BARE_NAME}))', re.DOTALL
+)
 _COLON = re.compile(r":(?!//|:)(<=|>=|!=|<|>|=)?")
 _SIGN = re.compile(r"(!=|<=|>=|==|=|<|>)")
 _SPACED_SIGN = re.compile(r"[ \t]+(!=|<=|>=|==|=|<|>)[ \t]+(?=[^\s()])")

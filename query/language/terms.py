@@ -32,6 +32,7 @@ from query.language.names import (
     is_known,
 )
 from query.language.pasted import shape_of
+from query.language.paths import EXCEPTION_PATHS, SCOPE, record_paths, stream_paths
 from storage.filtering.conditions import NUMBER
 from storage.filtering.filters import (
     EVERYTHING,
@@ -53,6 +54,8 @@ from storage.filtering.filters import (
     ResourceEquals,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
 )
 from storage.record.fields import (
     DURATION_NS,
@@ -68,6 +71,11 @@ from storage.record.fields import (
     ValueType,
 )
 from storage.record.times import parse_time
+
+ANYWHERE = "*"
+"""Of a term: all text of a record."""
+EXCEPTION = "exception"
+"""Of a term: type, message and stack trace of an exception."""
 
 StoredAs: TypeAlias = Callable[[str, str], str]
 """(attribute name, value as given) -> value as stored: e-mail addresses are stored as tokens."""
@@ -114,8 +122,12 @@ def field_term(token: Token, context: Context) -> Filter:
     return Not(found) if token.is_negated else found
 
 
-def _named(token: Token, context: Context) -> Filter:
+def _named(token: Token, context: Context) -> Filter:  # noqa: PLR0911 - one a kind of name
     name = token.field
+    if name == ANYWHERE:
+        return _of_text(token, ((),))
+    if name.lower() == EXCEPTION and not _is_star(token):
+        return _of_text(token, EXCEPTION_PATHS)
     if name.startswith(RESOURCE):
         return _resource(token, name.removeprefix(RESOURCE), context)
     if name.startswith(ATTRIBUTE):
@@ -166,7 +178,49 @@ def _of_attribute(token: Token, context: Context) -> Filter:
 
 
 def _anywhere(token: Token, context: Context) -> tuple[Filter, ...]:
-    return _attribute(token, token.field, context), _resource(token, token.field, context)
+    """The term on an attribute of the record or its resource, and in maps, lists and the body."""
+    name = token.field
+    plain = _attribute(token, name, context)
+    found = [plain, _resource(token, name, context), _at(plain, record_paths(name))]
+    if name == "body" and _prefix(token) is None and token.quoting is not Quoting.REGEX:
+        found += _with_text(token, (("body",),))
+    if len(paths := stream_paths(name)) > 1 or name.startswith(f"{SCOPE}."):
+        found.append(OnResource(_at(plain, paths)))
+    return tuple(found)
+
+
+def _at(
+    plain: AttrEquals | AttrCompare | AttrPrefix | AttrRegex | AttrPresent,
+    paths: tuple[tuple[str, ...], ...],
+) -> ValueAt:
+    """The same test of the values at these paths."""
+    match plain:
+        case AttrEquals(_, value):
+            return ValueAt(paths, ValueTest.EQUALS, value)
+        case AttrCompare(_, comparison, number):
+            return ValueAt(paths, ValueTest(comparison.value), number)
+        case AttrPrefix(_, prefix):
+            return ValueAt(paths, ValueTest.PREFIX, prefix)
+        case AttrRegex(_, pattern, ignores_case):
+            return ValueAt(paths, ValueTest.REGEX, pattern, ignores_case)
+        case AttrPresent():
+            return ValueAt(paths, ValueTest.PRESENT)
+
+
+def _with_text(token: Token, paths: tuple[tuple[str, ...], ...]) -> list[Filter]:
+    """The text in the message, or in any string at or below these paths."""
+    text = _plain(token, token.text)
+    below = ValueAt(paths, ValueTest.CONTAINS, text, is_deep=True)
+    return [contains(text), below]
+
+
+def _of_text(token: Token, paths: tuple[tuple[str, ...], ...]) -> Filter:
+    """`*:text` and `exception:text`: words wherever they are."""
+    if token.comparison or token.quoting is Quoting.REGEX or _is_star(token):
+        raise BadQuery(f'{token.field} is searched for words. Use {token.field}:"text"', token.at)
+    token = replace(token, text=_prefix(token) or token.text)
+    message, below = _with_text(token, paths)
+    return Or((message, below)) if token.field == ANYWHERE else below
 
 
 # ---- fields of the record ----

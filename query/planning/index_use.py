@@ -15,6 +15,8 @@ from storage.filtering.filters import (
     Or,
     Regex,
     Text,
+    ValueAt,
+    ValueTest,
 )
 from storage.record.fields import ACTOR_ID, CORRELATION_ID, ID, RESOURCE_ID, TRACE_ID, Field
 
@@ -24,7 +26,9 @@ _OF_FEW = frozenset({TRACE_ID, CORRELATION_ID})
 _WORDS = Text | Regex | AttrRegex | AttrPrefix
 _LEAST_ID = 6
 """Letters of an attribute's value that is probably an id, not a status or a port."""
-_UNINDEXED = _WORDS | AttrEquals | AttrCompare | AttrPresent
+_UNINDEXED = _WORDS | AttrEquals | AttrCompare | AttrPresent | ValueAt
+
+_OF_WORDS = frozenset({ValueTest.CONTAINS, ValueTest.PREFIX, ValueTest.REGEX})
 
 
 def scans_text(where: Filter) -> bool:
@@ -63,6 +67,8 @@ def _is_rare(condition: Filter) -> bool:
             return " " not in text and any(letter.isdigit() for letter in text)
         case AttrEquals(_, value):
             return len(value) >= _LEAST_ID and any(letter.isdigit() for letter in value)
+        case ValueAt(_, test, text) if test is ValueTest.EQUALS:
+            return len(text) >= _LEAST_ID and any(letter.isdigit() for letter in text)
         case Or(of):
             return bool(of) and all(map(_is_rare, of))
         case _:
@@ -75,6 +81,8 @@ def _has(condition: Filter, kinds: object) -> bool:
             return any(_has(item, kinds) for item in of)
         case Not(of):
             return _has(of, kinds)
+        case ValueAt(_, test) if test in _OF_WORDS:
+            return True
         case _:
             return isinstance(condition, kinds)  # type: ignore[arg-type]
 

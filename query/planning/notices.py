@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from query.language.lexer import Token, Type, tokens, written_name
 from query.language.names import ATTRIBUTE, RESOURCE, canonical, field_of, nearest
 from query.language.pasted import shape_of
+from query.language.paths import SCOPE, TOPS
+from query.language.terms import ANYWHERE
 from query.planning.compile import Order, key_and
 from query.planning.counting import CountRequest, count_records
 from query.planning.known_names import attribute_names, resource_names
@@ -21,6 +23,8 @@ NAME_SAMPLE = 1_000
 FOREVER_NS = 2**64
 """Later than any time that OTLP can carry."""
 _ALL = "9999-12-31T00:00:00Z"
+_ELSEWHERE = TOPS | {SCOPE, ANYWHERE}
+"""First parts of names that are not those of attributes."""
 _MAX_NAMES = 3
 """Names that one result comments on."""
 LAST_COUNTED = Statement("SELECT max(minute) AS minute FROM log_counts")
@@ -84,7 +88,8 @@ def _requested(search: Search) -> Iterator[tuple[Token | None, str]]:
         is_name = token.type is Type.FIELD and canonical(token.field) == token.field
         if is_name and field_of(token.field) is None:
             shape = shape_of(token.whole)
-            if shape is None or not shape.is_certain:
+            is_elsewhere = token.field.partition(".")[0].lower() in _ELSEWHERE
+            if not is_elsewhere and (shape is None or not shape.is_certain):
                 yield token, _bare(token.field)
     for name in sorted(search.typed):
         if name.startswith((ATTRIBUTE, RESOURCE)):

@@ -6,7 +6,8 @@ ruff's S608 is suppressed here and in query/planning/compile.py, and nowhere els
 
 import json
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ from storage.filtering.filters import (
     ResourceEquals,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
 )
 from storage.record.fields import FieldValue, Kind, ValueType
 from storage.record.times import datetime_of
@@ -222,11 +225,76 @@ def _attribute_present(
     return f"jsonb_exists({place.object}, {name})"
 
 
+_METADATA = {"": "metadata"}
+_STREAM = {"resource": "resource", "scope": "scope"}
+"""Columns by the first key of a path, which is not in the column; "" is any other key."""
+
+
+def _value_at(
+    condition: ValueAt, arguments: Arguments, columns: Mapping[str, str] = _METADATA
+) -> str:
+    of_columns: dict[str, list[str]] = defaultdict(list)
+    for path in condition.paths:
+        first = path[0] if path and path[0] in columns else ""
+        keys = path[1:] if first else path
+        steps = "".join(f".{json.dumps(key)}" for key in keys)
+        of_columns[columns[first]].append(f"${steps}")
+    found = [_value_in(condition, column, paths, arguments) for column, paths in of_columns.items()]
+    return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
+
+
+def _value_in(condition: ValueAt, column: str, paths: Sequence[str], arguments: Arguments) -> str:
+    """A test of values below one column; jsonpath is lax, so that it steps into lists."""
+    test, text = condition.test, condition.text
+    if test is ValueTest.EQUALS:
+        spelled = _spellings(text)
+        return _matches(column, [f"{p} == {value}" for p in paths for value in spelled], arguments)
+    if test is ValueTest.PRESENT:
+        return _matches(column, [f"exists({path})" for path in paths], arguments)
+    if test in _COMPARED:
+        tests = [f"{path}.double() {test.value} {text}" for path in paths]
+        return _matches(column, tests, arguments)
+    operator, pattern = {
+        ValueTest.PREFIX: ("LIKE", f"{_like(text)}%"),
+        ValueTest.CONTAINS: ("ILIKE", f"%{_like(text)}%"),
+        ValueTest.REGEX: ("~*" if condition.ignores_case else "~", text),
+    }[test]
+    value = f"{operator} {arguments.add(pattern, 'text')}"
+    types = ("string",) if test is ValueTest.CONTAINS else ("string", "number", "boolean")
+    of_type = " || ".join(f'@.type() == "{name}"' for name in types)
+    below = ".**" if condition.is_deep else ""
+    values = [arguments.add(f"{path}{below} ? ({of_type})", "jsonpath") for path in paths]
+    found = " OR ".join(
+        f"EXISTS (SELECT FROM jsonb_path_query({column}, {path}) AS v (item)"
+        f" WHERE v.item #>> '{{}}' {value})"
+        for path in values
+    )
+    run = max(_UNESCAPED.findall(text), key=len, default="")
+    if test is ValueTest.CONTAINS and run:
+        # The whole column first: most rows do not have the text at all.
+        whole = arguments.add(f"%{_like(run)}%", "text")
+        return f"CASE WHEN {column}::text ILIKE {whole} THEN {found} ELSE FALSE END"
+    return f"({found})"
+
+
+def _matches(column: str, tests: Sequence[str], arguments: Arguments) -> str:
+    return f"{column} @@ {arguments.add(' || '.join(f'({t})' for t in tests), 'jsonpath')}"
+
+
+_COMPARED = frozenset(
+    {ValueTest.LESS, ValueTest.LESS_OR_EQUAL, ValueTest.GREATER, ValueTest.GREATER_OR_EQUAL}
+)
+_UNESCAPED = re.compile(r'[^"\\\x00-\x1f\x7f]+')
+"""Letters that JSON does not escape."""
+
+
 def compile_streams(condition: ResourceEquals | OnResource, *, most: int) -> Statement:
     """The ids of up to `most` streams whose resource has this attribute."""
     arguments = Arguments()
     if isinstance(condition, ResourceEquals):
         found = _contains("resource", _members(condition.name, condition.value), arguments)
+    elif isinstance(condition.of, ValueAt):
+        found = _value_at(condition.of, arguments, _STREAM)
     else:
         found = _ON_RESOURCE[type(condition.of)](condition.of, arguments, _RESOURCE)
     limit = arguments.add(most, "bigint")
@@ -244,11 +312,16 @@ _ON_RESOURCE: dict[type[Filter], Callable[[Any, Arguments, _Place], str]] = {
 
 def _members(name: str, value: str) -> list[str]:
     """JSON objects with this member: as text, and as the number or boolean that it spells."""
+    key = json.dumps(name, ensure_ascii=False)
+    return [f"{{{key}: {spelling}}}" for spelling in _spellings(value)]
+
+
+def _spellings(value: str) -> list[str]:
+    """JSON of a text, and of the number or boolean that it spells."""
     spellings = [json.dumps(value, ensure_ascii=False)]
     if NUMBER.fullmatch(value) or value in {"true", "false"}:
         spellings.append(value)
-    key = json.dumps(name, ensure_ascii=False)
-    return [f"{{{key}: {spelling}}}" for spelling in spellings]
+    return spellings
 
 
 def _contains(column: str, documents: Sequence[str], arguments: Arguments) -> str:
@@ -288,6 +361,7 @@ _WRITERS: dict[type[Filter], Callable[[Any, Arguments], str]] = {
     AttrPrefix: _attribute_prefix,
     AttrRegex: _attribute_regex,
     AttrPresent: _attribute_present,
+    ValueAt: _value_at,
     IpIn: _in_network,
     TimeRange: _in_time,
 }

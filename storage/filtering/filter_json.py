@@ -11,7 +11,7 @@ from typing import Any, get_args
 from uuid import UUID
 
 from config.levels import Level
-from storage.filtering.filters import Comparison, Filter, plain
+from storage.filtering.filters import Comparison, Filter, ValueTest, plain
 from storage.record.fields import FIELDS, KIND_WORDS, STREAM_ID, Field, FieldValue, ValueType
 
 _NODES: dict[str, type] = {node.__name__: node for node in get_args(Filter)}
@@ -67,6 +67,10 @@ def _member(key: str, value: Any, field: Field | None) -> object:  # noqa: PLR09
             return tuple(map(_node, value)) if isinstance(value, list) else _node(value)
         case "field":
             return field
+        case "paths":
+            return tuple(map(tuple, value))
+        case "test":
+            return ValueTest(value)
         case "comparison":
             return Comparison(value)
         case "network":

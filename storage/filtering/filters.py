@@ -150,6 +150,41 @@ class AttrPresent:
     name: str
 
 
+class ValueTest(StrEnum):
+    """What a value of metadata is tested for."""
+
+    EQUALS = "equals"
+    """The text, or the number or boolean that it spells."""
+    LESS = "<"
+    LESS_OR_EQUAL = "<="
+    GREATER = ">"
+    GREATER_OR_EQUAL = ">="
+    """A number, or the text of one; `text` is a number in PostgreSQL's syntax."""
+    PREFIX = "prefix"
+    REGEX = "regex"
+    """A string, number or boolean as text."""
+    CONTAINS = "contains"
+    """A string that contains the text, ignoring case."""
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueAt:
+    """A value of the record's metadata passes a test, wherever one of the paths leads.
+
+    A path is keys from the whole metadata (`attributes`, `order`, `city`). A key of a list is one
+    of each of its elements, and a list at the end of a path is tested by its elements. With
+    `is_deep`, everything below the paths is tested; only for CONTAINS.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    test: ValueTest
+    text: str = ""
+    ignores_case: bool = False
+    """Of REGEX."""
+    is_deep: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceEquals:
     """The resource's attribute has this value; resolved to streams before it is compiled."""
@@ -160,9 +195,12 @@ class ResourceEquals:
 
 @dataclass(frozen=True, slots=True)
 class OnResource:
-    """The attribute is one of the record's resource; resolved to streams like ResourceEquals."""
+    """The attribute is one of the record's resource; resolved to streams like ResourceEquals.
 
-    of: "AttrCompare | AttrPrefix | AttrRegex | AttrPresent"
+    Of a ValueAt, the first key of each path is `resource` or `scope`.
+    """
+
+    of: "AttrCompare | AttrPrefix | AttrRegex | AttrPresent | ValueAt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +234,7 @@ Filter: TypeAlias = (
     | AttrPrefix
     | AttrRegex
     | AttrPresent
+    | ValueAt
     | ResourceEquals
     | OnResource
     | IpIn

@@ -16,6 +16,7 @@ from storage.filtering.filters import (
     OnResource,
     Or,
     ResourceEquals,
+    ValueAt,
     all_of,
 )
 from storage.record.fields import STREAM_ID
@@ -53,7 +54,7 @@ def _or(of: list[Filter]) -> Filter:
 async def _streams(session: Session, condition: ResourceEquals | OnResource) -> Filter:
     rows = await session.rows(compile_streams(condition, most=MAX_STREAMS + 1))
     if len(rows) > MAX_STREAMS:
-        name = condition.of.name if isinstance(condition, OnResource) else condition.name
+        name = _name_of(condition)
         raise BadInput(
             f"More than {MAX_STREAMS} resources match. Use a more selective value of {name}",
             where=f"resource.{name}",
@@ -61,3 +62,10 @@ async def _streams(session: Session, condition: ResourceEquals | OnResource) -> 
     if not rows:
         return NOTHING
     return FieldIn(STREAM_ID, tuple(sorted(row["stream_id"] for row in rows)))
+
+
+def _name_of(condition: ResourceEquals | OnResource) -> str:
+    if isinstance(condition, ResourceEquals):
+        return condition.name
+    of = condition.of
+    return ".".join(of.paths[0][1:]) if isinstance(of, ValueAt) else of.name

@@ -26,7 +26,7 @@ from opslog.cli.reading.output import (
     writer,
 )
 
-NOT_FOUND, TROUBLE = 1, 2
+NOT_FOUND, FAILED = 1, 2
 """Exit codes, as of grep."""
 
 
@@ -76,8 +76,8 @@ def search(  # noqa: PLR0917 - options of a command line
                 print_explanation(page["explain"])
     except OpslogError as error:
         echo_err(f"opslog: {error}")
-        raise typer.Exit(TROUBLE) from error
+        raise typer.Exit(FAILED) from error
     for record in found[:number] if reverse else reversed(found[:number]):
         write(record)
     if not found:
-        raise typer.Exit(TROUBLE if is_partial else NOT_FOUND)
+        raise typer.Exit(FAILED if is_partial else NOT_FOUND)

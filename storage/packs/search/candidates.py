@@ -21,15 +21,17 @@ from storage.filtering.filters import (
     Regex,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
 )
 from storage.packs.index.folding import delimited_words, folded
 from storage.packs.index.grams import gram_places, scaled, token_places
 from storage.packs.index.layout import IndexFile
-from storage.packs.index.signature import WORDS, column_path, key_path
+from storage.packs.index.signature import WORDS, column_path
 from storage.packs.index.tokens import hashes, number_text, seed_of
 from storage.packs.parquet.encode import Array
 from storage.packs.scalars import DECIMAL, DELAY, DOUBLE, LINK
-from storage.packs.schema import Plan
+from storage.packs.schema import Plan, Promoted
 from storage.packs.search.attributes import TOP
 from storage.packs.search.matching import stored
 from storage.packs.search.patterns import clauses
@@ -201,11 +203,12 @@ class Candidates:
         return found
 
     def _attribute(self, condition: AttrEquals) -> Array:
-        value = condition.value
+        return self._key((TOP, condition.name), condition.value)
+
+    def _key(self, path: tuple[str, ...], value: str) -> Array:
+        """Blocks that may have this value at a path of keys, or in a list there."""
         values = {value.encode()}
-        item = next(
-            (i for i in self._pack.plan.promoted if (i.top, i.key) == (TOP, condition.name)), None
-        )
+        item = next((i for i in self._pack.plan.promoted if (i.top, i.key) == path), None)
         if NUMBER.fullmatch(value):
             number = number_text(value)
             if number is None or len(number) > _LARGE:
@@ -214,7 +217,7 @@ class Candidates:
                 return self._every()
             values.add(number.encode())
         bits = self._facts["path_bits"]
-        found = self._token(key_path(TOP, condition.name), values, bits)
+        found = self._token("\x1f".join(path).encode(), values, bits)
         if item is not None and item.kind == LINK:
             of_column = self._facts["column_bits"].get(item.link)
             if of_column is None:
@@ -231,6 +234,25 @@ class Candidates:
             word.startswith(prefix) for word in ("true", "false", "null")
         )
         return self._phrase(prefix) if is_of_text and not is_linked else self._every()
+
+    def _value_at(self, condition: ValueAt) -> Array:
+        if condition.test is ValueTest.CONTAINS:
+            is_linked = any(
+                item.kind == LINK and _may_be_at(condition, item)
+                for item in self._pack.plan.promoted
+            )
+            return self._every() if is_linked else self._phrase(condition.text)
+        if condition.test is not ValueTest.EQUALS or not all(map(len, condition.paths)):
+            return self._every()
+        found = self._none()
+        for path in condition.paths:
+            found |= self._key(path, condition.text)
+        return found
+
+
+def _may_be_at(condition: ValueAt, item: Promoted) -> bool:
+    own = (item.top, item.key)
+    return any(own[: len(path)] == path for path in condition.paths)
 
 
 @lru_cache(maxsize=256)
@@ -260,5 +282,6 @@ _METHODS: dict[type[Any], Callable[[Candidates, Any], Array]] = {
     TimeRange: Candidates._time,  # noqa: SLF001
     AttrEquals: Candidates._attribute,  # noqa: SLF001
     AttrPrefix: Candidates._attribute_prefix,  # noqa: SLF001
+    ValueAt: Candidates._value_at,  # noqa: SLF001
 }
 """Other filters may match any block."""

@@ -87,7 +87,7 @@ def coded_attribute(block: Rows, plan: Plan, name: str) -> Coded:
     found = promoted_of(plan, name)
     if found is None:
         return rest
-    own = _promoted(block, *found)
+    own = promoted_coded(block, *found)
     if not len(rest.values):
         return own
     if not len(own.values):
@@ -134,7 +134,8 @@ def _of_texts(texts: Sequence[bytes], name: str) -> Coded:
     return Coded(codes, values if any(value is not None for value in values) else ())
 
 
-def _promoted(block: Rows, slot: int, item: Promoted) -> Coded:
+def promoted_coded(block: Rows, slot: int, item: Promoted) -> Coded:
+    """The values of a promoted key as JSON."""
     if item.kind == LINK:
         coded = coded_column(block.get(item.link), _as_json)
         broken = block.get("exceptions").array() & (2 << slot) != 0

@@ -19,6 +19,7 @@ from storage.filtering.filters import (
     Regex,
     Text,
     TimeRange,
+    ValueAt,
 )
 from storage.packs.scalars import LINK
 from storage.packs.schema import Plan
@@ -37,6 +38,14 @@ def columns_of(condition: Filter, plan: Plan) -> frozenset[str]:
         case FieldEquals() | FieldIn() | FieldCompare() | FieldPrefix() | FieldPresent() | Regex():
             name = condition.field.column
             return _ID if name == "id" else frozenset({name})
+        case ValueAt(paths):
+            tops = {path[0] for path in paths if path}
+            own = [
+                item.link if item.kind == LINK else item.name
+                for item in plan.promoted
+                if () in paths or item.top in tops
+            ]
+            return frozenset({"metadata_rest", "exceptions", *own})
         case _:
             return _OTHERS.get(type(condition), frozenset())
 

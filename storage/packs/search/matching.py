@@ -32,6 +32,7 @@ from storage.filtering.filters import (
     Regex,
     Text,
     TimeRange,
+    ValueAt,
 )
 from storage.packs.blocks import Block
 from storage.packs.errors import UnsupportedCondition
@@ -50,6 +51,7 @@ from storage.packs.search.coded import (
     promoted_of,
     promoted_rows,
 )
+from storage.packs.search.paths import value_rows
 from storage.packs.search.patterns import clauses, lines_searcher, searcher
 from storage.packs.search.phrases import OPEN, YES, verdicts
 from storage.packs.search.scanning import (
@@ -344,6 +346,9 @@ class Matcher:
         promoted = promoted_of(self._plan, condition.name)
         return there if promoted is None else there | promoted_rows(self._block, *promoted)
 
+    def _value_at(self, condition: ValueAt, _: Array | None) -> Array:
+        return value_rows(self._block, self._plan, condition)
+
 
 def _passed(coded: Coded, test: Callable[[Json], bool]) -> Array:
     """The rows with a value that passes; a code of -1 is the last place, which is False."""
@@ -375,6 +380,7 @@ _COSTS: dict[type[Any], int] = {
             (AttrEquals, AttrPresent),
             (Text,),
             (AttrCompare, AttrPrefix, AttrRegex),
+            (ValueAt,),
             (Regex, FieldPrefix, IpIn),
         )
     )
@@ -418,4 +424,5 @@ _METHODS: dict[type[Any], Callable[[Matcher, Any, Array | None], Array]] = {
     AttrPrefix: Matcher._attribute_prefix,  # noqa: SLF001
     AttrRegex: Matcher._attribute_regex,  # noqa: SLF001
     AttrPresent: Matcher._attribute_present,  # noqa: SLF001
+    ValueAt: Matcher._value_at,  # noqa: SLF001
 }

@@ -28,6 +28,8 @@ from storage.filtering.filters import (
     Regex,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
 )
 from storage.packs.pack import Pack
 from storage.packs.writer import PackWriter
@@ -85,6 +87,7 @@ VALUES = [
         '"\u0130"',
         '"a\\"b"',
     ),
+    *('{"k": [1, {"n": "x"}]}', '[{"k": "u-7"}, {"k": 2.50}]', '["U-7 and more", null]'),
     *("true", "false", "null", "[]", "[1, 20]", '[1, "x"]', '["3", 4]', "[[5]]", '{"k": 1}'),
 ]
 NUMBERS = ["0", "1", "2.5", "-5", "16", "5", "1e3", "1e30", "0.5"]
@@ -108,6 +111,10 @@ def rows(chance: random.Random, count: int) -> list[bytes]:
         ]
         if chance.random() < 0.3:
             members.append(f'"user.id": "{chance.choice(["u-7", "u-8"])}"')
+        tops = [f'"attributes": {{{", ".join(members)}}}'] if members else []
+        tops += [
+            f'"{top}": {chance.choice(VALUES)}' for top in ("body", "otel") if chance.random() < 0.4
+        ]
         address = chance.choice([None, *ADDRESSES])
         bits = chance.choice([None, None, 8, 24, 32])
         made.append(
@@ -124,7 +131,7 @@ def rows(chance: random.Random, count: int) -> list[bytes]:
                 resource_id=chance.choice([None, "", "r-1", "R-1"]),
                 actor_id=chance.choice([None, "u-7", "u-8", "\u0130"]),
                 message=chance.choice(MESSAGES),
-                metadata=f'{{"attributes": {{{", ".join(members)}}}}}' if members else "{}",
+                metadata=f"{{{', '.join(tops)}}}",
             )
         )
     return made
@@ -154,6 +161,7 @@ def leaf_filters(chance: random.Random, some: list[dict]) -> list:
         AttrPrefix(name, pick(["1", "u", "", "2.5", "[1", '{"k', "t"])),
         AttrRegex(name, pick(["^u-", "x|1", "0$", "^.$"]), chance.random() < 0.5),
         AttrPresent(name),
+        *(value_at(chance, test) for test in ValueTest),
         IpIn(ip_network(pick(NETWORKS))),
         TimeRange(min(start, end), max(start, end)),
         TimeRange(None, end),
@@ -162,6 +170,34 @@ def leaf_filters(chance: random.Random, some: list[dict]) -> list:
         filters.append(FieldEquals(field, pick(found)))
         filters.append(FieldIn(field, (pick(found), pick(found))))
     return filters
+
+
+def value_at(chance: random.Random, test: ValueTest) -> ValueAt:
+    """A test of values at some paths."""
+    numbers = {
+        ValueTest.LESS,
+        ValueTest.LESS_OR_EQUAL,
+        ValueTest.GREATER,
+        ValueTest.GREATER_OR_EQUAL,
+    }
+    pick = chance.choice
+    paths = {
+        *(("attributes", pick(["a", "k", "n", "user.id"]), *pick([(), ("k",), ("k", "n")])),),
+        *((pick(["body", "otel", "attributes"]), *pick([(), ("k",), ("k", "k"), ("k", "n")])),),
+    }
+    is_deep = test is ValueTest.CONTAINS and chance.random() < 0.5
+    if is_deep and chance.random() < 0.3:
+        paths = {()}
+    text = {
+        **dict.fromkeys(numbers, pick(NUMBERS)),
+        ValueTest.EQUALS: pick(TEXTS),
+        ValueTest.PREFIX: pick(["1", "u", "U", "", "2.5", "t", "x"]),
+        ValueTest.REGEX: pick(["^u-", "x|1", "0$", "^.$", "^t"]),
+        ValueTest.CONTAINS: pick(["u-7", "AND", "x", '"', "-", "\u0130", "", "absent", 'A"b']),
+        ValueTest.PRESENT: "",
+    }[test]
+    ignores_case = test is ValueTest.REGEX and chance.random() < 0.5
+    return ValueAt(tuple(sorted(paths)), test, text, ignores_case, is_deep)
 
 
 def every_text_and_number() -> list:

@@ -19,13 +19,13 @@ from storage.filtering.filters import (
     FieldCompare,
     FieldEquals,
     Not,
-    OnResource,
     Or,
     ResourceEquals,
     Text,
     plain,
 )
 from storage.record import fields
+from tests.unit.query.language.test_parser import anywhere
 
 NOW_NS = 1_790_000_000_000_000_000
 VALUES = {
@@ -45,6 +45,12 @@ VALUES = {
 def parsed(text, *known):
     names = Names(frozenset(known))
     return parse_query(text, Context(NOW_NS, lambda _, value: value, names))
+
+
+def is_other(name):
+    """Whether it is the name of an attribute only."""
+    special = {"minlevel", "exception", "body", "scope"}
+    return canonical(name) == name and name not in FIELD_NAMES and name.lower() not in special
 
 
 def spellings(name):
@@ -87,12 +93,12 @@ def test_levels_are_compared_with_any_spelling(name, sign):
     st.sampled_from(list(Comparison)),
 )
 def test_attributes_are_compared_with_numbers(name, number, sign):
-    assume(canonical(name) == name and name.lower() != "minlevel")
+    assume(is_other(name))
     of = AttrCompare(name, sign, str(number))
 
-    assert parsed(f"{name}:{sign}{number}") == Or((of, OnResource(of)))
-    assert parsed(f"{name}{sign}{number}") == Or((of, OnResource(of)))
-    assert parsed(f"{name} {sign} {number}", name) == Or((of, OnResource(of)))
+    assert parsed(f"{name}:{sign}{number}") == anywhere(of)
+    assert parsed(f"{name}{sign}{number}") == anywhere(of)
+    assert parsed(f"{name} {sign} {number}", name) == anywhere(of)
 
 
 ANY_NAME = st.text(min_size=1, max_size=20).filter(
@@ -102,20 +108,20 @@ ANY_NAME = st.text(min_size=1, max_size=20).filter(
 
 @given(ANY_NAME)
 def test_any_name_can_be_written(name):
-    assume(canonical(name) == name and name.lower() != "minlevel")
+    assume(is_other(name))
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
 
     assert parsed(f'attr."{quoted}":v') == AttrEquals(name, "v")
     assert parsed(f'resource."{quoted}":v') == ResourceEquals(name, "v")
     if not name.startswith(("attr.", "resource.")):
-        both = Or((AttrEquals(name, "v"), ResourceEquals(name, "v")))
+        both = anywhere(AttrEquals(name, "v"))
         assert parsed(f'"{quoted}":v') == both
         assert parsed(f'{written_name(name)}:"v"', name) == both
 
 
 @pytest.mark.parametrize("name", ["{OriginalFormat}", "$top", "@t", "a[0]"[:1], "x/y", "%cpu"])
 def test_names_of_loggers_need_no_quotes(name):
-    assert parsed(f'{name}:"v"') == Or((AttrEquals(name, "v"), ResourceEquals(name, "v")))
+    assert parsed(f'{name}:"v"') == anywhere(AttrEquals(name, "v"))
 
 
 HEX = st.text("0123456789abcdef", min_size=2, max_size=2)
@@ -164,9 +170,9 @@ def test_what_may_be_a_term_is_searched_as_both(text):
 @given(CERTAIN | UNCERTAIN)
 def test_a_known_attribute_is_no_text(text):
     name, _, value = text.partition(":")
-    assume(canonical(name) == name and not name.isdigit() and not value.startswith((":", "//")))
+    assume(is_other(name) and not name.isdigit() and not value.startswith((":", "//")))
 
-    assert parsed(text, name) == Or((AttrEquals(name, value), ResourceEquals(name, value)))
+    assert parsed(text, name) == anywhere(AttrEquals(name, value))
 
 
 @pytest.mark.parametrize(
@@ -179,30 +185,22 @@ def test_signs_in_text_are_text(text):
 
 @given(WORD, WORD)
 def test_an_assignment_is_an_attribute_or_text(name, value):
-    assume(canonical(name) == name and name.lower() != "minlevel" and name not in {"OR", "AND"})
+    assume(is_other(name) and name not in {"OR", "AND"})
     assume(name != "NOT")
     found = parsed(f"{name}={value}")
 
     assert Text(f"{name}={value}", ignores_case=True) in found.of
     assert AttrEquals(name, value) in found.of
-    assert parsed(f"{name}={value}", name) == Or(
-        (AttrEquals(name, value), ResourceEquals(name, value))
-    )
+    assert parsed(f"{name}={value}", name) == anywhere(AttrEquals(name, value))
 
 
 def test_an_alias_that_is_an_attribute_means_both():
     assert parsed("user:bob") == FieldEquals(fields.ACTOR_ID, "bob")
     assert parsed("user:bob", "user") == Or(
-        (
-            FieldEquals(fields.ACTOR_ID, "bob"),
-            AttrEquals("user", "bob"),
-            ResourceEquals("user", "bob"),
-        )
+        (FieldEquals(fields.ACTOR_ID, "bob"), *anywhere(AttrEquals("user", "bob")).of)
     )
     # a value that only the attribute can have
-    assert parsed("severity:5", "severity") == Or(
-        (AttrEquals("severity", "5"), ResourceEquals("severity", "5"))
-    )
+    assert parsed("severity:5", "severity") == anywhere(AttrEquals("severity", "5"))
 
 
 def test_a_backslash_needs_no_doubling():

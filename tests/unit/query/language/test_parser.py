@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config.levels import Level
 from query.errors import BadQuery
 from query.language.parser import MAX_DEPTH, MAX_TERMS, parse_query
+from query.language.paths import EXCEPTION_PATHS, record_paths, stream_paths
 from query.language.terms import Context
 from storage.filtering.filters import (
     EVERYTHING,
@@ -33,6 +34,8 @@ from storage.filtering.filters import (
     ResourceEquals,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
 )
 from storage.record import fields
 from storage.record.correlation import stored_correlation
@@ -56,10 +59,20 @@ def word(text):
 
 
 def anywhere(of):
-    """On the record or on its resource."""
-    if isinstance(of, AttrEquals):
-        return Or((of, ResourceEquals(of.name, of.value)))
-    return Or((of, OnResource(of)))
+    """The same test on the record, on its resource, and in maps, lists and the body."""
+    test, text, *flags = {
+        AttrEquals: lambda: (ValueTest.EQUALS, of.value),
+        AttrCompare: lambda: (ValueTest(of.comparison.value), of.number),
+        AttrPrefix: lambda: (ValueTest.PREFIX, of.prefix),
+        AttrRegex: lambda: (ValueTest.REGEX, of.pattern, of.ignores_case),
+        AttrPresent: lambda: (ValueTest.PRESENT, ""),
+    }[type(of)]()
+    is_equal = isinstance(of, AttrEquals)
+    on_resource = ResourceEquals(of.name, of.value) if is_equal else OnResource(of)
+    found = [of, on_resource, ValueAt(record_paths(of.name), test, text, *flags)]
+    if "." in of.name or of.name == "scope":
+        found.append(OnResource(ValueAt(stream_paths(of.name), test, text, *flags)))
+    return Or(tuple(found))
 
 
 A, B, C = word("a"), word("b"), word("c")
@@ -136,6 +149,14 @@ QUERIES = [
     ("order.id:*", anywhere(AttrPresent("order.id"))),
     ("resource.host.name:web-1", ResourceEquals("host.name", "web-1")),
     ("resource.host.name:web*", OnResource(AttrPrefix("host.name", "web"))),
+    (
+        '*:"a b"',
+        Or((word("a b"), ValueAt(((),), ValueTest.CONTAINS, "a b", is_deep=True))),
+    ),
+    (
+        "exception:NullPointer",
+        ValueAt(EXCEPTION_PATHS, ValueTest.CONTAINS, "NullPointer", is_deep=True),
+    ),
     # patterns, and what only looks like one
     (r"/order o-\d+ failed/", Regex(r"order o-\d+ failed")),
     ("/a/i", Regex("a", ignores_case=True)),

@@ -34,6 +34,8 @@ from storage.filtering.filters import (
     ResourceEquals,
     Text,
     TimeRange,
+    ValueAt,
+    ValueTest,
     plain,
 )
 from storage.filtering.prune import Leaf, narrow
@@ -44,6 +46,17 @@ TRACE = UUID("4bf92f3577b34da6a3ce929d0e0e4736")
 AT = datetime(1970, 1, 1, 0, 0, 0, 5, tzinfo=UTC)
 
 CONDITIONS = [
+    (
+        ValueAt((("body", "a b"), ("otel",)), ValueTest.EQUALS, "5"),
+        "metadata @@ $1::jsonpath",
+        (
+            " || ".join(
+                f"($.{path} == {value})"
+                for path in ('"body"."a b"', '"otel"')
+                for value in ('"5"', 5)
+            ),
+        ),
+    ),
     (EVERYTHING, "TRUE", ()),
     (NOTHING, "FALSE", ()),
     (FieldEquals(fields.ACTOR_ID, "u'1"), "actor_id = $1::text", ("u'1",)),

@@ -31,6 +31,8 @@ EXAMPLES = [
     filters.AttrPresent("x"),
     filters.ResourceEquals("service.name", 'sh"op'),
     filters.OnResource(filters.AttrPrefix("host.name", "web-")),
+    filters.ValueAt((("body", "a"), ()), filters.ValueTest.CONTAINS, "x", is_deep=True),
+    filters.OnResource(filters.ValueAt((("scope", "name"),), filters.ValueTest.GREATER, "1")),
     filters.IpIn(ip_network("10.0.0.0/8")),
     filters.IpIn(ip_network("2001:db8::/32")),
     filters.TimeRange(1, None),
