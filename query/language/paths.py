@@ -8,8 +8,16 @@ from collections.abc import Iterator
 TOPS = frozenset({"body", "span", "exception", "otel", "redaction", "audit"})
 """Parts of a record's metadata whose name begins the name of what is in them."""
 SCOPE = "scope"
-MAX_SPLIT = 4
-"""Names of up to so many parts are split in all ways; longer ones at one place, and at all."""
+MAX_SPLIT = 6
+"""Names of up to so many parts are split in all ways; longer ones at one or two places, or all."""
+_FIXED: tuple[tuple[str, ...], ...] = (
+    ("span", "events", "attributes"),
+    ("span", "links", "attributes"),
+    ("span", "events"),
+    ("span", "links"),
+    ("span", "status"),
+)
+"""Keys that the mapping writes, and so are no parts of names."""
 
 EXCEPTION_PATHS: tuple[tuple[str, ...], ...] = tuple(
     (*place, name)
@@ -37,7 +45,8 @@ def splits(name: str) -> tuple[tuple[str, ...], ...]:
     if last < MAX_SPLIT:
         masks = sorted(range(1 << last), key=lambda mask: (mask.bit_count(), mask))
     else:
-        masks = [0, *(1 << place for place in range(last)), (1 << last) - 1]
+        few = [1 << one | 1 << other for one in range(last) for other in range(one, last)]
+        masks = [0, *sorted(few, key=lambda mask: (mask.bit_count(), mask)), (1 << last) - 1]
     return tuple(tuple(_keys(parts, mask)) for mask in masks)
 
 
@@ -58,7 +67,9 @@ def record_paths(name: str) -> tuple[tuple[str, ...], ...]:
     found = [("attributes", *keys) for keys in splits(name)]
     top, _, rest = name.partition(".")
     if top in TOPS:
-        found += [(top, *keys) for keys in splits(rest)] if rest else [(top,)]
+        fixed = next((keys for keys in _FIXED if name.startswith(".".join((*keys, "")))), (top,))
+        rest = name.removeprefix(".".join(fixed)).removeprefix(".")
+        found += [(*fixed, *keys) for keys in splits(rest)] if rest else [fixed]
     return tuple(found)
 
 
