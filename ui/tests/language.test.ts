@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
-  canName,
   caretTerm,
   filterState,
   hitPattern,
+  named,
   quoted,
   toggleFilter,
   tokens,
@@ -53,13 +53,16 @@ it('URLs and times of day are words; a regular expression may ignore case', () =
 })
 
 it.each([
-  ['attr.http.route', true],
-  ['attr.größe', true],
-  ['attr.<b>', false],
-  ['attr.a b', false],
-  ['12', false],
-])('the language can name %s: %s', (name, expected) => {
-  expect(canName(name)).toBe(expected)
+  ['attr.http.route', 'attr.http.route'],
+  ['attr.größe', 'attr.größe'],
+  ['attr.<b>', 'attr."<b>"'],
+  ['attr.a b', 'attr."a b"'],
+  ['a:"b"', '"a:\\"b\\""'],
+  ['12', '"12"'],
+])('the field %s is written %s', (name, expected) => {
+  expect(named(name)).toBe(expected)
+  expect(tokens(`${expected}:x`)).toMatchObject([{ type: 'field', field: name, value: 'x' }])
+  expect(toggleFilter(toggleFilter('', name, 'x y', 'for'), name, 'x y', 'for')).toBe('')
 })
 
 describe('a filter', () => {

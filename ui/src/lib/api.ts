@@ -45,7 +45,10 @@ export function queryString(params: Params): string {
   const encoded = new URLSearchParams()
   for (const [name, value] of Object.entries(params)) {
     for (const item of Array.isArray(value) ? value : [value]) {
-      if (item !== undefined && item !== '') encoded.append(name, String(item))
+      if (item === undefined || item === '') continue
+      // By default, the server searches until a day from now: clocks that are fast are included.
+      if (name === 'end' && item === 'now') continue
+      encoded.append(name, String(item))
     }
   }
   const text = encoded.toString()
@@ -155,8 +158,14 @@ export interface RecordPage {
   nextCursor: string | null
   /** Set when the search ran out of time: which part of the range is missing. */
   partial?: { detail: string }
-  /** What the server limited by default, such as searching the last 7 days only. */
-  notice?: string
+  /** What to know about the result, such as that only the last 7 days were searched. */
+  notices?: ResultNotice[]
+}
+
+export interface ResultNotice {
+  detail: string
+  /** Parameters that may be what was meant. */
+  change: Record<string, string> | null
 }
 
 export interface PageOptions {
@@ -260,6 +269,8 @@ export interface Bucket {
 
 export interface Stats {
   total: number
+  /** Later than now if records are dated ahead. */
+  end: string
   /** Seconds of one bucket; null without a series. */
   interval: number | null
   totals: ValueCount[]
@@ -314,7 +325,8 @@ export type ExportFormat = 'ndjson' | 'json' | 'csv' | 'otlp'
 
 /** Download URL; the browser streams it to disk, whatever its size. */
 export function exportUrl(query: LogQuery, format: ExportFormat, order: Order): string {
-  return `${BASE}/logs/export${queryString({ ...query, format, order })}`
+  const bom = format === 'csv' ? 'true' : undefined
+  return `${BASE}/logs/export${queryString({ ...query, format, order, bom })}`
 }
 
 /** Response of both steps: the preview has a token, the purge itself has none. */

@@ -21,7 +21,7 @@ const PATTERN = new RegExp(
     /(?<space>\s+)/u,
     /(?<parenthesis>[()])/u,
     /(?<operator>(?:OR|AND|NOT)(?=[\s()]|$))/u,
-    /(?<field>-?(?!\d+:)[\p{L}\p{N}_@][\p{L}\p{N}_.@/-]*:(?!\/\/)(?:[<>]=?)?(?:"(?:[^"\\]|\\.)*"?|\/(?:[^/\\]|\\.)*\/i?(?=[\s()]|$)|[^\s()"]*))/u,
+    /(?<field>-?(?:(?:attr\.|resource\.)?"(?:[^"\\]|\\.)+"|\*|(?!\d+:)(?:[\p{L}\p{N}_@$#%]|\{[^\s(){}":]+\})(?:[\p{L}\p{N}_.@/$#%-]|\{[^\s(){}":]+\})*):(?![:/]{1}[:/]|:)(?:[<>]=?|!=|=)?(?:"(?:[^"\\]|\\.)*"?|\/(?:[^/\\]|\\.)*\/i?(?=[\s()]|$)|[^\s()"]*))/u,
     /(?<phrase>-?"(?:[^"\\]|\\.)*"?)/u,
     /(?<regex>-?\/(?:[^/\\\n]|\\.)+\/i?(?=[\s()]|$))/u,
     /(?<word>[^\s()"]+|")/u,
@@ -45,8 +45,21 @@ function isNegated(type: TokenType, text: string): boolean {
   return type !== 'space' && text.length > 1 && text.startsWith('-')
 }
 
+const QUOTED_NAME = /^((?:attr\.|resource\.)?)"((?:[^"\\]|\\.)+)":/
+
+/** The length of a term's name as written. */
+function nameLength(term: string): number {
+  const name = QUOTED_NAME.exec(term)
+  return name ? name[0].length - 1 : term.indexOf(':')
+}
+
 function fieldParts(token: Pick<Token, 'text' | 'negated'>): { field: string; value: string } {
   const text = token.negated ? token.text.slice(1) : token.text
+  const name = QUOTED_NAME.exec(text)
+  if (name) {
+    const field = `${name[1]}${unescaped(name[2] as string)}`
+    return { field, value: unquoted(text.slice(name[0].length)) }
+  }
   const colon = text.indexOf(':')
   return { field: text.slice(0, colon), value: unquoted(text.slice(colon + 1)) }
 }
@@ -58,14 +71,21 @@ export function quoted(value: string): string {
 
 export function unquoted(text: string): string {
   const found = /^"((?:[^"\\]|\\.)*)"?$/.exec(text)
-  return found ? (found[1] as string).replace(/\\(.)/g, '$1') : text
+  return found ? unescaped(found[1] as string) : text
+}
+
+/** Without the backslashes before quotes and backslashes; others are themselves. */
+function unescaped(text: string): string {
+  return text.replace(/\\(["'\\])/g, '$1')
 }
 
 const FIELD_NAME = /^(?!\d+$)[\p{L}\p{N}_@][\p{L}\p{N}_.@/-]*$/u
 
-/** Whether a query can name this field; attributes may have any name. */
-export function canName(field: string): boolean {
-  return FIELD_NAME.test(field)
+/** A field's name as a query has to write it. */
+export function named(field: string): string {
+  const [, place = '', name = field] = /^(attr\.|resource\.)?(.*)$/su.exec(field) ?? []
+  if (FIELD_NAME.test(field)) return field
+  return `${place}"${name.replace(/[\\"]/g, '\\$&')}"`
 }
 
 export type FilterState = 'for' | 'out' | 'none'
@@ -82,7 +102,7 @@ export function toggleFilter(text: string, field: string, value: string, wanted:
   const state = filterState(text, field, value)
   const rest = state === 'none' ? text.trim() : without(text, field, value)
   if (state === wanted) return rest
-  const term = `${wanted === 'out' ? '-' : ''}${field}:${quoted(value)}`
+  const term = `${wanted === 'out' ? '-' : ''}${named(field)}:${quoted(value)}`
   return joined(rest, term)
 }
 
@@ -168,7 +188,7 @@ export function caretTerm(text: string, caret: number): CaretTerm {
   const { negated } = token
   const from = token.from + (negated ? 1 : 0)
   const to = token.from + token.text.length
-  const colon = token.field === undefined ? -1 : from + token.field.length
+  const colon = token.field === undefined ? -1 : from + nameLength(text.slice(from, to))
   if (colon >= 0 && caret > colon) {
     const typed = unquoted(text.slice(colon + 1, caret)).replace(/^[<>]=?/, '')
     return { from: colon + 1, to, field: token.field ?? null, typed, negated }

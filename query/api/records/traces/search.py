@@ -12,7 +12,7 @@ from config.levels import Level
 from query.api.http.call import Call, Route
 from query.api.http.models import Model
 from query.api.http.responses import conditional_response
-from query.api.records.models import Explanation, Partial
+from query.api.records.models import Explanation, NoticeModel, Partial
 from query.api.records.querying import Querying, ScopedSearch, notes, read_route
 from query.auth.record_scope import visible
 from query.errors import BadQuery
@@ -62,6 +62,7 @@ class FoundTraces(Model):
     data: list[FoundTrace]
     next_cursor: str | None
     notice: str = ""
+    notices: tuple[NoticeModel, ...] = ()
     partial: Partial | None = None
     explain: Explanation | None = None
 

@@ -1,7 +1,6 @@
 /** The fields of a record in display groups, each with its filter name. */
 
 import { ExactNumber, isObject, type Json, type JsonObject, sortedEntries } from '@/lib/json'
-import { canName } from '@/lib/language'
 import { FIELDS, type LogRecord, textOf } from '@/lib/record'
 
 export interface FieldEntry {
@@ -24,9 +23,10 @@ export function fieldGroups(record: LogRecord): FieldGroup[] {
     { title: 'Record', entries: mainFields(record) },
     { title: 'Attributes', entries: entriesOf(metadata.attributes, 'attr.') },
     { title: 'Resource', entries: entriesOf(metadata.resource, 'resource.') },
-    { title: 'Scope', entries: entriesOf(metadata.scope, null) },
-    { title: 'Span', entries: entriesOf(metadata.span, null) },
-    { title: 'Original', entries: entriesOf(metadata.otel, null) },
+    { title: 'Body', entries: entriesOf(metadata.body, 'body.') },
+    { title: 'Scope', entries: entriesOf(metadata.scope, 'scope.') },
+    { title: 'Span', entries: entriesOf(metadata.span, 'span.') },
+    { title: 'Original', entries: entriesOf(metadata.otel, 'otel.') },
   ]
   return groups.filter((group) => group.entries.length)
 }
@@ -45,15 +45,29 @@ function mainFields(record: LogRecord): FieldEntry[] {
   return [...named, ...times].filter(({ value }) => value !== null && value !== '')
 }
 
-function entriesOf(value: Json | undefined, prefix: string | null): FieldEntry[] {
+function entriesOf(value: Json | undefined, prefix: string): FieldEntry[] {
   if (!isObject(value)) return []
-  return sortedEntries(value)
-    .filter(([, item]) => textOf(item) !== '')
-    .map(([name, item]) => ({
-      label: name,
-      filter: prefix !== null && isPlain(item) && canName(prefix + name) ? prefix + name : null,
-      value: item,
-    }))
+  return sortedEntries(value).flatMap(([name, item]) =>
+    isObject(item) ? nestedEntries(item, name, nestedPrefix(prefix)) : entry(name, item, prefix),
+  )
+}
+
+/** Members of a map, by their path; `attr.` and `resource.` are for names without maps only. */
+function nestedEntries(value: JsonObject, path: string, prefix: string): FieldEntry[] {
+  return sortedEntries(value).flatMap(([name, item]) =>
+    isObject(item)
+      ? nestedEntries(item, `${path}.${name}`, prefix)
+      : entry(`${path}.${name}`, item, prefix),
+  )
+}
+
+function nestedPrefix(prefix: string): string {
+  return prefix === 'attr.' || prefix === 'resource.' ? '' : prefix
+}
+
+function entry(label: string, value: Json, prefix: string): FieldEntry[] {
+  if (textOf(value) === '') return []
+  return [{ label, filter: isPlain(value) ? prefix + label : null, value }]
 }
 
 function isPlain(value: Json): boolean {

@@ -38,10 +38,12 @@ export function HistogramPanel({
 }) {
   const { data, error, isPending } = useStats(query, group, refreshKey)
   // biome-ignore lint/correctness/useExhaustiveDependencies: a refresh re-evaluates relative times
-  const span = useMemo(
+  const range = useMemo(
     () => spanOf({ start: query.start, end: query.end }, Date.now()),
     [query, refreshKey],
   )
+  const endMs = data && query.end === 'now' ? Date.parse(data.end) : 0
+  const span = range && { ...range, toMs: Math.max(range.toMs, endMs) }
   const series = useMemo(() => seriesOf(group, data?.totals ?? []), [group, data])
   return (
     <section aria-label="Histogram" className="border-b border-line bg-sheet px-2 pt-1 sm:px-3">

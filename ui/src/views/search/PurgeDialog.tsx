@@ -70,7 +70,7 @@ function Scope({ query }: { query: LogQuery }) {
       <dt className="text-ink-2">from</dt>
       <dd>{query.start}</dd>
       <dt className="text-ink-2">to</dt>
-      <dd>{query.end}</dd>
+      <dd>{query.end === 'now' ? 'one day from now' : query.end}</dd>
     </dl>
   )
 }

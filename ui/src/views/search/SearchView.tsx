@@ -5,7 +5,7 @@ import { neighbour, RecordList } from '@/components/records/RecordList'
 import { ErrorNotice, Loading, Notice } from '@/components/states'
 import { useMedium, useNarrow, useSmall } from '@/components/useNarrow'
 import { addressOf, change, go } from '@/lib/address'
-import { ApiError, type LogQuery } from '@/lib/api'
+import { ApiError, type LogQuery, type ResultNotice } from '@/lib/api'
 import { formatCount, plural } from '@/lib/format'
 import { hitPattern } from '@/lib/language'
 import { usePreferences } from '@/lib/preferences'
@@ -72,11 +72,9 @@ export function SearchView() {
           onToggleFilters={filters.toggle}
         />
       )}
-      {found.notice && (
-        <p role="status" className="border-b border-line bg-warning-wash px-3 py-1">
-          {found.notice}
-        </p>
-      )}
+      {found.notices.map((notice) => (
+        <ResultNoticeLine key={notice.detail} notice={notice} />
+      ))}
       {filters.isOverlay && (
         <Dialog title="Filters" open onClose={filters.close}>
           <Facets query={scopedQuery} refreshKey={refreshKey} />
@@ -102,6 +100,29 @@ export function SearchView() {
         )}
       </div>
     </div>
+  )
+}
+
+/** A notice, and a button that sends the parameters that it suggests. */
+function ResultNoticeLine({ notice }: { notice: ResultNotice }) {
+  const suggested = notice.change
+  return (
+    <p role="status" className="border-b border-line bg-warning-wash px-3 py-1">
+      {notice.detail}
+      {suggested && (
+        <button
+          type="button"
+          className="ml-2 text-accent underline"
+          onClick={() => change({ ...suggested, id: null })}
+        >
+          {suggested.q
+            ? `Search ${suggested.q}`
+            : suggested.end
+              ? 'Include them'
+              : 'Search 30 days'}
+        </button>
+      )}
+    </p>
   )
 }
 

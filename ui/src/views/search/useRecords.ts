@@ -2,7 +2,7 @@
 
 import { type InfiniteData, useInfiniteQuery } from '@tanstack/react-query'
 import { useCallback, useMemo, useState } from 'react'
-import { type LogQuery, type Order, type RecordPage, search } from '@/lib/api'
+import { type LogQuery, type Order, type RecordPage, type ResultNotice, search } from '@/lib/api'
 import { type LogRecord, RecordPages } from '@/lib/record'
 
 /** A small first page loads fast; the others have the maximum size. */
@@ -15,7 +15,7 @@ export interface Records {
   isLoadingMore: boolean
   isStale: boolean
   error: unknown
-  notice: string | null
+  notices: ResultNotice[]
   hasMore: boolean
   loadMore: () => void
   retry: () => void
@@ -57,15 +57,15 @@ export function useRecordPages(key: unknown[], fetchPage: FetchPage): Records {
     isLoadingMore: query.isFetchingNextPage,
     isStale: query.isPlaceholderData,
     error: query.error,
-    notice: noticeOf(data?.pages ?? []),
+    notices: noticesOf(data?.pages ?? []),
     hasMore: hasNextPage,
     loadMore,
     retry: () => void refetch(),
   }
 }
 
-function noticeOf(pages: RecordPage[]): string | null {
+function noticesOf(pages: RecordPage[]): ResultNotice[] {
   const partial = pages.find((page) => page.partial)?.partial
-  if (partial) return partial.detail ?? 'The search timed out; results are incomplete.'
-  return pages.find((page) => page.notice)?.notice ?? null
+  const notices = pages.flatMap((page) => page.notices ?? [])
+  return partial ? [{ detail: partial.detail, change: null }, ...notices] : notices
 }
