@@ -193,18 +193,18 @@ def _at(
     plain: AttrEquals | AttrCompare | AttrPrefix | AttrRegex | AttrPresent,
     paths: tuple[tuple[str, ...], ...],
 ) -> ValueAt:
-    """The same test of the values at these paths."""
+    """The same test of the values at these paths, beyond those that the plain one tests."""
     match plain:
         case AttrEquals(_, value):
-            return ValueAt(paths, ValueTest.EQUALS, value)
+            return ValueAt(paths, ValueTest.EQUALS, value, is_beyond=True)
         case AttrCompare(_, comparison, number):
-            return ValueAt(paths, ValueTest(comparison.value), number)
+            return ValueAt(paths, ValueTest(comparison.value), number, is_beyond=True)
         case AttrPrefix(_, prefix):
-            return ValueAt(paths, ValueTest.PREFIX, prefix)
+            return ValueAt(paths, ValueTest.PREFIX, prefix, is_beyond=True)
         case AttrRegex(_, pattern, ignores_case):
-            return ValueAt(paths, ValueTest.REGEX, pattern, ignores_case)
+            return ValueAt(paths, ValueTest.REGEX, pattern, ignores_case, is_beyond=True)
         case AttrPresent():
-            return ValueAt(paths, ValueTest.PRESENT)
+            return ValueAt(paths, ValueTest.PRESENT, is_beyond=True)
 
 
 def _with_text(token: Token, paths: tuple[tuple[str, ...], ...]) -> list[Filter]:

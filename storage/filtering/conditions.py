@@ -8,7 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from config.levels import Level
@@ -104,8 +104,11 @@ def _text(condition: Text, arguments: Arguments) -> str:
     if condition.text.isascii():
         return found
     composed = _in_message(condition, "normalize(message, NFC)", arguments)
-    # Few messages are not composed, and only those are composed.
-    return f"({found} OR (message IS NOT NFC NORMALIZED AND {composed}))"
+    # ASCII is the commonest and fastest to recognise; few other messages are not composed.
+    return (
+        f"({found} OR CASE WHEN octet_length(message) = char_length(message) THEN FALSE"
+        f" WHEN message IS NFC NORMALIZED THEN FALSE ELSE {composed} END)"
+    )
 
 
 def _in_message(condition: Text, message: str, arguments: Arguments) -> str:
@@ -233,6 +236,8 @@ _STREAM = {"resource": "resource", "scope": "scope"}
 def _value_at(
     condition: ValueAt, arguments: Arguments, columns: Mapping[str, str] = _METADATA
 ) -> str:
+    if condition.is_beyond:
+        return _beyond(condition, arguments)
     of_columns: dict[str, list[str]] = defaultdict(list)
     for path in condition.paths:
         first = path[0] if path and path[0] in columns else ""
@@ -240,6 +245,28 @@ def _value_at(
         steps = "".join(f".{json.dumps(key)}" for key in keys)
         of_columns[columns[first]].append(f"${steps}")
     found = [_value_in(condition, column, paths, arguments) for column, paths in of_columns.items()]
+    return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
+
+
+def _beyond(condition: ValueAt, arguments: Arguments) -> str:
+    """Attributes first by what few rows have: a list of this name, or a map of a shorter one."""
+    attributes = "metadata -> 'attributes'"
+    plain = [path for path in condition.paths if path[:1] == ("attributes",) and len(path) == 2]
+    inside = [path for path in condition.paths if path[:1] == ("attributes",) and len(path) > 2]
+    others = [path for path in condition.paths if path not in {*plain, *inside}]
+    guarded: list[tuple[str, list[tuple[str, ...]]]] = [
+        (f"jsonb_typeof({attributes} -> {arguments.add(path[1], 'text')}) = 'array'", [path])
+        for path in plain
+    ]
+    if inside:
+        firsts = arguments.add(tuple(dict.fromkeys(path[1] for path in inside)), "text[]")
+        guarded.append((f"jsonb_exists_any({attributes}, {firsts})", inside))
+    if others:
+        guarded.append(("TRUE", others))
+    found = []
+    for guard, paths in guarded:
+        test = _value_at(replace(condition, paths=tuple(paths), is_beyond=False), arguments)
+        found.append(f"CASE WHEN {guard} THEN {test} ELSE FALSE END")
     return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
 
 
@@ -294,7 +321,7 @@ def compile_streams(condition: ResourceEquals | OnResource, *, most: int) -> Sta
     if isinstance(condition, ResourceEquals):
         found = _contains("resource", _members(condition.name, condition.value), arguments)
     elif isinstance(condition.of, ValueAt):
-        found = _value_at(condition.of, arguments, _STREAM)
+        found = _value_at(replace(condition.of, is_beyond=False), arguments, _STREAM)
     else:
         found = _ON_RESOURCE[type(condition.of)](condition.of, arguments, _RESOURCE)
     limit = arguments.add(most, "bigint")

@@ -183,6 +183,9 @@ class ValueAt:
     ignores_case: bool = False
     """Of REGEX."""
     is_deep: bool = False
+    is_beyond: bool = False
+    """Of paths to an attribute itself, only elements of lists: AttrEquals and the like, beside
+    which this is an alternative, test all others faster."""
 
 
 @dataclass(frozen=True, slots=True)

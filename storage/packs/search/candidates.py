@@ -230,13 +230,13 @@ class Candidates:
         is_linked = any(
             (i.top, i.key, i.kind) == (TOP, condition.name, LINK) for i in self._pack.plan.promoted
         )
-        is_of_text = prefix[:1].isalpha() and not any(
-            word.startswith(prefix) for word in ("true", "false", "null")
-        )
-        return self._phrase(prefix) if is_of_text and not is_linked else self._every()
+        return self._phrase(prefix) if _is_of_text(prefix) and not is_linked else self._every()
 
     def _value_at(self, condition: ValueAt) -> Array:
-        if condition.test is ValueTest.CONTAINS:
+        is_text = condition.test is ValueTest.CONTAINS or (
+            condition.test is ValueTest.PREFIX and _is_of_text(condition.text)
+        )
+        if is_text:
             is_linked = any(
                 item.kind == LINK and _may_be_at(condition, item)
                 for item in self._pack.plan.promoted
@@ -250,9 +250,17 @@ class Candidates:
         return found
 
 
+def _is_of_text(prefix: str) -> bool:
+    """Whether only a string can begin like this, not a number or a boolean."""
+    words = ("true", "false", "null")
+    return prefix[:1].isalpha() and not any(word.startswith(prefix) for word in words)
+
+
 def _may_be_at(condition: ValueAt, item: Promoted) -> bool:
+    """Whether one of the paths leads to a promoted key, or above it."""
     own = (item.top, item.key)
-    return any(own[: len(path)] == path for path in condition.paths)
+    is_beyond = condition.is_beyond and item.top == TOP  # a promoted value is no list
+    return not is_beyond and any(own[: len(path)] == path for path in condition.paths)
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from storage.filtering.filters import Comparison, ValueAt, ValueTest
 from storage.packs.blocks import Block
 from storage.packs.parquet.encode import Array
 from storage.packs.schema import Plan
-from storage.packs.search.attributes import json_text, printed
+from storage.packs.search.attributes import TOP, json_text, printed
 from storage.packs.search.coded import Coded, promoted_coded
 from storage.packs.search.patterns import searcher
 from storage.packs.search.scanning import containing
@@ -46,7 +46,16 @@ def value_rows(block: Block, plan: Plan, condition: ValueAt) -> Array:
 def _reaches(condition: ValueAt, own: Path) -> bool:
     """Whether a promoted value is at one of the paths, or below it."""
     is_below = condition.is_deep or condition.test is ValueTest.PRESENT
-    return any(path == own or (is_below and own[: len(path)] == path) for path in condition.paths)
+    return any(
+        path == own or (is_below and own[: len(path)] == path)
+        for path in condition.paths
+        if not _is_beyond(condition, path)  # a promoted value is no list
+    )
+
+
+def _is_beyond(condition: ValueAt, path: Path) -> bool:
+    """Whether only elements of lists are tested here."""
+    return condition.is_beyond and path[:1] == (TOP,) and len(path) == 2
 
 
 def _passing(coded: Coded, passes: Test) -> Array:
@@ -104,6 +113,8 @@ def _reached(document: Any, path: Path, condition: ValueAt) -> Iterator[Any]:
     found = [document]
     for key in path:
         found = [item[key] for item in _unwrapped(found) if isinstance(item, dict) and key in item]
+    if _is_beyond(condition, path):
+        found = [item for item in found if isinstance(item, list)]
     if condition.is_deep:
         for value in found:
             yield from _below(value)

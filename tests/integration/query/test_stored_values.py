@@ -38,7 +38,7 @@ TYPES = {
     ),
     "maps": ([{"k": "one"}, {"k": "two"}], [(".k", "one"), (".k", "two"), (".k", "tw*")]),
 }
-"""A value of each type, and the terms (what follows its name, what is asked for) that find it."""
+"""A value of each type, and the terms (what follows its name, the value) that find it."""
 VALUES = {name: value for name, (value, _) in TYPES.items()}
 
 

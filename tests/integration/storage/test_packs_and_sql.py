@@ -197,7 +197,8 @@ def value_at(chance: random.Random, test: ValueTest) -> ValueAt:
         ValueTest.PRESENT: "",
     }[test]
     ignores_case = test is ValueTest.REGEX and chance.random() < 0.5
-    return ValueAt(tuple(sorted(paths)), test, text, ignores_case, is_deep)
+    is_beyond = not is_deep and chance.random() < 0.5
+    return ValueAt(tuple(sorted(paths)), test, text, ignores_case, is_deep, is_beyond)
 
 
 def every_text_and_number() -> list:

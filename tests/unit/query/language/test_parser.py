@@ -69,9 +69,9 @@ def anywhere(of):
     }[type(of)]()
     is_equal = isinstance(of, AttrEquals)
     on_resource = ResourceEquals(of.name, of.value) if is_equal else OnResource(of)
-    found = [of, on_resource, ValueAt(record_paths(of.name), test, text, *flags)]
+    found = [of, on_resource, ValueAt(record_paths(of.name), test, text, *flags, is_beyond=True)]
     if "." in of.name or of.name == "scope":
-        found.append(OnResource(ValueAt(stream_paths(of.name), test, text, *flags)))
+        found.append(OnResource(ValueAt(stream_paths(of.name), test, text, *flags, is_beyond=True)))
     return Or(tuple(found))
 
 
