@@ -11,7 +11,7 @@ FUTURE_NS = _DAY_NS
 """Records further in the future are marked: no time zone error exceeds a day."""
 
 SKEW_NS = 300 * 10**9
-"""Records further ahead of our clock are reported to their sender; clocks in step differ by less."""
+"""Records further ahead of our clock are reported: synchronised clocks differ by less."""
 
 OBSERVED, RECEIVED, PAST, FUTURE = "observed", "received", "past", "future"
 """metadata.time_quality of a record without a plausible time of its own."""
