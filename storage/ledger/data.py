@@ -1,6 +1,7 @@
 """The ledger entry of one stored request. Pure; takes a few microseconds per request."""
 
 from array import array
+from binascii import b2a_base64
 from collections.abc import Mapping
 
 from storage.ledger.accounting.stored_frame import StoredFrame
@@ -16,9 +17,15 @@ def marks_of(part: Part) -> bytes:
     return array("I", part.leaves)[::_LEAF_WORDS].tobytes()
 
 
+def _short(digest: bytes) -> str:
+    """A digest in base64 without padding: 43 characters; requests have many streams."""
+    return b2a_base64(digest, newline=False)[:43].decode()
+
+
 def data_body(entry: StoredFrame, segments: Mapping[str, int]) -> str:
     """The body of a data entry.
 
+    Streams are SHA-256 digests in base64; older entries have hexadecimal digits.
     A part is [class, segment, rows, bytes, digest, leaves]; the digest covers `leaves` rows, of
     which those in `missing` ([class, position, leaf]) were rejected and are dead letters.
     """
@@ -35,7 +42,7 @@ def data_body(entry: StoredFrame, segments: Mapping[str, int]) -> str:
         "duplicate": entry.duplicate,
         "dead": entry.dead,
         "rejected": frame.rejected,
-        "streams": [stream.digest.hex() for stream in frame.streams],
+        "streams": [_short(stream.digest) for stream in frame.streams],
         "parts": [
             (
                 part.class_name,

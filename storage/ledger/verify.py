@@ -198,9 +198,10 @@ class Verifier:
         key = ("minute", body["received_us"] // MINUTE_US, body["key"])
         counters.append(sum(body["rejected"].values()))
         self.facts[key] = list(map(int.__add__, self.facts.get(key, [0] * 6), counters))
-        for digest in body["streams"]:
-            number = int.from_bytes(bytes.fromhex(digest)[:8], "big", signed=True)
-            self.facts["stream", number] = digest
+        for text in body["streams"]:
+            digest = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(f"{text}=")
+            number = int.from_bytes(digest[:8], "big", signed=True)
+            self.facts["stream", number] = digest.hex()
         absent: dict[str, dict[int, bytes]] = defaultdict(dict)
         for class_name, position, leaf in body.get("missing", ()):
             absent[class_name][position] = bytes.fromhex(leaf)

@@ -122,7 +122,6 @@ async def test_the_remaining_rows_are_protected_as_before(store):
     assert found == {
         (INTEGRITY, held["segment"]),
         (COMPLETENESS, held["segment"]),
-        (INTEGRITY, merged["segment"]),
         (COMPLETENESS, merged["segment"]),
     }
 

@@ -23,6 +23,11 @@ from tests.support.records import (
 ORIGIN = "opslog/test"
 
 
+def _of_an_older_release(body, frame):
+    older = json.loads(body) | {"streams": [stream.digest.hex() for stream in frame.streams]}
+    return json.dumps(older)
+
+
 class Book:
     """A ledger builder, and the contents of the segments."""
 
@@ -36,7 +41,8 @@ class Book:
         self.entries, self.heads = [], []
         self.add("genesis", {"origin": ORIGIN, "key": self.public})
         for segment, frame in enumerate(self.frames, 1):
-            self.add_raw("data", data_body(StoredFrame(frame, frame.parts), {"info": segment}))
+            body = data_body(StoredFrame(frame, frame.parts), {"info": segment})
+            self.add_raw("data", body if segment == 1 else _of_an_older_release(body, frame))
 
     def add(self, kind, body):
         self.add_raw(kind, json.dumps(body))
