@@ -381,7 +381,7 @@ def templated(request, tmp_path_factory):
             lambda text: "{word}" in text and (text.endswith("x0") or "\n" in text),
         ),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_templates_decide_which_rows_match(templated, condition, test):
     pack, texts, words = templated
