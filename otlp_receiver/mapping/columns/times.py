@@ -53,7 +53,7 @@ def odd_times_text(count: int) -> str:
 def skewed_text(count: int, most_ns: int) -> str:
     """Warning to the sender about records dated ahead, which are stored as sent.
 
-    >>> skewed_text(2, 3600 * 10**9)[:63]
+    >>> skewed_text(2, 3600 * 10**9)[:64]
     '2 records are dated up to 60 minutes after their arrival; stored'
     """
     return (

@@ -213,7 +213,10 @@ async def test_a_defect_does_not_leak_internals(server, monkeypatch, caplog):
 
 
 async def test_a_statement_that_the_database_rejects_does_not_leak(server, monkeypatch):
-    monkeypatch.setattr("query.planning.tables.NEWEST_SEGMENT", _bad_statement())
+    monkeypatch.setattr("query.planning.tables.compile_wave", lambda *_, **__: _bad_statement())
+    monkeypatch.setattr(
+        "query.planning.tables.catalogue_check", lambda *_: "SELECT secret FROM segments"
+    )
 
     response = await server.get("/api/v1/logs")
 
