@@ -167,7 +167,7 @@ FAULTS := tests/faults tests/durability tests/unit/storage/spool/test_spool.py \
 	tests/contract/otlp/test_sizes.py
 
 test-faults: $(TESTING) ## The fault suite only: kills, full disks, corruption, clock jumps
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(FAULTS)
+	@$(BIN)/pytest -q -m '' -n $(WORKERS) --dist loadfile $(FAULTS)
 
 # Rounds of kills, and the seed of their times (0: random, printed).
 ROUNDS ?= 200

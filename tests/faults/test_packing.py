@@ -17,7 +17,8 @@ from tests.support.product import Product
 from tests.support.product_records import numbered
 from tests.support.senders import Senders
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
+"""Minutes; run by `make test-faults`."""
 
 STOPS_WITHIN_S = 5.0
 

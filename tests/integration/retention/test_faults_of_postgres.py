@@ -67,9 +67,14 @@ async def prepare(database, work: str) -> None:
             await pack(database)
 
 
-@pytest.mark.parametrize(
-    ("work", "place"), [(work, place) for work, places in PLACES.items() for place in places]
-)
+def _cases():
+    """All steps of all work; `make test` kills at the first one of each."""
+    for work, places in PLACES.items():
+        for number, place in enumerate(places):
+            yield pytest.param(work, place, marks=[pytest.mark.long] if number else [])
+
+
+@pytest.mark.parametrize(("work", "place"), list(_cases()))
 async def test_postgresql_is_killed_in_the_middle(database, durable_postgres, work, place):
     await prepare(database, work)
     process = begin(database, {"hold": "expire"}.get(work, work), f"{place}=sleep:3")
