@@ -10,8 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := opslog otlp_receiver query retention storage config
 CODE := $(PACKAGES) tests loadtests
-# Test processes; each has its own PostgreSQL. WORKERS=0 runs all in one.
-WORKERS ?= 2
+# Test processes; each has its own PostgreSQL. WORKERS=0 runs all in one. The fault tests mostly wait, so
+# that three are not too many for two cores.
+WORKERS ?= 3
 
 # How long `make fuzz` runs.
 SECONDS ?= 60

@@ -55,7 +55,7 @@ from tests.unit.storage.packs.packing import STREAMS, leaf_of_both
 pytestmark = pytest.mark.leaves_only
 
 BASE_NS = 1_790_000_000_123_000_000
-FILTERS = int(os.environ.get("OPSLOG_TEST_FILTERS", "60"))
+FILTERS = int(os.environ.get("OPSLOG_TEST_FILTERS", "30"))
 """Random filters of each run."""
 MESSAGES = (
     *(

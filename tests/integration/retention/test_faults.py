@@ -20,7 +20,9 @@ from tests.support.records import make_record
 
 ACTOR = FieldEquals(ACTOR_ID, "u-1")
 WRITING = ("pack.before_sync", "pack.before_rename", "pack.between_files")
-REWRITING = (*WRITING, "rewrite.after_copy", "rewrite.before_switch", "rewrite.after_switch")
+REWRITING = ("rewrite.after_copy", "rewrite.before_switch", "rewrite.after_switch")
+STEPS = [*(pytest.param(place, marks=pytest.mark.long) for place in WRITING), *REWRITING]
+"""Files are written alike by packing and rewriting; `make test` kills the former at these steps."""
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ async def test_killed_while_dropping(database, owner_pool, writer_pool, place):
     await proved(database)
 
 
-@pytest.mark.parametrize("place", REWRITING)
+@pytest.mark.parametrize("place", STEPS)
 async def test_killed_while_carrying_held_records_over(database, owner_pool, writer_pool, place):
     async with writer_pool.acquire() as conn:
         records = [make_record(level=0, actor_id=f"u-{n % 3}") for n in range(30)]
@@ -127,7 +129,7 @@ async def test_killed_while_carrying_held_records_over(database, owner_pool, wri
     await proved(database)
 
 
-@pytest.mark.parametrize("place", REWRITING)
+@pytest.mark.parametrize("place", STEPS)
 async def test_killed_while_merging(database, owner_pool, writer_pool, place):
     await packed(database, writer_pool, [9, 8, 7, 6])
 
@@ -143,7 +145,7 @@ async def test_killed_while_merging(database, owner_pool, writer_pool, place):
     await proved(database)
 
 
-@pytest.mark.parametrize("place", REWRITING)
+@pytest.mark.parametrize("place", STEPS)
 async def test_killed_while_purging(database, owner_pool, reader_pool, writer_pool, place):
     async with writer_pool.acquire() as conn, reader_pool.acquire() as reading:
         for level in (1, 3):
