@@ -93,7 +93,7 @@ def query_cases(product: Product, rows: int, begin: str) -> list[QueryCase]:
         ),
         QueryCase(
             *("histogram by level", 40),
-            lambda: (STATS, {"by": "level", "interval": "1m"} | day),
+            lambda: (STATS, {"by": "level", "interval": "1m", "end": begin} | day),
             "590",
         ),
         QueryCase("count of a phrase", 15, lambda: (STATS, quoted(ids.phrases) | count), "1,014"),
