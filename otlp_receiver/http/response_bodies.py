@@ -15,6 +15,7 @@ import orjson
 from config.errors import BadInput, OpslogError
 from otlp_receiver.export import Encoding, Signal
 from otlp_receiver.mapping.reject_reasons import REASONS
+from otlp_receiver.varint import varint
 
 MAX_MESSAGE_CHARACTERS = 4000
 """The specification limits responses to 4 MiB; people read far less."""
@@ -139,20 +140,11 @@ def _shortened(text: str, limit: int) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _number(tag: int, value: int) -> bytes:
     """A varint field; proto3 omits zeros."""
-    return _varint(tag << 3) + _varint(value) if value else b""
+    return varint(tag << 3) + varint(value) if value else b""
 
 
 def _text(tag: int, value: bytes) -> bytes:
     """A length-delimited field: string, bytes or message."""
-    return _varint(tag << 3 | 2) + _varint(len(value)) + value
+    return varint(tag << 3 | 2) + varint(len(value)) + value

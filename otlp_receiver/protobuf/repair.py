@@ -22,6 +22,7 @@ from otlp_receiver.protobuf.wire import (
     sent_value,
 )
 from otlp_receiver.tally import Tally
+from otlp_receiver.varint import varint
 from storage.record.record import Value
 
 _WIRE_TYPES = {
@@ -75,16 +76,7 @@ def repaired(descriptor: Any, raw: bytes, tally: Tally, where: str = "") -> byte
 
 def encoded(number: int, wire_type: int, content: int | bytes) -> bytes:
     """A field as protobuf writes it."""
-    tag = _varint(number << 3 | wire_type)
+    tag = varint(number << 3 | wire_type)
     if isinstance(content, int):
-        return tag + _varint(content)
-    return tag + (_varint(len(content)) if wire_type == LENGTH else b"") + content
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        return tag + varint(content)
+    return tag + (varint(len(content)) if wire_type == LENGTH else b"") + content
