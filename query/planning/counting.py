@@ -16,6 +16,7 @@ from query.planning.compile import LeafFilter, Order
 from query.planning.explain import Explain, Skipped, add_explained
 from query.planning.index_use import scans_leaves
 from query.planning.packed.counts import CountScan
+from query.planning.packed.scanning import BlocksScan
 from query.planning.pages import LOOKUP_LEAVES, TRIES, WAVE_LEAVES, Pages, plan
 from query.planning.scan_budget import (
     TOO_MANY,
@@ -250,20 +251,30 @@ async def _count_packs(
     most = MAX_SCANNED_ROWS if scans_leaves(request.where) else None
     scan = CountScan(pages.packs, parts, request.by, request.step_s, origin_s, most_scanned=most)
     scan.explain = explain
+    found.missing = await finish_scan(session, pages, scan)
+    for (at, text), count in scan.counts.items():
+        found.counts[at, _shown(request, text)] += count
+    return found
+
+
+async def finish_scan(session: Session, pages: Pages, scan: BlocksScan) -> Missing | None:
+    """Run a scan to its end; what it did not count.
+
+    Raises QueryTimeout if it counted nothing in time, and LeafGone if packs were replaced.
+    """
+    missing = None
     if not await scan.finish(session.deadline_s):
-        if not scan.counts:
+        if not scan.has_counted:
             raise QueryTimeout
-        found.missing = both(found.missing, missing_of(scan.left, _TIMED_OUT))
+        missing = missing_of(scan.left, _TIMED_OUT)
     elif scan.left:
-        found.missing = both(found.missing, missing_of(scan.left, TOO_MANY))
+        missing = missing_of(scan.left, TOO_MANY)
     if scan.unreadable:
         await pages.refresh()
         if not pages.are_packed(scan.unreadable):
             raise LeafGone("segments changed while they were counted")
-        found.missing = both(found.missing, unreadable_of(scan.unreadable.values()))
-    for (at, text), count in scan.counts.items():
-        found.counts[at, _shown(request, text)] += count
-    return found
+        missing = both(missing, unreadable_of(scan.unreadable.values()))
+    return missing
 
 
 def _row_statement(request: CountRequest, wave: Sequence[LeafFilter]) -> Statement:

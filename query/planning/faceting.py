@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.planning.compile import LeafFilter, Order
-from query.planning.counting import has_counters
+from query.planning.counting import finish_scan, has_counters
 from query.planning.explain import Explain, Skipped, add_explained
 from query.planning.index_use import is_id_lookup
 from query.planning.packed.facets import MOST_VALUES, FacetScan
 from query.planning.pages import TRIES, WAVE_LEAVES, Pages, plan
-from query.planning.scan_budget import TOO_MANY, Missing, both, missing_of, unreadable_of
-from storage.database.read import LeafGone, QueryTimeout, Session, Statement
+from query.planning.scan_budget import Missing
+from storage.database.read import LeafGone, Session, Statement
 from storage.filtering.conditions import Arguments, attribute_text, condition_of, leaf_table
 from storage.filtering.filters import Filter, TimeRange, all_of
 from storage.record.times import datetime_of
@@ -30,7 +30,6 @@ MAX_FILTERED_ROWS = 300_000
 MAX_SCANNED_ROWS = 8_000_000
 """Records in packs that are looked at."""
 _HOUR_NS = 3600 * 10**9
-_TIMED_OUT = "the rest timed out"
 
 
 def _text(value: bytes) -> str:
@@ -124,17 +123,7 @@ async def _count(session: Session, pages: Pages, request: FacetRequest) -> Facet
 
 
 async def _scan(session: Session, pages: Pages, scan: FacetScan, found: FacetCounts) -> None:
-    if not await scan.finish(session.deadline_s):
-        if not any(scan.counts):
-            raise QueryTimeout
-        found.missing = both(found.missing, missing_of(scan.left, _TIMED_OUT))
-    elif scan.left:
-        found.missing = both(found.missing, missing_of(scan.left, TOO_MANY))
-    if scan.unreadable:
-        await pages.refresh()
-        if not pages.are_packed(scan.unreadable):
-            raise LeafGone("segments changed while they were counted")
-        found.missing = both(found.missing, unreadable_of(scan.unreadable.values()))
+    found.missing = await finish_scan(session, pages, scan)
     for counts, more in zip(found.counts, scan.counts, strict=True):
         counts.update(more)
     found.cut |= scan.cut

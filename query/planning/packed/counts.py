@@ -45,6 +45,11 @@ class CountScan(BlocksScan):
         """(bucket's number, value) -> rows."""
 
     @property
+    def has_counted(self) -> bool:
+        """Whether any row was counted."""
+        return bool(self._counts)
+
+    @property
     def counts(self) -> dict[tuple[int, str], int]:
         """(bucket's start in seconds since 1970, or 0; value as the column's text) -> rows."""
         return {

@@ -44,6 +44,11 @@ class FacetScan(BlocksScan):
         self.cut: set[int] = set()
         """Places of the fields that have too many values."""
 
+    @property
+    def has_counted(self) -> bool:
+        """Whether any value was counted."""
+        return any(self.counts)
+
     def _opened(self, of: BlocksOf) -> Sequence[int]:
         part, pack = of.part, of.pack
         verdict = Verdicts(pack).of(part.condition)

@@ -66,6 +66,11 @@ class BlocksScan(ABC):
         """Look at a block."""
 
     @property
+    @abstractmethod
+    def has_counted(self) -> bool:
+        """Whether anything was found."""
+
+    @property
     def left(self) -> list[LeafFilter]:
         """What was not, or not completely, looked at."""
         begun = {of.part.leaf.segment: of.part for of, _ in self._blocks}
