@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import asyncpg
@@ -66,51 +66,54 @@ async def pack_all(
     Several passes may run at once, each on other segments. A segment that cannot be packed now is
     left unchanged and tried again; where the disk refuses, the pass ends.
     """
-    connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-packer")
-    try:
+
+    async def work(one: _Pass) -> None:
+        await lower_priority(one.connection)
         try:
-            store = await store_to_write(connection, settings)
-        except PacksUnavailable as error:
-            return PackRun(note=str(error))
-        await lower_priority(connection)
-        work = _Pass(connection, settings, store, yields=yields)
-        try:
-            await work.pack_until(time.monotonic() + longest_s)
+            await one.pack_until(time.monotonic() + longest_s)
         except OSError as error:
             _log.error("packing stopped: %s", error)
-            work.done = replace(work.done, failed=work.done.failed + 1, note=str(error))
-        await finish(connection, store)
-        return work.done
-    finally:
-        await connection.close()
+            raise
+
+    return await _run(dsn, settings, work, yields=yields)
 
 
 async def pack_named(
     dsn: str, settings: Settings, segments: Sequence[int], *, again: bool = False
 ) -> PackRun:
     """Pack these closed segments, or all, at once; `again`: whatever was found before."""
+
+    async def work(one: _Pass) -> None:
+        rows = await one.connection.fetch(statement("closed_segments"), again)
+        found = [row["segment"] for row in rows]
+        for segment in segments or found:
+            async with held(one.connection, PACK_SPACE, segment) as is_ours:
+                if is_ours:
+                    await one.pack(segment, again=again)
+        missing = sorted(set(segments) - set(found))
+        if missing and not one.done.note:
+            note = f"not closed, or found damaged: {', '.join(map(str, missing))}"
+            one.done = replace(one.done, note=note)
+
+    return await _run(dsn, settings, work, yields=False)
+
+
+async def _run(
+    dsn: str, settings: Settings, work: Callable[["_Pass"], Awaitable[None]], *, yields: bool
+) -> PackRun:
     connection = await connect(dsn, DatabaseRole.OWNER, name="opslog-packer")
     try:
         try:
             store = await store_to_write(connection, settings)
         except PacksUnavailable as error:
             return PackRun(note=str(error))
-        rows = await connection.fetch(statement("closed_segments"), again)
-        found = [row["segment"] for row in rows]
-        work = _Pass(connection, settings, store, yields=False)
+        one = _Pass(connection, settings, store, yields=yields)
         try:
-            for segment in segments or found:
-                async with held(connection, PACK_SPACE, segment) as is_ours:
-                    if is_ours:
-                        await work.pack(segment, again=again)
+            await work(one)
         except OSError as error:
-            work.done = replace(work.done, failed=work.done.failed + 1, note=str(error))
-        missing = sorted(set(segments) - set(found))
-        if missing and not work.done.note:
-            note = f"not closed, or found damaged: {', '.join(map(str, missing))}"
-            work.done = replace(work.done, note=note)
+            one.done = replace(one.done, failed=one.done.failed + 1, note=str(error))
         await finish(connection, store)
-        return work.done
+        return one.done
     finally:
         await connection.close()
 
@@ -136,7 +139,7 @@ class _Pass:
         self, connection: Connection, settings: Settings, store: PackStore, *, yields: bool
     ) -> None:
         self.done = PackRun()
-        self._connection = connection
+        self.connection = connection
         self._storage = settings.storage
         self._store = store
         self._load = Load(connection) if yields else None
@@ -144,19 +147,19 @@ class _Pass:
     async def pack_until(self, deadline_s: float) -> None:
         """Claim and pack. Raises OSError where files cannot be written."""
         while time.monotonic() < deadline_s and await self._may_begin(deadline_s):
-            segment: int | None = await self._connection.fetchval(
+            segment: int | None = await self.connection.fetchval(
                 statement("claim_segment"), self._storage.pack_after, _LEASE_S
             )
             if segment is None:
                 return
-            async with held(self._connection, PACK_SPACE, segment) as is_ours:
+            async with held(self.connection, PACK_SPACE, segment) as is_ours:
                 if is_ours:
                     await self.pack(segment)
 
     async def _may_begin(self, deadline_s: float) -> bool:
         """Whether a segment waits, after yielding to ingest."""
         while True:
-            waited_s: float | None = await self._connection.fetchval(
+            waited_s: float | None = await self.connection.fetchval(
                 statement("longest_waiting"), self._storage.pack_after, _LEASE_S
             )
             if waited_s is None or self._load is None:
@@ -174,7 +177,7 @@ class _Pass:
         """Pack one segment whose lock we hold. Raises OSError where files cannot be written."""
         done = self.done
         try:
-            packed = await pack_segment(self._connection, self._store, segment, again=again)
+            packed = await pack_segment(self.connection, self._store, segment, again=again)
         except NotClosed:
             return
         except _NOT_NOW as error:
@@ -194,11 +197,11 @@ class _Pass:
         self.done = replace(done, segments=done.segments + 1, rows=done.rows + packed.rows)
         try:
             await drop_leaf_held(
-                self._connection, segment, deadline_s=time.monotonic() + _PATIENCE_S
+                self.connection, segment, deadline_s=time.monotonic() + _PATIENCE_S
             )
         except TablesBusy as error:
             _log.info("the leaf of segment %d stays for now: %s", segment, error)
 
     async def _end_claim(self, segment: int, *, wait_s: float = _RETRY_S) -> None:
-        if not self._connection.is_closed():
-            await self._connection.execute(statement("end_claim"), segment, wait_s)
+        if not self.connection.is_closed():
+            await self.connection.execute(statement("end_claim"), segment, wait_s)

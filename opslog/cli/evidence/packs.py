@@ -11,10 +11,14 @@ from opslog.cli.connecting import as_json, table, when, with_connection, with_ds
 from opslog.cli.options import ConfigOption, echo_err
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
     from opslog.installation.installation import Installation
     from retention.packing.checking import PackState, Problem
     from retention.packing.run import PackRun
     from storage.database.roles import Connection
+    from storage.packs.store import PackStore
 
 app = typer.Typer(help="Packs: list, pack, unpack, reindex, verify.", no_args_is_help=True)
 
@@ -72,16 +76,13 @@ def unpack(
     config: ConfigOption = None,
 ) -> None:
     """Bring packs back into PostgreSQL. They stay there until `opslog packs pack --again`."""
-    from retention.packing.places import store_to_write
     from retention.packing.unpack import unpack as bring_back
 
-    async def work(conn: "Connection", found: "Installation") -> None:
-        store = await store_to_write(conn, found.settings)
-        for segment in segments:
-            rows = await bring_back(conn, store, segment, by=f"{getpass.getuser()} (cli)")
-            print(f"segment {segment}: {rows:,} rows are in PostgreSQL again")
+    async def work(conn: "Connection", store: "PackStore", segment: int, by: str) -> str:
+        rows = await bring_back(conn, store, segment, by=by)
+        return f"{rows:,} rows are in PostgreSQL again"
 
-    with_connection(config, work)
+    _each(config, segments, work)
 
 
 @app.command()
@@ -91,16 +92,29 @@ def reindex(
 ) -> None:
     """Rebuild the index file and the filter of packs from their data, when lost or damaged."""
     from retention.packing.checking import reindex as rebuild
+
+    async def work(conn: "Connection", store: "PackStore", segment: int, by: str) -> str:
+        is_new = await rebuild(conn, store, segment, by=by)
+        return "a new index, entered in the ledger" if is_new else "the same index as before"
+
+    _each(config, segments, work)
+
+
+def _each(
+    config: "Path | None",
+    segments: list[int],
+    work: "Callable[[Connection, PackStore, int, str], Awaitable[str]]",
+) -> None:
+    """Work on each pack, and print what was done."""
     from retention.packing.places import store_to_write
 
-    async def work(conn: "Connection", found: "Installation") -> None:
+    async def all_of_them(conn: "Connection", found: "Installation") -> None:
         store = await store_to_write(conn, found.settings)
         for segment in segments:
-            is_new = await rebuild(conn, store, segment, by=f"{getpass.getuser()} (cli)")
-            what = "a new index, entered in the ledger" if is_new else "the same index as before"
+            what = await work(conn, store, segment, f"{getpass.getuser()} (cli)")
             print(f"segment {segment}: {what}")
 
-    with_connection(config, work)
+    with_connection(config, all_of_them)
 
 
 @app.command()
