@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.filtering.filters import And, FieldEquals, Filter, Not
 from storage.packs.pack import Pack
-from storage.packs.search.attributes import attribute_values
+from storage.packs.search.coded import coded_attribute
 from storage.record.fields import KIND, SOURCE_MODULE, Kind
 from tests.support.product import Product
 
@@ -68,7 +68,7 @@ class Stored:
 
 def _numbers(pack: Pack, module: bytes, attributes: Sequence[str]) -> Iterator[tuple[int, ...]]:
     for block in pack.each_block():
-        columns = [attribute_values(block, pack.plan, name) for name in attributes]
+        columns = [coded_attribute(block, pack.plan, name).each() for name in attributes]
         modules = block.get("source_module").values()
         for of, values in zip(modules, zip(*columns, strict=True), strict=True):
             if of == module:

@@ -114,6 +114,11 @@ class Promoted:
         return f"{self.top}.{self.key}{ending}"
 
     @property
+    def column(self) -> str:
+        """The column that has its values: its own, or the one that it equals."""
+        return self.link if self.kind == LINK else self.name
+
+    @property
     def spec(self) -> ColumnSpec | None:
         """The column; None for a link."""
         if self.kind == LINK:
@@ -132,6 +137,13 @@ class Plan:
         """All columns in the order of the file."""
         own = [item.spec for item in self.promoted]
         return (*SYSTEM, *[spec for spec in own if spec is not None])
+
+    def promoted_at(self, top: str, key: str) -> tuple[int, Promoted] | None:
+        """The slot of a key of metadata that is a column, or equals one."""
+        for slot, item in enumerate(self.promoted):
+            if item.top == top and item.key == key:
+                return slot, item
+        return None
 
     def widened(self, slot: int) -> "Plan":
         """The same plan with a DOUBLE in place of a DECIMAL that cannot hold all values."""

@@ -1,6 +1,5 @@
 """Packing in tests, and what is stored in leaves and packs together."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,3 @@ async def digests(pool, segment: int, store: PackStore | None = None) -> dict[in
     found = check_full(pack_, nonces.leaf)
     assert found.is_intact
     return {batch: digest for batch, _, digest in found.parts}
-
-
-async def message_counts(pool) -> Counter[str]:
-    """How often each message is stored."""
-    return Counter(message for (message,) in await stored(pool, "message"))

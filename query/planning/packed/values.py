@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
 
@@ -15,7 +15,8 @@ from storage.packs.parquet.decode import Column
 from storage.packs.parquet.encode import Array
 from storage.packs.rows import block as rows_block
 from storage.packs.schema import Plan
-from storage.packs.search.attributes import attribute_values, json_text, printed
+from storage.packs.search.attributes import json_text, printed
+from storage.packs.search.coded import Coded, coded_attribute
 from storage.record.times import datetime_of
 
 _DEFAULT_JSON = {key: printed(value) for key, value in json.loads(EMPTY_METADATA).items()}
@@ -81,8 +82,9 @@ def _column(selected: Selected, plan: Plan, name: str) -> list[Any]:
 
 
 def _attribute(selected: Selected, plan: Plan, name: str) -> list[str | None]:
-    values = attribute_values(cast("Block", selected), plan, name)
-    return [None if raw is None else json_text(raw) for raw in values]
+    coded = coded_attribute(selected, plan, name)
+    texts = [None if raw is None else json_text(raw) for raw in coded.values]
+    return Coded(coded.codes, texts).each()
 
 
 def _completed(raw: bytes) -> bytes:

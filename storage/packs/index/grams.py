@@ -11,7 +11,6 @@ import numpy as np
 from storage.packs.parquet.encode import Array
 
 UNIVERSE_BITS = 21
-UNIVERSE = 1 << UNIVERSE_BITS
 _THREE = np.uint32(0x9E3779B1)
 _FIVE = np.uint64(0x9E3779B97F4A7C15)
 _LINE = 10

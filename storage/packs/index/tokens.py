@@ -11,8 +11,6 @@ from zlib import crc32
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-TokenSet = set[int]
-
 
 def seed_of(path: bytes) -> int:
     """The CRC with which the hashes of a path's values start."""

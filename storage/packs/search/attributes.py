@@ -1,4 +1,4 @@
-"""The values of an attribute as JSON, from its column or from the rest."""
+"""Values of attributes as JSON, and the rows with a value in a promoted column."""
 
 import json
 from decimal import Decimal
@@ -9,33 +9,16 @@ import orjson
 
 from storage.packs.blocks import Block
 from storage.packs.parquet.encode import Array
-from storage.packs.rows.block import is_number_column, promoted_json
+from storage.packs.rows.block import is_number_column
 from storage.packs.rows.promote import members
 from storage.packs.scalars import INTEGER, LINK, STRING
-from storage.packs.schema import Plan, Promoted
+from storage.packs.schema import Promoted
 from storage.packs.search.texts import NUMBER
 
 Json: TypeAlias = bytes
 """JSON as jsonb prints it."""
 TOP = "attributes"
 _LARGE = 1 << 62
-
-
-def attribute_values(block: Block, plan: Plan, name: str) -> list[Json | None]:
-    """The attribute of each row; None where there is none (JSON's null is b"null")."""
-    flags = block.get("exceptions").array()
-    rest = block.get("metadata_rest")
-    key = orjson.dumps(name)
-    if rest.codes is not None:
-        each = [in_rest(text, name, key) for text in rest.dictionary]
-        values: list[Json | None] = [each[code] for code in rest.codes.tolist()]
-    else:
-        values = [in_rest(text, name, key) for text in rest.present()]
-    for slot, item in enumerate(plan.promoted):
-        if item.top == TOP and item.key == name:
-            own = promoted_json(block.get, item, slot, flags)
-            return [a if a is not None else b for a, b in zip(values, own, strict=True)]
-    return values
 
 
 def own_rows(block: Block, item: Promoted, slot: int, value: str) -> Array | None:

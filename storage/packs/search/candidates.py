@@ -227,9 +227,8 @@ class Candidates:
 
     def _attribute_prefix(self, condition: AttrPrefix) -> Array:
         prefix = condition.prefix
-        is_linked = any(
-            (i.top, i.key, i.kind) == (TOP, condition.name, LINK) for i in self._pack.plan.promoted
-        )
+        found = self._pack.plan.promoted_at(TOP, condition.name)
+        is_linked = found is not None and found[1].kind == LINK
         return self._phrase(prefix) if _is_of_text(prefix) and not is_linked else self._every()
 
     def _value_at(self, condition: ValueAt) -> Array:

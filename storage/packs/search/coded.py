@@ -29,6 +29,11 @@ class Coded:
     """Places in `values`; -1: none."""
     values: Sequence[Any]
 
+    def each(self) -> list[Any]:
+        """The value of each row; None where there is none."""
+        values = self.values
+        return [None if code < 0 else values[code] for code in self.codes.tolist()]
+
 
 class Rows(Protocol):
     """A block, or some of its rows."""
@@ -64,17 +69,9 @@ def _numbered(values: Iterable[Any]) -> tuple[Array, list[Any]]:
     return np.array(codes, np.int64), list(known)
 
 
-def promoted_of(plan: Plan, name: str) -> tuple[int, Promoted] | None:
-    """The slot of an attribute that is a column, or equals one."""
-    for slot, item in enumerate(plan.promoted):
-        if item.top == TOP and item.key == name:
-            return slot, item
-    return None
-
-
 def promoted_rows(block: Rows, slot: int, item: Promoted) -> Array:
     """The rows whose value is in a column."""
-    valid = block.get(item.link if item.kind == LINK else item.name).valid
+    valid = block.get(item.column).valid
     there = np.ones(block.rows, np.bool_) if valid is None else valid
     if item.kind == LINK:
         there = there & (block.get("exceptions").array() & (2 << slot) == 0)
@@ -84,7 +81,7 @@ def promoted_rows(block: Rows, slot: int, item: Promoted) -> Array:
 def coded_attribute(block: Rows, plan: Plan, name: str) -> Coded:
     """An attribute as JSON (JSON's null is b"null")."""
     rest = attribute_in_rest(block, name)
-    found = promoted_of(plan, name)
+    found = plan.promoted_at(TOP, name)
     if found is None:
         return rest
     own = promoted_coded(block, *found)

@@ -21,7 +21,6 @@ from storage.filtering.filters import (
     TimeRange,
     ValueAt,
 )
-from storage.packs.scalars import LINK
 from storage.packs.schema import Plan
 from storage.packs.search.attributes import TOP
 
@@ -40,11 +39,7 @@ def columns_of(condition: Filter, plan: Plan) -> frozenset[str]:
             return _ID if name == "id" else frozenset({name})
         case ValueAt(paths):
             tops = {path[0] for path in paths if path}
-            own = [
-                item.link if item.kind == LINK else item.name
-                for item in plan.promoted
-                if () in paths or item.top in tops
-            ]
+            own = [item.column for item in plan.promoted if () in paths or item.top in tops]
             return frozenset({"metadata_rest", "exceptions", *own})
         case _:
             return _OTHERS.get(type(condition), frozenset())
@@ -59,9 +54,6 @@ _OTHERS: dict[type[Filter], frozenset[str]] = {
 
 
 def _attribute(name: str, plan: Plan) -> frozenset[str]:
-    own = [
-        item.link if item.kind == LINK else item.name
-        for item in plan.promoted
-        if item.top == TOP and item.key == name
-    ]
+    found = plan.promoted_at(TOP, name)
+    own = () if found is None else (found[1].column,)
     return frozenset({"metadata_rest", "exceptions", *own})

@@ -43,12 +43,11 @@ from storage.packs.rows import block as rows_block
 from storage.packs.rows.addresses import raw_of
 from storage.packs.scalars import DECIMAL, INTEGER
 from storage.packs.schema import Plan
-from storage.packs.search.attributes import Json, elements, json_text, own_rows
+from storage.packs.search.attributes import TOP, Json, elements, json_text, own_rows
 from storage.packs.search.coded import (
     Coded,
     attribute_in_rest,
     coded_attribute,
-    promoted_of,
     promoted_rows,
 )
 from storage.packs.search.paths import value_rows
@@ -302,7 +301,7 @@ class Matcher:
                 return True
             return number is not None and is_number(raw) and Decimal(raw.decode()) == number
 
-        promoted = promoted_of(self._plan, condition.name)
+        promoted = self._plan.promoted_at(TOP, condition.name)
         own = None if promoted is None else own_rows(self._block, *promoted[::-1], value)
         if own is None:
             return self._attribute(condition.name, test)
@@ -315,7 +314,7 @@ class Matcher:
             values = numbers_of(raw)
             return values is not None and any(compare(value, number) for value in values)
 
-        promoted = promoted_of(self._plan, condition.name)
+        promoted = self._plan.promoted_at(TOP, condition.name)
         if promoted is not None and promoted[1].kind in {INTEGER, DECIMAL}:
             column = self._block.get(promoted[1].name)
             if column.numbers is not None and _are_exact(column.numbers):
@@ -343,7 +342,7 @@ class Matcher:
 
     def _attribute_present(self, condition: AttrPresent, _: Array | None) -> Array:
         there = attribute_in_rest(self._block, condition.name).codes >= 0
-        promoted = promoted_of(self._plan, condition.name)
+        promoted = self._plan.promoted_at(TOP, condition.name)
         return there if promoted is None else there | promoted_rows(self._block, *promoted)
 
     def _value_at(self, condition: ValueAt, _: Array | None) -> Array:
